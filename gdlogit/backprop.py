@@ -1,0 +1,171 @@
+r"""The derivation: from scores to the loss, and back.
+
+One row has features x, scores z = W^T x + b and a label y. Every loss here is a function of z and y alone; the linear
+layer around it lives in ``rows``. Shapes: m rows, k outputs; z and dz are (m, k), loss is (m,).
+
+===========  =====================================  ===================================
+             forward                                backward
+===========  =====================================  ===================================
+linear       z = X W + b                            dW = X^T dz,  db = sum_i dz_i
+sigmoid      a = 1 / (1 + e^-z)                     dz = da * a (1 - a)
+log-loss     L = -(y log a + (1 - y) log(1 - a))    da = -y / a + (1 - y) / (1 - a)
+both         L = log(1 + e^z) - y z                 dz = a - y
+softmax      a_c = e^z_c / sum_j e^z_j              dz_c = sum_j da_j a_j (1[j = c] - a_c)
+its loss     L = -log a_y = logsumexp(z) - z_y      dz_c = a_c - 1[c = y]
+===========  =====================================  ===================================
+
+The rows named *both* and *its loss* are what the code computes, arranged so that nothing overflows and no digit cancels:
+the loss and every dz are right to a few units in the last place, from z = 0 to the largest finite score.
+
+Copied notes on this derivation often write m as ``X.shape(1)``; it is ``X.shape[1]``, with X of shape (n_features, m).
+
+References
+----------
+Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors", Nature 323 (1986).
+Bishop, "Pattern Recognition and Machine Learning" (2006), sections 4.3.2 to 4.3.4.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import expit, log_expit, log_softmax, softmax
+
+__all__ = ["Sigmoid", "Softmax", "logistic_backward"]
+
+
+class Curvature(NamedTuple):
+    """The second derivative of one row's loss in its scores: diag(d) - u u^T, with d and u of shape (m, k)."""
+
+    d: np.ndarray
+    u: np.ndarray | None
+
+
+class Sigmoid:
+    """Two classes, one score: y is 0 or 1, z is (m, 1)."""
+
+    n_outputs = 1
+    max_curvature = 1 / 4
+
+    @staticmethod
+    def forward_backward(z, y):
+        """Loss (m,) and dz (m, 1), through t, the score of the wrong class: L = log(1 + e^t), dz = +-sigma(t)."""
+        sign = 1 - 2 * y.astype(z.dtype)
+        t = sign * z[:, 0]
+        e = np.exp(-np.abs(t))  # at most 1: nothing overflows
+        loss = np.maximum(t, 0) + np.log1p(e)
+        dz = sign * np.where(t >= 0, 1, e) / (1 + e)
+        return loss, dz[:, None]
+
+    @staticmethod
+    def curvature(z):
+        """D = a (1 - a)."""
+        e = np.exp(-np.abs(z))
+        return Curvature(e / (1 + e) ** 2, None)
+
+    @staticmethod
+    def probabilities(z):
+        """P(y = 0 | x) and P(y = 1 | x), shape (m, 2)."""
+        return np.hstack([expit(-z), expit(z)])
+
+    @staticmethod
+    def log_probabilities(z):
+        """Log P, from the scores: finite where P itself rounds to zero."""
+        return np.hstack([log_expit(-z), log_expit(z)])
+
+
+class Softmax:
+    """More classes, one score each: y is 0, ..., k - 1, z is (m, k)."""
+
+    max_curvature = 1 / 2  # the largest eigenvalue of diag(a) - a a^T, at a = (1/2, 1/2, 0, ...): Boehning 1992
+
+    def __init__(self, n_outputs):
+        self.n_outputs = n_outputs
+
+    @staticmethod
+    def forward_backward(z, y):
+        """Loss (m,) and dz (m, k), the row's own class kept apart: 1 - a_y is a sum, not a difference."""
+        own = np.arange(len(y)), y
+        with np.errstate(over="ignore"):  # a score 1e308 below another is -inf below it: e = 0 is right
+            shifted = z - z.max(axis=1, keepdims=True)
+        e = np.exp(shifted)
+        e_own = e[own]
+        e[own] = 0
+        others = e.sum(axis=1)
+        loss = np.log1p(others + (e_own - 1)) - shifted[own]
+        dz = e
+        total = e_own + others
+        dz /= total[:, None]
+        dz[own] = -others / total
+        return loss, dz
+
+    @staticmethod
+    def curvature(z):
+        """diag(a) - a a^T."""
+        a = Softmax.probabilities(z)
+        return Curvature(a, a)
+
+    @staticmethod
+    def probabilities(z):
+        """P(y = c | x), shape (m, k)."""
+        with np.errstate(over="ignore"):
+            return softmax(z, axis=1)
+
+    @staticmethod
+    def log_probabilities(z):
+        """Log P, from the scores: finite where P itself rounds to zero."""
+        return log_softmax(z, axis=1)
+
+
+def logistic_backward(X, Y, A):
+    """One backward pass of logistic regression, as the textbook writes it.
+
+    For m examples as the *columns* of X, with Z = w^T X + b, A = sigma(Z) and the mean log-loss J:
+
+        dZ = A - Y,    dw = 1/m X dZ^T,    db = 1/m sum(dZ).
+
+    Parameters
+    ----------
+    X : array-like of shape (n_features, m)
+        The examples, one a column (scikit-learn's X, transposed).
+    Y : array-like of shape (m,) or (1, m)
+        The labels, 0 or 1.
+    A : array-like of shape (m,) or (1, m)
+        The activations sigma(Z), between 0 and 1.
+
+    Returns
+    -------
+    dict
+        ``"dw"``, of shape (n_features, 1): dJ/dw; and ``"db"``, a float: dJ/db.
+
+    Raises
+    ------
+    ValueError
+        If X is not two-dimensional, or Y or A do not hold one number per column of X.
+
+    References
+    ----------
+    Bishop, "Pattern Recognition and Machine Learning" (2006), equation 4.91.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from gdlogit import logistic_backward
+    >>> X = np.array([[1.0, 2.0, -1.0], [3.0, 0.5, -3.2]])
+    >>> A = 1 / (1 + np.exp(-(np.array([[1.0, 2.0]]) @ X + 1.5)))
+    >>> logistic_backward(X, [1, 1, 0], A)["dw"].round(6).tolist()
+    [[-0.004499], [-0.003019]]
+    """
+    X = np.asarray(X)
+    if X.ndim != 2:
+        raise ValueError(f"X must be two-dimensional, (n_features, m); got an array of shape {X.shape}.")
+    m = X.shape[1]
+    Y, A = (_as_row(name, value, m) for name, value in (("Y", Y), ("A", A)))
+    dZ = A - Y
+    return {"dw": X @ dZ.T / m, "db": float(dZ.sum() / m)}
+
+
+def _as_row(name, value, m):
+    value = np.asarray(value, dtype=float)
+    if value.shape not in {(m,), (1, m)}:
+        raise ValueError(f"{name} must have shape ({m},) or (1, {m}), one number per column of X; got {value.shape}.")
+    return value.reshape(1, m)

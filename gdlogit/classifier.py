@@ -1,0 +1,376 @@
+"""GDLogisticRegression, the scikit-learn face: validates, encodes, fits, predicts."""
+
+import warnings
+from contextlib import contextmanager
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state, compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, validate_data
+
+from .backprop import Sigmoid, Softmax
+from .descent import descend, gradient, newton, stochastic
+from .duality import duality_gap
+from .objective import Objective
+from .penalty import ElasticNet
+from .rows import Rows
+
+__all__ = ["GDLogisticRegression"]
+
+SOLVERS = ("auto", "newton-sketch", "gd", "nesterov", "sgd")
+
+
+class GDLogisticRegression(ClassifierMixin, BaseEstimator):
+    """Logistic regression by gradient descent that needs no scaling and no tuning.
+
+    Minimises scikit-learn's objective, so the same ``C`` gives the same coefficients as ``LogisticRegression``::
+
+        J(W, b) = 1/S sum_i s_i loss(y_i, W x_i + b) + 1/(2 C S) |W|^2,    S = sum_i s_i
+
+    with the log-loss of a sigmoid for two classes and of a softmax for more. The intercept b is not penalised.
+
+    Parameters
+    ----------
+    solver : {"auto", "newton-sketch", "gd", "nesterov", "sgd"}, default="auto"
+        How to descend. "auto" is "newton-sketch": exact gradients, in the metric of a sampled Hessian; it neither needs
+        scaled features nor a rate. "gd" is batch gradient descent, "nesterov" its accelerated form, "sgd" mini-batch (with
+        ``batch_size=1`` stochastic) gradient descent: the textbook's methods, which want scaled features.
+    C : float, default=1.0
+        Inverse strength of the penalty, positive; ``np.inf`` for none.
+    l1_ratio : float, default=0.0
+        Share of the l1 penalty. Only 0 so far: an l2 penalty.
+    fit_intercept : bool, default=True
+        Whether to fit b; otherwise it is 0.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, ``{label: weight}``, 1 where not given; "balanced" gives each class the same total weight.
+        They multiply ``sample_weight``.
+    learning_rate : float or "auto", default="auto"
+        The step alpha of "gd", "nesterov" and "sgd". "auto" is a step that cannot diverge, from the largest curvature of J.
+    batch_size : int, default=256
+        Rows per step of "sgd".
+    max_iter : int, default=1000
+        Most iterations: steps, or epochs of "sgd".
+    tol : float, default=1e-8
+        The fit ends where J is within ``tol * min(1, J)`` of its minimum, as estimated by half the squared Newton decrement:
+        in units of the mean log-loss, whatever the scale of the features. In float32 it is at least 1.2e-7.
+    warm_start : bool, default=False
+        Whether to start from the last fit's coefficients.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the rows sampled by "newton-sketch" and shuffled by "sgd". ``None`` samples differently each time; that changes
+        the answer of "newton-sketch" by less than ``tol``.
+    verbose : int, default=0
+        With 1, print one line per iteration.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted.
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        W, in the units of the features; one row for two classes.
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        b.
+    n_iter_ : int
+        Iterations done.
+    loss_curve_ : ndarray of shape (n_iter_,)
+        J after each iteration.
+    converged_ : bool
+        Whether J is within ``tol`` of its minimum.
+    duality_gap_ : float
+        A proven bound on J - min J at the returned coefficients: by Fenchel duality, so right whatever the solver did. It is
+        safe rather than sharp on features of large scale; infinite where ``C=np.inf``.
+    n_features_in_ : int
+        Number of features seen in ``fit``.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, where X has string column names.
+
+    See Also
+    --------
+    sklearn.linear_model.LogisticRegression : The same model; its solvers want scaled features.
+    sklearn.linear_model.SGDClassifier : Stochastic descent with a rate to tune.
+
+    References
+    ----------
+    Bishop, "Pattern Recognition and Machine Learning" (2006), section 4.3.
+    Roosta-Khorasani and Mahoney, "Sub-sampled Newton methods", Mathematical Programming 174 (2019).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from gdlogit import GDLogisticRegression
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> model = GDLogisticRegression().fit(X, y)
+    >>> model.converged_, round(model.score(X, y), 3)
+    (True, 0.958)
+    """
+
+    def __init__(
+        self,
+        *,
+        solver="auto",
+        C=1.0,
+        l1_ratio=0.0,
+        fit_intercept=True,
+        class_weight=None,
+        learning_rate="auto",
+        batch_size=256,
+        max_iter=1000,
+        tol=1e-8,
+        warm_start=False,
+        random_state=None,
+        verbose=0,
+    ):
+        self.solver = solver
+        self.C = C
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.class_weight = class_weight
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X, y, sample_weight=None):
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows, on any scale. float64 and float32 are used as they are, without a copy.
+        y : array-like of shape (n_samples,)
+            The labels, of any kind that scikit-learn takes; at least two different ones.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, not negative: weight 2 is the row twice, weight 0 is no row. 1 where not given.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter, X, y or sample_weight is not as described; the estimator then stays as it was.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If the minimum was not reached or does not exist: with the estimated distance to it, and what to do.
+        """
+        with self._unchanged_on_error():
+            self._check_parameters()
+            X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
+            weight = _check_sample_weight(sample_weight, X)
+            classes, codes, weight = self._encode(y, weight)
+            loss = Sigmoid() if len(classes) == 2 else Softmax(len(classes))
+            rows = Rows(X, codes, weight, intercept=self.fit_intercept)
+            objective = Objective(rows, loss, ElasticNet(1 / (self.C * rows.total)))
+            theta = self._start(classes, objective.shape)
+            rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
+            with rows.threads():
+                result = descend(
+                    self._method(rng),
+                    objective,
+                    theta,
+                    tol=self.tol,
+                    max_iter=self.max_iter,
+                    watch=_print_record if self.verbose else None,
+                )
+                gap = duality_gap(objective, result.point, rng)
+            self.classes_ = classes
+            self.coef_ = result.point.theta[:-1].T.astype(X.dtype, order="C")
+            self.intercept_ = result.point.theta[-1].astype(X.dtype)
+            self.n_iter_ = len(result.history)
+            self.loss_curve_ = np.array([record.value for record in result.history])
+            self.converged_ = result.status == "converged"
+            self.duality_gap_ = float(gap)
+        self._report(result, objective)
+        return self
+
+    def decision_function(self, X):
+        """Scores z = W x + b: the log-odds of ``classes_[1]``, or one unnormalised log-probability per class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            The scores.
+        """
+        z = self._scores(X)
+        return z[:, 0] if z.shape[1] == 1 else z
+
+    def predict(self, X):
+        """The most probable label of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Labels, as they were given to ``fit``.
+        """
+        z = self._scores(X)
+        return self.classes_[(z[:, 0] > 0).astype(int) if z.shape[1] == 1 else z.argmax(axis=1)]
+
+    def predict_proba(self, X):
+        """The probability of each class.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities, in the order of ``classes_``.
+        """
+        z = self._scores(X)
+        return (Sigmoid if z.shape[1] == 1 else Softmax).probabilities(z)
+
+    def predict_log_proba(self, X):
+        """The log-probability of each class, from the scores: finite even where the probability rounds to zero.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Log-probabilities, in the order of ``classes_``.
+        """
+        z = self._scores(X)
+        return (Sigmoid if z.shape[1] == 1 else Softmax).log_probabilities(z)
+
+    def _scores(self, X):
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        return X @ self.coef_.T + self.intercept_
+
+    @contextmanager
+    def _unchanged_on_error(self):
+        before = vars(self).copy()
+        try:
+            yield
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    def _check_parameters(self):
+        def is_number(value, kind=Real):
+            return isinstance(value, kind) and not isinstance(value, bool | np.bool_)
+
+        def require(name, accepted, holds):
+            if not holds:
+                raise ValueError(f"{name} must be {accepted}; got {getattr(self, name)!r}.")
+
+        require("solver", f"one of {SOLVERS}", isinstance(self.solver, str) and self.solver in SOLVERS)
+        require("C", "a positive number, or np.inf for no penalty", is_number(self.C) and self.C > 0)
+        require("l1_ratio", "0: no solver has an l1 penalty yet", is_number(self.l1_ratio) and self.l1_ratio == 0)
+        require(
+            "learning_rate",
+            'a positive finite number, or "auto"',
+            (isinstance(self.learning_rate, str) and self.learning_rate == "auto")
+            or (is_number(self.learning_rate) and 0 < self.learning_rate < np.inf),
+        )
+        for name in ("batch_size", "max_iter"):
+            value = getattr(self, name)
+            require(name, "a positive integer", is_number(value, Integral) and value > 0)
+        require("tol", "a number that is not negative", is_number(self.tol) and 0 <= self.tol < np.inf)
+
+    def _encode(self, y, weight):
+        """The classes; each row's class as a code from 0; its weight with that of its class."""
+        check_classification_targets(y)
+        classes = np.unique(y if weight is None else y[weight > 0])
+        if len(classes) < 2:
+            raise ValueError(f"y must hold at least two classes with a positive weight; got one class: {classes!r}.")
+        codes = np.searchsorted(classes, y)  # a label that has no weight may get another's code: it counts nothing
+        codes = np.minimum(codes, len(classes) - 1).astype(np.min_scalar_type(len(classes)))
+        if weight is None:
+            weight = np.broadcast_to(1.0, len(y))
+        if isinstance(self.class_weight, str) and self.class_weight == "balanced":
+            total = np.bincount(codes, weight, len(classes))
+            weight = weight * (total.sum() / (len(classes) * total))[codes]
+        elif self.class_weight is not None:
+            class_weight = compute_class_weight(self.class_weight, classes=classes, y=y)
+            if not (np.isfinite(class_weight).all() and (class_weight > 0).all()):
+                raise ValueError(f"class_weight must be positive and finite; got {self.class_weight!r}.")
+            weight = weight * class_weight[codes]
+        return classes, codes, weight
+
+    def _start(self, classes, shape):
+        if not (self.warm_start and hasattr(self, "coef_")):
+            return np.zeros(shape)
+        theta = np.vstack([self.coef_.T, self.intercept_]).astype(float)
+        if theta.shape != shape or not np.array_equal(classes, self.classes_):
+            raise ValueError(
+                f"warm_start=True needs the features and classes of the last fit: {len(theta) - 1} features and "
+                f"classes {self.classes_!r}; got {shape[0] - 1} and {classes!r}. Set warm_start=False."
+            )
+        return theta
+
+    def _method(self, rng):
+        if self.solver == "gd":
+            return gradient.batch(self.learning_rate)
+        if self.solver == "nesterov":
+            return gradient.nesterov(self.learning_rate)
+        if self.solver == "sgd":
+            return stochastic.minibatch(self.learning_rate, self.batch_size, rng)
+        return newton.sketch(self.tol, rng)
+
+    def _report(self, result, objective):
+        """Warn where the fit did not end at the minimum: how far from it, and what to do."""
+        distance = f"J is about {result.excess:.1e} above its minimum (tol={self.tol:g})"
+        remedy = "" if self.solver in ("auto", "newton-sketch") else ", scale the features, or use solver='auto'"
+        message = {
+            "converged": "",
+            "max_iter": f"{distance} after max_iter={self.max_iter} iterations. Raise max_iter or tol{remedy}.",
+            "stalled": f"{distance}, and no step lowers it in {objective.precision}. Raise tol{remedy}.",
+            "separable": (
+                "The classes are separable, so without a penalty J has no minimum: the coefficients would grow for ever. "
+                "They stand where every row is on its side. Set a finite C."
+            ),
+            "diverged": (
+                f"learning_rate={self.learning_rate} diverges: J rose above its start. The coefficients are the best that "
+                f"the descent came by. The largest stable rate is about {2 / objective.smoothness():.3g}; "
+                "learning_rate='auto' is half of it."
+            ),
+        }[result.status]
+        if message:
+            warnings.warn(message, ConvergenceWarning, stacklevel=3)
+
+
+def _check_sample_weight(sample_weight, X):
+    """The weights as float64, or None for all 1."""
+    if sample_weight is None:
+        return None
+    weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    if weight.ndim != 1:
+        raise ValueError(f"sample_weight must have one weight per row of X, shape (n,); got shape {weight.shape}.")
+    check_consistent_length(X, weight)
+    if (weight < 0).any():
+        raise ValueError(f"sample_weight must not be negative; its smallest is {weight.min()}.")
+    if not weight.any():
+        raise ValueError("sample_weight must be positive for some rows; every weight is zero.")
+    return weight
+
+
+def _print_record(record):
+    print(
+        f"iteration {record.iteration:4d}   J {record.value:.12g}   excess {record.excess:.1e}   rate {record.rate:.3g}"
+    )

@@ -1,0 +1,89 @@
+"""Batch gradient descent, and Nesterov's acceleration of it.
+
+    gd          theta := theta - alpha dJ(theta)                              w := w - alpha dw,  b := b - alpha db
+    nesterov    theta' := v - alpha dJ(v),   v := theta' + (t - 1) / t' (theta' - theta),
+                t' = (1 + sqrt(1 + 4 t^2)) / 2,   t := 1 where dJ(v) . (theta' - theta) > 0 (restart)
+
+Both cost one pass a step; the point that nesterov reports and returns is v, where J and dJ are known.
+The automatic rate is alpha = 1 / L, with L the largest curvature that J has anywhere; gradient descent diverges for no
+rate below 2 / L.
+
+References
+----------
+Cauchy (1847). Nesterov, "Introductory Lectures on Convex Optimization" (2004), sections 1.2.3 and 2.2.
+Beck and Teboulle, "A fast iterative shrinkage-thresholding algorithm", SIAM J. Imaging Sciences 2 (2009).
+O'Donoghue and Candes, "Adaptive restart for accelerated gradient schemes", Found. Comput. Math. 15 (2015).
+"""
+
+from math import inf, nan, sqrt
+from typing import NamedTuple
+
+import numpy as np
+
+from ..objective import Point
+from . import Method
+
+__all__ = ["batch", "nesterov"]
+
+LOST = 1e100  # no entry of theta gets here but by divergence; scores of what is beyond would overflow
+
+
+def evaluate(objective, theta):
+    """J and dJ at theta; J is infinite where theta is lost."""
+    if not np.abs(theta).max() < LOST:
+        return Point(theta, inf, theta)
+    return objective.at(theta)
+
+
+class GradientState(NamedTuple):
+    """theta, and the rate alpha."""
+
+    point: Point
+    excess: float
+    rate: float
+
+
+def batch(learning_rate):
+    """Gradient descent: theta := theta - alpha dJ, with every row in every step."""
+
+    def start(objective, theta):
+        return GradientState(objective.at(theta), nan, resolve(learning_rate, objective))
+
+    def step(objective, state):
+        theta, _, gradient = state.point
+        return state._replace(point=evaluate(objective, theta - state.rate * gradient))
+
+    return Method(start, step)
+
+
+class NesterovState(NamedTuple):
+    """The point v that looks ahead; the rate; theta, where the last step landed; the momentum clock t."""
+
+    point: Point
+    excess: float
+    rate: float
+    theta: np.ndarray
+    t: float
+
+
+def nesterov(learning_rate):
+    """Accelerated gradient descent, which drops its momentum where that points uphill."""
+
+    def start(objective, theta):
+        return NesterovState(objective.at(theta), nan, resolve(learning_rate, objective), theta, 1.0)
+
+    def step(objective, state):
+        v, _, gradient = state.point
+        theta = v - state.rate * gradient
+        uphill = np.vdot(gradient, theta - state.theta) > 0
+        clock = 1.0 if uphill else state.t
+        t = (1 + sqrt(1 + 4 * clock**2)) / 2
+        v = theta + (clock - 1) / t * (theta - state.theta)
+        return state._replace(point=evaluate(objective, v), theta=theta, t=t)
+
+    return Method(start, step)
+
+
+def resolve(learning_rate, objective):
+    """The rate itself, or 1 / L for "auto"."""
+    return 1 / objective.smoothness() if learning_rate == "auto" else learning_rate

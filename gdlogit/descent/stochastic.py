@@ -1,0 +1,53 @@
+"""Mini-batch and stochastic gradient descent.
+
+    theta := theta - alpha dJ_B(theta),   J_B = n / S mean over i in B of s_i loss_i + R(theta)
+
+One iteration is an epoch: the rows in a new random order, batch after batch, and then J over all rows. Batches of one
+row are stochastic descent; one batch of all rows is batch descent. The automatic rate is alpha = 1 / (2 L_B), with L_B
+the expected smoothness of a batch, between L for all rows and max_i L_i for one; it is halved after each epoch that did
+not lower J, so the noise dies out. An explicit rate stays as it is.
+
+References
+----------
+Robbins and Monro, "A stochastic approximation method", Annals of Mathematical Statistics 22 (1951).
+Gower et al., "SGD: general analysis and improved rates", ICML 2019, equation 8 (expected smoothness).
+"""
+
+from math import inf, nan
+from typing import NamedTuple
+
+from ..objective import Point
+from . import Method
+from .gradient import evaluate
+
+__all__ = ["minibatch"]
+
+
+class StochasticState(NamedTuple):
+    """theta; the rate of the next epoch."""
+
+    point: Point
+    excess: float
+    rate: float
+
+
+def minibatch(learning_rate, batch_size, rng):
+    """Descent along the gradient of one batch of rows at a time."""
+    automatic = learning_rate == "auto"
+
+    def start(objective, theta):
+        rate = 1 / (2 * objective.expected_smoothness(batch_size)) if automatic else learning_rate
+        return StochasticState(objective.at(theta), nan, rate)
+
+    def step(objective, state):
+        theta = state.point.theta
+        for part in objective.batches(batch_size, rng):
+            point = evaluate(part, theta)
+            if point.value == inf:
+                break
+            theta = theta - state.rate * point.gradient
+        point = evaluate(objective, theta)
+        noisy = automatic and point.value >= state.point.value
+        return StochasticState(point, nan, state.rate / 2 if noisy else state.rate)
+
+    return Method(start, step)

@@ -1,0 +1,115 @@
+"""The objective J over rows: value, gradient and Hessian.
+
+    J(theta) = 1/S sum_i s_i loss(y_i, W^T x_i + b) + R(theta),    S = sum_i s_i
+
+Rows know the linear layer, the loss knows scores, the penalty R knows theta; this file multiplies them by the chain
+rule. ``gradient`` is that of J's smooth part, which is all of J unless R has an l1 term. Shapes: theta and gradient
+(p + 1, k), intercept last; Hessians (P, P) over theta flattened, P = (p + 1) k.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+__all__ = ["Objective", "Point"]
+
+
+class Point(NamedTuple):
+    """A theta, with J and dJ there."""
+
+    theta: np.ndarray
+    value: float
+    gradient: np.ndarray
+
+
+class Objective:
+    """J for given rows, loss and penalty.
+
+    ``passes`` counts the passes over the rows. ``resolution`` is the relative rounding of J: an excess below resolution J
+    cannot be seen. ``total`` is the S that J divides by, that of the rows unless they are a mini-batch.
+    """
+
+    def __init__(self, rows, loss, penalty, total=None):
+        self.rows, self.loss, self.penalty = rows, loss, penalty
+        self.total = rows.total if total is None else total
+        self.n_rows = rows.shape[0]
+        self.shape = rows.shape[1], loss.n_outputs
+        self.precision = rows.X.dtype.name
+        self.resolution = float(np.finfo(rows.X.dtype).eps)
+        self.largest_sample = rows.largest_sample
+        self.passes = 0
+
+    def at(self, theta):
+        """J and its gradient at theta, in one pass."""
+
+        def forward_backward(block):
+            loss, dz = self.loss.forward_backward(block.forward(theta), block.y)
+            dz *= block.weight[:, None]
+            return float(block.weight @ loss), block.backward(dz)
+
+        loss, gradient = self.rows.sum(forward_backward)
+        self.passes += 1
+        value = loss / self.total + self.penalty.value(theta)
+        return Point(theta, value, gradient / self.total + self.penalty.gradient(theta))
+
+    def hessian(self, theta):
+        """The Hessian of J's smooth part at theta."""
+
+        def gram(block):
+            d, u = self.loss.curvature(block.forward(theta))
+            if u is not None:
+                u = u * np.sqrt(block.weight)[:, None]
+            return (block.gram(d * block.weight[:, None], u),)
+
+        (hessian,) = self.rows.sum(gram)
+        hessian /= self.total
+        np.einsum("ii->i", hessian)[:] += self.penalty.curvature(theta).ravel()
+        return hessian
+
+    def smoothness(self):
+        """L, no less than any eigenvalue of any Hessian of J: bounds the loss's curvature, then takes that of the rows."""
+
+        def second_moment(v):
+            def product(block):
+                return (block.backward(block.weight[:, None] * block.forward(v[:, None])),)
+
+            return self.rows.sum(product)[0][:, 0]
+
+        n_features = self.shape[0]
+        operator = LinearOperator((n_features, n_features), matvec=second_moment, dtype=float)
+        start = np.random.default_rng(0).standard_normal(n_features)
+        (largest,) = eigsh(operator, k=1, v0=start, return_eigenvectors=False)
+        return self.loss.max_curvature * largest / self.total + self.penalty.l2
+
+    def expected_smoothness(self, batch_size):
+        """The smoothness of a random batch of rows: L for all of them, max_i L_i for one, in between for others."""
+        n = self.n_rows
+        b = min(batch_size, n)
+        (largest_row,) = self.rows.fold(lambda block: (block.largest_row(),), max)
+        largest_row *= self.loss.max_curvature * n / self.total
+        return (n * (b - 1) * self.smoothness() + (n - b) * (largest_row + self.penalty.l2)) / (b * max(n - 1, 1))
+
+    @property
+    def separation_value(self):
+        """Without a penalty, a J below this proves that every row is on its class's side: J then has no minimum, but 0."""
+        return 0.0 if self.penalty.l2 else self.rows.smallest_weight * np.log(2) / self.total
+
+    def on(self, index):
+        """The same objective on the rows at ``index`` alone."""
+        return Objective(self.rows.take(index), self.loss, self.penalty)
+
+    def part(self, size, rng):
+        """The share of some random rows in J's sum: all of them where size allows, else what may be copied."""
+        if size >= self.n_rows:
+            return self
+        index = np.sort(rng.choice(self.n_rows, min(size, self.largest_sample), replace=False))
+        return Objective(self.rows.take(index), self.loss, self.penalty, self.total)
+
+    def batches(self, size, rng):
+        """The rows in a random order, ``size`` at a time: objectives whose mean, over the batches, is J."""
+        order = rng.permutation(self.n_rows)
+        for start in range(0, self.n_rows, size):
+            index = order[start : start + size]
+            rows = self.rows.take(index)
+            yield Objective(rows, self.loss, self.penalty, self.total * len(index) / self.n_rows)

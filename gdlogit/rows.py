@@ -1,0 +1,213 @@
+"""Where the rows live: blocks of (X, y, weight), and sums over them on all cores.
+
+A fit asks one thing of its data: sum f(block) over all rows, for a few functions f. Here, and only here, it is known
+whether X is dense or CSR, how large a block is, and which thread takes it.
+
+- A block is small enough to stay in cache between the forward product X W and the backward product X^T dz, so a pass
+  over dense data reads X from memory once.
+- Threads take whole blocks, with BLAS held to one thread each: measured 1.3 to 1.5 times faster on dense data than two
+  products with the whole matrix, and twice as fast on CSR, whose products BLAS does not thread.
+- Nothing is copied but what ``take`` is asked for. A row's constant feature, which carries the intercept, is implied.
+
+Shapes: X (n, p); y (n,), class codes; weight (n,); theta (p + 1, k), intercept last; z and dz (m, k) for a block's m rows.
+"""
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache, reduce
+from operator import add
+
+import joblib
+import numpy as np
+import scipy.sparse as sp
+from threadpoolctl import ThreadpoolController
+
+__all__ = ["Rows"]
+
+BLOCK_BYTES = 2**21  # of X a dense block: with its scores it stays in a core's cache. 1 to 4 MB measured alike
+THREADED_BLOCKS = 6  # below this, handing blocks to threads costs more than it saves
+
+
+class Block:
+    """Some rows, and the linear layer over them: forward X W + b, backward X^T dz."""
+
+    def __init__(self, X, y, weight, constant):
+        self.X, self.y, self.weight = X, y, weight
+        self.constant = constant  # the value of the intercept's feature: 1, or 0 where there is no intercept
+
+    def forward(self, theta):
+        """Scores z = X W + b, in X's precision."""
+        theta = theta.astype(self.X.dtype, copy=False)
+        z = self.X @ theta[:-1]
+        z += self.constant * theta[-1]
+        return z
+
+    def backward(self, dz):
+        """[X^T dz; sum dz], the gradient of theta where dz is that of z; summed on in double precision."""
+        gradient = np.empty((self.X.shape[1] + 1, dz.shape[1]))
+        gradient[:-1] = self.X.T @ dz
+        gradient[-1] = self.constant * dz.sum(axis=0)
+        return gradient
+
+    def gram(self, d, u=None):
+        """sum_i x_i x_i^T (x) (diag(d_i) - u_i u_i^T), with x_i = [X_i, 1]; (P, P) for theta flattened, P = (p + 1) k."""
+        X = self._extended()
+        m, k = d.shape
+        if u is None:  # k = 1
+            X *= np.sqrt(d)
+            return (X.T @ X).astype(float, copy=False)
+        coupled = (X[:, :, None] * u[:, None, :]).reshape(m, -1)
+        gram = -(coupled.T @ coupled).astype(float, copy=False)
+        own = X.T @ (X[:, :, None] * d[:, None, :]).reshape(m, -1)
+        p = X.shape[1]
+        np.einsum("jclc->jlc", gram.reshape(p, k, p, k))[:] += own.reshape(p, p, k)
+        return gram
+
+    def largest_row(self):
+        """max_i weight_i |[X_i, 1]|^2."""
+        X = self._extended()
+        return float((self.weight * np.einsum("ij,ij->i", X, X)).max())
+
+    def _extended(self):
+        """A dense copy of the block's rows with their constant feature."""
+        X = self.X.toarray() if sp.issparse(self.X) else self.X
+        extended = np.empty((X.shape[0], X.shape[1] + 1), dtype=X.dtype)
+        extended[:, :-1] = X
+        extended[:, -1] = self.constant
+        return extended
+
+
+class Rows:
+    """The rows of a data set.
+
+    Parameters
+    ----------
+    X : ndarray or CSR of shape (n, p), float64 or float32; never copied, never written to.
+    y : ndarray of shape (n,), class codes from 0.
+    weight : ndarray of shape (n,), not negative, with a positive sum.
+    intercept : bool, whether each row carries a constant feature 1.
+    """
+
+    def __init__(self, X, y, weight, intercept=True):
+        self.X, self.y, self.weight = X, y, weight
+        self.constant = float(intercept)
+        self.n_rows, self.n_features = X.shape
+        self.total = float(np.sum(weight, dtype=float))
+        self._pool, self._n_threads = None, 1
+
+    @property
+    def smallest_weight(self):
+        """Of the rows that have any."""
+        return float(np.min(self.weight, where=self.weight > 0, initial=np.inf))
+
+    @property
+    def largest_sample(self):
+        """How many rows may be copied: 48 MB of them, or 7% of X."""
+        return max(48 * 2**20, int(0.07 * self.n_bytes)) * self.n_rows // self.n_bytes
+
+    @property
+    def n_bytes(self):
+        """Of X."""
+        return self.X.nbytes if isinstance(self.X, np.ndarray) else self.X.data.nbytes + self.X.indices.nbytes
+
+    @property
+    def shape(self):
+        """(n, p + 1): the rows, and the features with the constant one."""
+        return self.n_rows, self.n_features + 1
+
+    @contextmanager
+    def threads(self):
+        """Hold the cores for the length of a fit: inside, sums over more than a few blocks run on a pool of threads."""
+        if len(self.blocks()) < THREADED_BLOCKS:
+            yield
+            return
+        with ONE_BLAS_THREAD as n_threads, ThreadPoolExecutor(n_threads) as self._pool:
+            self._n_threads = n_threads
+            try:
+                yield
+            finally:
+                self._pool, self._n_threads = None, 1
+
+    def sum(self, f):
+        """Sum the tuples f(block) over all blocks."""
+        return self.fold(f, add)
+
+    def fold(self, f, combine):
+        """Combine the tuples f(block), entry by entry, over all blocks."""
+
+        def pair(left, right):
+            return tuple(map(combine, left, right))
+
+        def partial(span):
+            return reduce(pair, map(f, span))
+
+        blocks = self.blocks()
+        if self._pool is None or len(blocks) < THREADED_BLOCKS:
+            return partial(blocks)
+        bounds = np.linspace(0, len(blocks), self._n_threads + 1).astype(int)
+        spans = [blocks[i:j] for i, j in zip(bounds[:-1], bounds[1:], strict=True)]
+        return reduce(pair, self._pool.map(partial, spans))
+
+    def blocks(self):
+        """Blocks of about BLOCK_BYTES, views of X, in order."""
+        n_blocks = min(max(1, round(self.n_bytes / BLOCK_BYTES)), self.n_rows)
+        bounds = np.linspace(0, self.n_rows, n_blocks + 1).astype(int)
+        return [self._block(start, stop) for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
+
+    def _block(self, start, stop):
+        rows = slice(start, stop)
+        X = self.X[rows] if isinstance(self.X, np.ndarray) else _csr_view(self.X, start, stop)
+        return Block(X, self.y[rows], self.weight[rows], self.constant)
+
+    def take(self, index):
+        """A copy of the rows at ``index``, on the same threads."""
+        rows = Rows(self.X[index], self.y[index], self.weight[index], bool(self.constant))
+        rows._pool, rows._n_threads = self._pool, self._n_threads
+        return rows
+
+
+def _csr_view(X, start, stop):
+    """Rows start to stop of X; unlike X[start:stop], without copying its values and indices."""
+    first, last = X.indptr[start], X.indptr[stop]
+    parts = X.data[first:last], X.indices[first:last], X.indptr[start : stop + 1] - first
+    return type(X)(parts, shape=(stop - start, X.shape[1]))
+
+
+class _OneBlasThread:
+    """Hold BLAS to one thread while any fit of this process runs its own; gives the number of threads to use.
+
+    The limit is the process's, not the thread's: fits side by side must not restore each other's limit, so the first
+    sets it and the last restores it.
+    """
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._users = 0
+
+    def __enter__(self):
+        with self._lock:
+            if self._users == 0:
+                blas = _threadpools().select(user_api="blas")
+                allowed = [library["num_threads"] for library in blas.info()]
+                self._n_threads = max(1, min([joblib.cpu_count(), *allowed]))
+                self._limits = blas.limit(limits=1)
+            self._users += 1
+            return self._n_threads
+
+    def __exit__(self, *error):
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._limits.restore_original_limits()
+
+
+@cache
+def _threadpools():
+    return ThreadpoolController()  # looks at every loaded library: once
+
+
+ONE_BLAS_THREAD = _OneBlasThread()
+if hasattr(os, "register_at_fork"):  # a child forked in the middle of a fit has none of its threads
+    os.register_at_fork(after_in_child=lambda: ONE_BLAS_THREAD.__init__())

@@ -1,0 +1,97 @@
+"""The house: which file may import which, read from the imports themselves."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gdlogit
+
+HOUSE = Path(gdlogit.__file__).parent
+LEAVES = {"rows", "backprop", "penalty", "curvature", "graph"}
+ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
+    **dict.fromkeys(LEAVES, set()),
+    "objective": {"rows", "backprop"},
+    "descent": {"descent", "objective", "penalty", "curvature"},
+    "duality": {"descent", "objective", "penalty", "curvature"},
+    "online": {"descent", "objective", "penalty", "curvature"},
+    "callbacks": {"sklearn"},
+    "display": {"sklearn"},
+}
+ALLOWED["classifier"] = {"sklearn", *ALLOWED}
+ALLOWED["__init__"] = {"classifier", *ALLOWED}
+FILES = {path.relative_to(HOUSE).with_suffix("").as_posix(): path for path in sorted(HOUSE.rglob("*.py"))}
+
+
+def imports(source, package):
+    """Yield the dotted name of each import in a file of that package, the imported name last."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: 1 - node.level or None] if node.level else []
+            yield from (".".join([*parents, *filter(None, [node.module]), a.name]) for a in node.names)
+
+
+def breaches(file, source):
+    """The imports in a file, named as in FILES, that the house does not allow."""
+    package = ".".join(["gdlogit", *file.split("/")[:-1]])
+    for name in imports(source, package):
+        first, *rest = name.split(".")
+        room = (rest or ["__init__"])[0] if first == "gdlogit" else first
+        private = first == "sklearn" and any(part.startswith("_") and part != "__version__" for part in rest)
+        if private or (first in {"gdlogit", "sklearn"} and room not in ALLOWED[file.split("/")[0]]):
+            yield name
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_imports_follow_the_arrow(file):
+    assert file.split("/")[0] in ALLOWED, f"{file} is new: give it a place in ALLOWED"
+    assert not list(breaches(file, FILES[file].read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(
+    ("file", "source"),
+    [
+        ("rows", "from .backprop import Sigmoid"),
+        ("penalty", "def f():\n    from . import rows"),
+        ("graph", "import gdlogit"),
+        ("objective", "import gdlogit.descent.newton as n"),
+        ("descent/newton", "from ..rows import Rows"),
+        ("descent/newton", "from .. import rows"),
+        ("descent/__init__", "from sklearn.utils import check_array"),
+        ("classifier", "from sklearn.linear_model import _logistic"),
+        ("classifier", "import sklearn.linear_model._base"),
+    ],
+)
+def test_a_breach_is_seen(file, source):
+    assert list(breaches(file, source))
+
+
+@pytest.mark.parametrize(
+    ("file", "source"),
+    [
+        ("rows", "import numpy as np\nfrom scipy.special import expit"),
+        ("objective", "from .rows import Rows\nfrom gdlogit import backprop"),
+        ("descent/newton", "from . import loop\nfrom ..curvature import Cholesky\nfrom .loop import run"),
+        ("callbacks", "from sklearn import __version__"),
+        ("classifier", "from sklearn.base import BaseEstimator\nfrom .descent import gradient"),
+    ],
+)
+def test_what_is_allowed_passes(file, source):
+    assert not list(breaches(file, source))
+
+
+def test_optional_packages_are_not_needed_to_import_any_file():
+    # scikit-learn loads pandas and rich by itself where they exist, so they are hidden instead of looked for.
+    modules = [f"gdlogit/{file}".removesuffix("/__init__").replace("/", ".") for file in FILES]
+    code = f"""
+import importlib, sys
+sys.modules.update(dict.fromkeys(["pandas", "polars", "rich"]))
+for module in {modules}:
+    importlib.import_module(module)
+assert "matplotlib" not in sys.modules, "import matplotlib inside the function that draws"
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
