@@ -14,8 +14,8 @@ softmax      a_c = e^z_c / sum_j e^z_j              dz_c = sum_j da_j a_j (1[j =
 its loss     L = -log a_y = logsumexp(z) - z_y      dz_c = a_c - 1[c = y]
 ===========  =====================================  ===================================
 
-The rows named *both* and *its loss* are what the code computes, arranged so that nothing overflows and no digit cancels:
-the loss and every dz are right to a few units in the last place, from z = 0 to the largest finite score.
+The rows named *both* and *its loss* are what the code computes, arranged so that nothing overflows and no digit
+cancels: the loss and every dz are right to a few units in the last place, from z = 0 to the largest finite score.
 
 Copied notes on this derivation often write m as ``X.shape(1)``; it is ``X.shape[1]``, with X of shape (n_features, m).
 
@@ -25,19 +25,10 @@ Rumelhart, Hinton and Williams, "Learning representations by back-propagating er
 Bishop, "Pattern Recognition and Machine Learning" (2006), sections 4.3.2 to 4.3.4.
 """
 
-from typing import NamedTuple
-
 import numpy as np
-from scipy.special import expit, log_expit, log_softmax, softmax
+from scipy.special import expit, log_expit, log_softmax
 
 __all__ = ["Sigmoid", "Softmax", "logistic_backward"]
-
-
-class Curvature(NamedTuple):
-    """The second derivative of one row's loss in its scores: diag(d) - u u^T, with d and u of shape (m, k)."""
-
-    d: np.ndarray
-    u: np.ndarray | None
 
 
 class Sigmoid:
@@ -58,9 +49,19 @@ class Sigmoid:
 
     @staticmethod
     def curvature(z):
-        """D = a (1 - a)."""
+        """The second derivative of the loss in z: c = a (1 - a), shape (m, 1)."""
         e = np.exp(-np.abs(z))
-        return Curvature(e / (1 + e) ** 2, None)
+        return e / (1 + e) ** 2
+
+    @staticmethod
+    def bend(c, dz):
+        """The curvature times a change of the scores: c dz."""
+        return c * dz
+
+    @staticmethod
+    def bend_diagonal(c):
+        """The diagonal of the curvature: c."""
+        return c
 
     @staticmethod
     def probabilities(z):
@@ -100,15 +101,26 @@ class Softmax:
 
     @staticmethod
     def curvature(z):
-        """diag(a) - a a^T."""
-        a = Softmax.probabilities(z)
-        return Curvature(a, a)
+        """The second derivative of the loss in z is diag(c) - c c^T: c = a, shape (m, k)."""
+        return Softmax.probabilities(z)
+
+    @staticmethod
+    def bend(c, dz):
+        """The curvature times a change of the scores: (diag(c) - c c^T) dz."""
+        return c * (dz - (c * dz).sum(axis=1, keepdims=True))
+
+    @staticmethod
+    def bend_diagonal(c):
+        """The diagonal of the curvature: c (1 - c)."""
+        return c * (1 - c)
 
     @staticmethod
     def probabilities(z):
         """P(y = c | x), shape (m, k)."""
         with np.errstate(over="ignore"):
-            return softmax(z, axis=1)
+            a = np.exp(z - z.max(axis=1, keepdims=True))
+        a /= a.sum(axis=1, keepdims=True)
+        return a
 
     @staticmethod
     def log_probabilities(z):

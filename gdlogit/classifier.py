@@ -12,11 +12,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, validate_data
 
 from .backprop import Sigmoid, Softmax
-from .descent import descend, gradient, newton, stochastic
+from .descent import descend, gradient, newton, stochastic, truncated
+from .descent.metric import DENSE_PARAMETERS, is_dense
 from .duality import duality_gap
 from .objective import Objective
 from .penalty import ElasticNet
-from .rows import Rows
+from .rows import Rows, in_row_space
 
 __all__ = ["GDLogisticRegression"]
 
@@ -35,9 +36,9 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
     Parameters
     ----------
     solver : {"auto", "newton-sketch", "gd", "nesterov", "sgd"}, default="auto"
-        How to descend. "auto" is "newton-sketch": exact gradients, in the metric of a sampled Hessian; it neither needs
-        scaled features nor a rate. "gd" is batch gradient descent, "nesterov" its accelerated form, "sgd" mini-batch (with
-        ``batch_size=1`` stochastic) gradient descent: the textbook's methods, which want scaled features.
+        How to descend. "auto" is "newton-sketch": exact gradients, in the metric of a sampled Hessian; it needs neither
+        scaled features nor a rate. "gd" is batch gradient descent, "nesterov" its accelerated form, "sgd" mini-batch
+        (with ``batch_size=1`` stochastic) gradient descent: the textbook's methods, which want scaled features.
     C : float, default=1.0
         Inverse strength of the penalty, positive; ``np.inf`` for none.
     l1_ratio : float, default=0.0
@@ -45,22 +46,23 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
     fit_intercept : bool, default=True
         Whether to fit b; otherwise it is 0.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, ``{label: weight}``, 1 where not given; "balanced" gives each class the same total weight.
-        They multiply ``sample_weight``.
+        Weights of the classes, ``{label: weight}``, 1 where not given; "balanced" gives each class the same total
+        weight. They multiply ``sample_weight``.
     learning_rate : float or "auto", default="auto"
-        The step alpha of "gd", "nesterov" and "sgd". "auto" is a step that cannot diverge, from the largest curvature of J.
+        The step alpha of "gd", "nesterov" and "sgd". "auto" is a step that cannot diverge, from the largest curvature
+        that J can have.
     batch_size : int, default=256
         Rows per step of "sgd".
     max_iter : int, default=1000
         Most iterations: steps, or epochs of "sgd".
     tol : float, default=1e-8
-        The fit ends where J is within ``tol * min(1, J)`` of its minimum, as estimated by half the squared Newton decrement:
-        in units of the mean log-loss, whatever the scale of the features. In float32 it is at least 1.2e-7.
+        The fit ends where J is within ``tol * min(1, J)`` of its minimum, as estimated by half the squared Newton
+        decrement: in units of the mean log-loss, whatever the scale of the features. In float32 at least 1.2e-7.
     warm_start : bool, default=False
         Whether to start from the last fit's coefficients.
     random_state : int, RandomState instance or None, default=None
-        Seed of the rows sampled by "newton-sketch" and shuffled by "sgd". ``None`` samples differently each time; that changes
-        the answer of "newton-sketch" by less than ``tol``.
+        Seed of the rows sampled by "newton-sketch" and shuffled by "sgd". ``None`` samples differently each time; that
+        changes the J of "newton-sketch" by less than ``tol``.
     verbose : int, default=0
         With 1, print one line per iteration.
 
@@ -79,8 +81,8 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
     converged_ : bool
         Whether J is within ``tol`` of its minimum.
     duality_gap_ : float
-        A proven bound on J - min J at the returned coefficients: by Fenchel duality, so right whatever the solver did. It is
-        safe rather than sharp on features of large scale; infinite where ``C=np.inf``.
+        A proven bound on J - min J at the returned coefficients, by Fenchel duality: it holds whatever the solver did,
+        and is sharp on any scale of the features. Infinite where ``C=np.inf``.
     n_features_in_ : int
         Number of features seen in ``fit``.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -169,12 +171,16 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
             classes, codes, weight = self._encode(y, weight)
             loss = Sigmoid() if len(classes) == 2 else Softmax(len(classes))
             rows = Rows(X, codes, weight, intercept=self.fit_intercept)
+            theta = self._start(classes, (X.shape[1] + 1, loss.n_outputs))
+            lift = None
+            if rows.n_rows < rows.n_features and rows.n_rows * loss.n_outputs < DENSE_PARAMETERS:
+                rows, lower, lift = in_row_space(rows)
+                theta = lower(theta)
             objective = Objective(rows, loss, ElasticNet(1 / (self.C * rows.total)))
-            theta = self._start(classes, objective.shape)
             rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
             with rows.threads():
                 result = descend(
-                    self._method(rng),
+                    self._method(objective, rng),
                     objective,
                     theta,
                     tol=self.tol,
@@ -182,9 +188,10 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
                     watch=_print_record if self.verbose else None,
                 )
                 gap = duality_gap(objective, result.point, rng)
+            theta = lift(result.point.theta) if lift else result.point.theta
             self.classes_ = classes
-            self.coef_ = result.point.theta[:-1].T.astype(X.dtype, order="C")
-            self.intercept_ = result.point.theta[-1].astype(X.dtype)
+            self.coef_ = theta[:-1].T.astype(X.dtype, order="C")
+            self.intercept_ = theta[-1].astype(X.dtype)
             self.n_iter_ = len(result.history)
             self.loss_curve_ = np.array([record.value for record in result.history])
             self.converged_ = result.status == "converged"
@@ -324,35 +331,38 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
             )
         return theta
 
-    def _method(self, rng):
+    def _method(self, objective, rng):
         if self.solver == "gd":
             return gradient.batch(self.learning_rate)
         if self.solver == "nesterov":
             return gradient.nesterov(self.learning_rate)
         if self.solver == "sgd":
             return stochastic.minibatch(self.learning_rate, self.batch_size, rng)
-        return newton.sketch(self.tol, rng)
+        return newton.sketch(self.tol, rng) if is_dense(objective) else truncated.truncated()
 
     def _report(self, result, objective):
         """Warn where the fit did not end at the minimum: how far from it, and what to do."""
         distance = f"J is about {result.excess:.1e} above its minimum (tol={self.tol:g})"
         remedy = "" if self.solver in ("auto", "newton-sketch") else ", scale the features, or use solver='auto'"
-        message = {
-            "converged": "",
-            "max_iter": f"{distance} after max_iter={self.max_iter} iterations. Raise max_iter or tol{remedy}.",
-            "stalled": f"{distance}, and no step lowers it in {objective.precision}. Raise tol{remedy}.",
-            "separable": (
-                "The classes are separable, so without a penalty J has no minimum: the coefficients would grow for ever. "
-                "They stand where every row is on its side. Set a finite C."
-            ),
-            "diverged": (
-                f"learning_rate={self.learning_rate} diverges: J rose above its start. The coefficients are the best that "
-                f"the descent came by. The largest stable rate is about {2 / objective.smoothness():.3g}; "
-                "learning_rate='auto' is half of it."
-            ),
-        }[result.status]
-        if message:
-            warnings.warn(message, ConvergenceWarning, stacklevel=3)
+        match result.status:
+            case "converged":
+                return
+            case "max_iter":
+                message = f"{distance} after max_iter={self.max_iter} iterations. Raise max_iter or tol{remedy}."
+            case "stalled":
+                message = f"{distance}, and no step lowers it in {objective.precision}. Raise tol{remedy}."
+            case "separable":
+                message = (
+                    "The classes are separable: without a penalty J has no minimum, and the coefficients would grow "
+                    "for ever. They stand where every row is on its class's side. Set a finite C."
+                )
+            case "diverged":
+                message = (
+                    f"learning_rate={self.learning_rate} diverges: J rose above its start. The coefficients are the "
+                    f"best that the descent met. The largest rate that is stable is about "
+                    f"{2 / objective.smoothness():.3g}; learning_rate='auto' takes half of it."
+                )
+        warnings.warn(message, ConvergenceWarning, stacklevel=3)
 
 
 def _check_sample_weight(sample_weight, X):

@@ -10,13 +10,14 @@ by it makes nonsense of the bound as soon as a feature is in euros. Two better c
 
 *Tilted.* On some rows B, tilt the probabilities by a step u: a'_i = a_i (1 - t_i), t_i = u^T x_i less its mean under
 a_i. That takes H_B u from the gradient, with H_B the rows' part of the Hessian of the loss. So (H_B + l2) u = dJ leaves
-V = l2 u, and the whole bound is about 1/2 dJ^T (H_B + l2)^-1 dJ: half the squared Newton decrement, whatever the scales, in
-which the rows outside B count for nothing. B is a random sample whose Hessian costs about a pass; the bound is then the
-decrement times about n / |B|.
+V = l2 u, and the whole bound is about 1/2 dJ^T (H_B + l2)^-1 dJ: half the squared Newton decrement, whatever the
+scales, in which the rows outside B count for nothing. B is a random sample whose Hessian costs about a pass; the bound
+is then the decrement times about n / |B|.
 
-*Shrunk.* Far from the minimum a tilt would leave [0, 1]. Then r = rho_y (a - y), the residuals of each class shrunk by a
-factor of its own. With Q_c the sum of s_i (a_i - y_i) over class c, their sum is zero where rho Q = 0; the rows of Q add up
-to 0 and only its diagonal is negative, so rho is the stationary distribution of a Markov chain, scaled to a maximum of 1.
+*Shrunk.* Far from the minimum a tilt would leave [0, 1], and for many parameters H_B is too large. Then r = rho_y
+(a - y), the residuals of each class shrunk by a factor of its own. With Q_c the sum of s_i (a_i - y_i) over class c,
+their sum is zero where rho Q = 0; the rows of Q add up to 0 and only its diagonal is negative, so rho is the stationary
+distribution of a Markov chain, scaled to a maximum of 1.
 
 References
 ----------
@@ -27,7 +28,7 @@ regression and maximum entropy models", Machine Learning 85 (2011).
 import numpy as np
 from scipy.special import xlog1py
 
-from .descent.metric import metric_at
+from .descent.metric import is_dense, metric_at
 
 __all__ = ["duality_gap"]
 
@@ -39,8 +40,11 @@ def duality_gap(objective, point, rng):
     """Bound J(theta) - min J at a point; infinite without an l2 penalty, where the minimum need not exist."""
     if objective.penalty.l2 == 0:
         return np.inf
-    bound = tilted_bound(objective, point, rng)
-    return bound if np.isfinite(bound) else shrunk_bound(objective, point)
+    if is_dense(objective):
+        bound = tilted_bound(objective, point, rng)
+        if np.isfinite(bound):
+            return bound
+    return shrunk_bound(objective, point)
 
 
 def tilted_bound(objective, point, rng):

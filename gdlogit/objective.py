@@ -26,8 +26,8 @@ class Point(NamedTuple):
 class Objective:
     """J for given rows, loss and penalty.
 
-    ``passes`` counts the passes over the rows. ``resolution`` is the relative rounding of J: an excess below resolution J
-    cannot be seen. ``total`` is the S that J divides by, that of the rows unless they are a mini-batch.
+    ``passes`` counts the passes over the rows. ``resolution`` is the relative rounding of J: an excess below
+    resolution J cannot be seen. ``total`` is the S that J divides by, that of the rows unless they are a part.
     """
 
     def __init__(self, rows, loss, penalty, total=None):
@@ -35,6 +35,7 @@ class Objective:
         self.total = rows.total if total is None else total
         self.n_rows = rows.shape[0]
         self.shape = rows.shape[1], loss.n_outputs
+        self.n_parameters = self.shape[0] * self.shape[1]
         self.precision = rows.X.dtype.name
         self.resolution = float(np.finfo(rows.X.dtype).eps)
         self.largest_sample = rows.largest_sample
@@ -55,20 +56,44 @@ class Objective:
 
     def hessian(self, theta):
         """The Hessian of J's smooth part at theta."""
-
-        def gram(block):
-            d, u = self.loss.curvature(block.forward(theta))
-            if u is not None:
-                u = u * np.sqrt(block.weight)[:, None]
-            return (block.gram(d * block.weight[:, None], u),)
-
-        (hessian,) = self.rows.sum(gram)
+        (hessian,) = self.rows.sum(lambda block: (block.gram(self.loss.curvature(block.forward(theta))),))
         hessian /= self.total
         np.einsum("ii->i", hessian)[:] += self.penalty.curvature(theta).ravel()
         return hessian
 
+    def hessian_diagonal(self, theta):
+        """Its diagonal, in theta's shape."""
+
+        def diagonal(block):
+            c = self.loss.bend_diagonal(self.loss.curvature(block.forward(theta)))
+            return (block.squared_backward(block.weight[:, None] * c),)
+
+        self.passes += 1
+        return self.rows.sum(diagonal)[0] / self.total + self.penalty.curvature(theta)
+
+    def hessian_product(self, theta):
+        """The function v -> H v, H the Hessian at theta; one pass each."""
+        c = np.empty((self.n_rows, self.shape[1]), dtype=self.rows.X.dtype)
+
+        def prepare(block):
+            c[block.span] = self.loss.curvature(block.forward(theta))
+            return ()
+
+        self.rows.sum(prepare)
+        self.passes += 0.5
+
+        def product(v):
+            def bend(block):
+                dz = self.loss.bend(c[block.span], block.forward(v))
+                return (block.backward(block.weight[:, None] * dz),)
+
+            self.passes += 1
+            return self.rows.sum(bend)[0] / self.total + self.penalty.curvature(theta) * v
+
+        return product
+
     def smoothness(self):
-        """L, no less than any eigenvalue of any Hessian of J: bounds the loss's curvature, then takes that of the rows."""
+        """L: no eigenvalue of any Hessian of J is larger. The loss's largest curvature times that of the rows."""
 
         def second_moment(v):
             def product(block):
@@ -92,7 +117,7 @@ class Objective:
 
     @property
     def separation_value(self):
-        """Without a penalty, a J below this proves that every row is on its class's side: J then has no minimum, but 0."""
+        """Without a penalty, a J below this proves every row on its class's side: J then has no minimum."""
         return 0.0 if self.penalty.l2 else self.rows.smallest_weight * np.log(2) / self.total
 
     def on(self, index):

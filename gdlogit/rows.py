@@ -9,22 +9,25 @@ whether X is dense or CSR, how large a block is, and which thread takes it.
   products with the whole matrix, and twice as fast on CSR, whose products BLAS does not thread.
 - Nothing is copied but what ``take`` is asked for. A row's constant feature, which carries the intercept, is implied.
 
-Shapes: X (n, p); y (n,), class codes; weight (n,); theta (p + 1, k), intercept last; z and dz (m, k) for a block's m rows.
+Shapes: X (n, p); y (n,), class codes; weight (n,), called s_i in formulas; theta (p + 1, k), intercept last; z and dz
+(m, k) for a block's m rows.
 """
 
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache, reduce
+from functools import cache, cached_property, reduce
+from itertools import pairwise
 from operator import add
 
 import joblib
 import numpy as np
 import scipy.sparse as sp
+from scipy.linalg import qr, svd
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["Rows"]
+__all__ = ["Rows", "in_row_space"]
 
 BLOCK_BYTES = 2**21  # of X a dense block: with its scores it stays in a core's cache. 1 to 4 MB measured alike
 THREADED_BLOCKS = 6  # below this, handing blocks to threads costs more than it saves
@@ -33,9 +36,10 @@ THREADED_BLOCKS = 6  # below this, handing blocks to threads costs more than it 
 class Block:
     """Some rows, and the linear layer over them: forward X W + b, backward X^T dz."""
 
-    def __init__(self, X, y, weight, constant):
+    def __init__(self, X, y, weight, constant, span):
         self.X, self.y, self.weight = X, y, weight
         self.constant = constant  # the value of the intercept's feature: 1, or 0 where there is no intercept
+        self.span = span  # which rows these are: a slice
 
     def forward(self, theta):
         """Scores z = X W + b, in X's precision."""
@@ -45,38 +49,41 @@ class Block:
         return z
 
     def backward(self, dz):
-        """[X^T dz; sum dz], the gradient of theta where dz is that of z; summed on in double precision."""
+        """[X^T dz; sum dz], the gradient of theta where dz is that of z; in double precision from here on."""
         gradient = np.empty((self.X.shape[1] + 1, dz.shape[1]))
         gradient[:-1] = self.X.T @ dz
         gradient[-1] = self.constant * dz.sum(axis=0)
         return gradient
 
-    def gram(self, d, u=None):
-        """sum_i x_i x_i^T (x) (diag(d_i) - u_i u_i^T), with x_i = [X_i, 1]; (P, P) for theta flattened, P = (p + 1) k."""
-        X = self._extended()
-        m, k = d.shape
-        if u is None:  # k = 1
-            X *= np.sqrt(d)
+    def gram(self, c):
+        """Sum over i of s_i x_i x_i^T (x) B_i, with x_i = [X_i, 1] and B_i = c_i, or diag(c_i) - c_i c_i^T for k > 1.
+
+        Shape (P, P), P = (p + 1) k: of theta flattened.
+        """
+        X = np.empty((self.X.shape[0], self.X.shape[1] + 1), dtype=self.X.dtype)
+        X[:, :-1] = self.X.toarray() if sp.issparse(self.X) else self.X
+        X[:, -1] = self.constant
+        m, p = X.shape
+        k = c.shape[1]
+        root = np.sqrt(self.weight)[:, None]
+        if k == 1:
+            X *= root * np.sqrt(c)
             return (X.T @ X).astype(float, copy=False)
-        coupled = (X[:, :, None] * u[:, None, :]).reshape(m, -1)
+        X *= root
+        coupled = (X[:, :, None] * c[:, None, :]).reshape(m, p * k)
         gram = -(coupled.T @ coupled).astype(float, copy=False)
-        own = X.T @ (X[:, :, None] * d[:, None, :]).reshape(m, -1)
-        p = X.shape[1]
-        np.einsum("jclc->jlc", gram.reshape(p, k, p, k))[:] += own.reshape(p, p, k)
+        np.einsum("jclc->jlc", gram.reshape(p, k, p, k))[:] += (X.T @ coupled).reshape(p, p, k)
         return gram
 
-    def largest_row(self):
-        """max_i weight_i |[X_i, 1]|^2."""
-        X = self._extended()
-        return float((self.weight * np.einsum("ij,ij->i", X, X)).max())
+    def squared_backward(self, dz):
+        """[(X^2)^T dz; sum dz]: ``backward`` with every feature squared."""
+        squared = self.X.power(2) if sp.issparse(self.X) else self.X**2
+        return Block(squared, self.y, self.weight, self.constant, self.span).backward(dz)
 
-    def _extended(self):
-        """A dense copy of the block's rows with their constant feature."""
-        X = self.X.toarray() if sp.issparse(self.X) else self.X
-        extended = np.empty((X.shape[0], X.shape[1] + 1), dtype=X.dtype)
-        extended[:, :-1] = X
-        extended[:, -1] = self.constant
-        return extended
+    def largest_row(self):
+        """The largest weight_i |[X_i, 1]|^2."""
+        squared = self.X.power(2) if sp.issparse(self.X) else self.X**2
+        return float((self.weight * (squared.sum(axis=1) + self.constant)).max())
 
 
 class Rows:
@@ -120,7 +127,7 @@ class Rows:
     @contextmanager
     def threads(self):
         """Hold the cores for the length of a fit: inside, sums over more than a few blocks run on a pool of threads."""
-        if len(self.blocks()) < THREADED_BLOCKS:
+        if len(self.blocks) < THREADED_BLOCKS:
             yield
             return
         with ONE_BLAS_THREAD as n_threads, ThreadPoolExecutor(n_threads) as self._pool:
@@ -143,29 +150,56 @@ class Rows:
         def partial(span):
             return reduce(pair, map(f, span))
 
-        blocks = self.blocks()
-        if self._pool is None or len(blocks) < THREADED_BLOCKS:
-            return partial(blocks)
-        bounds = np.linspace(0, len(blocks), self._n_threads + 1).astype(int)
-        spans = [blocks[i:j] for i, j in zip(bounds[:-1], bounds[1:], strict=True)]
-        return reduce(pair, self._pool.map(partial, spans))
+        if self._pool is None or len(self.blocks) < THREADED_BLOCKS:
+            return partial(self.blocks)
+        bounds = [i * len(self.blocks) // self._n_threads for i in range(self._n_threads + 1)]
+        return reduce(pair, self._pool.map(partial, [self.blocks[i:j] for i, j in pairwise(bounds) if i < j]))
 
+    @cached_property
     def blocks(self):
         """Blocks of about BLOCK_BYTES, views of X, in order."""
         n_blocks = min(max(1, round(self.n_bytes / BLOCK_BYTES)), self.n_rows)
-        bounds = np.linspace(0, self.n_rows, n_blocks + 1).astype(int)
-        return [self._block(start, stop) for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
+        bounds = [i * self.n_rows // n_blocks for i in range(n_blocks + 1)]
+        return [self._block(slice(*span)) for span in pairwise(bounds)]
 
-    def _block(self, start, stop):
-        rows = slice(start, stop)
-        X = self.X[rows] if isinstance(self.X, np.ndarray) else _csr_view(self.X, start, stop)
-        return Block(X, self.y[rows], self.weight[rows], self.constant)
+    def _block(self, span):
+        X = self.X[span] if isinstance(self.X, np.ndarray) else _csr_view(self.X, span.start, span.stop)
+        return Block(X, self.y[span], self.weight[span], self.constant, span)
 
     def take(self, index):
         """A copy of the rows at ``index``, on the same threads."""
         rows = Rows(self.X[index], self.y[index], self.weight[index], bool(self.constant))
         rows._pool, rows._n_threads = self._pool, self._n_threads
         return rows
+
+
+def in_row_space(rows):
+    """The same rows in coordinates of the space that they span: n columns at most, for p > n.
+
+    With X = V s Q^T, its thin singular value decomposition, the scores X W are (V s) W' for W' = Q^T W, and |W| = |W'|
+    in the span of the rows, where a minimum with an l2 penalty lies. s and V come from the R of a QR decomposition of
+    X^T, a few columns of X at a time; Q = X^T V / s is never formed.
+
+    Returns
+    -------
+    compact : Rows of shape (n, rank)
+    lower, lift : functions from theta to theta', and back
+    """
+    X, n = rows.X, rows.n_rows
+    R = np.empty((0, n))
+    for start in range(0, rows.n_features, 2 * n):
+        R = qr(np.vstack([R, X[:, start : start + 2 * n].T]), mode="r", check_finite=False)[0][:n]
+    _, s, Vt = svd(R, full_matrices=False, check_finite=False)
+    rank = max(1, np.count_nonzero(s > s[0] * max(X.shape) * np.finfo(X.dtype).eps))
+    s, V = np.maximum(s[:rank], np.finfo(float).tiny), Vt[:rank].T
+
+    def lower(theta):
+        return np.vstack([V.T @ (X @ theta[:-1]) / s[:, None], theta[-1]])
+
+    def lift(theta):
+        return np.vstack([X.T @ (V @ (theta[:-1] / s[:, None])), theta[-1]])
+
+    return Rows(V * s, rows.y, rows.weight, bool(rows.constant)), lower, lift
 
 
 def _csr_view(X, start, stop):

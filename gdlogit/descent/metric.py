@@ -2,27 +2,38 @@
 
 import numpy as np
 
-from ..curvature import Cholesky
+from ..curvature import Cholesky, ConjugateGradients
 
-__all__ = ["excess_of", "metric_at"]
+__all__ = ["excess_of", "is_dense", "metric_at"]
+
+DENSE_PARAMETERS = 1500  # up to so many, the Hessian is formed and factorised
+FORCING = 0.1  # the residual to which conjugate gradients solve beyond: a tenth is enough for a step
+PRODUCTS = 200  # of the Hessian with a vector, at most
+
+
+def is_dense(objective):
+    """Whether the Hessian of so many parameters is formed."""
+    return objective.n_parameters <= DENSE_PARAMETERS
 
 
 def metric_at(objective, theta):
-    """The Hessian of J at theta, factorised."""
-    return Cholesky(without_shift(objective.hessian(theta), objective.shape))
+    """The Hessian of J at theta, to solve with."""
+    if is_dense(objective):
+        return Cholesky(without_shift(objective.hessian(theta), objective.shape))
+    return ConjugateGradients(objective.hessian_product(theta), objective.hessian_diagonal(theta), FORCING, PRODUCTS)
 
 
 def excess_of(objective, point):
     """J - min J, estimated by half the squared Newton decrement."""
-    return 0.5 * np.vdot(point.gradient, metric_at(objective, point.theta).solve(point.gradient))
+    return 0.5 * float(np.vdot(point.gradient, metric_at(objective, point.theta).solve(point.gradient)))
 
 
 def without_shift(hessian, shape):
     """Give curvature to the directions that a softmax does not see.
 
-    A constant added to all scores changes no probability, so for each feature j the direction (theta_j + c, ..., theta_j + c)
-    has no curvature but the penalty's. No gradient has a part along it: curvature added there changes no step, and makes
-    H definite.
+    A constant added to all scores changes no probability: for each feature j, the direction that adds the same to each
+    theta_jc has no curvature but the penalty's. No gradient has a part along it, so curvature added there changes no
+    step, and makes H definite.
     """
     p, k = shape
     if k > 1:

@@ -36,6 +36,7 @@ GROWTH = 4  # of each sample over the last
 ROWS_PER_PARAMETER = 10  # in the smallest sample
 MEMORY = 10  # secant pairs
 ARMIJO = 1e-4  # of the fall that the slope promises
+TINY = 10**5  # rows times parameters
 SAMPLE_STEPS = 50  # at most, on one sample: one without a minimum, say of a single class, shall not hold up the rest
 
 
@@ -71,7 +72,7 @@ def sketch(tol, rng):
 
 def samples(objective, rng):
     """The objective on nested random samples of its rows, from small to large."""
-    smallest = max(500, ROWS_PER_PARAMETER * n_parameters(objective))
+    smallest = max(500, ROWS_PER_PARAMETER * objective.n_parameters)
     sizes = []
     size = min(objective.n_rows // GROWTH, objective.largest_sample)
     while size >= smallest:
@@ -85,7 +86,7 @@ def samples(objective, rng):
 
 def minimise(sample, theta, metric):
     """Theta and metric at the minimum on a sample, to a part of its sampling error."""
-    goal = 0.05 * n_parameters(sample) / sample.n_rows
+    goal = 0.05 * sample.n_parameters / sample.n_rows
     state = begin(sample, theta, metric)
     for _ in range(SAMPLE_STEPS):
         if state.excess <= goal or state.rate == 0:
@@ -112,13 +113,14 @@ def advance(objective, state, goal):
     point, rate = line_search(objective, state)
     if rate == 0:
         return refresh(objective, state.point, 1.0) if state.sampled else state._replace(rate=0.0)
+    if is_tiny(objective):
+        return refresh(objective, point, rate)
     ds, dg = point.theta - state.point.theta, point.gradient - state.point.gradient
     pairs = (*state.pairs, (ds, dg))[-MEMORY:] if np.vdot(ds, dg) > 0 else state.pairs
     new = aim(point, state.metric, state.sampled, pairs, rate)
     limit = goal * min(1.0, point.value)
-    if new.excess > limit and steps_left(state.excess, new, limit) > 1 + hessian_cost(objective):
-        return refresh(objective, point, rate)
-    return new
+    slow = new.excess > limit and steps_left(state.excess, new, limit) > 1 + hessian_cost(objective)
+    return refresh(objective, point, rate) if slow else new
 
 
 def refresh(objective, point, rate):
@@ -161,9 +163,9 @@ def steps_left(last_excess, state, limit):
 
 def hessian_cost(objective):
     """What a Hessian of all rows costs, in passes: measured 0.03 to 0.06 per parameter."""
-    return 0.04 * n_parameters(objective)
+    return 0.04 * objective.n_parameters
 
 
-def n_parameters(objective):
-    """P = (p + 1) k."""
-    return objective.shape[0] * objective.shape[1]
+def is_tiny(objective):
+    """Whether a Hessian costs no more than the calls that compute it: then every step has a new one."""
+    return objective.n_rows * objective.n_parameters <= TINY
