@@ -64,6 +64,11 @@ class Sigmoid:
         return c
 
     @staticmethod
+    def margins(z, y):
+        """By how much the own class's score is above the other's, shape (m, 1)."""
+        return np.where(y[:, None] == 1, z, -z)
+
+    @staticmethod
     def probabilities(z):
         """P(y = 0 | x) and P(y = 1 | x), shape (m, 2)."""
         return np.hstack([expit(-z), expit(z)])
@@ -113,6 +118,11 @@ class Softmax:
     def bend_diagonal(c):
         """The diagonal of the curvature: c (1 - c)."""
         return c * (1 - c)
+
+    @staticmethod
+    def margins(z, y):
+        """By how much the own class's score is above each, shape (m, k); 0 above itself."""
+        return z[np.arange(len(y)), y][:, None] - z
 
     @staticmethod
     def probabilities(z):

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_array, check_consistent_length, check
 from .backprop import Sigmoid, Softmax
 from .descent import descend, gradient, newton, stochastic, truncated
 from .descent.metric import DENSE_PARAMETERS, is_dense
-from .duality import duality_gap
+from .duality import duality_gap, is_unbounded
 from .objective import Objective
 from .penalty import ElasticNet
 from .rows import Rows, in_row_space
@@ -188,6 +188,8 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
                     watch=_print_record if self.verbose else None,
                 )
                 gap = duality_gap(objective, result.point, rng)
+                if is_unbounded(objective, result.point):
+                    result = result._replace(status="separable")
             theta = lift(result.point.theta) if lift else result.point.theta
             self.classes_ = classes
             self.coef_ = theta[:-1].T.astype(X.dtype, order="C")
@@ -353,8 +355,8 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
                 message = f"{distance}, and no step lowers it in {objective.precision}. Raise tol{remedy}."
             case "separable":
                 message = (
-                    "The classes are separable: without a penalty J has no minimum, and the coefficients would grow "
-                    "for ever. They stand where every row is on its class's side. Set a finite C."
+                    "The classes are separable, completely or in part: without a penalty J has no minimum, and some "
+                    "coefficients would grow for ever. They are left where the descent stopped. Set a finite C."
                 )
             case "diverged":
                 message = (

@@ -30,10 +30,13 @@ from scipy.special import xlog1py
 
 from .descent.metric import is_dense, metric_at
 
-__all__ = ["duality_gap"]
+__all__ = ["duality_gap", "is_unbounded"]
 
 PASS_PARAMETERS = 25  # so many parameters make the Hessian of all rows cost about one pass
 ROWS_PER_PARAMETER = 4  # at least, in the sample
+SEPARATING_STEPS = 10  # of Newton's method, for the rest of the step to die away
+NOTICEABLE = 0.1  # change of a margin; a step along a separating direction raises some by about 1
+NEGLIGIBLE = 1e-3  # of the largest change
 
 
 def duality_gap(objective, point, rng):
@@ -49,8 +52,9 @@ def duality_gap(objective, point, rng):
 
 def tilted_bound(objective, point, rng):
     """The bound from tilting a sample of rows; infinite where the tilt is too strong."""
-    n_parameters = point.theta.size
-    size = max(PASS_PARAMETERS * objective.n_rows // n_parameters, ROWS_PER_PARAMETER * n_parameters)
+    size = max(
+        PASS_PARAMETERS * objective.n_rows // objective.n_parameters, ROWS_PER_PARAMETER * objective.n_parameters
+    )
     part = objective.part(size, rng)
     u = metric_at(part, point.theta).solve(point.gradient)
 
@@ -71,6 +75,26 @@ def tilted_bound(objective, point, rng):
     V = point.gradient - change / objective.total
     feasible = np.abs(V[-1]).max() <= objective.resolution  # the sum of the residuals: 0 up to rounding
     return bound(objective, kl, V) if feasible else np.inf
+
+
+def is_unbounded(objective, point):
+    """Whether J is seen to have no minimum: unpenalised, with a direction along which it falls for ever.
+
+    Such a direction raises the margins of some rows and lowers none: it separates the classes, completely or in part
+    (Albert and Anderson, "On the existence of maximum likelihood estimates in logistic regression models", Biometrika 71,
+    1984). Newton's method finds it: its steps shrink towards a minimum, and keep their length along such a direction.
+    """
+    if objective.penalty.l2 > 0 or not is_dense(objective):
+        return False
+    for _ in range(SEPARATING_STEPS):
+        step = -metric_at(objective, point.theta).solve(point.gradient)
+        raised, lowered = objective.margin_changes(step)
+        if raised < NOTICEABLE:
+            return False
+        if lowered <= NEGLIGIBLE * raised:
+            return True
+        point = objective.at(point.theta + step)
+    return False
 
 
 def shrunk_bound(objective, point):

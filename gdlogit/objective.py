@@ -120,6 +120,16 @@ class Objective:
         """Without a penalty, a J below this proves every row on its class's side: J then has no minimum."""
         return 0.0 if self.penalty.l2 else self.rows.smallest_weight * np.log(2) / self.total
 
+    def margin_changes(self, direction):
+        """The most by which a direction raises a row's margin, its own class's score less another's, and lowers one."""
+
+        def extremes(block):
+            margins = self.loss.margins(block.forward(direction), block.y)[block.weight > 0]
+            return margins.max(initial=0.0), -margins.min(initial=0.0)
+
+        self.passes += 0.5
+        return self.rows.fold(extremes, max)
+
     def on(self, index):
         """The same objective on the rows at ``index`` alone."""
         return Objective(self.rows.take(index), self.loss, self.penalty)
