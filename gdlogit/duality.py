@@ -34,7 +34,7 @@ __all__ = ["duality_gap", "is_unbounded"]
 
 PASS_PARAMETERS = 25  # so many parameters make the Hessian of all rows cost about one pass
 ROWS_PER_PARAMETER = 4  # at least, in the sample
-SEPARATING_STEPS = 10  # of Newton's method, for the rest of the step to die away
+SEPARATING_STEPS = 20  # of Newton's method, for the rest of the step to die away
 NOTICEABLE = 0.1  # change of a margin; a step along a separating direction raises some by about 1
 NEGLIGIBLE = 1e-3  # of the largest change
 
@@ -81,8 +81,8 @@ def is_unbounded(objective, point):
     """Whether J is seen to have no minimum: unpenalised, with a direction along which it falls for ever.
 
     Such a direction raises the margins of some rows and lowers none: it separates the classes, completely or in part
-    (Albert and Anderson, "On the existence of maximum likelihood estimates in logistic regression models", Biometrika 71,
-    1984). Newton's method finds it: its steps shrink towards a minimum, and keep their length along such a direction.
+    (Albert and Anderson, "On the existence of maximum likelihood estimates in logistic regression models", Biometrika
+    71, 1984). Newton's method finds it: its steps shrink towards a minimum, and keep their length along such a direction.
     """
     if objective.penalty.l2 > 0 or not is_dense(objective):
         return False
