@@ -175,7 +175,7 @@ def logistic_backward(X, Y, A):
     >>> X = np.array([[1.0, 2.0, -1.0], [3.0, 0.5, -3.2]])
     >>> A = 1 / (1 + np.exp(-(np.array([[1.0, 2.0]]) @ X + 1.5)))
     >>> logistic_backward(X, [1, 1, 0], A)["dw"].round(6).tolist()
-    [[-0.004499], [-0.003019]]
+    [[-0.008303], [-0.004949]]
     """
     X = np.asarray(X)
     if X.ndim != 2:

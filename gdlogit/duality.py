@@ -26,7 +26,7 @@ regression and maximum entropy models", Machine Learning 85 (2011).
 """
 
 import numpy as np
-from scipy.special import xlog1py
+from scipy.special import xlog1py, xlogy
 
 from .descent.metric import is_dense, metric_at
 
@@ -34,6 +34,7 @@ __all__ = ["duality_gap", "is_unbounded"]
 
 PASS_PARAMETERS = 25  # so many parameters make the Hessian of all rows cost about one pass
 ROWS_PER_PARAMETER = 4  # at least, in the sample
+FEW_ROWS = 1000  # not worth sampling from
 SEPARATING_STEPS = 20  # of Newton's method, for the rest of the step to die away
 NOTICEABLE = 0.1  # change of a margin; a step along a separating direction raises some by about 1
 NEGLIGIBLE = 1e-3  # of the largest change
@@ -52,9 +53,8 @@ def duality_gap(objective, point, rng):
 
 def tilted_bound(objective, point, rng):
     """The bound from tilting a sample of rows; infinite where the tilt is too strong."""
-    size = max(
-        PASS_PARAMETERS * objective.n_rows // objective.n_parameters, ROWS_PER_PARAMETER * objective.n_parameters
-    )
+    n_parameters = objective.n_parameters
+    size = max(PASS_PARAMETERS * objective.n_rows // n_parameters, ROWS_PER_PARAMETER * n_parameters, FEW_ROWS)
     part = objective.part(size, rng)
     u = metric_at(part, point.theta).solve(point.gradient)
 
@@ -64,7 +64,7 @@ def tilted_bound(objective, point, rng):
         if t.shape[1] == 1:
             t = np.hstack([np.zeros_like(t), t])
         t -= (a * t).sum(axis=1, keepdims=True)
-        if t.max() >= 1:
+        if not t.max() < 1:
             return np.inf, 0.0
         kl = (a * ((1 - t) * np.log1p(-t) + t)).sum(axis=1)
         change = (a * t)[:, -objective.loss.n_outputs :] * block.weight[:, None]
@@ -82,7 +82,7 @@ def is_unbounded(objective, point):
 
     Such a direction raises the margins of some rows and lowers none: it separates the classes, completely or in part
     (Albert and Anderson, "On the existence of maximum likelihood estimates in logistic regression models", Biometrika
-    71, 1984). Newton's method finds it: its steps shrink towards a minimum, and keep their length along such a direction.
+    71, 1984). Newton's method finds it: its steps shrink towards a minimum, but not along such a direction.
     """
     if objective.penalty.l2 > 0 or not is_dense(objective):
         return False
@@ -105,7 +105,7 @@ def shrunk_bound(objective, point):
         loss, dz = objective.loss.forward_backward(block.forward(point.theta), block.y)
         rho = shrink[block.y]
         miss = rho * np.abs(dz).max(axis=1)  # 1 - a'_y
-        kl = miss * np.log(rho) + xlog1py(1 - miss, -miss) + (1 - miss) * loss
+        kl = xlogy(miss, rho) + xlog1py(1 - miss, -miss) + (1 - miss) * loss
         return float(block.weight @ kl), block.backward(dz * (rho * block.weight)[:, None])
 
     kl, gradient = objective.rows.sum(dual)

@@ -59,9 +59,8 @@ def sketch(tol, rng):
         cold, metric = not theta.any(), None
         for sample in samples(objective, rng):
             if cold:
-                theta, metric = minimise(sample, theta, metric)
-            else:
-                metric = metric_at(sample, theta)
+                theta = minimise(sample, theta, metric)
+            metric = metric_at(sample, theta)
         return begin(objective, theta, metric)
 
     def step(objective, state):
@@ -92,7 +91,7 @@ def minimise(sample, theta, metric):
         if state.excess <= goal or state.rate == 0:
             break
         state = advance(sample, state, goal)
-    return state.point.theta, state.metric
+    return state.point.theta
 
 
 def begin(objective, theta, metric):

@@ -1,0 +1,132 @@
+"""The duality gap bounds the excess of J wherever it is asked, and is sharp near the minimum, on any scale."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer, load_iris, load_wine
+
+from gdlogit import duality
+from gdlogit.backprop import Sigmoid, Softmax
+from gdlogit.descent import descend, newton
+from gdlogit.objective import Objective, Point
+from gdlogit.penalty import ElasticNet
+from gdlogit.rows import Rows
+
+
+def make_objective(load, l2=1e-3, weighted=False, intercept=True):
+    X, y = load(return_X_y=True)
+    weight = np.random.default_rng(1).integers(0, 4, len(y)).astype(float) if weighted else np.ones(len(y))
+    loss = Sigmoid() if y.max() == 1 else Softmax(y.max() + 1)
+    return Objective(Rows(X, y, weight, intercept), loss, ElasticNet(l2))
+
+
+def path(objective):
+    """The minimum's J, and the points that Newton's method visits on the way there."""
+    points = []
+    method = newton.sketch(1e-14, np.random.default_rng(0))
+    state = method.start(objective, np.zeros(objective.shape))
+    for _ in range(30):
+        points.append(state.point)
+        state = method.step(objective, state)
+    return state.point.value, points
+
+
+CASES = {
+    "sigmoid, raw": make_objective(load_breast_cancer),
+    "sigmoid, weak penalty": make_objective(load_breast_cancer, l2=1e-7),
+    "sigmoid, weighted": make_objective(load_breast_cancer, weighted=True),
+    "sigmoid, no intercept": make_objective(load_breast_cancer, intercept=False),
+    "softmax": make_objective(load_iris),
+    "softmax, raw, weighted": make_objective(load_wine, weighted=True),
+    "softmax, no intercept": make_objective(load_wine, intercept=False),
+}
+objectives = pytest.mark.parametrize("objective", CASES.values(), ids=CASES)
+bounds = pytest.mark.parametrize(
+    "bound", [duality.duality_gap, duality.tilted_bound, lambda o, p, _: duality.shrunk_bound(o, p)]
+)
+
+
+@objectives
+@bounds
+def test_bound_holds_all_the_way_to_the_minimum(objective, bound):
+    minimum, points = path(objective)
+    for point in points:
+        excess = point.value - minimum
+        assert bound(objective, point, np.random.default_rng(0)) >= excess - 1e-15
+
+
+@objectives
+def test_bound_holds_at_random_points(objective):
+    minimum, points = path(objective)
+    rng = np.random.default_rng(2)
+    scale = np.abs(points[-1].theta)
+    for _ in range(20):
+        point = objective.at(scale * rng.standard_normal(scale.shape))
+        assert duality.duality_gap(objective, point, rng) >= point.value - minimum
+
+
+@objectives
+def test_bound_is_within_a_tenth_of_the_excess_near_the_minimum(objective):
+    minimum, points = path(objective)
+    near = [point for point in points if 1e-13 < point.value - minimum < 1e-7]
+    assert near
+    for point in near:
+        assert duality.duality_gap(objective, point, np.random.default_rng(0)) < 1.1 * (point.value - minimum)
+
+
+def test_a_share_of_the_rows_proves_a_bound_that_is_larger_by_about_the_share(monkeypatch):
+    objective = CASES["sigmoid, raw"]
+    minimum, points = path(objective)
+    point = min((p for p in points if p.value - minimum > 1e-13), key=lambda p: p.value)
+    monkeypatch.setattr(duality, "FEW_ROWS", 1)
+    monkeypatch.setattr(duality, "PASS_PARAMETERS", 1)  # the sample: 4 rows per parameter, 124 of 569
+    bound = duality.tilted_bound(objective, point, np.random.default_rng(0))
+    assert 1 < bound / (point.value - minimum) < 40
+
+
+@pytest.mark.parametrize("name", ["sigmoid, weighted", "softmax, raw, weighted"])
+def test_shrunk_residuals_sum_to_zero(name):
+    objective = CASES[name]
+    theta = np.random.default_rng(0).standard_normal(objective.shape) * 1e-3
+    rho = duality.class_shrinkage(objective, theta)
+    (block,) = objective.rows.blocks
+    _, dz = objective.loss.forward_backward(block.forward(theta), block.y)
+    weighted = dz * block.weight[:, None]
+    assert rho.max() == 1
+    assert rho.min() > 0
+    np.testing.assert_allclose((weighted * rho[block.y][:, None]).sum(axis=0), 0, atol=1e-10 * np.abs(weighted).sum())
+
+
+def test_bound_is_infinite_without_a_penalty():
+    objective = make_objective(load_iris, l2=0.0)
+    point = objective.at(np.zeros(objective.shape))
+    assert duality.duality_gap(objective, point, np.random.default_rng(0)) == np.inf
+
+
+def separation_cases():
+    rng = np.random.default_rng(0)
+    X, noise = rng.standard_normal((300, 3)), rng.integers(0, 2, 300)
+    rare, classes = np.arange(300) < 10, rng.integers(0, 3, 300)
+    some = rng.random(300) < 0.3
+    return {
+        "overlapping": (X, noise, False),
+        "duplicated and constant columns": (np.c_[X, X, np.ones(300), np.zeros(300)], noise, False),
+        "overlapping softmax": (X, classes, False),
+        "complete": (X, (X[:, 0] > 0).astype(int), True),
+        "a rare flag of one class": (np.c_[X, rare], np.where(rare, 1, noise), True),
+        "a flag of one class of three": (np.c_[X, some & (classes == 0)], classes, True),
+        "a flag of two classes of three": (np.c_[X, some & (classes < 2)], classes, True),
+    }
+
+
+@pytest.mark.parametrize(("X", "y", "separable"), separation_cases().values(), ids=separation_cases())
+def test_separable_classes_are_seen(X, y, separable):
+    loss = Sigmoid() if y.max() == 1 else Softmax(3)
+    objective = Objective(Rows(X, y, np.ones(len(y))), loss, ElasticNet(0.0))
+    method = newton.sketch(1e-8, np.random.default_rng(0))
+    result = descend(method, objective, np.zeros(objective.shape), tol=1e-8, max_iter=100)
+    assert (result.status == "separable" or duality.is_unbounded(objective, result.point)) == separable
+
+
+def test_separability_is_not_asked_of_a_penalised_objective():
+    objective = CASES["softmax"]
+    assert not duality.is_unbounded(objective, Point(np.zeros(objective.shape), 1.0, np.ones(objective.shape)))
