@@ -17,10 +17,11 @@ from .descent.metric import DENSE_PARAMETERS, is_dense
 from .duality import duality_gap, is_unbounded
 from .objective import Objective
 from .penalty import ElasticNet
-from .rows import Rows, in_row_space
+from .rows import Rows, compact
 
 __all__ = ["GDLogisticRegression"]
 
+PIECE = 2**16  # rows of y that are encoded at a time
 SOLVERS = ("auto", "newton-sketch", "gd", "nesterov", "sgd")
 
 
@@ -142,8 +143,8 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            The rows, on any scale. float64 and float32 are used as they are, without a copy.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows, on any scale. float64 and float32 are used as they are, without a copy, dense or CSR.
         y : array-like of shape (n_samples,)
             The labels, of any kind that scikit-learn takes; at least two different ones.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -166,38 +167,22 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
         """
         with self._unchanged_on_error():
             self._check_parameters()
-            X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
-            weight = _check_sample_weight(sample_weight, X)
-            classes, codes, weight = self._encode(y, weight)
+            X, y = validate_data(self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
+            classes, codes, weight = self._encode(y, _check_sample_weight(sample_weight, X))
             loss = Sigmoid() if len(classes) == 2 else Softmax(len(classes))
+            start = self._start(classes, (X.shape[1] + 1, loss.n_outputs))
             rows = Rows(X, codes, weight, intercept=self.fit_intercept)
-            theta = self._start(classes, (X.shape[1] + 1, loss.n_outputs))
-            lift = None
-            if rows.n_rows < rows.n_features and rows.n_rows * loss.n_outputs < DENSE_PARAMETERS:
-                rows, lower, lift = in_row_space(rows)
-                theta = lower(theta)
+            rows, lower, lift = compact(rows, DENSE_PARAMETERS // loss.n_outputs)
             objective = Objective(rows, loss, ElasticNet(1 / (self.C * rows.total)))
-            rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
-            with rows.threads():
-                result = descend(
-                    self._method(objective, rng),
-                    objective,
-                    theta,
-                    tol=self.tol,
-                    max_iter=self.max_iter,
-                    watch=_print_record if self.verbose else None,
-                )
-                gap = duality_gap(objective, result.point, rng)
-                if is_unbounded(objective, result.point):
-                    result = result._replace(status="separable")
-            theta = lift(result.point.theta) if lift else result.point.theta
+            result, gap = self._minimise(objective, lower(start))
+            theta = lift(result.point.theta).astype(X.dtype)
             self.classes_ = classes
-            self.coef_ = theta[:-1].T.astype(X.dtype, order="C")
-            self.intercept_ = theta[-1].astype(X.dtype)
+            self.coef_ = np.ascontiguousarray(theta[:-1].T)
+            self.intercept_ = theta[-1]
             self.n_iter_ = len(result.history)
             self.loss_curve_ = np.array([record.value for record in result.history])
             self.converged_ = result.status == "converged"
-            self.duality_gap_ = float(gap)
+            self.duality_gap_ = gap
         self._report(result, objective)
         return self
 
@@ -206,7 +191,7 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows.
 
         Returns
@@ -222,7 +207,7 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows.
 
         Returns
@@ -238,7 +223,7 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows.
 
         Returns
@@ -254,7 +239,7 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows.
 
         Returns
@@ -265,9 +250,15 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
         z = self._scores(X)
         return (Sigmoid if z.shape[1] == 1 else Softmax).log_probabilities(z)
 
+    def __sklearn_tags__(self):
+        """What scikit-learn asks of its estimators: sparse X is taken."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
     def _scores(self, X):
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
         return X @ self.coef_.T + self.intercept_
 
     @contextmanager
@@ -304,12 +295,15 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
 
     def _encode(self, y, weight):
         """The classes; each row's class as a code from 0; its weight with that of its class."""
-        check_classification_targets(y)
-        classes = np.unique(y if weight is None else y[weight > 0])
+        pieces = [slice(start, start + PIECE) for start in range(0, len(y), PIECE)]  # spares a sorted copy of y
+        counted = y if weight is None else np.where(weight > 0, y, y[weight.argmax()])
+        classes = np.unique(np.concatenate([np.unique(counted[piece]) for piece in pieces]))
+        check_classification_targets(np.repeat(classes, 2))  # twice: it warns of as many classes as rows
         if len(classes) < 2:
             raise ValueError(f"y must hold at least two classes with a positive weight; got one class: {classes!r}.")
-        codes = np.searchsorted(classes, y)  # a label that has no weight may get another's code: it counts nothing
-        codes = np.minimum(codes, len(classes) - 1).astype(np.min_scalar_type(len(classes)))
+        codes = np.empty(len(y), dtype=np.min_scalar_type(len(classes)))
+        for piece in pieces:
+            codes[piece] = np.minimum(np.searchsorted(classes, y[piece]), len(classes) - 1)
         if weight is None:
             weight = np.broadcast_to(1.0, len(y))
         if isinstance(self.class_weight, str) and self.class_weight == "balanced":
@@ -333,14 +327,27 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
             )
         return theta
 
+    def _minimise(self, objective, theta):
+        """Descend from theta; the result, and the duality gap where it ended."""
+        rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
+        method = self._method(objective, rng)
+        watch = _print_record if self.verbose else None
+        with objective.rows.threads():
+            result = descend(method, objective, theta, tol=self.tol, max_iter=self.max_iter, watch=watch)
+            if is_unbounded(objective, result.point):
+                result = result._replace(status="separable")
+            return result, duality_gap(objective, result.point, rng)
+
     def _method(self, objective, rng):
-        if self.solver == "gd":
-            return gradient.batch(self.learning_rate)
-        if self.solver == "nesterov":
-            return gradient.nesterov(self.learning_rate)
-        if self.solver == "sgd":
-            return stochastic.minibatch(self.learning_rate, self.batch_size, rng)
-        return newton.sketch(self.tol, rng) if is_dense(objective) else truncated.truncated()
+        match self.solver:
+            case "gd":
+                return gradient.batch(self.learning_rate)
+            case "nesterov":
+                return gradient.nesterov(self.learning_rate)
+            case "sgd":
+                return stochastic.minibatch(self.learning_rate, self.batch_size, rng)
+            case _:
+                return newton.sketch(self.tol, rng) if is_dense(objective) else truncated.truncated()
 
     def _report(self, result, objective):
         """Warn where the fit did not end at the minimum: how far from it, and what to do."""

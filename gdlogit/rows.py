@@ -27,7 +27,7 @@ import scipy.sparse as sp
 from scipy.linalg import qr, svd
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["Rows", "in_row_space"]
+__all__ = ["Rows", "compact"]
 
 BLOCK_BYTES = 2**21  # of X a dense block: with its scores it stays in a core's cache. 1 to 4 MB measured alike
 THREADED_BLOCKS = 6  # below this, handing blocks to threads costs more than it saves
@@ -91,13 +91,17 @@ class Rows:
 
     Parameters
     ----------
-    X : ndarray or CSR of shape (n, p), float64 or float32; never copied, never written to.
+    X : ndarray or CSR of shape (n, p), float64 or float32; never written to, and copied only where a CSR has unsorted
+        or duplicate entries.
     y : ndarray of shape (n,), class codes from 0.
     weight : ndarray of shape (n,), not negative, with a positive sum.
     intercept : bool, whether each row carries a constant feature 1.
     """
 
     def __init__(self, X, y, weight, intercept=True):
+        if sp.issparse(X) and not X.has_canonical_format:
+            X = X.copy()
+            X.sum_duplicates()
         self.X, self.y, self.weight = X, y, weight
         self.constant = float(intercept)
         self.n_rows, self.n_features = X.shape
@@ -173,8 +177,8 @@ class Rows:
         return rows
 
 
-def in_row_space(rows):
-    """The same rows in coordinates of the space that they span: n columns at most, for p > n.
+def compact(rows, max_rows):
+    """Few rows of many features, in coordinates of the space that they span; other rows as they are.
 
     With X = V s Q^T, its thin singular value decomposition, the scores X W are (V s) W' for W' = Q^T W, and |W| = |W'|
     in the span of the rows, where a minimum with an l2 penalty lies. s and V come from the R of a QR decomposition of
@@ -182,10 +186,12 @@ def in_row_space(rows):
 
     Returns
     -------
-    compact : Rows of shape (n, rank)
+    rows : Rows of shape (n, rank), for dense X with n < p and n < max_rows; else the rows given
     lower, lift : functions from theta to theta', and back
     """
     X, n = rows.X, rows.n_rows
+    if not (isinstance(X, np.ndarray) and n < min(rows.n_features, max_rows) and _comparable(np.abs(X).max(axis=0))):
+        return rows, lambda theta: theta, lambda theta: theta
     R = np.empty((0, n))
     for start in range(0, rows.n_features, 2 * n):
         R = qr(np.vstack([R, X[:, start : start + 2 * n].T]), mode="r", check_finite=False)[0][:n]
@@ -200,6 +206,11 @@ def in_row_space(rows):
         return np.vstack([X.T @ (V @ (theta[:-1] / s[:, None])), theta[-1]])
 
     return Rows(V * s, rows.y, rows.weight, bool(rows.constant)), lower, lift
+
+
+def _comparable(scales):
+    """Whether the features' scales are near enough for the small ones not to drown in an SVD's rounding."""
+    return scales.max() <= 1e8 * np.min(scales, where=scales > 0, initial=np.inf)
 
 
 def _csr_view(X, start, stop):
