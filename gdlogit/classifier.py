@@ -41,7 +41,7 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
         scaled features nor a rate. "gd" is batch gradient descent, "nesterov" its accelerated form, "sgd" mini-batch
         (with ``batch_size=1`` stochastic) gradient descent: the textbook's methods, which want scaled features.
     C : float, default=1.0
-        Inverse strength of the penalty, positive; ``np.inf`` for none.
+        Inverse strength of the penalty, positive (at least 1e-100); ``np.inf`` for none.
     l1_ratio : float, default=0.0
         Share of the l1 penalty. Only 0 so far: an l2 penalty.
     fit_intercept : bool, default=True
@@ -280,7 +280,7 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
                 raise ValueError(f"{name} must be {accepted}; got {getattr(self, name)!r}.")
 
         require("solver", f"one of {SOLVERS}", isinstance(self.solver, str) and self.solver in SOLVERS)
-        require("C", "a positive number, or np.inf for no penalty", is_number(self.C) and self.C > 0)
+        require("C", "a number of at least 1e-100, or np.inf for no penalty", is_number(self.C) and self.C >= 1e-100)
         require("l1_ratio", "0: no solver has an l1 penalty yet", is_number(self.l1_ratio) and self.l1_ratio == 0)
         require(
             "learning_rate",
@@ -365,6 +365,8 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
                     "The classes are separable, completely or in part: without a penalty J has no minimum, and some "
                     "coefficients would grow for ever. They are left where the descent stopped. Set a finite C."
                 )
+            case "diverged" if self.learning_rate == "auto":
+                message = f"{distance}: the descent has not come below its start. Raise max_iter{remedy}."
             case "diverged":
                 message = (
                     f"learning_rate={self.learning_rate} diverges: J rose above its start. The coefficients are the "

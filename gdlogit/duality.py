@@ -115,7 +115,7 @@ def shrunk_bound(objective, point):
 
 def bound(objective, kl, V):
     """Kl / S + |V|^2 / (2 l2), without V's last row: that is the intercept's."""
-    return float(max(kl, 0.0) / objective.total + np.vdot(V[:-1], V[:-1]) / (2 * objective.penalty.l2))
+    return max(kl, 0.0) / objective.total + float(np.vdot(V[:-1], V[:-1])) / (2 * objective.penalty.l2)
 
 
 def class_shrinkage(objective, theta):

@@ -104,6 +104,8 @@ class Objective:
         n_features = self.shape[0]
         operator = LinearOperator((n_features, n_features), matvec=second_moment, dtype=float)
         start = np.random.default_rng(0).standard_normal(n_features)
+        if not second_moment(start).any():  # no feature but zeros, which ARPACK does not take
+            return self.penalty.l2
         (largest,) = eigsh(operator, k=1, v0=start, return_eigenvectors=False)
         return self.loss.max_curvature * largest / self.total + self.penalty.l2
 

@@ -19,7 +19,7 @@ Boyd and Vandenberghe, "Convex Optimization" (2004), section 9.5.1 (the Newton d
 """
 
 from collections.abc import Callable
-from math import isfinite, isnan
+from math import isfinite, isnan, nan
 from typing import Any, NamedTuple
 
 from ..objective import Point
@@ -58,25 +58,24 @@ def descend(method, objective, theta, *, tol, max_iter, watch=None):
     """Step from theta until J is within tol of its minimum; at most max_iter steps, at least one."""
     state = first = best = method.start(objective, theta)
     history = []
-    confirmed, measured_at, excess = False, 0, state.excess
+    confirmed, measured_at = False, 0
     status = "max_iter"
     for iteration in range(1, max_iter + 1):
         state = method.step(objective, state)
-        point = state.point
-        if not isfinite(point.value):
-            status = "diverged"
-            break
-        if point.value <= best.point.value:
-            best = state
-        excess = state.excess
-        if isnan(excess) and (iteration >= 1.2 * measured_at or iteration == max_iter):
+        point, excess = state.point, state.excess
+        lost = not isfinite(point.value)
+        if isnan(excess) and iteration >= 1.2 * measured_at and not lost:
             excess, measured_at = excess_of(objective, point), iteration
         history.append(Record(iteration, point.value, excess, state.rate, objective.passes))
         if watch is not None:
             watch(history[-1])
-        small = excess <= max(tol, objective.resolution) * min(1.0, point.value)
+        if lost:
+            status = "diverged"
+            break
+        if point.value <= best.point.value:
+            best = state
+        small = excess <= target(objective, point, tol)
         if small and confirmed:
-            status = "converged"
             break
         confirmed = small or (confirmed and isnan(excess))
         if point.value < objective.separation_value:
@@ -85,8 +84,14 @@ def descend(method, objective, theta, *, tol, max_iter, watch=None):
         if state.rate == 0:
             status = "stalled"
             break
-    if status == "max_iter" and state.point.value > first.point.value:
-        status = "diverged"
-    if status == "diverged":
-        state, excess = best, excess_of(objective, best.point)
+    if status == "diverged" or state.point.value > first.point.value:
+        status, state = "diverged", best
+    excess = excess_of(objective, state.point) if isnan(state.excess) else state.excess
+    if status != "separable" and excess <= target(objective, state.point, tol):
+        status = "converged"
     return Result(state.point, excess, status, history)
+
+
+def target(objective, point, tol):
+    """The excess at which to stop: tol min(1, J), or J's rounding where that is more."""
+    return max(tol, objective.resolution) * min(1.0, point.value)

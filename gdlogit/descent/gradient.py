@@ -86,4 +86,9 @@ def nesterov(learning_rate):
 
 def resolve(learning_rate, objective):
     """The rate itself, or 1 / L for "auto"."""
-    return 1 / objective.smoothness() if learning_rate == "auto" else learning_rate
+    return stable_rate(objective.smoothness()) if learning_rate == "auto" else learning_rate
+
+
+def stable_rate(smoothness):
+    """1 / L; where J has no curvature it is constant, and any rate will do."""
+    return 1 / smoothness if smoothness else 1.0

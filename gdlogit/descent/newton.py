@@ -27,7 +27,7 @@ import numpy as np
 
 from ..curvature import Cholesky
 from ..objective import Point
-from . import Method
+from . import Method, target
 from .metric import metric_at
 
 __all__ = ["sketch"]
@@ -64,7 +64,7 @@ def sketch(tol, rng):
         return begin(objective, theta, metric)
 
     def step(objective, state):
-        return advance(objective, state, max(tol, objective.resolution))
+        return advance(objective, state, target(objective, state.point, tol))
 
     return Method(start, step)
 
@@ -117,8 +117,7 @@ def advance(objective, state, goal):
     ds, dg = point.theta - state.point.theta, point.gradient - state.point.gradient
     pairs = (*state.pairs, (ds, dg))[-MEMORY:] if np.vdot(ds, dg) > 0 else state.pairs
     new = aim(point, state.metric, state.sampled, pairs, rate)
-    limit = goal * min(1.0, point.value)
-    slow = new.excess > limit and steps_left(state.excess, new, limit) > 1 + hessian_cost(objective)
+    slow = new.excess > goal and steps_left(state.excess, new, goal) > 1 + hessian_cost(objective)
     return refresh(objective, point, rate) if slow else new
 
 
@@ -154,10 +153,10 @@ def solve(metric, pairs, g):
     return step
 
 
-def steps_left(last_excess, state, limit):
-    """How many more steps bring the excess to the limit, if each contracts it as the last one did."""
+def steps_left(last_excess, state, goal):
+    """How many more steps bring the excess to the goal, if each contracts it as the last one did."""
     contraction = state.excess / last_excess if state.rate == 1 else inf
-    return log(state.excess / limit) / -log(contraction) if contraction < 1 else inf
+    return log(state.excess / goal) / -log(contraction) if contraction < 1 else inf
 
 
 def hessian_cost(objective):

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from ..objective import Point
 from . import Method
-from .gradient import evaluate
+from .gradient import evaluate, stable_rate
 
 __all__ = ["minibatch"]
 
@@ -36,7 +36,7 @@ def minibatch(learning_rate, batch_size, rng):
     automatic = learning_rate == "auto"
 
     def start(objective, theta):
-        rate = 1 / (2 * objective.expected_smoothness(batch_size)) if automatic else learning_rate
+        rate = stable_rate(2 * objective.expected_smoothness(batch_size)) if automatic else learning_rate
         return StochasticState(objective.at(theta), nan, rate)
 
     def step(objective, state):
@@ -47,6 +47,8 @@ def minibatch(learning_rate, batch_size, rng):
                 break
             theta = theta - state.rate * point.gradient
         point = evaluate(objective, theta)
+        if (theta == state.point.theta).all():  # the rate has shrunk below theta's rounding
+            return StochasticState(point, nan, 0.0)
         noisy = automatic and point.value >= state.point.value
         return StochasticState(point, nan, state.rate / 2 if noisy else state.rate)
 

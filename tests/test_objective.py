@@ -1,0 +1,246 @@
+"""J over rows: its derivatives by differences and by the graph, what weights mean, and the bounds on its curvature."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from gradcheck import check_gradient
+
+from gdlogit import graph
+from gdlogit.backprop import Sigmoid, Softmax
+from gdlogit.objective import Objective
+from gdlogit.penalty import ElasticNet
+from gdlogit.rows import Rows
+
+N, P = 60, 4
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def make_objective(k=1, intercept=True, weight=None, l2=0.1, dtype=np.float64, holder=np.asarray):
+    rng = np.random.default_rng(1)
+    X, y = rng.standard_normal((N, P)) * [1, 1, 3, 0.3], rng.integers(0, max(2, k), N)
+    weight = rng.integers(0, 4, N).astype(float) if weight is None else weight
+    return Objective(
+        Rows(holder(X.astype(dtype)), y, weight, intercept), Sigmoid() if k == 1 else Softmax(k), ElasticNet(l2)
+    )
+
+
+CASES = {
+    "sigmoid": make_objective(),
+    "sigmoid, no intercept": make_objective(intercept=False),
+    "sigmoid, no penalty": make_objective(l2=0.0),
+    "sigmoid, sparse": make_objective(holder=sp.csr_array),
+    "softmax": make_objective(k=3),
+    "softmax, no intercept": make_objective(k=3, intercept=False),
+    "softmax, sparse": make_objective(k=3, holder=sp.csr_array),
+}
+objectives = pytest.mark.parametrize("objective", CASES.values(), ids=CASES)
+outputs = pytest.mark.parametrize("k", [1, 3])
+
+
+def value_and_derivatives(objective, theta):
+    point = objective.at(theta)
+    return point.value, point.gradient, objective.hessian(theta), objective.hessian_diagonal(theta)
+
+
+def assert_same(ours, theirs, rtol=1e-13):
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=rtol * np.abs(b).max())
+
+
+# --- Derivatives -----------------------------------------------------------------------------------------
+
+
+@objectives
+def test_gradient_is_the_derivative_of_the_value(objective, rng):
+    theta = rng.standard_normal(objective.shape)
+    if not objective.rows.constant:
+        theta[-1] = 0
+    check_gradient(lambda t: objective.at(t).value, lambda t: objective.at(t).gradient, theta, rng)
+
+
+@objectives
+def test_hessian_is_the_derivative_of_the_gradient(objective, rng):
+    theta, v = rng.standard_normal((2, *objective.shape))
+    check_gradient(
+        lambda t: np.vdot(v, objective.at(t).gradient),
+        lambda t: (objective.hessian(t) @ v.ravel()).reshape(v.shape),
+        theta,
+        rng,
+    )
+
+
+@objectives
+def test_hessian_products_and_diagonal_are_those_of_the_hessian(objective, rng):
+    theta, v = rng.standard_normal((2, *objective.shape))
+    hessian = objective.hessian(theta)
+    np.testing.assert_allclose(hessian, hessian.T, rtol=0, atol=1e-15 * hessian.max())
+    ours = objective.hessian_product(theta)(v).ravel(), objective.hessian_diagonal(theta).ravel()
+    assert_same(ours, (hessian @ v.ravel(), hessian.diagonal()))
+
+
+@outputs
+@pytest.mark.parametrize("intercept", [True, False])
+def test_graph_finds_the_same_value_and_gradient(k, intercept, rng):
+    objective = make_objective(k, intercept)
+    theta = rng.standard_normal(objective.shape)
+    rows, l2 = objective.rows, objective.penalty.l2
+    X1 = np.hstack([rows.X, np.full((N, 1), rows.constant)])
+    node = graph.Node(theta)
+    Z = X1 @ node
+    if k == 1:
+        L = graph.softplus((1 - 2 * rows.y) * Z[:, 0])
+    else:
+        L = graph.logsumexp(Z, axis=1) - (np.eye(k)[rows.y] * Z).sum(axis=1)
+    J = (rows.weight * L).sum() / rows.weight.sum() + l2 / 2 * (node[:-1] ** 2).sum()
+    point = objective.at(theta)
+    assert point.value == pytest.approx(float(J.value), rel=1e-13)
+    np.testing.assert_allclose(
+        point.gradient, graph.backward(J)[node], rtol=0, atol=1e-13 * np.abs(point.gradient).max()
+    )
+
+
+@outputs
+def test_float32_is_near_float64(k, rng):
+    theta = rng.standard_normal((P + 1, k))
+    single, double = (value_and_derivatives(make_objective(k, dtype=dtype), theta) for dtype in (np.float32, float))
+    assert_same(single, double, rtol=2e-6)
+    assert single[1].dtype == np.float64
+    assert make_objective(k, dtype=np.float32).resolution == np.finfo(np.float32).eps
+
+
+# --- Weights, and parts of the rows ----------------------------------------------------------------------
+
+
+@outputs
+def test_weights_count_rows(k, rng):
+    objective = make_objective(k)
+    theta = rng.standard_normal(objective.shape)
+    X, y, weight = objective.rows.X, objective.rows.y, objective.rows.weight
+    index = np.repeat(np.arange(N), weight.astype(int))  # a row of weight 0 is gone
+    rows = Rows(X[index], y[index], np.ones(len(index)))
+    repeated = Objective(rows, objective.loss, objective.penalty)
+    assert repeated.total == objective.total
+    assert_same(value_and_derivatives(objective, theta), value_and_derivatives(repeated, theta))
+
+
+@outputs
+def test_a_common_factor_of_the_weights_cancels(k, rng):
+    theta = rng.standard_normal((P + 1, k))
+    weight = rng.random(N)
+    ours, theirs = (value_and_derivatives(make_objective(k, weight=w), theta) for w in (1e6 * weight, weight))
+    assert_same(ours, theirs)
+
+
+@outputs
+@pytest.mark.parametrize("size", [1, 7, 20, N, 10 * N])
+def test_mean_over_the_batches_is_j(k, size, rng):
+    objective = make_objective(k)
+    theta = rng.standard_normal(objective.shape)
+    parts = list(objective.batches(size, rng))
+    assert sum(part.n_rows for part in parts) == N
+    share = [part.n_rows / N for part in parts]
+    points = [part.at(theta) for part in parts]
+    value = sum(s * point.value for s, point in zip(share, points, strict=True))
+    gradient = sum(s * point.gradient for s, point in zip(share, points, strict=True))
+    point = objective.at(theta)
+    assert_same((value, gradient), (point.value, point.gradient))
+
+
+def test_batches_are_drawn_anew_each_time_and_seeded():
+    objective = make_objective()
+    first, second, again = (
+        [part.rows.X for part in objective.batches(20, rng)]
+        for shared in [np.random.default_rng(5)]
+        for rng in (shared, shared, np.random.default_rng(5))
+    )
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(first, again)
+
+
+@outputs
+def test_a_part_is_a_share_of_the_sum(k, rng):
+    objective = make_objective(k, l2=0.0)
+    theta = rng.standard_normal(objective.shape)
+    assert objective.part(N, rng) is objective
+    part = objective.part(25, rng)
+    assert part.n_rows == 25
+    alone = objective.on(np.arange(N))
+    assert alone.at(theta).value == pytest.approx(objective.at(theta).value, rel=1e-14)
+    mean = part.at(theta).value * objective.total / part.rows.total
+    assert part.at(theta).value < objective.at(theta).value
+    assert mean == pytest.approx(Objective(part.rows, part.loss, part.penalty).at(theta).value, rel=1e-13)
+
+
+# --- Bounds ----------------------------------------------------------------------------------------------
+
+
+@objectives
+def test_smoothness_is_above_every_hessian(objective, rng):
+    smoothness = objective.smoothness()
+    for scale in (0, 0.1, 1, 10):
+        theta = scale * rng.standard_normal(objective.shape)
+        assert np.linalg.eigvalsh(objective.hessian(theta))[-1] <= smoothness * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+def test_smoothness_of_a_sigmoid_is_reached_at_zero(intercept):
+    objective = make_objective(intercept=intercept, l2=0.0)
+    largest = np.linalg.eigvalsh(objective.hessian(np.zeros(objective.shape)))[-1]
+    assert objective.smoothness() == pytest.approx(largest, rel=1e-6)
+
+
+def test_smoothness_of_features_that_are_all_zero_is_that_of_the_penalty():
+    rows = Rows(np.zeros((4, 2)), np.array([0, 1, 0, 1]), np.ones(4), intercept=False)
+    assert Objective(rows, Sigmoid(), ElasticNet(0.1)).smoothness() == pytest.approx(0.1)
+
+
+@outputs
+def test_expected_smoothness_goes_from_the_largest_row_to_all_rows(k):
+    objective = make_objective(k, l2=0.1)
+    squares = (objective.rows.X**2).sum(axis=1) + 1
+    largest = objective.loss.max_curvature * (objective.rows.weight * squares).max() * N / objective.total + 0.1
+    smoothness = [objective.expected_smoothness(size) for size in (1, 2, 10, 50, N)]
+    assert smoothness[0] == pytest.approx(largest)
+    assert smoothness == sorted(smoothness, reverse=True)
+    assert smoothness[-1] == objective.expected_smoothness(10 * N) == pytest.approx(objective.smoothness())
+
+
+def test_no_loss_is_below_the_separation_value_while_a_row_is_on_the_wrong_side(rng):
+    objective = make_objective(l2=0.0)
+    assert make_objective(l2=0.1).separation_value == 0
+    for _ in range(50):
+        theta = 30 * rng.standard_normal(objective.shape)
+        wrong = ((objective.rows.X @ theta[:-1] + theta[-1] > 0)[:, 0] != objective.rows.y) & (
+            objective.rows.weight > 0
+        )
+        assert wrong.any()
+        assert objective.at(theta).value > objective.separation_value
+
+
+@outputs
+def test_margin_changes_are_those_of_the_weighted_rows(k, rng):
+    objective = make_objective(k)
+    direction = rng.standard_normal(objective.shape)
+    rows = objective.rows
+    margins = objective.loss.margins(rows.X @ direction[:-1] + direction[-1], rows.y)[rows.weight > 0]
+    np.testing.assert_allclose(objective.margin_changes(direction), (margins.max(), -margins.min()), rtol=1e-13)
+
+
+# --- Passes ----------------------------------------------------------------------------------------------
+
+
+def test_a_pass_is_counted_once():
+    objective = make_objective()
+    theta = np.zeros(objective.shape)
+    objective.at(theta)
+    assert objective.passes == 1
+    product = objective.hessian_product(theta)
+    objective.margin_changes(theta)
+    assert objective.passes == 2  # half a pass each: forward alone
+    product(theta)
+    objective.hessian_diagonal(theta)
+    assert objective.passes == 4

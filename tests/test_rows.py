@@ -1,0 +1,300 @@
+"""The rows: whatever holds X, whatever the blocks and the threads, the sums are the same."""
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, nullcontext
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import threadpoolctl
+
+import gdlogit.rows
+from gdlogit.rows import Rows
+
+N, P, K = 211, 7, 3
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def X(rng):
+    X = np.round(4 * rng.standard_normal((N, P))) / 4  # exact in float32
+    X[rng.random(X.shape) < 0.5] = 0
+    return X
+
+
+def read_only(X):
+    for part in (X,) if isinstance(X, np.ndarray) else (X.data, X.indices, X.indptr):
+        part.flags.writeable = False
+    return X
+
+
+def memory_map(X, path):
+    np.save(path / "X.npy", X)
+    return np.load(path / "X.npy", mmap_mode="r")
+
+
+def int64_indices(X):
+    X = sp.csr_array(X)
+    return sp.csr_array((X.data, X.indices.astype(np.int64), X.indptr.astype(np.int64)), shape=X.shape)
+
+
+HOLDERS = {
+    "C order": lambda X, path: read_only(np.ascontiguousarray(X)),
+    "Fortran order": lambda X, path: read_only(np.asfortranarray(X)),
+    "every second column of more": lambda X, path: read_only(np.repeat(X, 2, axis=1)[:, ::2]),
+    "float32": lambda X, path: read_only(X.astype(np.float32)),
+    "memory map": memory_map,
+    "csr_array": lambda X, path: read_only(sp.csr_array(X)),
+    "csr_matrix": lambda X, path: read_only(sp.csr_matrix(X)),
+    "csr_array, float32": lambda X, path: read_only(sp.csr_array(X.astype(np.float32))),
+    "csr_array, int64 indices": lambda X, path: read_only(int64_indices(X)),
+}
+holders = pytest.mark.parametrize("hold", HOLDERS.values(), ids=HOLDERS)
+dense_and_csr = pytest.mark.parametrize("hold", [HOLDERS["C order"], HOLDERS["csr_array"]], ids=["dense", "csr"])
+intercepts = pytest.mark.parametrize("intercept", [True, False])
+
+
+def make_rows(X, intercept=True):
+    rng = np.random.default_rng(1)
+    return Rows(X, rng.integers(0, K, X.shape[0]), rng.integers(0, 4, X.shape[0]).astype(float), intercept)
+
+
+def theta_of(rng):
+    return np.round(4 * rng.standard_normal((P + 1, K))) / 4
+
+
+def all_sums(rows, theta):
+    """Everything that a block can add up, as one list of arrays."""
+
+    def f(block):
+        z = block.forward(theta)
+        weighted = block.weight[:, None] * z
+        c = np.abs(z) / np.abs(z).sum(axis=1, keepdims=True).clip(1e-3)
+        return z.sum(), block.backward(weighted), block.squared_backward(weighted), block.gram(c), block.gram(c[:, :1])
+
+    return rows.sum(f)
+
+
+def assert_close(ours, theirs, rtol):
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=rtol * np.abs(b).max())
+
+
+def few_blocks(monkeypatch, n_blocks, X):
+    monkeypatch.setattr(gdlogit.rows, "BLOCK_BYTES", max(1, Rows(X, *[np.ones(N)] * 2).n_bytes // n_blocks))
+
+
+def force_threads(monkeypatch, n_threads):
+    monkeypatch.setattr(gdlogit.rows, "THREADED_BLOCKS", 1)
+    monkeypatch.setattr(gdlogit.rows, "ONE_BLAS_THREAD", nullcontext(n_threads))
+
+
+# --- Sums ------------------------------------------------------------------------------------------------
+
+
+@holders
+@intercepts
+def test_sums_are_those_of_the_whole_matrix_whatever_holds_it(hold, intercept, X, rng, tmp_path, monkeypatch):
+    theta = theta_of(rng)
+    few_blocks(monkeypatch, 5, X)
+    rows = make_rows(hold(X, tmp_path), intercept)
+    assert len(rows.blocks) > 1
+    X1 = np.hstack([X, np.full((N, 1), float(intercept))])
+    z = X1 @ theta
+    c = np.abs(z) / np.abs(z).sum(axis=1, keepdims=True).clip(1e-3)
+    s = rows.weight
+    curvature = c[:, :, None] * np.eye(K) - c[:, :, None] * c[:, None, :]
+    P1 = X1.shape[1]
+    expected = [
+        z.sum(),
+        X1.T @ (s[:, None] * z),
+        (X1**2).T @ (s[:, None] * z),
+        np.einsum("i,ij,il,icd->jcld", s, X1, X1, curvature).reshape(P1 * K, P1 * K),
+        np.einsum("i,ij,il,i->jl", s, X1, X1, c[:, 0]),
+    ]
+    assert_close(all_sums(rows, theta), expected, rtol=1e-13 if rows.X.dtype == np.float64 else 1e-5)
+
+
+@dense_and_csr
+@pytest.mark.parametrize("n_blocks", [1, 2, 10, N, 10 * N])
+def test_block_size_does_not_change_the_answer(hold, n_blocks, X, rng, tmp_path, monkeypatch):
+    theta = theta_of(rng)
+    X = hold(X, tmp_path)
+    whole = all_sums(make_rows(X), theta)
+    few_blocks(monkeypatch, n_blocks, X)
+    rows = make_rows(X)
+    assert len(rows.blocks) == pytest.approx(min(n_blocks, N), rel=0.2)
+    assert_close(all_sums(rows, theta), whole, rtol=1e-13)
+
+
+@dense_and_csr
+@pytest.mark.parametrize("n_threads", [1, 2, 3, 50])
+def test_number_of_threads_does_not_change_the_answer(hold, n_threads, X, rng, tmp_path, monkeypatch):
+    theta = theta_of(rng)
+    X = hold(X, tmp_path)
+    whole = all_sums(make_rows(X), theta)
+    force_threads(monkeypatch, n_threads)
+    few_blocks(monkeypatch, 20, X)
+    rows = make_rows(X)
+    with rows.threads():
+        assert rows._n_threads == n_threads
+        assert_close(all_sums(rows, theta), whole, rtol=1e-13)
+
+
+@pytest.mark.parametrize("n_threads", [None, 3])
+def test_fold_combines_by_any_function(n_threads, X, monkeypatch):
+    if n_threads:
+        force_threads(monkeypatch, n_threads)
+    few_blocks(monkeypatch, 20, X)
+    rows = make_rows(X)
+    with rows.threads():
+        largest, smallest = rows.fold(lambda block: (block.X.max(), -block.X.min()), max)
+    assert (largest, -smallest) == (X.max(), X.min())
+
+
+@holders
+def test_blocks_are_views_of_all_rows_in_order(hold, X, tmp_path, monkeypatch):
+    few_blocks(monkeypatch, 10, X)
+    rows = make_rows(hold(X, tmp_path))
+    dense = [block.X.toarray() if sp.issparse(block.X) else block.X for block in rows.blocks]
+    np.testing.assert_array_equal(np.vstack(dense), X)
+    np.testing.assert_array_equal(np.concatenate([block.y for block in rows.blocks]), rows.y)
+    np.testing.assert_array_equal(np.concatenate([block.weight for block in rows.blocks]), rows.weight)
+    for block in rows.blocks:
+        ours, theirs = (block.X, rows.X) if isinstance(rows.X, np.ndarray) else (block.X.data, rows.X.data)
+        assert np.shares_memory(ours, theirs)
+        np.testing.assert_array_equal(rows.y[block.span], block.y)
+
+
+@holders
+def test_taken_rows_are_a_copy_of_those(hold, X, tmp_path):
+    rows = make_rows(hold(X, tmp_path), intercept=False)
+    index = np.array([3, 5, 200])
+    taken = rows.take(index)
+    (block,) = taken.blocks
+    np.testing.assert_array_equal(block.X.toarray() if sp.issparse(block.X) else block.X, X[index])
+    np.testing.assert_array_equal(taken.y, rows.y[index])
+    np.testing.assert_array_equal(taken.weight, rows.weight[index])
+    assert taken.constant == 0
+    assert taken.X.dtype == rows.X.dtype
+
+
+@holders
+@intercepts
+def test_largest_row_is_the_largest_weighted_square(hold, intercept, X, tmp_path):
+    rows = make_rows(hold(X, tmp_path), intercept)
+    (block,) = rows.blocks
+    assert block.largest_row() == pytest.approx((rows.weight * ((X**2).sum(axis=1) + intercept)).max(), rel=1e-6)
+
+
+def test_smallest_weight_is_that_of_the_rows_that_have_any(X):
+    rows = make_rows(X)
+    assert rows.weight.min() == 0
+    assert rows.smallest_weight == 1
+    assert rows.total == rows.weight.sum()
+
+
+# --- Threads ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def threaded(monkeypatch, X):
+    """Rows of which even these few are summed by threads, with BLAS held to one thread each."""
+    monkeypatch.setattr(gdlogit.rows, "THREADED_BLOCKS", 1)
+    few_blocks(monkeypatch, 20, X)
+    return make_rows(X)
+
+
+def blas_threads():
+    return [library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas"]
+
+
+def test_blas_has_one_thread_inside_and_as_many_as_before_outside(threaded):
+    before = blas_threads()
+    with threaded.threads():
+        assert set(blas_threads()) == {1}
+    assert blas_threads() == before
+
+
+def test_an_exception_inside_gives_the_threads_back(threaded, rng):
+    before, theta = blas_threads(), theta_of(rng)
+    whole = all_sums(threaded, theta)
+
+    def fail(block):
+        raise KeyError("of a block")
+
+    with pytest.raises(KeyError, match="of a block"), threaded.threads():
+        threaded.sum(fail)
+    assert blas_threads() == before
+    assert_close(all_sums(threaded, theta), whole, rtol=1e-13)
+
+
+def test_fits_side_by_side_restore_the_threads_when_the_last_ends(threaded, X):
+    before = blas_threads()
+    with ExitStack() as first, ExitStack() as second:
+        first.enter_context(threaded.threads())
+        second.enter_context(make_rows(X).threads())
+        first.close()
+        assert set(blas_threads()) == {1}
+    assert blas_threads() == before
+
+
+def test_many_fits_in_threads_restore_the_threads(threaded, X, rng):
+    before, theta = blas_threads(), theta_of(rng)
+    whole = all_sums(threaded, theta)
+
+    def fit(_):
+        rows = make_rows(X)
+        with rows.threads():
+            return all_sums(rows, theta)
+
+    with ThreadPoolExecutor(4) as pool:
+        for sums in pool.map(fit, range(24)):
+            assert_close(sums, whole, rtol=1e-13)
+    assert blas_threads() == before
+
+
+def test_few_blocks_start_no_threads(X, monkeypatch):
+    monkeypatch.setattr(gdlogit.rows, "ThreadPoolExecutor", None)
+    with make_rows(X).threads():
+        pass
+
+
+# --- Row space -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rank", [20, 12])
+def test_compact_rows_keep_the_scores_and_the_norm(rank, rng):
+    X = rng.standard_normal((20, rank)) @ rng.standard_normal((rank, 300))
+    rows = Rows(X, np.zeros(20, int), np.ones(20))
+    compact, lower, lift = gdlogit.rows.compact(rows, 1000)
+    assert compact.X.shape == (20, rank)
+    theta = rng.standard_normal((301, 2))
+    low = lower(theta)
+    high = lift(low)
+    z, z_compact, z_lifted = (r.blocks[0].forward(t) for r, t in ((rows, theta), (compact, low), (rows, high)))
+    np.testing.assert_allclose(z_compact, z, rtol=0, atol=1e-11 * np.abs(z).max())
+    np.testing.assert_allclose(z_lifted, z, rtol=0, atol=1e-11 * np.abs(z).max())
+    np.testing.assert_allclose(np.linalg.norm(high[:-1]), np.linalg.norm(low[:-1]), rtol=1e-11)
+    np.testing.assert_array_equal(high[-1], theta[-1])
+    np.testing.assert_allclose(lower(high), low, rtol=0, atol=1e-11 * np.abs(low).max())
+
+
+@pytest.mark.parametrize("hold", [sp.csr_array, lambda X: X[:, :10], lambda X: X * np.logspace(0, 20, 300)])
+def test_compact_leaves_tall_sparse_and_badly_scaled_rows_as_they_are(hold, rng):
+    rows = Rows(hold(rng.standard_normal((20, 300))), np.zeros(20, int), np.ones(20))
+    same, lower, lift = gdlogit.rows.compact(rows, 1000)
+    assert same is rows
+    theta = rng.standard_normal((301, 2))
+    assert lower(theta) is theta
+    assert lift(theta) is theta
+
+
+def test_compact_takes_rows_of_zeros():
+    compact, lower, lift = gdlogit.rows.compact(Rows(np.zeros((2, 5)), np.array([0, 1]), np.ones(2)), 1000)
+    assert compact.X.shape == (2, 1)
+    np.testing.assert_array_equal(lift(lower(np.zeros((6, 1)))), 0)
