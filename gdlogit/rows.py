@@ -99,9 +99,11 @@ class Rows:
     """
 
     def __init__(self, X, y, weight, intercept=True):
-        if sp.issparse(X) and not X.has_canonical_format:
-            X = X.copy()
-            X.sum_duplicates()
+        if sp.issparse(X):
+            X = sp.csr_array(X)  # of a csr_matrix, whose sums are matrices
+            if not X.has_canonical_format:
+                X = X.copy()
+                X.sum_duplicates()
         self.X, self.y, self.weight = X, y, weight
         self.constant = float(intercept)
         self.n_rows, self.n_features = X.shape

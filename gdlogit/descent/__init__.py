@@ -19,7 +19,7 @@ Boyd and Vandenberghe, "Convex Optimization" (2004), section 9.5.1 (the Newton d
 """
 
 from collections.abc import Callable
-from math import isfinite, isnan, nan
+from math import isfinite, isnan
 from typing import Any, NamedTuple
 
 from ..objective import Point

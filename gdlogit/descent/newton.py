@@ -37,6 +37,7 @@ ROWS_PER_PARAMETER = 10  # in the smallest sample
 MEMORY = 10  # secant pairs
 ARMIJO = 1e-4  # of the fall that the slope promises
 TINY = 10**5  # rows times parameters
+LEAST_SAMPLED_RATE = 1 / 8  # below it, the sample has missed what curbs the step: some rare or heavy-tailed feature
 SAMPLE_STEPS = 50  # at most, on one sample: one without a minimum, say of a single class, shall not hold up the rest
 
 
@@ -84,7 +85,7 @@ def samples(objective, rng):
 
 
 def minimise(sample, theta, metric):
-    """Theta and metric at the minimum on a sample, to a part of its sampling error."""
+    """Theta at the minimum on a sample, to a part of its sampling error."""
     goal = 0.05 * sample.n_parameters / sample.n_rows
     state = begin(sample, theta, metric)
     for _ in range(SAMPLE_STEPS):
@@ -109,7 +110,7 @@ def aim(point, metric, sampled, pairs, rate):
 
 def advance(objective, state, goal):
     """One step, and a new metric where the old one contracts too slowly to reach the goal."""
-    point, rate = line_search(objective, state)
+    point, rate = line_search(objective, state, LEAST_SAMPLED_RATE if state.sampled else 0.0)
     if rate == 0:
         return refresh(objective, state.point, 1.0) if state.sampled else state._replace(rate=0.0)
     if is_tiny(objective):
@@ -126,12 +127,12 @@ def refresh(objective, point, rate):
     return aim(point, metric_at(objective, point.theta), False, (), rate)
 
 
-def line_search(objective, state):
-    """The first of 1, 1/2, 1/4, ... at which J falls enough, up to its rounding; 0 where none does."""
+def line_search(objective, state, least=0.0):
+    """The first of 1, 1/2, 1/4, ..., not below least, at which J falls enough, up to its rounding; 0 where none does."""
     point, slope = state.point, -2 * state.excess
     slack = objective.resolution * abs(point.value)
     rate = 1.0
-    while rate > objective.resolution:
+    while rate >= max(least, objective.resolution):
         new = objective.at(point.theta + rate * state.direction)
         if new.value <= point.value + ARMIJO * rate * slope + slack:
             return new, rate
