@@ -128,7 +128,7 @@ def refresh(objective, point, rate):
 
 
 def line_search(objective, state, least=0.0):
-    """The first of 1, 1/2, 1/4, ..., not below least, at which J falls enough, up to its rounding; 0 where none does."""
+    """The first of 1, 1/2, 1/4, ... down to least at which J falls enough, up to its rounding; 0 where none does."""
     point, slope = state.point, -2 * state.excess
     slack = objective.resolution * abs(point.value)
     rate = 1.0
