@@ -216,10 +216,12 @@ def _comparable(scales):
 
 
 def _csr_view(X, start, stop):
-    """Rows start to stop of X; unlike X[start:stop], without copying its values and indices."""
+    """Rows start to stop of X, sharing its values and indices: slicing copies, and so may csr_array's constructor."""
     first, last = X.indptr[start], X.indptr[stop]
-    parts = X.data[first:last], X.indices[first:last], X.indptr[start : stop + 1] - first
-    return type(X)(parts, shape=(stop - start, X.shape[1]))
+    view = sp.csr_array((stop - start, X.shape[1]), dtype=X.dtype)
+    view.data, view.indices = X.data[first:last], X.indices[first:last]
+    view.indptr = X.indptr[start : stop + 1] - first
+    return view
 
 
 class _OneBlasThread:

@@ -1,0 +1,280 @@
+"""The methods: gradient descent is the textbook's; the default one is blind to scales and lands where Newton does."""
+
+import pickle
+import re
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import scale
+
+from gdlogit import GDLogisticRegression
+from gdlogit.backprop import Sigmoid, Softmax
+from gdlogit.descent import descend, gradient, metric, newton, stochastic, truncated
+from gdlogit.objective import Objective
+from gdlogit.penalty import ElasticNet
+from gdlogit.rows import Rows
+
+BUNDLED = {
+    load.__name__.removeprefix("load_"): load(return_X_y=True)
+    for load in (load_iris, load_wine, load_breast_cancer, load_digits)
+}
+CANCER_X, CANCER_Y = BUNDLED["breast_cancer"]
+
+
+def fit(X, y, **parameters):
+    """A fit that may end early."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return GDLogisticRegression(**parameters).fit(X, y)
+
+
+def make_objective(X, y, l2=1e-3):
+    k = len(np.unique(y))
+    return Objective(Rows(X, y, np.ones(len(y))), Sigmoid() if k == 2 else Softmax(k), ElasticNet(l2))
+
+
+def largest_curvature(X, C):
+    """The largest eigenvalue that a Hessian of J can have, for two classes."""
+    X1 = np.hstack([X, np.ones((len(X), 1))])
+    return np.linalg.norm(X1, 2) ** 2 / 4 / len(X) + 1 / (C * len(X))
+
+
+def never_rises(loss_curve):
+    return (np.diff(loss_curve) <= 4 * np.finfo(float).eps * loss_curve[:-1]).all()
+
+
+# --- gd, nesterov, sgd -----------------------------------------------------------------------------------
+
+
+def textbook(X, Y, alpha, n_steps):
+    """w and b after so many steps, for examples in the columns of X."""
+    n_features, m = X.shape
+    w, b = np.zeros((n_features, 1)), 0.0
+    for _ in range(n_steps):
+        Z = w.T @ X + b
+        A = 1 / (1 + np.exp(-Z))
+        dw = X @ (A - Y).T / m
+        db = np.sum(A - Y) / m
+        w = w - alpha * dw
+        b = b - alpha * db
+    return w, b
+
+
+@pytest.mark.parametrize("n_steps", [1, 2, 3, 10, 200])
+def test_gd_follows_the_textbook_iterate_by_iterate(n_steps):
+    X = scale(CANCER_X)
+    model = fit(X, CANCER_Y, solver="gd", learning_rate=0.1, C=np.inf, max_iter=n_steps)
+    w, b = textbook(X.T, CANCER_Y[None, :], 0.1, n_steps)
+    assert model.n_iter_ == n_steps
+    np.testing.assert_allclose(model.coef_, w.T, rtol=0, atol=1e-12 * np.abs(w).max())
+    np.testing.assert_allclose(model.intercept_, b, rtol=1e-12)
+
+
+def test_gd_never_raises_j_on_raw_features_at_the_automatic_rate():
+    model = fit(CANCER_X, CANCER_Y, solver="gd", max_iter=300)
+    assert model.n_iter_ == 300
+    assert model.loss_curve_[0] < np.log(2)
+    assert never_rises(model.loss_curve_)
+
+
+def test_nesterov_needs_far_fewer_iterations_than_gd():
+    X = scale(CANCER_X)
+    gd, nesterov = (fit(X, CANCER_Y, solver=solver, C=0.01, tol=1e-6, max_iter=5000) for solver in ("gd", "nesterov"))
+    assert gd.converged_
+    assert nesterov.converged_
+    assert nesterov.n_iter_ < gd.n_iter_ / 3
+
+
+def test_sgd_with_all_rows_in_a_batch_is_gd():
+    X, n_rows = scale(CANCER_X), len(CANCER_X)
+    settings = {"learning_rate": 0.1, "max_iter": 20}
+    gd = fit(X, CANCER_Y, solver="gd", **settings)
+    sgd = fit(X, CANCER_Y, solver="sgd", batch_size=n_rows, **settings)
+    np.testing.assert_allclose(sgd.coef_, gd.coef_, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(sgd.loss_curve_, gd.loss_curve_, rtol=1e-12)
+
+
+@pytest.mark.parametrize("batch_size", [1, 32])
+def test_sgd_comes_near_the_minimum_and_is_the_same_for_the_same_seed(batch_size):
+    X, y = scale(CANCER_X[:200]), CANCER_Y[:200]
+    settings = {"solver": "sgd", "batch_size": batch_size, "C": 0.1, "max_iter": 30}
+    first, again, other = (fit(X, y, random_state=seed, **settings) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first.coef_, again.coef_)
+    np.testing.assert_array_equal(first.loss_curve_, again.loss_curve_)
+    assert not np.array_equal(first.coef_, other.coef_)
+    best = GDLogisticRegression(C=0.1).fit(X, y).loss_curve_[-1]
+    assert best <= first.loss_curve_[-1] < best + 0.03
+    assert first.loss_curve_[-1] < first.loss_curve_[0]
+
+
+@pytest.mark.parametrize("solver", ["gd", "nesterov", "sgd"])
+@pytest.mark.parametrize("rate", [0.1, 1e6, 1e300])
+def test_a_rate_that_diverges_is_named_with_the_largest_stable_one(solver, rate):
+    model = GDLogisticRegression(solver=solver, learning_rate=rate, max_iter=50, random_state=0)
+    with pytest.warns(ConvergenceWarning, match=re.escape(f"learning_rate={rate} diverges")) as record:
+        model.fit(CANCER_X, CANCER_Y)
+    (stable,) = re.findall(r"largest rate that is stable is about (\S+);", str(record[0].message))
+    assert float(stable) == pytest.approx(2 / largest_curvature(CANCER_X, C=1.0), rel=0.01)
+    assert np.isfinite(model.coef_).all()
+    assert np.isfinite(model.intercept_).all()
+    assert not model.converged_
+    assert model.n_iter_ == len(model.loss_curve_) >= 1
+    z = model.decision_function(CANCER_X)
+    J = np.logaddexp(0, np.where(CANCER_Y == 1, -z, z)).mean() + (model.coef_**2).sum() / 2 / len(z)
+    assert J <= np.log(2)
+
+
+def test_gd_descends_just_below_the_largest_stable_rate_and_not_far_above():
+    stable = 2 / largest_curvature(CANCER_X, C=1.0)
+    assert never_rises(fit(CANCER_X, CANCER_Y, solver="gd", learning_rate=0.99 * stable, max_iter=100).loss_curve_)
+    assert not never_rises(fit(CANCER_X, CANCER_Y, solver="gd", learning_rate=50 * stable, max_iter=100).loss_curve_)
+
+
+# --- The default -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("C", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("name", BUNDLED)
+def test_default_converges_on_raw_data_and_never_raises_j(name, C):
+    X, y = BUNDLED[name]
+    model = GDLogisticRegression(C=C, random_state=0).fit(X, y)  # a warning would be an error
+    assert model.converged_
+    assert model.n_iter_ < 60
+    assert never_rises(model.loss_curve_)
+    assert 0 <= model.duality_gap_ < 1e-6
+
+
+def noisy(X, y, n_classes=2):
+    """The labels, every tenth of them replaced: no longer separable."""
+    rng = np.random.default_rng(0)
+    return np.where(rng.random(len(y)) < 0.1, rng.integers(0, n_classes, len(y)), y)
+
+
+@pytest.mark.parametrize("name", ["breast_cancer", "wine"])
+def test_scales_of_the_features_do_not_matter_without_a_penalty(name):
+    X, y = BUNDLED[name]
+    X = scale(X)
+    y = noisy(X, y, 1 + y.max())
+    factor = np.logspace(-12, 12, X.shape[1])
+    plain, scaled = (fit(Z, y, C=np.inf, tol=1e-14, random_state=0) for Z in (X, X * factor))
+    assert plain.converged_
+    assert scaled.converged_
+    assert scaled.n_iter_ <= plain.n_iter_ + 2
+    np.testing.assert_allclose(scaled.coef_ * factor, plain.coef_, rtol=0, atol=1e-7 * np.abs(plain.coef_).max())
+
+
+def heavy_tailed(n_classes, n_rows=20_000):
+    """Features that a sample misses: Cauchy-like tails, flags of few rows; on scales over ten orders."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_t(1.5, (n_rows, 8))
+    X[:, 5:7] = rng.random((n_rows, 2)) < (15 / n_rows, 50 / n_rows)
+    X[:, 7] = np.exp(3 * X[:, 7].clip(-4, 4))
+    z = X[:, :5] @ rng.standard_normal((5, n_classes)) + 3 * rng.gumbel(size=(n_rows, n_classes))
+    return X * np.logspace(-5, 5, 8), z.argmax(axis=1)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_metric_of_a_sample_leads_to_the_optimum_of_the_exact_hessian(n_classes, monkeypatch):
+    X, y = heavy_tailed(n_classes)
+    drawn = []
+
+    def samples(objective, rng):
+        for sample in original(objective, rng):
+            drawn.append(sample.n_rows)
+            yield sample
+
+    original = newton.samples
+    monkeypatch.setattr(newton, "samples", samples)
+    sampled = GDLogisticRegression(tol=1e-13, random_state=0).fit(X, y)
+    assert drawn == [1250, 5000]
+    monkeypatch.setattr(newton, "samples", lambda objective, rng: [])
+    exact = GDLogisticRegression(tol=1e-13, random_state=0).fit(X, y)
+    unit = X.std(axis=0)
+    for ours, theirs in ((sampled.coef_ * unit, exact.coef_ * unit), (sampled.intercept_, exact.intercept_)):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6 * np.abs(theirs).max())
+    np.testing.assert_allclose(sampled.loss_curve_[-1], exact.loss_curve_[-1], rtol=1e-12)
+    assert never_rises(sampled.loss_curve_)
+
+
+def test_default_gives_the_same_bits_for_the_same_seed():
+    X, y = heavy_tailed(2)
+    first, again, other = (GDLogisticRegression(random_state=seed).fit(X, y) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first.coef_, again.coef_)
+    np.testing.assert_array_equal(first.loss_curve_, again.loss_curve_)
+    assert first.duality_gap_ == again.duality_gap_
+    assert not np.array_equal(first.coef_, other.coef_)
+    assert first.loss_curve_[-1] == pytest.approx(other.loss_curve_[-1], abs=1e-8)
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_conjugate_gradients_reach_the_optimum_of_the_formed_hessian(name, monkeypatch):
+    X, y = BUNDLED[name]
+    dense = GDLogisticRegression(tol=1e-10, random_state=0).fit(X, y)
+    monkeypatch.setattr(metric, "DENSE_PARAMETERS", 0)
+    ours = GDLogisticRegression(tol=1e-10, random_state=0).fit(X, y)
+    assert ours.converged_
+    assert never_rises(ours.loss_curve_)
+    assert ours.loss_curve_[-1] == pytest.approx(dense.loss_curve_[-1], abs=1e-10)
+
+
+# --- The loop --------------------------------------------------------------------------------------------
+
+METHODS = {
+    "gd": lambda: gradient.batch("auto"),
+    "nesterov": lambda: gradient.nesterov("auto"),
+    "sgd": lambda: stochastic.minibatch("auto", 32, np.random.default_rng(0)),
+    "newton": lambda: newton.sketch(1e-8, np.random.default_rng(0)),
+    "truncated": lambda: truncated.truncated(),
+}
+methods = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
+
+
+@methods
+@pytest.mark.parametrize("name", ["iris", "breast_cancer"])
+def test_history_is_that_of_the_steps_taken_by_hand(method, name):
+    X, y = BUNDLED[name]
+    objective = make_objective(scale(X), y)
+    by_hand = method()
+    state = by_hand.start(objective, np.zeros(objective.shape))
+    watched = []
+    result = descend(method(), objective, np.zeros(objective.shape), tol=1e-8, max_iter=7, watch=watched.append)
+    assert result.history == watched
+    assert [record.iteration for record in result.history] == [*range(1, len(watched) + 1)]
+    for record in result.history:
+        state = by_hand.step(objective, state)
+        assert record.value == state.point.value
+    np.testing.assert_array_equal(result.point.theta, state.point.theta)
+    assert np.diff([record.passes for record in result.history]).min() >= 1
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "sgd"])  # which also has a generator
+def test_a_descent_resumes_from_a_pickled_state(name):
+    objective = make_objective(scale(CANCER_X), CANCER_Y)
+    method = METHODS[name]()
+    state = method.start(objective, np.zeros(objective.shape))
+    for _ in range(3):
+        state = method.step(objective, state)
+    state, resumed = (method.step(objective, s) for s in (state, pickle.loads(pickle.dumps(state))))
+    np.testing.assert_array_equal(resumed.point.theta, state.point.theta)
+
+
+@methods
+def test_a_start_at_the_minimum_stays_there(method):
+    objective = make_objective(scale(BUNDLED["iris"][0]), BUNDLED["iris"][1], l2=1e-2)
+    best = descend(METHODS["newton"](), objective, np.zeros(objective.shape), tol=1e-14, max_iter=100)
+    again = descend(method(), objective, best.point.theta, tol=1e-8, max_iter=100)
+    assert again.status == "converged"
+    assert again.point.value == pytest.approx(best.point.value, abs=1e-8)
+
+
+@methods
+def test_max_iter_ends_a_descent_with_an_estimate_of_the_excess(method):
+    objective = make_objective(scale(CANCER_X), CANCER_Y)
+    best = descend(METHODS["newton"](), objective, np.zeros(objective.shape), tol=1e-14, max_iter=100).point.value
+    result = descend(method(), objective, np.zeros(objective.shape), tol=1e-12, max_iter=4)
+    assert result.status == "max_iter"
+    assert len(result.history) == 4
+    assert result.excess == pytest.approx(result.point.value - best, rel=0.7)
