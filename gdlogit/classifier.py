@@ -171,7 +171,7 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
             classes, codes, weight = self._encode(y, _check_sample_weight(sample_weight, X))
             loss = Sigmoid() if len(classes) == 2 else Softmax(len(classes))
             start = self._start(classes, (X.shape[1] + 1, loss.n_outputs))
-            rows = Rows(X, codes, weight, intercept=self.fit_intercept)
+            rows = Rows(X, codes, weight, intercept=self.fit_intercept, n_scores=loss.n_outputs)
             rows, lower, lift = compact(rows, DENSE_PARAMETERS // loss.n_outputs)
             objective = Objective(rows, loss, ElasticNet(1 / (self.C * rows.total)))
             result, gap = self._minimise(objective, lower(start))

@@ -29,7 +29,8 @@ from threadpoolctl import ThreadpoolController
 
 __all__ = ["Rows", "compact"]
 
-BLOCK_BYTES = 2**21  # of X a dense block: with its scores it stays in a core's cache. 1 to 4 MB measured alike
+BLOCK_BYTES = 2**21  # of X and the scores: so much stays in a core's cache. 1 to 4 MB measured alike
+SCORES = 4  # arrays like z that a pass holds at a time: z, e^z, dz, loss
 THREADED_BLOCKS = 6  # below this, handing blocks to threads costs more than it saves
 
 
@@ -96,16 +97,17 @@ class Rows:
     y : ndarray of shape (n,), class codes from 0.
     weight : ndarray of shape (n,), not negative, with a positive sum.
     intercept : bool, whether each row carries a constant feature 1.
+    n_scores : int, k: how many scores a row will have, for the size of a block.
     """
 
-    def __init__(self, X, y, weight, intercept=True):
+    def __init__(self, X, y, weight, intercept=True, n_scores=1):
         if sp.issparse(X):
             X = sp.csr_array(X)  # of a csr_matrix, whose sums are matrices
             if not X.has_canonical_format:
                 X = X.copy()
                 X.sum_duplicates()
         self.X, self.y, self.weight = X, y, weight
-        self.constant = float(intercept)
+        self.constant, self.n_scores = float(intercept), n_scores
         self.n_rows, self.n_features = X.shape
         self.total = float(np.sum(weight, dtype=float))
         self._pool, self._n_threads = None, 1
@@ -133,15 +135,16 @@ class Rows:
     @contextmanager
     def threads(self):
         """Hold the cores for the length of a fit: inside, sums over more than a few blocks run on a pool of threads."""
-        if len(self.blocks) < THREADED_BLOCKS:
-            yield
-            return
-        with ONE_BLAS_THREAD as n_threads, ThreadPoolExecutor(n_threads) as self._pool:
-            self._n_threads = n_threads
-            try:
+        with ONE_BLAS_THREAD as n_threads:
+            if len(self.blocks) < THREADED_BLOCKS:
                 yield
-            finally:
-                self._pool, self._n_threads = None, 1
+                return
+            with ThreadPoolExecutor(n_threads) as self._pool:
+                self._n_threads = n_threads
+                try:
+                    yield
+                finally:
+                    self._pool, self._n_threads = None, 1
 
     def sum(self, f):
         """Sum the tuples f(block) over all blocks."""
@@ -163,8 +166,9 @@ class Rows:
 
     @cached_property
     def blocks(self):
-        """Blocks of about BLOCK_BYTES, views of X, in order."""
-        n_blocks = min(max(1, round(self.n_bytes / BLOCK_BYTES)), self.n_rows)
+        """Blocks of about BLOCK_BYTES with their scores, views of X, in order."""
+        scores = SCORES * self.n_rows * self.n_scores * self.X.dtype.itemsize
+        n_blocks = min(max(1, round((self.n_bytes + scores) / BLOCK_BYTES)), self.n_rows)
         bounds = [i * self.n_rows // n_blocks for i in range(n_blocks + 1)]
         return [self._block(slice(*span)) for span in pairwise(bounds)]
 
@@ -174,7 +178,7 @@ class Rows:
 
     def take(self, index):
         """A copy of the rows at ``index``, on the same threads."""
-        rows = Rows(self.X[index], self.y[index], self.weight[index], bool(self.constant))
+        rows = Rows(self.X[index], self.y[index], self.weight[index], bool(self.constant), self.n_scores)
         rows._pool, rows._n_threads = self._pool, self._n_threads
         return rows
 
@@ -207,7 +211,7 @@ def compact(rows, max_rows):
     def lift(theta):
         return np.vstack([X.T @ (V @ (theta[:-1] / s[:, None])), theta[-1]])
 
-    return Rows(V * s, rows.y, rows.weight, bool(rows.constant)), lower, lift
+    return Rows(V * s, rows.y, rows.weight, bool(rows.constant), rows.n_scores), lower, lift
 
 
 def _comparable(scales):
@@ -225,8 +229,9 @@ def _csr_view(X, start, stop):
 
 
 class _OneBlasThread:
-    """Hold BLAS to one thread while any fit of this process runs its own; gives the number of threads to use.
+    """Hold BLAS to one thread while any fit of this process runs; gives the number of threads to use instead.
 
+    BLAS's own threads wait for each other by spinning, which on a busy machine costs more than small products gain.
     The limit is the process's, not the thread's: fits side by side must not restore each other's limit, so the first
     sets it and the last restores it.
     """
@@ -238,9 +243,8 @@ class _OneBlasThread:
     def __enter__(self):
         with self._lock:
             if self._users == 0:
-                blas = _threadpools().select(user_api="blas")
-                allowed = [library["num_threads"] for library in blas.info()]
-                self._n_threads = max(1, min([joblib.cpu_count(), *allowed]))
+                blas, cores = _blas_and_cores()
+                self._n_threads = max(1, min([cores, *(library["num_threads"] for library in blas.info())]))
                 self._limits = blas.limit(limits=1)
             self._users += 1
             return self._n_threads
@@ -253,8 +257,8 @@ class _OneBlasThread:
 
 
 @cache
-def _threadpools():
-    return ThreadpoolController()  # looks at every loaded library: once
+def _blas_and_cores():
+    return ThreadpoolController().select(user_api="blas"), joblib.cpu_count()  # slow to find out: once
 
 
 ONE_BLAS_THREAD = _OneBlasThread()
