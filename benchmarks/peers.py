@@ -1,0 +1,190 @@
+"""Who fits it. To add a peer, add one entry to METHODS.
+
+Every method minimises the same J unless its note says otherwise. ``ladder`` is how a method is measured:
+
+"default"     once, with the parameters that people use
+"tol"         at the loosest of the tolerances 1e-1, 1e-2, ... that reaches the gap
+"iterations"  at the fewest iterations that reach the gap, its own stopping rule being switched off. No tolerance can
+              serve a peer better, so this favours it. (It stops by max_iter, and its warning of that is not counted.)
+              With ``--stop tol`` at the loosest tolerance instead, as people can set it, like ours.
+"""
+
+import logging
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression, SGDClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from gdlogit import GDLogisticRegression
+
+NEVER = 1e-300  # a tolerance that does not stop a solver before max_iter
+
+
+class Stop(NamedTuple):
+    """When a fit ends."""
+
+    max_iter: int | None = None
+    tol: float = NEVER
+
+    def __str__(self):
+        """The setting, as the table shows it."""
+        if self.tol > NEVER:
+            return f"tol={self.tol:.0e}"
+        return f"max_iter={self.max_iter}" if self.max_iter else "default"
+
+
+def coefficients(model, n_classes):
+    """W of shape (n_outputs, n_features) and b of shape (n_outputs,) of a fitted scikit-learn classifier."""
+    return model.coef_, model.intercept_
+
+
+class Method(NamedTuple):
+    """A way to fit."""
+
+    name: str
+    make: Callable[..., Any]  # (problem, stop, seed) -> an estimator with fit(X, y)
+    ladder: str = "iterations"
+    family: str = "scikit-learn"  # or "ours", "habit" (not at equal gap), "other"
+    applies: Callable[..., bool] = lambda problem: True
+    coefficients: Callable[..., tuple[np.ndarray, np.ndarray]] = coefficients
+    needs: str = "sklearn"  # the module that must be importable
+    seeds: tuple[int, ...] = (0,)  # the settings are judged by the worst of these
+    note: str = ""
+
+    @property
+    def installed(self):
+        """Whether the method can be run here."""
+        return find_spec(self.needs) is not None
+
+
+def _binary(problem):
+    return problem.n_classes == 2
+
+
+def _penalised_binary(problem):
+    return problem.n_classes == 2 and np.isfinite(problem.C)
+
+
+def _strength(problem):
+    """The factor of |W|^2 / 2 in J."""
+    return 1 / (problem.C * len(problem.y))
+
+
+def _ours(problem, stop, seed):
+    return GDLogisticRegression(C=problem.C, tol=stop.tol, random_state=seed)
+
+
+def _ours_default(problem, stop, seed):
+    return GDLogisticRegression(C=problem.C, random_state=seed)
+
+
+def _solver(solver, **fixed):
+    def make(problem, stop, seed):
+        return LogisticRegression(
+            solver=solver, C=problem.C, tol=stop.tol, max_iter=stop.max_iter, random_state=seed, **fixed
+        )
+
+    return make
+
+
+def _scaled(problem, stop, seed):
+    return make_pipeline(StandardScaler(), LogisticRegression(C=problem.C))
+
+
+def _unscaled_coefficients(model, n_classes):
+    scaler, model = model[0], model[-1]
+    W = model.coef_ / scaler.scale_
+    return W, model.intercept_ - W @ scaler.mean_
+
+
+def _sgd(problem, stop, seed):
+    return SGDClassifier(
+        loss="log_loss",
+        alpha=_strength(problem),
+        tol=stop.tol if stop.tol > NEVER else None,
+        max_iter=stop.max_iter,
+        random_state=seed,
+    )
+
+
+def _cyanure(problem, stop, seed):
+    from cyanure.estimators import LogisticRegression
+
+    logging.getLogger("Cyanure").setLevel(logging.WARNING)
+    return LogisticRegression(
+        lambda_1=_strength(problem),
+        tol=stop.tol,
+        max_iter=stop.max_iter,
+        duality_gap_interval=10 if stop.tol > NEVER else stop.max_iter,
+        random_state=seed,
+    )
+
+
+def _cyanure_coefficients(model, n_classes):
+    return (model.coef_.reshape(1, -1) if n_classes == 2 else model.coef_.T), model.intercept_.ravel()
+
+
+def _glum(problem, stop, seed):
+    from glum import GeneralizedLinearRegressor
+
+    return GeneralizedLinearRegressor(
+        family="binomial", alpha=_strength(problem), gradient_tol=stop.tol, max_iter=stop.max_iter, random_state=seed
+    )
+
+
+def _glum_coefficients(model, n_classes):
+    return model.coef_[None], np.array([model.intercept_])
+
+
+def _intelex(problem, stop, seed):
+    from sklearnex.linear_model import LogisticRegression
+
+    return LogisticRegression(C=problem.C, tol=stop.tol, max_iter=stop.max_iter)
+
+
+DEFAULT = Method("GDLogisticRegression()", _ours_default, "default", "ours", seeds=(0, 1, 2))
+LOOSEST = Method("GDLogisticRegression, loosest tol", _ours, "tol", "ours", seeds=(0, 1, 2))
+
+METHODS = [
+    Method("LogisticRegression()", lambda problem, stop, seed: LogisticRegression(C=problem.C), "default", "habit"),
+    Method(
+        "StandardScaler + LogisticRegression()",
+        _scaled,
+        "default",
+        "habit",
+        coefficients=_unscaled_coefficients,
+        note="penalises the coefficients of scaled features: another objective, so compare the loss, not the gap",
+    ),
+    Method("lbfgs", _solver("lbfgs")),
+    Method("newton-cg", _solver("newton-cg")),
+    Method("newton-cholesky", _solver("newton-cholesky")),
+    Method("saga", _solver("saga")),
+    Method(
+        "liblinear",
+        _solver("liblinear", intercept_scaling=1000.0),
+        applies=_binary,
+        note="penalises the intercept too; intercept_scaling=1000 makes that penalty 1e6 times smaller, "
+        "so its minimum is close to that of J (the gap is that of J)",
+    ),
+    Method(
+        "SGDClassifier",
+        _sgd,
+        applies=_penalised_binary,
+        note="epochs; its softmax would be one-versus-rest, so binary only",
+    ),
+    Method("cyanure", _cyanure, family="other", coefficients=_cyanure_coefficients, needs="cyanure"),
+    Method(
+        "glum",
+        _glum,
+        family="other",
+        applies=lambda problem: _binary(problem) and problem.X.shape[1] <= 2000,
+        coefficients=_glum_coefficients,
+        needs="glum",
+        note="at most 2,000 features: one iteration takes minutes at 7,129",
+    ),
+    Method("sklearnex lbfgs", _intelex, family="other", needs="sklearnex", note="scikit-learn-intelex"),
+]
