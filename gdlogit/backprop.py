@@ -42,9 +42,9 @@ class Sigmoid:
         """Loss (m,) and dz (m, 1), through t, the score of the wrong class: L = log(1 + e^t), dz = +-sigma(t)."""
         sign = 1 - 2 * y.astype(z.dtype)
         t = sign * z[:, 0]
-        e = np.exp(-np.abs(t))  # at most 1: nothing overflows
+        e = np.exp(np.copysign(t, -1))  # e^-|t|, at most 1: nothing overflows
         loss = np.maximum(t, 0) + np.log1p(e)
-        dz = sign * np.where(t >= 0, 1, e) / (1 + e)
+        dz = sign * np.maximum(e, t >= 0) / (1 + e)
         return loss, dz[:, None]
 
     @staticmethod
@@ -62,6 +62,18 @@ class Sigmoid:
     def bend_diagonal(c):
         """The diagonal of the curvature: c."""
         return c
+
+    @staticmethod
+    def tilt(z, v):
+        """Probabilities tilted by a change v of the scores: see ``duality``.
+
+        With a'_c = a_c (1 - t_c), t_c = v_c - E_a v and v_0 = 0: KL(a' || a), shape (m,); a - a', shape (m, 1); and the
+        largest t, shape (m,).
+        """
+        a = expit(z[:, 0])
+        t1 = (1 - a) * v[:, 0]
+        t0 = -a * v[:, 0]
+        return a * excess_of_tilt(t1) + (1 - a) * excess_of_tilt(t0), (a * t1)[:, None], np.maximum(t0, t1)
 
     @staticmethod
     def margins(z, y):
@@ -120,6 +132,13 @@ class Softmax:
         return c * (1 - c)
 
     @staticmethod
+    def tilt(z, v):
+        """Probabilities tilted by a change v of the scores: KL(a' || a), a - a' of shape (m, k), and the largest t."""
+        a = Softmax.probabilities(z)
+        t = v - (a * v).sum(axis=1, keepdims=True)
+        return (a * excess_of_tilt(t)).sum(axis=1), a * t, t.max(axis=1)
+
+    @staticmethod
     def margins(z, y):
         """By how much the own class's score is above each, shape (m, k); 0 above itself."""
         return z[np.arange(len(y)), y][:, None] - z
@@ -136,6 +155,12 @@ class Softmax:
     def log_probabilities(z):
         """Log P, from the scores: finite where P itself rounds to zero."""
         return log_softmax(z, axis=1)
+
+
+def excess_of_tilt(t):
+    """The terms (1 - t) log(1 - t) + t of a KL divergence, none of them negative; for t < 1, and 0 beyond."""
+    t = np.where(t < 1, t, 0)
+    return (1 - t) * np.log1p(-t) + t
 
 
 def logistic_backward(X, Y, A):

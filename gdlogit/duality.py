@@ -11,8 +11,8 @@ by it makes nonsense of the bound as soon as a feature is in euros. Two better c
 *Tilted.* On some rows B, tilt the probabilities by a step u: a'_i = a_i (1 - t_i), t_i = u^T x_i less its mean under
 a_i. That takes H_B u from the gradient, with H_B the rows' part of the Hessian of the loss. So (H_B + l2) u = dJ leaves
 V = l2 u, and the whole bound is about 1/2 dJ^T (H_B + l2)^-1 dJ: half the squared Newton decrement, whatever the
-scales, in which the rows outside B count for nothing. B is a random sample whose Hessian costs about a pass; the bound
-is then the decrement times about n / |B|.
+scales, in which the rows outside B count for nothing. B is a random sample whose Hessian costs less than a pass; the
+bound is then the decrement times about n / |B|.
 
 *Shrunk.* Far from the minimum a tilt would leave [0, 1], and for many parameters H_B is too large. Then r = rho_y
 (a - y), the residuals of each class shrunk by a factor of its own. With Q_c the sum of s_i (a_i - y_i) over class c,
@@ -53,22 +53,16 @@ def duality_gap(objective, point, rng):
 
 def tilted_bound(objective, point, rng):
     """The bound from tilting a sample of rows; infinite where the tilt is too strong."""
-    n_parameters = objective.n_parameters
-    size = max(PASS_PARAMETERS * objective.n_rows // n_parameters, ROWS_PER_PARAMETER * n_parameters, FEW_ROWS)
+    n, n_parameters = objective.n_rows, objective.n_parameters
+    size = max(min(PASS_PARAMETERS * n // n_parameters, n // 4), ROWS_PER_PARAMETER * n_parameters, FEW_ROWS)
     part = objective.part(size, rng)
     u = metric_at(part, point.theta).solve(point.gradient)
 
     def tilt(block):
-        a = objective.loss.probabilities(block.forward(point.theta))
-        t = block.forward(u)
-        if t.shape[1] == 1:
-            t = np.hstack([np.zeros_like(t), t])
-        t -= (a * t).sum(axis=1, keepdims=True)
-        if not t.max() < 1:
+        kl, change, largest = objective.loss.tilt(block.forward(point.theta), block.forward(u))
+        if not largest.max() < 1:
             return np.inf, 0.0
-        kl = (a * ((1 - t) * np.log1p(-t) + t)).sum(axis=1)
-        change = (a * t)[:, -objective.loss.n_outputs :] * block.weight[:, None]
-        return float(block.weight @ kl), block.backward(change)
+        return float(block.weight @ kl), block.backward(change * block.weight[:, None])
 
     kl, change = part.rows.sum(tilt)
     objective.passes += 2 * part.n_rows / objective.n_rows

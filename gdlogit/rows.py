@@ -29,8 +29,8 @@ from threadpoolctl import ThreadpoolController
 
 __all__ = ["Rows", "compact"]
 
-BLOCK_BYTES = 2**21  # of X and the scores: so much stays in a core's cache. 1 to 4 MB measured alike
-SCORES = 4  # arrays like z that a pass holds at a time: z, e^z, dz, loss
+BLOCK_BYTES = 2**21  # of X a block: so much stays in a core's cache. 1 to 4 MB measured alike
+BLOCK_SCORES = 2**14  # of all outputs a block, at most: larger arrays are slower to allocate than to compute
 THREADED_BLOCKS = 6  # below this, handing blocks to threads costs more than it saves
 
 
@@ -166,9 +166,9 @@ class Rows:
 
     @cached_property
     def blocks(self):
-        """Blocks of about BLOCK_BYTES with their scores, views of X, in order."""
-        scores = SCORES * self.n_rows * self.n_scores * self.X.dtype.itemsize
-        n_blocks = min(max(1, round((self.n_bytes + scores) / BLOCK_BYTES)), self.n_rows)
+        """Blocks of about BLOCK_BYTES or BLOCK_SCORES, whichever is less; views of X, in order."""
+        wanted = max(self.n_bytes / BLOCK_BYTES, self.n_rows * self.n_scores / BLOCK_SCORES)
+        n_blocks = min(max(1, round(wanted)), self.n_rows)
         bounds = [i * self.n_rows // n_blocks for i in range(n_blocks + 1)]
         return [self._block(slice(*span)) for span in pairwise(bounds)]
 
