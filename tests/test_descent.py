@@ -147,23 +147,32 @@ def test_default_converges_on_raw_data_and_never_raises_j(name, C):
     assert 0 <= model.duality_gap_ < 1e-6
 
 
-def noisy(X, y, n_classes=2):
+def noisy(y):
     """The labels, every tenth of them replaced: no longer separable."""
     rng = np.random.default_rng(0)
-    return np.where(rng.random(len(y)) < 0.1, rng.integers(0, n_classes, len(y)), y)
+    return np.where(rng.random(len(y)) < 0.1, rng.integers(0, 1 + y.max(), len(y)), y)
 
 
 @pytest.mark.parametrize("name", ["breast_cancer", "wine"])
 def test_scales_of_the_features_do_not_matter_without_a_penalty(name):
     X, y = BUNDLED[name]
-    X = scale(X)
-    y = noisy(X, y, 1 + y.max())
+    X, y = scale(X), noisy(y)
     factor = np.logspace(-12, 12, X.shape[1])
     plain, scaled = (fit(Z, y, C=np.inf, tol=1e-14, random_state=0) for Z in (X, X * factor))
     assert plain.converged_
     assert scaled.converged_
     assert scaled.n_iter_ <= plain.n_iter_ + 2
     np.testing.assert_allclose(scaled.coef_ * factor, plain.coef_, rtol=0, atol=1e-7 * np.abs(plain.coef_).max())
+
+
+@pytest.mark.parametrize("name", ["breast_cancer", "wine"])
+def test_offsets_of_the_features_do_not_matter_without_a_penalty(name):
+    X, y = BUNDLED[name]
+    X, y = scale(X), noisy(y)
+    plain, shifted = (fit(Z, y, C=np.inf, random_state=0) for Z in (X, X + 1e4))  # as years are, or times of day
+    assert plain.converged_
+    assert shifted.converged_
+    assert shifted.loss_curve_[-1] == pytest.approx(plain.loss_curve_[-1], abs=1e-9)
 
 
 def heavy_tailed(n_classes, n_rows=20_000):
