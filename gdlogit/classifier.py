@@ -310,7 +310,7 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
             total = np.bincount(codes, weight, len(classes))
             weight = weight * (total.sum() / (len(classes) * total))[codes]
         elif self.class_weight is not None:
-            class_weight = compute_class_weight(self.class_weight, classes=classes, y=y)
+            class_weight = compute_class_weight(self.class_weight, classes=classes, y=classes)
             if not (np.isfinite(class_weight).all() and (class_weight > 0).all()):
                 raise ValueError(f"class_weight must be positive and finite; got {self.class_weight!r}.")
             weight = weight * class_weight[codes]
@@ -380,6 +380,8 @@ def _check_sample_weight(sample_weight, X):
     """The weights as float64, or None for all 1."""
     if sample_weight is None:
         return None
+    if np.isscalar(sample_weight):
+        raise ValueError(f"sample_weight must have one weight per row of X; got the number {sample_weight!r}.")
     weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
     if weight.ndim != 1:
         raise ValueError(f"sample_weight must have one weight per row of X, shape (n,); got shape {weight.shape}.")

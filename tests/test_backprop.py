@@ -171,6 +171,22 @@ def test_margins_are_the_own_score_above_the_others():
     np.testing.assert_array_equal(Sigmoid.margins(z[:, :1], np.array([0])), [[-2]])
 
 
+@losses
+def test_tilt_is_the_divergence_of_probabilities_moved_by_a_change_of_the_scores(loss, rng):
+    z, v = rng.standard_normal((2, 20, loss.n_outputs))
+    v *= 0.2
+    a = loss.probabilities(z)
+    v_all = v if loss.n_outputs > 1 else np.hstack([0 * v, v])
+    t = v_all - (a * v_all).sum(axis=1, keepdims=True)
+    tilted = a * (1 - t)
+    np.testing.assert_allclose(tilted.sum(axis=1), 1, rtol=1e-14)
+    kl, change, largest = loss.tilt(z, v)
+    np.testing.assert_allclose(kl, (tilted * np.log(tilted / a)).sum(axis=1), rtol=1e-11)
+    np.testing.assert_allclose(change, (a - tilted)[:, -loss.n_outputs :], rtol=0, atol=1e-15)
+    np.testing.assert_allclose(largest, t.max(axis=1), rtol=1e-13)
+    np.testing.assert_allclose(change, loss.bend(loss.curvature(z), v), rtol=0, atol=1e-15)
+
+
 # --- The graph, and the textbook -------------------------------------------------------------------------
 
 

@@ -71,13 +71,19 @@ def assert_same_model(ours, theirs, rtol):
 # --- scikit-learn's checks -------------------------------------------------------------------------------
 
 
-@parametrize_with_checks([GDLogisticRegression(), GDLogisticRegression(solver="newton-sketch")])
+def every_check(estimators):
+    """parametrize_with_checks, as a list: scikit-learn 1.6 gives pytest a generator, which it will not take."""
+    names, checks = (mark := parametrize_with_checks(estimators)).args
+    return pytest.mark.parametrize(names, [*checks], **mark.kwargs)
+
+
+@every_check([GDLogisticRegression(), GDLogisticRegression(solver="newton-sketch")])
 def test_default_passes_every_check_of_scikit_learn_without_a_warning(estimator, check):
     check(estimator)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # on the checks' unscaled data
-@parametrize_with_checks([GDLogisticRegression(solver=solver, max_iter=300) for solver in ("gd", "nesterov", "sgd")])
+@every_check([GDLogisticRegression(solver=solver, max_iter=300) for solver in ("gd", "nesterov", "sgd")])
 def test_textbook_methods_pass_every_check_of_scikit_learn(estimator, check):
     check(estimator)
 

@@ -3,6 +3,7 @@
 import pickle
 import re
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -73,6 +74,34 @@ def test_gd_follows_the_textbook_iterate_by_iterate(n_steps):
     np.testing.assert_allclose(model.intercept_, b, rtol=1e-12)
 
 
+def accelerated(X, Y, C, n_steps):
+    """w and b after so many of Nesterov's steps, in the rows of X with a constant feature; and how many restarts."""
+    X1 = np.vstack([X, np.ones((1, X.shape[1]))])
+    m = X1.shape[1]
+    penalty = np.append(np.full(len(X), 1 / (C * m)), 0)[:, None]
+    alpha = 1 / (np.linalg.norm(X1, 2) ** 2 / 4 / m + 1 / (C * m))
+    v = last = np.zeros((len(X1), 1))
+    t, restarts = 1.0, 0
+    for _ in range(n_steps):
+        gradient = X1 @ (1 / (1 + np.exp(-(v.T @ X1))) - Y).T / m + penalty * v
+        theta = v - alpha * gradient
+        if np.sum(gradient * (theta - last)) > 0:
+            t, restarts = 1.0, restarts + 1
+        t_next = (1 + np.sqrt(1 + 4 * t**2)) / 2
+        v, last, t = theta + (t - 1) / t_next * (theta - last), theta, t_next
+    return v[:-1], v[-1], restarts
+
+
+@pytest.mark.parametrize(("n_steps", "restarted"), [(1, False), (2, False), (10, False), (300, True)])
+def test_nesterov_follows_its_formula_iterate_by_iterate(n_steps, restarted):
+    X = scale(CANCER_X)
+    model = fit(X, CANCER_Y, solver="nesterov", C=0.01, tol=0, max_iter=n_steps)
+    w, b, restarts = accelerated(X.T, CANCER_Y[None, :], 0.01, n_steps)
+    assert (restarts > 0) == restarted
+    np.testing.assert_allclose(model.coef_, w.T, rtol=0, atol=1e-10 * np.abs(w).max())
+    np.testing.assert_allclose(model.intercept_, b, rtol=1e-10)
+
+
 def test_gd_never_raises_j_on_raw_features_at_the_automatic_rate():
     model = fit(CANCER_X, CANCER_Y, solver="gd", max_iter=300)
     assert model.n_iter_ == 300
@@ -108,6 +137,18 @@ def test_sgd_comes_near_the_minimum_and_is_the_same_for_the_same_seed(batch_size
     best = GDLogisticRegression(C=0.1).fit(X, y).loss_curve_[-1]
     assert best <= first.loss_curve_[-1] < best + 0.03
     assert first.loss_curve_[-1] < first.loss_curve_[0]
+
+
+def test_automatic_rate_of_sgd_halves_after_each_epoch_that_does_not_lower_j():
+    objective = make_objective(scale(CANCER_X), CANCER_Y, l2=0.1)
+    start = np.zeros(objective.shape)
+    for learning_rate, halves in (("auto", True), (0.05, False)):
+        method = stochastic.minibatch(learning_rate, 16, np.random.default_rng(0))
+        epochs = descend(method, objective, start, tol=1e-8, max_iter=40).history
+        noisy = [after.value >= before.value for before, after in pairwise(epochs)]
+        halved = [after.rate == before.rate / 2 for before, after in pairwise(epochs)]
+        assert any(noisy)
+        assert halved == (noisy if halves else [False] * len(noisy))
 
 
 @pytest.mark.parametrize("solver", ["gd", "nesterov", "sgd"])
@@ -206,6 +247,14 @@ def test_metric_of_a_sample_leads_to_the_optimum_of_the_exact_hessian(n_classes,
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6 * np.abs(theirs).max())
     np.testing.assert_allclose(sampled.loss_curve_[-1], exact.loss_curve_[-1], rtol=1e-12)
     assert never_rises(sampled.loss_curve_)
+
+
+def test_a_start_from_samples_saves_steps_over_all_rows(monkeypatch):
+    X = np.random.default_rng(0).standard_normal((20_000, 8))
+    y = (X.sum(axis=1) + np.random.default_rng(1).logistic(size=len(X)) > 0).astype(int)
+    warm = GDLogisticRegression(random_state=0).fit(X, y)
+    monkeypatch.setattr(newton, "samples", lambda objective, rng: [])
+    assert warm.n_iter_ <= 4 < GDLogisticRegression(random_state=0).fit(X, y).n_iter_
 
 
 def test_default_gives_the_same_bits_for_the_same_seed():

@@ -204,10 +204,11 @@ def test_smallest_weight_is_that_of_the_rows_that_have_any(X):
 
 @pytest.fixture
 def threaded(monkeypatch, X):
-    """Rows of which even these few are summed by threads, with BLAS held to one thread each."""
+    """Rows of which even these few are summed by threads, where BLAS may have two."""
     monkeypatch.setattr(gdlogit.rows, "THREADED_BLOCKS", 1)
     several_blocks(monkeypatch)
-    return make_rows(X)
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        yield make_rows(X)
 
 
 def blas_threads():
