@@ -198,10 +198,11 @@ def compact(rows, max_rows):
     X, n = rows.X, rows.n_rows
     if not (isinstance(X, np.ndarray) and n < min(rows.n_features, max_rows) and _comparable(np.abs(X).max(axis=0))):
         return rows, lambda theta: theta, lambda theta: theta
-    R = np.empty((0, n))
-    for start in range(0, rows.n_features, 2 * n):
-        R = qr(np.vstack([R, X[:, start : start + 2 * n].T]), mode="r", check_finite=False)[0][:n]
-    _, s, Vt = svd(R, full_matrices=False, check_finite=False)
+    with ONE_BLAS_THREAD:
+        R = np.empty((0, n))
+        for start in range(0, rows.n_features, 2 * n):
+            R = qr(np.vstack([R, X[:, start : start + 2 * n].T]), mode="r", check_finite=False)[0][:n]
+        _, s, Vt = svd(R, full_matrices=False, check_finite=False)
     rank = max(1, np.count_nonzero(s > s[0] * max(X.shape) * np.finfo(X.dtype).eps))
     s, V = np.maximum(s[:rank], np.finfo(float).tiny), Vt[:rank].T
 

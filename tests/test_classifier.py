@@ -22,6 +22,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, make_scorer
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
@@ -109,7 +110,7 @@ SETTINGS = {
     "plain": {},
     "sample weights": {"weighted": True},
     "class weights": {"class_weight": {0: 2.0, 1: 0.5}},
-    "balanced": {"class_weight": "balanced", "weighted": True},
+    "balanced": {"class_weight": "balanced"},
     "no intercept": {"fit_intercept": False},
     "weak penalty": {"C": 100.0},
     "strong penalty": {"C": 1e-3},
@@ -490,12 +491,11 @@ def test_column_transformer_of_a_frame():
 def test_sample_weights_are_routed():
     weight = some_weights(CANCER_Y)
     with config_context(enable_metadata_routing=True):
-        model = (
-            GDLogisticRegression(tol=1e-13).set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
-        )
+        scorer = make_scorer(accuracy_score).set_score_request(sample_weight=True)
+        model = GDLogisticRegression(tol=1e-13).set_fit_request(sample_weight=True)
         pipeline = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), model)
         pipeline.fit(CANCER_X, CANCER_Y, sample_weight=weight)
-        search = GridSearchCV(pipeline, {"gdlogisticregression__C": [1.0]}, cv=2)
+        search = GridSearchCV(pipeline, {"gdlogisticregression__C": [1.0]}, cv=2, scoring=scorer)
         search.fit(CANCER_X, CANCER_Y, sample_weight=weight)
     expected = GDLogisticRegression(tol=1e-13).fit(StandardScaler().fit_transform(CANCER_X), CANCER_Y, weight)
     assert_same_model(pipeline[-1], expected, rtol=1e-9)
