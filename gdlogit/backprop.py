@@ -154,7 +154,8 @@ class Softmax:
     @staticmethod
     def log_probabilities(z):
         """Log P, from the scores: finite where P itself rounds to zero."""
-        return log_softmax(z, axis=1)
+        with np.errstate(over="ignore"):
+            return log_softmax(z, axis=1)
 
 
 def excess_of_tilt(t):

@@ -22,7 +22,8 @@ from .rows import Rows, compact
 __all__ = ["GDLogisticRegression"]
 
 PIECE = 2**16  # rows of y that are encoded at a time
-SOLVERS = ("auto", "newton-sketch", "gd", "nesterov", "sgd")
+TEXTBOOK = ("gd", "nesterov", "sgd")
+SOLVERS = ("auto", "newton-sketch", *TEXTBOOK)
 
 
 class GDLogisticRegression(ClassifierMixin, BaseEstimator):
@@ -58,7 +59,7 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
         Most iterations: steps, or epochs of "sgd".
     tol : float, default=1e-8
         The fit ends where J is within ``tol * min(1, J)`` of its minimum, as estimated by half the squared Newton
-        decrement: in units of the mean log-loss, whatever the scale of the features. In float32 at least 1.2e-7.
+        decrement: in units of the mean log-loss, whatever the scale of the features. In float32 at least 1.2e-6.
     warm_start : bool, default=False
         Whether to start from the last fit's coefficients.
     random_state : int, RandomState instance or None, default=None
@@ -83,7 +84,7 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
         Whether J is within ``tol`` of its minimum.
     duality_gap_ : float
         A proven bound on J - min J at the returned coefficients, by Fenchel duality: it holds whatever the solver did,
-        and is sharp on any scale of the features. Infinite where ``C=np.inf``.
+        and is sharp on raw scales too, as far as rounding lets it be. Infinite where ``C=np.inf``.
     n_features_in_ : int
         Number of features seen in ``fit``.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -173,9 +174,17 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
             start = self._start(classes, (X.shape[1] + 1, loss.n_outputs))
             rows = Rows(X, codes, weight, intercept=self.fit_intercept, n_scores=loss.n_outputs)
             rows, lower, lift = compact(rows, DENSE_PARAMETERS // loss.n_outputs)
+            rows = rows if self.solver in TEXTBOOK else rows.centred()
             objective = Objective(rows, loss, ElasticNet(1 / (self.C * rows.total)))
-            result, gap = self._minimise(objective, lower(start))
-            theta = lift(result.point.theta).astype(X.dtype)
+            try:
+                with np.errstate(over="raise", invalid="raise"):
+                    result, gap = self._minimise(objective, rows.enter(lower(start)))
+            except FloatingPointError as error:
+                raise ValueError(
+                    f"X or sample_weight is too large for {X.dtype}: the largest |X| is {abs(X).max():.2g}, and the "
+                    f"squares of X, weighted and added up, must stay below {np.finfo(X.dtype).max:.2g}. Divide them."
+                ) from error
+            theta = lift(rows.leave(result.point.theta)).astype(X.dtype)
             self.classes_ = classes
             self.coef_ = np.ascontiguousarray(theta[:-1].T)
             self.intercept_ = theta[-1]
@@ -352,7 +361,7 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
     def _report(self, result, objective):
         """Warn where the fit did not end at the minimum: how far from it, and what to do."""
         distance = f"J is about {result.excess:.1e} above its minimum (tol={self.tol:g})"
-        remedy = "" if self.solver in ("auto", "newton-sketch") else ", scale the features, or use solver='auto'"
+        remedy = ", scale the features, or use solver='auto'" if self.solver in TEXTBOOK else ""
         match result.status:
             case "converged":
                 return

@@ -11,8 +11,8 @@ by it makes nonsense of the bound as soon as a feature is in euros. Two better c
 *Tilted.* On some rows B, tilt the probabilities by a step u: a'_i = a_i (1 - t_i), t_i = u^T x_i less its mean under
 a_i. That takes H_B u from the gradient, with H_B the rows' part of the Hessian of the loss. So (H_B + l2) u = dJ leaves
 V = l2 u, and the whole bound is about 1/2 dJ^T (H_B + l2)^-1 dJ: half the squared Newton decrement, whatever the
-scales, in which the rows outside B count for nothing. B is a random sample whose Hessian costs less than a pass; the
-bound is then the decrement times about n / |B|.
+scales, in which the rows outside B count for nothing. B is a random sample whose Hessian costs less than a pass,
+without the few rows that u would tilt out of [0, 1]; the bound is then the decrement times about n / |B|.
 
 *Shrunk.* Far from the minimum a tilt would leave [0, 1], and for many parameters H_B is too large. Then r = rho_y
 (a - y), the residuals of each class shrunk by a factor of its own. With Q_c the sum of s_i (a_i - y_i) over class c,
@@ -35,6 +35,7 @@ __all__ = ["duality_gap", "is_unbounded"]
 PASS_PARAMETERS = 25  # so many parameters make the Hessian of all rows cost about one pass
 ROWS_PER_PARAMETER = 4  # at least, in the sample
 FEW_ROWS = 1000  # not worth sampling from
+TILTS = 5  # at most, each without the rows that the last would have pushed out of [0, 1]
 SEPARATING_STEPS = 20  # of Newton's method, for the rest of the step to die away
 NOTICEABLE = 0.1  # change of a margin; a step along a separating direction raises some by about 1
 NEGLIGIBLE = 1e-3  # of the largest change
@@ -56,19 +57,28 @@ def tilted_bound(objective, point, rng):
     n, n_parameters = objective.n_rows, objective.n_parameters
     size = max(min(PASS_PARAMETERS * n // n_parameters, n // 4), ROWS_PER_PARAMETER * n_parameters, FEW_ROWS)
     part = objective.part(size, rng)
-    u = metric_at(part, point.theta).solve(point.gradient)
+    for _ in range(TILTS):
+        u = metric_at(part, point.theta).solve(point.gradient)
+        kl, change, inside = tilt(part, point.theta, u)
+        objective.passes += 2 * part.n_rows / objective.n_rows
+        if inside.all():
+            V = point.gradient - change / objective.total
+            feasible = np.abs(V[-1]).max() <= objective.resolution  # the sum of the residuals: 0 up to rounding
+            return bound(objective, kl, V) if feasible else np.inf
+        part = part.without(~inside)
+    return np.inf
 
-    def tilt(block):
-        kl, change, largest = objective.loss.tilt(block.forward(point.theta), block.forward(u))
-        if not largest.max() < 1:
-            return np.inf, 0.0
+
+def tilt(part, theta, u):
+    """S KL(a' || a), the S H_B u that it takes from the gradient, and which rows it leaves in [0, 1]."""
+    inside = np.ones(part.n_rows, dtype=bool)
+
+    def f(block):
+        kl, change, largest = part.loss.tilt(block.forward(theta), block.forward(u))
+        inside[block.span] = (largest < 1) | (block.weight == 0)
         return float(block.weight @ kl), block.backward(change * block.weight[:, None])
 
-    kl, change = part.rows.sum(tilt)
-    objective.passes += 2 * part.n_rows / objective.n_rows
-    V = point.gradient - change / objective.total
-    feasible = np.abs(V[-1]).max() <= objective.resolution  # the sum of the residuals: 0 up to rounding
-    return bound(objective, kl, V) if feasible else np.inf
+    return *part.rows.sum(f), inside
 
 
 def is_unbounded(objective, point):

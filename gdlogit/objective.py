@@ -37,7 +37,7 @@ class Objective:
         self.shape = rows.shape[1], loss.n_outputs
         self.n_parameters = self.shape[0] * self.shape[1]
         self.precision = rows.X.dtype.name
-        self.resolution = float(np.finfo(rows.X.dtype).eps)
+        self.resolution = 10 * float(np.finfo(rows.X.dtype).eps)
         self.largest_sample = rows.largest_sample
         self.passes = 0
 
@@ -132,6 +132,13 @@ class Objective:
         self.passes += 0.5
         return self.rows.fold(extremes, max)
 
+    def centred(self, theta):
+        """The same objective, and theta, where features are measured from about their means."""
+        rows = self.rows.centred()
+        if rows is self.rows:
+            return self, theta
+        return Objective(rows, self.loss, self.penalty, self.total), rows.enter(theta)
+
     def on(self, index):
         """The same objective on the rows at ``index`` alone."""
         return Objective(self.rows.take(index), self.loss, self.penalty)
@@ -142,6 +149,10 @@ class Objective:
             return self
         index = np.sort(rng.choice(self.n_rows, min(size, self.largest_sample), replace=False))
         return Objective(self.rows.take(index), self.loss, self.penalty, self.total)
+
+    def without(self, rows):
+        """The share of the other rows in J's sum."""
+        return Objective(self.rows.without(rows), self.loss, self.penalty, self.total)
 
     def batches(self, size, rng):
         """The rows in a random order, ``size`` at a time: objectives whose mean, over the batches, is J."""

@@ -31,38 +31,42 @@ __all__ = ["Rows", "compact"]
 
 BLOCK_BYTES = 2**21  # of X a block: so much stays in a core's cache. 1 to 4 MB measured alike
 BLOCK_SCORES = 2**14  # of all outputs a block, at most: larger arrays are slower to allocate than to compute
+CENTRE_ROWS = 1000  # whose mean is near enough to that of all
 THREADED_BLOCKS = 6  # below this, handing blocks to threads costs more than it saves
 
 
 class Block:
     """Some rows, and the linear layer over them: forward X W + b, backward X^T dz."""
 
-    def __init__(self, X, y, weight, constant, span):
+    def __init__(self, X, y, weight, constant, centre, span):
         self.X, self.y, self.weight = X, y, weight
         self.constant = constant  # the value of the intercept's feature: 1, or 0 where there is no intercept
+        self.centre = centre  # what the features are measured from
         self.span = span  # which rows these are: a slice
 
     def forward(self, theta):
-        """Scores z = X W + b, in X's precision."""
-        theta = theta.astype(self.X.dtype, copy=False)
-        z = self.X @ theta[:-1]
-        z += self.constant * theta[-1]
+        """Scores z = (X - centre) W + b, in X's precision."""
+        W, b = theta[:-1], self.constant * theta[-1] - self.centre @ theta[:-1]
+        z = self.X @ W.astype(self.X.dtype, copy=False)
+        z += b.astype(self.X.dtype, copy=False)
         return z
 
     def backward(self, dz):
-        """[X^T dz; sum dz], the gradient of theta where dz is that of z; in double precision from here on."""
+        """[(X - centre)^T dz; sum dz], the gradient of theta where dz is that of z; in float64 from here on."""
         gradient = np.empty((self.X.shape[1] + 1, dz.shape[1]))
+        total = dz.sum(axis=0, dtype=float)
         gradient[:-1] = self.X.T @ dz
-        gradient[-1] = self.constant * dz.sum(axis=0)
+        gradient[:-1] -= np.outer(self.centre, total)
+        gradient[-1] = self.constant * total
         return gradient
 
     def gram(self, c):
-        """Sum over i of s_i x_i x_i^T (x) B_i, with x_i = [X_i, 1] and B_i = c_i, or diag(c_i) - c_i c_i^T for k > 1.
+        """Sum over i of s_i x_i x_i^T (x) B_i: x_i = [X_i - centre, 1]; B_i = c_i, or diag(c_i) - c_i c_i^T for k > 1.
 
         Shape (P, P), P = (p + 1) k: of theta flattened.
         """
         X = np.empty((self.X.shape[0], self.X.shape[1] + 1), dtype=self.X.dtype)
-        X[:, :-1] = self.X.toarray() if sp.issparse(self.X) else self.X
+        np.subtract(self._dense(), self.centre, out=X[:, :-1])
         X[:, -1] = self.constant
         m, p = X.shape
         k = c.shape[1]
@@ -77,14 +81,18 @@ class Block:
         return gram
 
     def squared_backward(self, dz):
-        """[(X^2)^T dz; sum dz]: ``backward`` with every feature squared."""
-        squared = self.X.power(2) if sp.issparse(self.X) else self.X**2
-        return Block(squared, self.y, self.weight, self.constant, self.span).backward(dz)
+        """[((X - centre)^2)^T dz; sum dz]: ``backward`` with every feature squared."""
+        squared = self.X.power(2) if sp.issparse(self.X) else (self.X - self.centre) ** 2
+        none = np.zeros_like(self.centre)
+        return Block(squared, self.y, self.weight, self.constant, none, self.span).backward(dz)
 
     def largest_row(self):
-        """The largest weight_i |[X_i, 1]|^2."""
-        squared = self.X.power(2) if sp.issparse(self.X) else self.X**2
+        """The largest weight_i |[X_i - centre, 1]|^2."""
+        squared = self.X.power(2) if sp.issparse(self.X) else (self.X - self.centre) ** 2
         return float((self.weight * (squared.sum(axis=1) + self.constant)).max())
+
+    def _dense(self):
+        return self.X.toarray() if sp.issparse(self.X) else self.X
 
 
 class Rows:
@@ -98,9 +106,10 @@ class Rows:
     weight : ndarray of shape (n,), not negative, with a positive sum.
     intercept : bool, whether each row carries a constant feature 1.
     n_scores : int, k: how many scores a row will have, for the size of a block.
+    centre : ndarray of shape (p,), what the features are measured from; None is 0, and CSR allows no other.
     """
 
-    def __init__(self, X, y, weight, intercept=True, n_scores=1):
+    def __init__(self, X, y, weight, intercept=True, n_scores=1, centre=None):
         if sp.issparse(X):
             X = sp.csr_array(X)  # of a csr_matrix, whose sums are matrices
             if not X.has_canonical_format:
@@ -109,6 +118,7 @@ class Rows:
         self.X, self.y, self.weight = X, y, weight
         self.constant, self.n_scores = float(intercept), n_scores
         self.n_rows, self.n_features = X.shape
+        self.centre = np.zeros(self.n_features, X.dtype) if centre is None else centre
         self.total = float(np.sum(weight, dtype=float))
         self._pool, self._n_threads = None, 1
 
@@ -139,7 +149,8 @@ class Rows:
             if len(self.blocks) < THREADED_BLOCKS:
                 yield
                 return
-            with ThreadPoolExecutor(n_threads) as self._pool:
+            errors = np.geterr()  # NumPy keeps them by thread
+            with ThreadPoolExecutor(n_threads, initializer=lambda: np.seterr(**errors)) as self._pool:
                 self._n_threads = n_threads
                 try:
                     yield
@@ -174,11 +185,39 @@ class Rows:
 
     def _block(self, span):
         X = self.X[span] if isinstance(self.X, np.ndarray) else _csr_view(self.X, span.start, span.stop)
-        return Block(X, self.y[span], self.weight[span], self.constant, span)
+        return Block(X, self.y[span], self.weight[span], self.constant, self.centre, span)
 
     def take(self, index):
         """A copy of the rows at ``index``, on the same threads."""
-        rows = Rows(self.X[index], self.y[index], self.weight[index], bool(self.constant), self.n_scores)
+        return self._with(self.X[index], self.y[index], self.weight[index], self.centre)
+
+    def without(self, rows):
+        """The same rows, with a weight of 0 where the mask ``rows`` holds."""
+        return self._with(self.X, self.y, np.where(rows, 0, self.weight), self.centre)
+
+    def centred(self):
+        """The same rows, their features measured from about their means.
+
+        An offset, such as that of a year, makes a feature collinear with the constant one: a Hessian loses
+        (offset / spread)^2 in precision, all of it in float32 where that ratio is a few thousand. Any centre near the
+        data will do, so it is the mean of some of them. CSR stays as it is, and so do rows without an intercept, which
+        would have to take up the difference.
+        """
+        if self.centre.any() or not (isinstance(self.X, np.ndarray) and self.constant):
+            return self
+        some = self.X[:: -(-self.n_rows // CENTRE_ROWS)]
+        return self._with(self.X, self.y, self.weight, some.mean(axis=0, dtype=float).astype(self.X.dtype))
+
+    def enter(self, theta):
+        """The theta of the same model where features are measured from the centre: its intercept is b + centre W."""
+        return np.vstack([theta[:-1], theta[-1] + self.centre @ theta[:-1]])
+
+    def leave(self, theta):
+        """The inverse of ``enter``."""
+        return np.vstack([theta[:-1], theta[-1] - self.centre @ theta[:-1]])
+
+    def _with(self, X, y, weight, centre):
+        rows = Rows(X, y, weight, bool(self.constant), self.n_scores, centre)
         rows._pool, rows._n_threads = self._pool, self._n_threads
         return rows
 
@@ -212,7 +251,7 @@ def compact(rows, max_rows):
     def lift(theta):
         return np.vstack([X.T @ (V @ (theta[:-1] / s[:, None])), theta[-1]])
 
-    return Rows(V * s, rows.y, rows.weight, bool(rows.constant), rows.n_scores), lower, lift
+    return rows._with(V * s, rows.y, rows.weight, None), lower, lift
 
 
 def _comparable(scales):

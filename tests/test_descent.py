@@ -92,7 +92,7 @@ def accelerated(X, Y, C, n_steps):
     return v[:-1], v[-1], restarts
 
 
-@pytest.mark.parametrize(("n_steps", "restarted"), [(1, False), (2, False), (10, False), (300, True)])
+@pytest.mark.parametrize(("n_steps", "restarted"), [(1, False), (2, False), (10, False), (100, True)])
 def test_nesterov_follows_its_formula_iterate_by_iterate(n_steps, restarted):
     X = scale(CANCER_X)
     model = fit(X, CANCER_Y, solver="nesterov", C=0.01, tol=0, max_iter=n_steps)
@@ -210,10 +210,16 @@ def test_scales_of_the_features_do_not_matter_without_a_penalty(name):
 def test_offsets_of_the_features_do_not_matter_without_a_penalty(name):
     X, y = BUNDLED[name]
     X, y = scale(X), noisy(y)
-    plain, shifted = (fit(Z, y, C=np.inf, random_state=0) for Z in (X, X + 1e4))  # as years are, or times of day
+    plain = fit(X, y, C=np.inf, random_state=0)
     assert plain.converged_
-    assert shifted.converged_
-    assert shifted.loss_curve_[-1] == pytest.approx(plain.loss_curve_[-1], abs=1e-9)
+    for Z, tolerance in (
+        (X + 1e4, 1e-9),  # as years are, or times of day
+        (X + 1e8, 1e-7),
+        ((X + 100).astype(np.float32), 1e-4),  # the data's own rounding moves the minimum
+    ):
+        shifted = fit(Z, y, C=np.inf, random_state=0)
+        assert shifted.converged_
+        assert shifted.loss_curve_[-1] == pytest.approx(plain.loss_curve_[-1], abs=tolerance)
 
 
 def heavy_tailed(n_classes, n_rows=20_000):

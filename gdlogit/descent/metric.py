@@ -25,7 +25,10 @@ def metric_at(objective, theta):
 
 def excess_of(objective, point):
     """J - min J, estimated by half the squared Newton decrement."""
-    return 0.5 * float(np.vdot(point.gradient, metric_at(objective, point.theta).solve(point.gradient)))
+    centred, theta = objective.centred(point.theta)  # or a feature's offset would hide what the intercept lacks
+    if centred is not objective:
+        point = centred.at(theta)
+    return 0.5 * float(np.vdot(point.gradient, metric_at(centred, theta).solve(point.gradient)))
 
 
 def without_shift(hessian, shape):
