@@ -176,14 +176,8 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
             rows, lower, lift = compact(rows, DENSE_PARAMETERS // loss.n_outputs)
             rows = rows if self.solver in TEXTBOOK else rows.centred()
             objective = Objective(rows, loss, ElasticNet(1 / (self.C * rows.total)))
-            try:
-                with np.errstate(over="raise", invalid="raise"):
-                    result, gap = self._minimise(objective, rows.enter(lower(start)))
-            except FloatingPointError as error:
-                raise ValueError(
-                    f"X or sample_weight is too large for {X.dtype}: the largest |X| is {abs(X).max():.2g}, and the "
-                    f"squares of X, weighted and added up, must stay below {np.finfo(X.dtype).max:.2g}. Divide them."
-                ) from error
+            with _overflow_named(X):
+                result, gap = self._minimise(objective, rows.enter(lower(start)))
             theta = lift(rows.leave(result.point.theta)).astype(X.dtype)
             self.classes_ = classes
             self.coef_ = np.ascontiguousarray(theta[:-1].T)
@@ -400,6 +394,19 @@ def _check_sample_weight(sample_weight, X):
     if not weight.any():
         raise ValueError("sample_weight must be positive for some rows; every weight is zero.")
     return weight
+
+
+@contextmanager
+def _overflow_named(X):
+    """Turn an overflow into an error that says of what."""
+    try:
+        with np.errstate(over="raise", invalid="raise"):
+            yield
+    except FloatingPointError as error:
+        raise ValueError(
+            f"X or sample_weight is too large for {X.dtype}: the largest |X| is {abs(X).max():.2g}, and the squares of "
+            f"X, weighted and added up, must stay below {np.finfo(X.dtype).max:.2g}. Divide them."
+        ) from error
 
 
 def _print_record(record):

@@ -135,7 +135,8 @@ class Rows:
     @property
     def n_bytes(self):
         """Of X."""
-        return self.X.nbytes if isinstance(self.X, np.ndarray) else self.X.data.nbytes + self.X.indices.nbytes
+        arrays = [self.X] if isinstance(self.X, np.ndarray) else [self.X.data, self.X.indices, self.X.indptr]
+        return sum(array.nbytes for array in arrays)
 
     @property
     def shape(self):
@@ -235,7 +236,7 @@ def compact(rows, max_rows):
     lower, lift : functions from theta to theta', and back
     """
     X, n = rows.X, rows.n_rows
-    if not (isinstance(X, np.ndarray) and n < min(rows.n_features, max_rows) and _comparable(np.abs(X).max(axis=0))):
+    if not (isinstance(X, np.ndarray) and n < min(rows.n_features, max_rows) and _comparable(X)):
         return rows, lambda theta: theta, lambda theta: theta
     with ONE_BLAS_THREAD:
         R = np.empty((0, n))
@@ -254,8 +255,9 @@ def compact(rows, max_rows):
     return rows._with(V * s, rows.y, rows.weight, None), lower, lift
 
 
-def _comparable(scales):
+def _comparable(X):
     """Whether the features' scales are near enough for the small ones not to drown in an SVD's rounding."""
+    scales = np.maximum(X.max(axis=0), -X.min(axis=0))
     return scales.max() <= 1e8 * np.min(scales, where=scales > 0, initial=np.inf)
 
 

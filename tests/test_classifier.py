@@ -643,3 +643,28 @@ def test_float32_rows_are_not_copied(n_classes, order):
         tracemalloc.stop()
     assert model.coef_.dtype == np.float32
     assert peak < X.nbytes  # a copy would be as much by itself, in float64 twice as much
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize(("dtype", "scale"), [(np.float64, 1e160), (np.float32, 1e30)])
+def test_features_whose_squares_overflow_are_named(solver, dtype, scale):
+    X, y = IRIS
+    with pytest.raises(ValueError, match="X or sample_weight is too large"):
+        GDLogisticRegression(solver=solver).fit((X * scale).astype(dtype), y)
+
+
+@pytest.mark.parametrize("solver", ["gd", "nesterov", "sgd"])
+@pytest.mark.parametrize("rate", [1e3, 1e100, 1e306])
+def test_no_rate_is_too_large_to_be_named(solver, rate):
+    X, y = IRIS
+    with pytest.warns(ConvergenceWarning, match="diverges"):
+        model = GDLogisticRegression(solver=solver, learning_rate=rate, max_iter=50).fit(X * 1e5, y)
+    assert np.isfinite(model.coef_).all()
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_csr_of_zeros_leaves_the_intercept(solver):
+    X, y = sp.csr_array((150, 3)), IRIS[1] == 0
+    model = GDLogisticRegression(solver=solver).fit(X, y)
+    assert not model.coef_.any()
+    assert model.intercept_ == pytest.approx(-np.log(2), abs=1e-3)

@@ -1,6 +1,6 @@
 """One loop of descent, for every method.
 
-A method is two functions over a State, a NamedTuple that begins with the fields of ``Progress``:
+A method is two functions over a State, a NamedTuple that begins with the fields point, excess and rate:
 
     start(objective, theta) -> State        step(objective, State) -> State
 
@@ -46,7 +46,7 @@ class Record(NamedTuple):
 
 
 class Result(NamedTuple):
-    """Where the descent ended, and why: ``status`` is converged, max_iter, stalled or diverged."""
+    """Where the descent ended, and why: ``status`` is converged, max_iter, stalled, separable or diverged."""
 
     point: Point
     excess: float

@@ -28,6 +28,12 @@ __all__ = ["batch", "nesterov"]
 LOST = 1e100  # no entry of theta gets here but by divergence; scores of what is beyond would overflow
 
 
+def downhill(theta, rate, gradient):
+    """One step: theta - alpha dJ. A rate beyond reason may overflow; ``evaluate`` sees that."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return theta - rate * gradient
+
+
 def evaluate(objective, theta):
     """J and dJ at theta; J is infinite where theta is lost."""
     if not np.abs(theta).max() < LOST:
@@ -51,7 +57,7 @@ def batch(learning_rate):
 
     def step(objective, state):
         theta, _, gradient = state.point
-        return state._replace(point=evaluate(objective, theta - state.rate * gradient))
+        return state._replace(point=evaluate(objective, downhill(theta, state.rate, gradient)))
 
     return Method(start, step)
 
@@ -74,11 +80,12 @@ def nesterov(learning_rate):
 
     def step(objective, state):
         v, _, gradient = state.point
-        theta = v - state.rate * gradient
-        uphill = np.vdot(gradient, theta - state.theta) > 0
-        clock = 1.0 if uphill else state.t
-        t = (1 + sqrt(1 + 4 * clock**2)) / 2
-        v = theta + (clock - 1) / t * (theta - state.theta)
+        theta = downhill(v, state.rate, gradient)
+        with np.errstate(over="ignore", invalid="ignore"):
+            uphill = np.vdot(gradient, theta - state.theta) > 0
+            clock = 1.0 if uphill else state.t
+            t = (1 + sqrt(1 + 4 * clock**2)) / 2
+            v = theta + (clock - 1) / t * (theta - state.theta)
         return state._replace(point=evaluate(objective, v), theta=theta, t=t)
 
     return Method(start, step)

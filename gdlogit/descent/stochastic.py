@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from ..objective import Point
 from . import Method
-from .gradient import evaluate, stable_rate
+from .gradient import downhill, evaluate, stable_rate
 
 __all__ = ["minibatch"]
 
@@ -45,7 +45,7 @@ def minibatch(learning_rate, batch_size, rng):
             point = evaluate(part, theta)
             if point.value == inf:
                 break
-            theta = theta - state.rate * point.gradient
+            theta = downhill(theta, state.rate, point.gradient)
         point = evaluate(objective, theta)
         if (theta == state.point.theta).all():  # the rate has shrunk below theta's rounding
             return StochasticState(point, nan, 0.0)
