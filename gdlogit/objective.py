@@ -40,6 +40,7 @@ class Objective:
         self.resolution = 10 * float(np.finfo(rows.X.dtype).eps)
         self.largest_sample = rows.largest_sample
         self.passes = 0
+        self.kept = None, None  # a theta, and the metric there
 
     def at(self, theta):
         """J and its gradient at theta, in one pass."""

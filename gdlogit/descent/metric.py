@@ -17,10 +17,17 @@ def is_dense(objective):
 
 
 def metric_at(objective, theta):
-    """The Hessian of J at theta, to solve with."""
+    """The Hessian of J at theta, to solve with; the objective keeps the last, which the end of a fit asks for again."""
+    if objective.kept[0] is not theta:
+        objective.kept = theta, _metric_at(objective, theta)
+    return objective.kept[1]
+
+
+def _metric_at(objective, theta):
     if is_dense(objective):
         return Cholesky(without_shift(objective.hessian(theta), objective.shape))
-    return ConjugateGradients(objective.hessian_product(theta), objective.hessian_diagonal(theta), FORCING, PRODUCTS)
+    product, diagonal = objective.hessian_product(theta), objective.hessian_diagonal(theta)
+    return ConjugateGradients(product, diagonal, FORCING, PRODUCTS)
 
 
 def excess_of(objective, point):
