@@ -129,8 +129,8 @@ class Rows:
 
     @property
     def largest_sample(self):
-        """How many rows may be copied: 48 MB of them, or 7% of X."""
-        return max(48 * 2**20, int(0.07 * self.n_bytes)) * self.n_rows // self.n_bytes
+        """How many rows may be copied: 40 MB of them, or 7% of X."""
+        return max(40 * 2**20, int(0.07 * self.n_bytes)) * self.n_rows // self.n_bytes
 
     @property
     def n_bytes(self):
