@@ -49,6 +49,7 @@ def draw(rows, path):
     for ax, ((data, C), members) in zip(axes.flat, panels.items(), strict=False):
         first = members[0]
         ax.set(xscale="log", yscale="log", ylim=(FLOOR / 3, 3 * CEILING))
+        ax.xaxis.set_minor_formatter("")  # in a narrow range its labels would run into each other
         ax.set_title(
             f"{data}{f', C={C:g}' if several else ''}\n{first.n:,} x {first.p:,}, {first.classes} classes", size=9
         )
