@@ -23,7 +23,7 @@ from sklearn.pipeline import make_pipeline
 
 from gdlogit import GDLogisticRegression
 
-X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+X, y = load_breast_cancer(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
 
 search = GridSearchCV(
