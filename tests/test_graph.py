@@ -20,6 +20,7 @@ from gdlogit.graph import (
     log,
     logistic_step,
     logsumexp,
+    show,
     sigmoid,
     softplus,
     trace,
@@ -353,11 +354,11 @@ def test_draw_shows_the_textbook_example(pyplot):
 def test_drawn_colours_differ_in_grey(pyplot):
     from matplotlib.colors import to_rgb
 
-    grey = [np.dot([0.299, 0.587, 0.114], to_rgb(color)) for color in (graph.FORWARD, graph.BACKWARD)]
+    grey = [np.dot([0.299, 0.587, 0.114], to_rgb(color)) for color in (show.FORWARD, show.BACKWARD)]
     assert grey[1] - grey[0] > 0.25
     assert {text.get_color() for text in draw(textbook()[-1]).texts} == {
-        graph.FORWARD,
-        graph.BACKWARD,
+        show.FORWARD,
+        show.BACKWARD,
         "black",
     }
 

@@ -13,6 +13,7 @@ HOUSE = Path(gdlogit.__file__).parent
 LEAVES = {"rows", "backprop", "penalty", "curvature", "graph"}
 ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     **dict.fromkeys(LEAVES, set()),
+    "graph": {"graph"},
     "objective": {"rows", "backprop"},
     "descent": {"descent", "objective", "penalty", "curvature"},
     "duality": {"descent", "objective", "penalty", "curvature"},
