@@ -36,7 +36,7 @@ GROWTH = 4  # of each sample over the last
 ROWS_PER_PARAMETER = 10  # in the smallest sample
 MEMORY = 10  # secant pairs
 ARMIJO = 1e-4  # of the fall that the slope promises
-TINY = 10**5  # rows times parameters
+TINY = 30_000  # rows times parameters
 LEAST_SAMPLED_RATE = 1 / 8  # below it, the sample has missed what curbs the step: some rare or heavy-tailed feature
 SAMPLE_STEPS = 50  # at most, on one sample: one without a minimum, say of a single class, shall not hold up the rest
 
