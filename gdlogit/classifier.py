@@ -2,14 +2,12 @@
 
 import warnings
 from contextlib import contextmanager
-from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state, compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, validate_data
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .backprop import Sigmoid, Softmax
 from .descent import descend, gradient, newton, stochastic, truncated
@@ -18,12 +16,9 @@ from .duality import duality_gap, is_unbounded
 from .objective import Objective
 from .penalty import ElasticNet
 from .rows import Rows, compact
+from .validation import TEXTBOOK, check_parameters, check_weight, encode
 
 __all__ = ["GDLogisticRegression"]
-
-PIECE = 2**16  # rows of y that are encoded at a time
-TEXTBOOK = ("gd", "nesterov", "sgd")
-SOLVERS = ("auto", "newton-sketch", *TEXTBOOK)
 
 
 class GDLogisticRegression(ClassifierMixin, BaseEstimator):
@@ -167,9 +162,9 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
             If the minimum was not reached or does not exist: with the estimated distance to it, and what to do.
         """
         with self._unchanged_on_error():
-            self._check_parameters()
+            check_parameters(self)
             X, y = validate_data(self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
-            classes, codes, weight = self._encode(y, _check_sample_weight(sample_weight, X))
+            classes, codes, weight = encode(y, check_weight(sample_weight, X), self.class_weight)
             loss = Sigmoid() if len(classes) == 2 else Softmax(len(classes))
             start = self._start(classes, (X.shape[1] + 1, loss.n_outputs))
             rows = Rows(X, codes, weight, intercept=self.fit_intercept, n_scores=loss.n_outputs)
@@ -274,51 +269,6 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
             vars(self).update(before)
             raise
 
-    def _check_parameters(self):
-        def is_number(value, kind=Real):
-            return isinstance(value, kind) and not isinstance(value, bool | np.bool_)
-
-        def require(name, accepted, holds):
-            if not holds:
-                raise ValueError(f"{name} must be {accepted}; got {getattr(self, name)!r}.")
-
-        require("solver", f"one of {SOLVERS}", isinstance(self.solver, str) and self.solver in SOLVERS)
-        require("C", "a number of at least 1e-100, or np.inf for no penalty", is_number(self.C) and self.C >= 1e-100)
-        require("l1_ratio", "0: no solver has an l1 penalty yet", is_number(self.l1_ratio) and self.l1_ratio == 0)
-        require(
-            "learning_rate",
-            'a positive finite number, or "auto"',
-            (isinstance(self.learning_rate, str) and self.learning_rate == "auto")
-            or (is_number(self.learning_rate) and 0 < self.learning_rate < np.inf),
-        )
-        for name in ("batch_size", "max_iter"):
-            value = getattr(self, name)
-            require(name, "a positive integer", is_number(value, Integral) and value > 0)
-        require("tol", "a number that is not negative", is_number(self.tol) and 0 <= self.tol < np.inf)
-
-    def _encode(self, y, weight):
-        """The classes; each row's class as a code from 0; its weight with that of its class."""
-        pieces = [slice(start, start + PIECE) for start in range(0, len(y), PIECE)]  # spares a sorted copy of y
-        counted = y if weight is None else np.where(weight > 0, y, y[weight.argmax()])
-        classes = np.unique(np.concatenate([np.unique(counted[piece]) for piece in pieces]))
-        check_classification_targets(np.repeat(classes, 2))  # twice: it warns of as many classes as rows
-        if len(classes) < 2:
-            raise ValueError(f"y must hold at least two classes with a positive weight; got one class: {classes!r}.")
-        codes = np.empty(len(y), dtype=np.min_scalar_type(len(classes)))
-        for piece in pieces:
-            codes[piece] = np.minimum(np.searchsorted(classes, y[piece]), len(classes) - 1)
-        if weight is None:
-            weight = np.broadcast_to(1.0, len(y))
-        if isinstance(self.class_weight, str) and self.class_weight == "balanced":
-            total = np.bincount(codes, weight, len(classes))
-            weight = weight * (total.sum() / (len(classes) * total))[codes]
-        elif self.class_weight is not None:
-            class_weight = compute_class_weight(self.class_weight, classes=classes, y=classes)
-            if not (np.isfinite(class_weight).all() and (class_weight > 0).all()):
-                raise ValueError(f"class_weight must be positive and finite; got {self.class_weight!r}.")
-            weight = weight * class_weight[codes]
-        return classes, codes, weight
-
     def _start(self, classes, shape):
         if not (self.warm_start and hasattr(self, "coef_")):
             return np.zeros(shape)
@@ -377,23 +327,6 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
                     f"{2 / objective.smoothness():.3g}; learning_rate='auto' takes half of it."
                 )
         warnings.warn(message, ConvergenceWarning, stacklevel=3)
-
-
-def _check_sample_weight(sample_weight, X):
-    """The weights as float64, or None for all 1."""
-    if sample_weight is None:
-        return None
-    if np.isscalar(sample_weight):
-        raise ValueError(f"sample_weight must have one weight per row of X; got the number {sample_weight!r}.")
-    weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
-    if weight.ndim != 1:
-        raise ValueError(f"sample_weight must have one weight per row of X, shape (n,); got shape {weight.shape}.")
-    check_consistent_length(X, weight)
-    if (weight < 0).any():
-        raise ValueError(f"sample_weight must not be negative; its smallest is {weight.min()}.")
-    if not weight.any():
-        raise ValueError("sample_weight must be positive for some rows; every weight is zero.")
-    return weight
 
 
 @contextmanager

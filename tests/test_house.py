@@ -18,6 +18,7 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "descent": {"descent", "objective", "penalty", "curvature"},
     "duality": {"descent", "objective", "penalty", "curvature"},
     "online": {"descent", "objective", "penalty", "curvature"},
+    "validation": {"sklearn"},
     "callbacks": {"sklearn"},
     "display": {"sklearn"},
 }

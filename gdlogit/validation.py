@@ -1,0 +1,85 @@
+"""What comes in: parameters, labels and weights, checked and encoded.
+
+Every error names the parameter, the value that it got, and what is accepted.
+"""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.utils import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_array, check_consistent_length
+
+__all__ = ["SOLVERS", "TEXTBOOK", "check_parameters", "check_weight", "encode"]
+
+PIECE = 2**16  # rows of y that are encoded at a time
+TEXTBOOK = ("gd", "nesterov", "sgd")
+SOLVERS = ("auto", "newton-sketch", *TEXTBOOK)
+
+
+def check_parameters(estimator):
+    """Raise a ValueError that names the first parameter of GDLogisticRegression that is not as documented."""
+
+    def is_number(value, kind=Real):
+        return isinstance(value, kind) and not isinstance(value, bool | np.bool_)
+
+    def require(name, accepted, holds):
+        if not holds:
+            raise ValueError(f"{name} must be {accepted}; got {getattr(estimator, name)!r}.")
+
+    require("solver", f"one of {SOLVERS}", isinstance(estimator.solver, str) and estimator.solver in SOLVERS)
+    require(
+        "C", "a number of at least 1e-100, or np.inf for no penalty", is_number(estimator.C) and estimator.C >= 1e-100
+    )
+    require("l1_ratio", "0: no solver has an l1 penalty yet", is_number(estimator.l1_ratio) and estimator.l1_ratio == 0)
+    require(
+        "learning_rate",
+        'a positive finite number, or "auto"',
+        (isinstance(estimator.learning_rate, str) and estimator.learning_rate == "auto")
+        or (is_number(estimator.learning_rate) and 0 < estimator.learning_rate < np.inf),
+    )
+    for name in ("batch_size", "max_iter"):
+        value = getattr(estimator, name)
+        require(name, "a positive integer", is_number(value, Integral) and value > 0)
+    require("tol", "a number that is not negative", is_number(estimator.tol) and 0 <= estimator.tol < np.inf)
+
+
+def check_weight(sample_weight, X):
+    """The weights as float64, or None for all 1."""
+    if sample_weight is None:
+        return None
+    if np.isscalar(sample_weight):
+        raise ValueError(f"sample_weight must have one weight per row of X; got the number {sample_weight!r}.")
+    weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    if weight.ndim != 1:
+        raise ValueError(f"sample_weight must have one weight per row of X, shape (n,); got shape {weight.shape}.")
+    check_consistent_length(X, weight)
+    if (weight < 0).any():
+        raise ValueError(f"sample_weight must not be negative; its smallest is {weight.min()}.")
+    if not weight.any():
+        raise ValueError("sample_weight must be positive for some rows; every weight is zero.")
+    return weight
+
+
+def encode(y, weight, class_weight):
+    """The classes; each row's class as a code from 0; its weight with that of its class."""
+    pieces = [slice(start, start + PIECE) for start in range(0, len(y), PIECE)]  # spares a sorted copy of y
+    counted = y if weight is None else np.where(weight > 0, y, y[weight.argmax()])
+    classes = np.unique(np.concatenate([np.unique(counted[piece]) for piece in pieces]))
+    check_classification_targets(np.repeat(classes, 2))  # twice: it warns of as many classes as rows
+    if len(classes) < 2:
+        raise ValueError(f"y must hold at least two classes with a positive weight; got one class: {classes!r}.")
+    codes = np.empty(len(y), dtype=np.min_scalar_type(len(classes)))
+    for piece in pieces:
+        codes[piece] = np.minimum(np.searchsorted(classes, y[piece]), len(classes) - 1)
+    if weight is None:
+        weight = np.broadcast_to(1.0, len(y))
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        total = np.bincount(codes, weight, len(classes))
+        weight = weight * (total.sum() / (len(classes) * total))[codes]
+    elif class_weight is not None:
+        factors = compute_class_weight(class_weight, classes=classes, y=classes)
+        if not (np.isfinite(factors).all() and (factors > 0).all()):
+            raise ValueError(f"class_weight must be positive and finite; got {class_weight!r}.")
+        weight = weight * factors[codes]
+    return classes, codes, weight
