@@ -168,9 +168,10 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
             loss = Sigmoid() if len(classes) == 2 else Softmax(len(classes))
             start = self._start(classes, (X.shape[1] + 1, loss.n_outputs))
             rows = Rows(X, codes, weight, intercept=self.fit_intercept, n_scores=loss.n_outputs)
-            rows, lower, lift = compact(rows, DENSE_PARAMETERS // loss.n_outputs)
+            penalty = ElasticNet((1 - self.l1_ratio) / (self.C * rows.total), self.l1_ratio / (self.C * rows.total))
+            rows, lower, lift = compact(rows, DENSE_PARAMETERS // loss.n_outputs if penalty.l1 == 0 else 0)
             rows = rows if self.solver in TEXTBOOK else rows.centred()
-            objective = Objective(rows, loss, ElasticNet(1 / (self.C * rows.total)))
+            objective = Objective(rows, loss, penalty)
             with _overflow_named(X):
                 result, gap = self._minimise(objective, rows.enter(lower(start)))
             theta = lift(rows.leave(result.point.theta)).astype(X.dtype)

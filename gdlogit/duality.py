@@ -35,6 +35,7 @@ __all__ = ["duality_gap", "is_unbounded"]
 PASS_PARAMETERS = 25  # so many parameters make the Hessian of all rows cost about one pass
 ROWS_PER_PARAMETER = 4  # at least, in the sample
 FEW_ROWS = 1000  # not worth sampling from
+SHARP = 1e-6  # of J: a bound beyond is not, perhaps for a feature that the sample misses
 TILTS = 5  # at most, each without the rows that the last would have pushed out of [0, 1]
 SEPARATING_STEPS = 20  # of Newton's method, for the rest of the step to die away
 NOTICEABLE = 0.1  # change of a margin; a step along a separating direction raises some by about 1
@@ -42,29 +43,29 @@ NEGLIGIBLE = 1e-3  # of the largest change
 
 
 def duality_gap(objective, point, rng):
-    """Bound J(theta) - min J at a point; infinite without an l2 penalty, where the minimum need not exist."""
-    if objective.penalty.l2 == 0:
+    """Bound J(theta) - min J at a point; infinite without a penalty, where the minimum need not exist."""
+    if objective.penalty.is_none:
         return np.inf
+    bound = np.inf
     if is_dense(objective):
-        bound = tilted_bound(objective, point, rng)
-        if np.isfinite(bound):
-            return bound
-    return shrunk_bound(objective, point)
+        n, n_parameters = objective.n_rows, objective.n_parameters
+        size = max(min(PASS_PARAMETERS * n // n_parameters, n // 4), ROWS_PER_PARAMETER * n_parameters, FEW_ROWS)
+        bound = tilted_bound(objective, point, objective.part(size, rng))
+        if bound > SHARP * point.value and size < n:
+            bound = min(bound, tilted_bound(objective, point, objective))
+    return bound if np.isfinite(bound) else shrunk_bound(objective, point)
 
 
-def tilted_bound(objective, point, rng):
-    """The bound from tilting a sample of rows; infinite where the tilt is too strong."""
-    n, n_parameters = objective.n_rows, objective.n_parameters
-    size = max(min(PASS_PARAMETERS * n // n_parameters, n // 4), ROWS_PER_PARAMETER * n_parameters, FEW_ROWS)
-    part = objective.part(size, rng)
+def tilted_bound(objective, point, part):
+    """The bound from tilting a part of the rows; infinite where the tilt is too strong."""
     for _ in range(TILTS):
-        u = metric_at(part, point.theta).solve(point.gradient)
-        kl, change, inside = tilt(part, point.theta, u)
+        step, _ = metric_at(part, point.theta).aim(point)
+        kl, change, inside = tilt(part, point.theta, -step)
         objective.passes += 2 * part.n_rows / objective.n_rows
         if inside.all():
-            V = point.gradient - change / objective.total
+            V = point.gradient - objective.penalty.gradient(point.theta) - change / objective.total
             feasible = np.abs(V[-1]).max() <= objective.resolution  # the sum of the residuals: 0 up to rounding
-            return bound(objective, kl, V) if feasible else np.inf
+            return bound(objective, point, kl, V) if feasible else np.inf
         part = part.without(~inside)
     return np.inf
 
@@ -88,10 +89,10 @@ def is_unbounded(objective, point):
     (Albert and Anderson, "On the existence of maximum likelihood estimates in logistic regression models", Biometrika
     71, 1984). Newton's method finds it: its steps shrink towards a minimum, but not along such a direction.
     """
-    if objective.penalty.l2 > 0 or not is_dense(objective):
+    if not (objective.penalty.is_none and is_dense(objective)):
         return False
     for _ in range(SEPARATING_STEPS):
-        step = -metric_at(objective, point.theta).solve(point.gradient)
+        step, _ = metric_at(objective, point.theta).aim(point)
         raised, lowered = objective.margin_changes(step)
         if raised < NOTICEABLE:
             return False
@@ -114,12 +115,17 @@ def shrunk_bound(objective, point):
 
     kl, gradient = objective.rows.sum(dual)
     objective.passes += 1
-    return bound(objective, kl, gradient / objective.total + objective.penalty.gradient(point.theta))
+    return bound(objective, point, kl, gradient / objective.total)
 
 
-def bound(objective, kl, V):
-    """Kl / S + |V|^2 / (2 l2), without V's last row: that is the intercept's."""
-    return max(kl, 0.0) / objective.total + float(np.vdot(V[:-1], V[:-1])) / (2 * objective.penalty.l2)
+def bound(objective, point, kl, V):
+    """The bound that a dual point proves, with kl and V as sums; where l1 wants a smaller V, from a part rho of it.
+
+    The residuals rho r' belong to the probabilities rho a' + (1 - rho) y, whose KL is at most the mean of the two.
+    """
+    penalty, rho = objective.penalty, objective.penalty.feasible(V)
+    loss = point.value - penalty.value(point.theta)
+    return rho * max(kl, 0.0) / objective.total + (1 - rho) * loss + penalty.gap(point.theta, rho * V)
 
 
 def class_shrinkage(objective, theta):

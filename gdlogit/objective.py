@@ -121,7 +121,7 @@ class Objective:
     @property
     def separation_value(self):
         """Without a penalty, a J below this proves every row on its class's side: J then has no minimum."""
-        return 0.0 if self.penalty.l2 else self.rows.smallest_weight * np.log(2) / self.total
+        return self.rows.smallest_weight * np.log(2) / self.total if self.penalty.is_none else 0.0
 
     def margin_changes(self, direction):
         """The most by which a direction raises a row's margin, its own class's score less another's, and lowers one."""

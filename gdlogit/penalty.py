@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["ElasticNet"]
+__all__ = ["ElasticNet", "shrink"]
 
 
 class ElasticNet(NamedTuple):
@@ -41,10 +41,40 @@ class ElasticNet(NamedTuple):
         curvature[-1] = 0
         return curvature
 
+    @property
+    def is_none(self):
+        """Whether there is no penalty at all."""
+        return self.l1 == self.l2 == 0
+
+    def strength(self, shape):
+        """The strength of the l1 part on each entry of theta: 0 on the intercept."""
+        strength = np.full(shape, self.l1)
+        strength[-1] = 0
+        return strength
+
     def prox(self, theta, step):
         """Argmin over v of l1 |V|_1 + |v - theta|^2 / (2 step): shrink W towards 0 by step * l1."""
-        if not self.l1:
-            return theta
-        shrunk = np.sign(theta) * np.maximum(np.abs(theta) - step * self.l1, 0)
-        shrunk[-1] = theta[-1]
-        return shrunk
+        return shrink(theta, step * self.strength(theta.shape)) if self.l1 else theta
+
+    def feasible(self, V):
+        """The largest rho <= 1 with R*(-rho V) finite, R* being R's convex conjugate; V in theta's shape."""
+        largest = np.abs(V[:-1]).max(initial=0.0)
+        return 1.0 if self.l2 or largest <= self.l1 else self.l1 / largest
+
+    def gap(self, theta, V):
+        """R(theta) + R*(-V) + <W, V>, the Fenchel gap, as a sum of terms none of which is negative.
+
+        With R*(v) = sum (|v| - l1)_+^2 / (2 l2); without an l2 part |V| <= l1 must hold.
+        """
+        W, V = theta[:-1], V[:-1]
+        sign = np.sign(V)
+        beyond = np.maximum(np.abs(V) - self.l1, 0) if self.l2 else np.zeros_like(V)
+        quadratic = (beyond + sign * self.l2 * W) ** 2 / (2 * self.l2) if self.l2 else 0.0
+        aligned = np.abs(W) + sign * W
+        inside = 0.5 * self.l2 * W**2 + np.maximum(self.l1 * np.abs(W) + W * V, 0)
+        return float(np.where(beyond > 0, quadratic + self.l1 * aligned, inside).sum())
+
+
+def shrink(x, by):
+    """Every entry moved towards 0 by so much, and not beyond."""
+    return np.sign(x) * np.maximum(np.abs(x) - by, 0)

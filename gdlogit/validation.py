@@ -31,7 +31,7 @@ def check_parameters(estimator):
     require(
         "C", "a number of at least 1e-100, or np.inf for no penalty", is_number(estimator.C) and estimator.C >= 1e-100
     )
-    require("l1_ratio", "0: no solver has an l1 penalty yet", is_number(estimator.l1_ratio) and estimator.l1_ratio == 0)
+    require("l1_ratio", "a number from 0 to 1", is_number(estimator.l1_ratio) and 0 <= estimator.l1_ratio <= 1)
     require(
         "learning_rate",
         'a positive finite number, or "auto"',

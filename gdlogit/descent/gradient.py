@@ -1,8 +1,10 @@
 """Batch gradient descent, and Nesterov's acceleration of it.
 
-    gd          theta := theta - alpha dJ(theta)                              w := w - alpha dw,  b := b - alpha db
-    nesterov    theta' := v - alpha dJ(v),   v := theta' + (t - 1) / t' (theta' - theta),
-                t' = (1 + sqrt(1 + 4 t^2)) / 2,   t := 1 where dJ(v) . (theta' - theta) > 0 (restart)
+    gd          theta := prox(theta - alpha dJ(theta))                        w := w - alpha dw,  b := b - alpha db
+    nesterov    theta' := prox(v - alpha dJ(v)),   v := theta' + (t - 1) / t' (theta' - theta),
+                t' = (1 + sqrt(1 + 4 t^2)) / 2,   t := 1 where (v - theta') . (theta' - theta) > 0 (restart)
+
+An l1 penalty acts by its prox, which shrinks W by alpha l1, to exact zeros; without one, prox changes nothing.
 
 Both cost one pass a step; the point that nesterov reports and returns is v, where J and dJ are known.
 The automatic rate is alpha = 1 / L, with L the largest curvature that J has anywhere; gradient descent diverges for no
@@ -28,10 +30,10 @@ __all__ = ["batch", "nesterov"]
 LOST = 1e100  # no entry of theta gets here but by divergence; scores of what is beyond would overflow
 
 
-def downhill(theta, rate, gradient):
-    """One step: theta - alpha dJ. A rate beyond reason may overflow; ``evaluate`` sees that."""
+def downhill(theta, rate, gradient, penalty):
+    """One step: prox(theta - alpha dJ). A rate beyond reason may overflow; ``evaluate`` sees that."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return theta - rate * gradient
+        return penalty.prox(theta - rate * gradient, rate)
 
 
 def evaluate(objective, theta):
@@ -57,7 +59,7 @@ def batch(learning_rate):
 
     def step(objective, state):
         theta, _, gradient = state.point
-        return state._replace(point=evaluate(objective, downhill(theta, state.rate, gradient)))
+        return state._replace(point=evaluate(objective, downhill(theta, state.rate, gradient, objective.penalty)))
 
     return Method(start, step)
 
@@ -80,9 +82,9 @@ def nesterov(learning_rate):
 
     def step(objective, state):
         v, _, gradient = state.point
-        theta = downhill(v, state.rate, gradient)
+        theta = downhill(v, state.rate, gradient, objective.penalty)
         with np.errstate(over="ignore", invalid="ignore"):
-            uphill = np.vdot(gradient, theta - state.theta) > 0
+            uphill = np.vdot(v - theta, theta - state.theta) > 0
             clock = 1.0 if uphill else state.t
             t = (1 + sqrt(1 + 4 * clock**2)) / 2
             v = theta + (clock - 1) / t * (theta - state.theta)

@@ -1,14 +1,74 @@
-"""The metric of the descent: a Hessian that can be solved with, on all rows or on a sample of them."""
+"""The metric of the descent: a model of J around a point, and the step to the model's minimum.
+
+    J(theta + d)  ~  J(theta) + g^T d + 1/2 d^T M d + l1 |W + D|_1 - l1 |W|_1,    M ~ Hessian, on all rows or on a sample
+
+``aim(point)`` gives the d that minimises this, and by how much it falls: an estimate of J - min J. ``updated(ds, dg)``
+is the metric that a step taken has improved: the change dg of the gradient along it is M ds.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
 
 from ..curvature import Cholesky, ConjugateGradients
+from .lasso import minimise_formed
 
 __all__ = ["excess_of", "is_dense", "metric_at"]
 
 DENSE_PARAMETERS = 1500  # up to so many, the Hessian is formed and factorised
 FORCING = 0.1  # the residual to which conjugate gradients solve beyond: a tenth is enough for a step
 PRODUCTS = 200  # of the Hessian with a vector, at most
+MEMORY = 10  # secant pairs
+
+
+class Smooth(NamedTuple):
+    """No l1 penalty: M factorised, with the secant pairs of L-BFGS (Nocedal and Wright 2006, section 7.2)."""
+
+    hessian: Cholesky | ConjugateGradients
+    pairs: tuple = ()
+
+    def aim(self, point):
+        """The step -M^-1 g, and half the squared Newton decrement g^T M^-1 g / 2."""
+        direction = -self.solve(point.gradient)
+        return direction, -0.5 * float(np.vdot(point.gradient, direction))
+
+    def solve(self, g):
+        """M^-1 g: the two loops of L-BFGS, with the Hessian as its first matrix."""
+        g = g.copy()
+        parts = []
+        for ds, dg in reversed(self.pairs):
+            part = np.vdot(ds, g) / np.vdot(ds, dg)
+            parts.append(part)
+            g -= part * dg
+        step = self.hessian.solve(g)
+        for (ds, dg), part in zip(self.pairs, reversed(parts), strict=True):
+            step += (part - np.vdot(dg, step) / np.vdot(ds, dg)) * ds
+        return step
+
+    def updated(self, ds, dg):
+        """With one more pair, where it has positive curvature."""
+        return self._replace(pairs=(*self.pairs, (ds, dg))[-MEMORY:]) if np.vdot(ds, dg) > 0 else self
+
+
+class Sparse(NamedTuple):
+    """An l1 penalty of some strength on each parameter: M as a matrix, improved by BFGS."""
+
+    hessian: np.ndarray
+    strength: np.ndarray
+
+    def aim(self, point):
+        """The step to the minimum of the model, and how far it falls."""
+        theta = point.theta.ravel()
+        x, fall = minimise_formed(self.hessian, point.gradient.ravel(), theta, self.strength)
+        return (x - theta).reshape(point.theta.shape), float(fall)
+
+    def updated(self, ds, dg):
+        """M - M s s^T M / s^T M s + y y^T / s^T y (Nocedal and Wright 2006, equation 6.19)."""
+        s, y = ds.ravel(), dg.ravel()
+        Ms = self.hessian @ s
+        if not (s @ Ms > 0 and s @ y > 0):
+            return self
+        return self._replace(hessian=self.hessian - np.outer(Ms, Ms / (s @ Ms)) + np.outer(y, y / (s @ y)))
 
 
 def is_dense(objective):
@@ -17,37 +77,40 @@ def is_dense(objective):
 
 
 def metric_at(objective, theta):
-    """The Hessian of J at theta, to solve with; the objective keeps the last, which the end of a fit asks for again."""
+    """The metric at theta, of the objective's rows; it keeps the last, which the end of a fit asks for again."""
     if objective.kept[0] is not theta:
         objective.kept = theta, _metric_at(objective, theta)
     return objective.kept[1]
 
 
 def _metric_at(objective, theta):
+    if objective.penalty.l1:
+        hessian = without_shift(objective.hessian(theta), objective.shape, slice(-1, None))
+        return Sparse(hessian, objective.penalty.strength(theta.shape).ravel())
     if is_dense(objective):
-        return Cholesky(without_shift(objective.hessian(theta), objective.shape))
+        return Smooth(Cholesky(without_shift(objective.hessian(theta), objective.shape)))
     product, diagonal = objective.hessian_product(theta), objective.hessian_diagonal(theta)
-    return ConjugateGradients(product, diagonal, FORCING, PRODUCTS)
+    return Smooth(ConjugateGradients(product, diagonal, FORCING, PRODUCTS))
 
 
 def excess_of(objective, point):
-    """J - min J, estimated by half the squared Newton decrement."""
+    """J - min J, estimated by the fall of the model with the Hessian of all rows."""
     centred, theta = objective.centred(point.theta)  # or a feature's offset would hide what the intercept lacks
     if centred is not objective:
         point = centred.at(theta)
-    return 0.5 * float(np.vdot(point.gradient, metric_at(centred, theta).solve(point.gradient)))
+    return metric_at(centred, theta).aim(point._replace(theta=theta))[1]
 
 
-def without_shift(hessian, shape):
+def without_shift(hessian, shape, features=slice(None)):
     """Give curvature to the directions that a softmax does not see.
 
     A constant added to all scores changes no probability: for each feature j, the direction that adds the same to each
-    theta_jc has no curvature but the penalty's. No gradient has a part along it, so curvature added there changes no
-    step, and makes H definite.
+    theta_jc has no curvature but the penalty's. Where no gradient has a part along it, curvature added there changes no
+    step, and makes H definite. An l1 penalty has such a gradient, but not on the intercept.
     """
     p, k = shape
     if k > 1:
         blocks = hessian.reshape(p, k, p, k)
-        feature = np.arange(p)
-        blocks[feature, :, feature, :] += np.einsum("jcjc->j", blocks)[:, None, None] / k**2
+        feature = np.arange(p)[features]
+        blocks[feature, :, feature, :] += np.einsum("jcjc->j", blocks)[feature, None, None] / k**2
     return hessian

@@ -25,16 +25,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..curvature import Cholesky
 from ..objective import Point
 from . import Method, target
-from .metric import metric_at
+from .metric import Smooth, Sparse, metric_at
 
 __all__ = ["sketch"]
 
 GROWTH = 4  # of each sample over the last
 ROWS_PER_PARAMETER = 10  # in the smallest sample
-MEMORY = 10  # secant pairs
 ARMIJO = 1e-4  # of the fall that the slope promises
 TINY = 30_000  # rows times parameters
 LEAST_SAMPLED_RATE = 1 / 8  # below it, the sample has missed what curbs the step: some rare or heavy-tailed feature
@@ -42,14 +40,13 @@ SAMPLE_STEPS = 50  # at most, on one sample: one without a minimum, say of a sin
 
 
 class NewtonState(NamedTuple):
-    """theta; the metric, on a sample of the rows or on all; the secant pairs since; the step to take next."""
+    """theta; the metric, on a sample of the rows or on all; the step to take next."""
 
     point: Point
     excess: float
     rate: float
-    metric: Cholesky
+    metric: Smooth | Sparse
     sampled: bool
-    pairs: tuple
     direction: np.ndarray
 
 
@@ -98,14 +95,13 @@ def minimise(sample, theta, metric):
 def begin(objective, theta, metric):
     """The state at theta; the metric is that of a sample, or is made here from all rows."""
     sampled = metric is not None
-    return aim(objective.at(theta), metric if sampled else metric_at(objective, theta), sampled, (), 1.0)
+    return aim(objective.at(theta), metric if sampled else metric_at(objective, theta), sampled, 1.0)
 
 
-def aim(point, metric, sampled, pairs, rate):
-    """The state whose next step is -M^-1 g, M improved by the secant pairs."""
-    direction = -solve(metric, pairs, point.gradient)
-    excess = -0.5 * float(np.vdot(point.gradient, direction))
-    return NewtonState(point, excess, rate, metric, sampled, pairs, direction)
+def aim(point, metric, sampled, rate):
+    """The state whose next step goes to the minimum of the metric's model."""
+    direction, excess = metric.aim(point)
+    return NewtonState(point, excess, rate, metric, sampled, direction)
 
 
 def advance(objective, state, goal):
@@ -116,20 +112,19 @@ def advance(objective, state, goal):
     if is_tiny(objective):
         return refresh(objective, point, rate)
     ds, dg = point.theta - state.point.theta, point.gradient - state.point.gradient
-    pairs = (*state.pairs, (ds, dg))[-MEMORY:] if np.vdot(ds, dg) > 0 else state.pairs
-    new = aim(point, state.metric, state.sampled, pairs, rate)
+    new = aim(point, state.metric.updated(ds, dg), state.sampled, rate)
     slow = new.excess > goal and steps_left(state.excess, new, goal) > 1 + hessian_cost(objective)
     return refresh(objective, point, rate) if slow else new
 
 
 def refresh(objective, point, rate):
     """The same point in the metric of all rows."""
-    return aim(point, metric_at(objective, point.theta), False, (), rate)
+    return aim(point, metric_at(objective, point.theta), False, rate)
 
 
 def line_search(objective, state, least=0.0):
     """The first of 1, 1/2, 1/4, ... down to least at which J falls enough, up to its rounding; 0 where none does."""
-    point, slope = state.point, -2 * state.excess
+    point, slope = state.point, -state.excess  # or steeper
     slack = objective.resolution * abs(point.value)
     rate = 1.0
     while rate >= max(least, objective.resolution):
@@ -138,20 +133,6 @@ def line_search(objective, state, least=0.0):
             return new, rate
         rate /= 2
     return point, 0.0
-
-
-def solve(metric, pairs, g):
-    """M^-1 g, M being the metric with the secant pairs added: the two loops of L-BFGS."""
-    g = g.copy()
-    parts = []
-    for ds, dg in reversed(pairs):
-        part = np.vdot(ds, g) / np.vdot(ds, dg)
-        parts.append(part)
-        g -= part * dg
-    step = metric.solve(g)
-    for (ds, dg), part in zip(pairs, reversed(parts), strict=True):
-        step += (part - np.vdot(dg, step) / np.vdot(ds, dg)) * ds
-    return step
 
 
 def steps_left(last_excess, state, goal):

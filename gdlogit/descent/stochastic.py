@@ -1,6 +1,6 @@
 """Mini-batch and stochastic gradient descent.
 
-    theta := theta - alpha dJ_B(theta),   J_B = n / S mean over i in B of s_i loss_i + R(theta)
+    theta := prox(theta - alpha dJ_B(theta)),   J_B = n / S mean over i in B of s_i loss_i + R(theta)
 
 One iteration is an epoch: the rows in a new random order, batch after batch, and then J over all rows. Batches of one
 row are stochastic descent; one batch of all rows is batch descent. The automatic rate is alpha = 1 / (2 L_B), with L_B
@@ -45,7 +45,7 @@ def minibatch(learning_rate, batch_size, rng):
             point = evaluate(part, theta)
             if point.value == inf:
                 break
-            theta = downhill(theta, state.rate, point.gradient)
+            theta = downhill(theta, state.rate, point.gradient, objective.penalty)
         point = evaluate(objective, theta)
         if (theta == state.point.theta).all():  # the rate has shrunk below theta's rounding
             return StochasticState(point, nan, 0.0)

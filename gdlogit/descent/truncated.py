@@ -47,6 +47,5 @@ def truncated():
 
 def aim(objective, point, rate):
     """The state whose next step solves H d = -g."""
-    direction = -metric_at(objective, point.theta).solve(point.gradient)
-    excess = -0.5 * float(np.vdot(point.gradient, direction))
+    direction, excess = metric_at(objective, point.theta).aim(point)
     return TruncatedState(point, excess, rate, direction)
