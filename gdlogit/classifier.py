@@ -300,7 +300,7 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
             case "sgd":
                 return stochastic.minibatch(self.learning_rate, self.batch_size, rng)
             case _:
-                return newton.sketch(self.tol, rng) if is_dense(objective) else truncated.truncated()
+                return newton.sketch(self.tol, rng) if is_dense(objective) else truncated.truncated(self.tol)
 
     def _report(self, result, objective):
         """Warn where the fit did not end at the minimum: how far from it, and what to do."""

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from gdlogit.curvature import Cholesky, ConjugateGradients, equilibration
+from gdlogit import curvature
+from gdlogit.curvature import Cholesky, ConjugateGradients, Jacobi, equilibration
 
 N = 12
 
@@ -16,7 +17,13 @@ def conjugate_gradients(hessian, shape=(N,)):
     def product(v):
         return (hessian @ v.ravel()).reshape(shape)
 
-    return ConjugateGradients(product, hessian.diagonal().reshape(shape), rtol=1e-12, max_iter=200)
+    jacobi = Jacobi(hessian.diagonal().reshape(shape))
+    return ConjugateGradients(product, jacobi, lambda r: np.inf)
+
+
+@pytest.fixture(autouse=True)
+def _solved_to_the_end(monkeypatch):
+    monkeypatch.setattr(curvature, "FINE", 1e-12)
 
 
 makers = pytest.mark.parametrize("make", [cholesky, conjugate_gradients])
@@ -80,13 +87,41 @@ def test_equilibration_gives_a_unit_diagonal_and_leaves_zeros():
     assert equilibration(diagonal)[2] == 1
 
 
-def test_conjugate_gradients_stop_after_so_many_products(hessian, rng):
-    products = []
+def test_iterates_of_conjugate_gradients_know_the_fall_and_bound_the_rest(hessian, rng):
+    g = rng.standard_normal(N)
+    smallest = np.linalg.eigvalsh(hessian)[0]
+    metric = ConjugateGradients(lambda v: hessian @ v, Jacobi(hessian.diagonal()), lambda r: r @ r / (2 * smallest))
+    whole = 0.5 * g @ np.linalg.solve(hessian, g)
+    last = 0.0
+    for iterate in metric.iterates(g):
+        quadratic = g @ iterate.x - 0.5 * iterate.x @ hessian @ iterate.x
+        assert iterate.fall == pytest.approx(quadratic, rel=1e-9, abs=1e-12)
+        assert last <= iterate.fall <= whole * (1 + 1e-9)
+        assert iterate.bound >= whole * (1 - 1e-9)
+        last = iterate.fall
+        if iterate.residual < 1e-8:
+            break
+    assert iterate.estimate == pytest.approx(whole, rel=1e-9)
+    assert iterate.bound == pytest.approx(whole, rel=1e-6)
+
+
+def test_a_solution_is_kept_for_who_asks_next(hessian, rng):
+    g, products = rng.standard_normal(N), []
 
     def product(v):
         products.append(v)
         return hessian @ v
 
-    solution = ConjugateGradients(product, hessian.diagonal(), rtol=1e-12, max_iter=3).solve(rng.standard_normal(N))
-    assert len(products) <= 4
-    assert np.isfinite(solution).all()
+    metric = ConjugateGradients(product, Jacobi(hessian.diagonal()), lambda r: np.inf)
+    first, n_products = metric.solve(g), len(products)
+    assert metric.solve(g) is first
+    assert len(products) == n_products
+    metric.solve(g + 1)
+    assert len(products) > n_products
+
+
+def test_conjugate_gradients_stop_after_so_many_products(hessian, rng, monkeypatch):
+    monkeypatch.setattr(curvature, "PRODUCTS", 3)
+    metric = ConjugateGradients(lambda v: hessian @ v, Jacobi(hessian.diagonal()), lambda r: np.inf)
+    assert len(list(metric.iterates(rng.standard_normal(N)))) == 4
+    assert np.isfinite(metric.solve(rng.standard_normal(N))).all()

@@ -291,7 +291,7 @@ METHODS = {
     "nesterov": lambda: gradient.nesterov("auto"),
     "sgd": lambda: stochastic.minibatch("auto", 32, np.random.default_rng(0)),
     "newton": lambda: newton.sketch(1e-8, np.random.default_rng(0)),
-    "truncated": lambda: truncated.truncated(),
+    "truncated": lambda: truncated.truncated(1e-8),
 }
 methods = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 

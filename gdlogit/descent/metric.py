@@ -2,13 +2,11 @@
 
 import numpy as np
 
-from ..curvature import Cholesky, ConjugateGradients
+from ..curvature import Cholesky, ConjugateGradients, Jacobi
 
-__all__ = ["excess_of", "is_dense", "metric_at"]
+__all__ = ["excess_of", "is_dense", "metric_at", "products_at"]
 
 DENSE_PARAMETERS = 1500  # up to so many, the Hessian is formed and factorised
-FORCING = 0.1  # the residual to which conjugate gradients solve beyond: a tenth is enough for a step
-PRODUCTS = 200  # of the Hessian with a vector, at most
 
 
 def is_dense(objective):
@@ -26,8 +24,19 @@ def metric_at(objective, theta):
 def _metric_at(objective, theta):
     if is_dense(objective):
         return Cholesky(without_shift(objective.hessian(theta), objective.shape))
-    product, diagonal = objective.hessian_product(theta), objective.hessian_diagonal(theta)
-    return ConjugateGradients(product, diagonal, FORCING, PRODUCTS)
+    c = objective.curvature(objective.scores(theta))
+    return products_at(objective, c, Jacobi(objective.hessian_diagonal(c)))
+
+
+def products_at(objective, c, preconditioner):
+    """The Hessian where the loss has curvature c, known by its products and a rough metric."""
+    l2 = objective.penalty.l2
+
+    def bound(r):
+        """Half of r^T H^-1 r, at most, for H has at least the penalty's curvature; but for the intercept's part."""
+        return float(np.vdot(r[:-1], r[:-1])) / (2 * l2) if l2 else np.inf
+
+    return ConjugateGradients(objective.hessian_product(c), preconditioner, bound)
 
 
 def excess_of(objective, point):
