@@ -3,6 +3,7 @@
     Cholesky                 H ~ D L L^T D,  D^2 = diag(H)                        up to a few thousand parameters
     ConjugateGradients       H v by a function, preconditioned by                 beyond
     Jacobi                   H ~ D^2
+    Kronecker                H ~ G (x) B
 
 All work on the equilibrated H, so that a feature in euros and a flag count alike: no other diagonal scaling conditions
 H better by more than a factor of its size.
@@ -11,6 +12,7 @@ References
 ----------
 van der Sluis, "Condition numbers and equilibration of matrices", Numerische Mathematik 14 (1969).
 Nocedal and Wright, "Numerical Optimization" (2006), algorithm 3.3 and section 7.1 (truncated Newton).
+Martens and Grosse, "Optimizing neural networks with Kronecker-factored approximate curvature", ICML 2015.
 Hsia, Chiang and Lin, "Preconditioned conjugate gradient methods in truncated Newton frameworks", ACML 2018.
 """
 
@@ -20,15 +22,16 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import lapack
 
-__all__ = ["Cholesky", "ConjugateGradients", "Iterate", "Jacobi"]
+__all__ = ["Cholesky", "ConjugateGradients", "Iterate", "Jacobi", "Kronecker"]
 
 PRODUCTS = 500  # of H with a vector, at most
+NO_CURVATURE = 1e-6  # of the largest: softmax has none where all scores move together
 FINE = 0.01  # a residual relative to that of no step
 SHARP = 1.5  # times the fall is a good bound
 
 
 class Cholesky:
-    """H, factorised: ``solve(g)`` is H^-1 g for g of any shape with as many entries as H has rows.
+    """H, factorised: ``solve(g)`` is H^-1 g, for g with as many entries as H has rows or with such columns.
 
     Where features are collinear, H is singular to rounding. Then tau diag(H) is added; tau starts at the rounding of an
     entry and grows until the factor exists. The directions that this touches have no curvature that can be seen.
@@ -46,8 +49,9 @@ class Cholesky:
 
     def solve(self, g):
         """H^-1 g."""
-        solution, _ = lapack.dpotrs(self.factor, self.scale * g.ravel(), lower=True)
-        return (self.scale * solution).reshape(g.shape)
+        columns = g.reshape(len(self.scale), -1)
+        solution, _ = lapack.dpotrs(self.factor, self.scale[:, None] * columns, lower=True)
+        return (self.scale[:, None] * solution).reshape(g.shape)
 
 
 class Jacobi:
@@ -59,6 +63,27 @@ class Jacobi:
     def solve(self, g):
         """G, each entry divided by its own curvature."""
         return g / self.diagonal
+
+
+class Kronecker:
+    """H ~ G (x) B + diag(penalty), as if the rows' features x x^T and their curvatures B were independent.
+
+    G (p, p) is the mean of x x^T, B (k, k) that of the curvatures, penalty (p, k) the same in each column. In the
+    eigenvectors of B the columns come apart: one Cholesky factor of gamma G + penalty each, for the eigenvalues gamma
+    as rounded to powers of 4, so that most of them share it.
+    """
+
+    def __init__(self, gram, coupling, penalty):
+        gamma, self.vectors = np.linalg.eigh(coupling)
+        rounded = 4.0 ** np.round(0.5 * np.log2(np.maximum(gamma, NO_CURVATURE * gamma[-1])))
+        self.columns = [(rounded == g, Cholesky(g * gram + np.diag(penalty[:, 0]))) for g in np.unique(rounded)]
+
+    def solve(self, g):
+        """H^-1 g."""
+        turned = g @ self.vectors
+        for some, factor in self.columns:
+            turned[:, some] = factor.solve(turned[:, some])
+        return turned @ self.vectors.T
 
 
 class Iterate(NamedTuple):

@@ -97,6 +97,25 @@ class Objective:
         self.rows.sum(curve)
         return c
 
+    def coupling(self, c):
+        """The mean B (k, k) of the rows' Hessians in their scores; with an intercept, the Hessian's entries there."""
+
+        def bend(block):
+            ones = np.eye(self.shape[1], dtype=c.dtype)
+            return (np.stack([block.weight @ self.loss.bend(c[block.span], one) for one in ones]),)
+
+        return self.rows.sum(bend)[0].astype(float, copy=False) / self.total
+
+    def gram(self, c):
+        """The mean G (p + 1, p + 1) of x x^T over the rows, each counting by the trace of its Hessian in its scores."""
+
+        def gram(block):
+            trace = self.loss.bend_diagonal(c[block.span]).sum(axis=1, keepdims=True)
+            return block.gram(trace), float(block.weight @ trace[:, 0])
+
+        gram, total = self.rows.sum(gram)
+        return gram / total
+
     def hessian_diagonal(self, c):
         """The diagonal of the Hessian where the loss has curvature c, in theta's shape."""
 

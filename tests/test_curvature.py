@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gdlogit import curvature
-from gdlogit.curvature import Cholesky, ConjugateGradients, Jacobi, equilibration
+from gdlogit.curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker, equilibration
 
 N = 12
 
@@ -85,6 +85,23 @@ def test_equilibration_gives_a_unit_diagonal_and_leaves_zeros():
     diagonal = np.array([1e-300, 4.0, 0.0, 1e300])
     np.testing.assert_allclose(equilibration(diagonal) ** 2 * diagonal, [1, 1, 0, 1], rtol=1e-14)
     assert equilibration(diagonal)[2] == 1
+
+
+def test_kronecker_solves_with_its_product_to_within_the_rounding_of_the_curvatures(rng):
+    A, gamma = rng.standard_normal((40, 6)), np.array([0.0, 0.02, 0.3, 0.31])
+    Q = np.linalg.qr(rng.standard_normal((4, 4)))[0]
+    gram, coupling = A.T @ A / 40, Q * gamma @ Q.T
+    penalty = np.full((6, 4), 1e-3) * (np.arange(6) < 5)[:, None]
+    hessian = np.kron(gram, coupling) + np.diag(penalty.ravel())
+    metric = Kronecker(gram, coupling, penalty)
+    assert len(metric.columns) == 3  # the largest two share a factor
+    g = rng.standard_normal((6, 4)) @ Q[:, 1:] @ Q[:, 1:].T  # no part where there is no curvature
+    x = np.linalg.lstsq(hessian, g.ravel())[0].reshape(6, 4)
+    assert 0.5 <= np.vdot(g, metric.solve(g)) / np.vdot(g, x) <= 2
+    gamma[1:] = 1 / 64, 1 / 4, 1 / 4  # powers of 4: no rounding
+    metric = Kronecker(gram, Q * gamma @ Q.T, penalty)
+    hessian = np.kron(gram, Q * gamma @ Q.T) + np.diag(penalty.ravel())
+    np.testing.assert_allclose(hessian @ metric.solve(g).ravel(), g.ravel(), atol=1e-10)
 
 
 def test_iterates_of_conjugate_gradients_know_the_fall_and_bound_the_rest(hessian, rng):

@@ -93,6 +93,22 @@ def test_hessian_products_and_diagonal_are_those_of_the_hessian(objective, rng):
 
 
 @objectives
+def test_gram_and_coupling_make_the_hessian_where_all_rows_curve_alike(objective, rng):
+    k = objective.shape[1]
+    c = curvature(objective, np.zeros(objective.shape))
+    penalty = np.diag(objective.penalty.curvature(np.empty(objective.shape)).ravel())
+    hessian = objective.hessian(np.zeros(objective.shape))
+    product = np.kron(objective.gram(c), objective.coupling(c)) + penalty
+    np.testing.assert_allclose(product, hessian, rtol=0, atol=1e-14 * hessian.max())
+    if objective.rows.constant:
+        c = curvature(objective, rng.standard_normal(objective.shape))
+        units = np.zeros((k, *objective.shape))
+        units[range(k), -1, range(k)] = 1
+        entries = [objective.hessian_product(c)(unit)[-1] for unit in units]
+        np.testing.assert_allclose(objective.coupling(c), entries, rtol=0, atol=1e-14)
+
+
+@objectives
 def test_scores_of_a_point_and_a_direction_give_all_points_of_the_line(objective, rng):
     theta, direction = rng.standard_normal((2, *objective.shape))
     moved = theta + 0.3 * direction

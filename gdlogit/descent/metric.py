@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from ..curvature import Cholesky, ConjugateGradients, Jacobi
+from ..curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker
 
-__all__ = ["excess_of", "is_dense", "metric_at", "products_at"]
+__all__ = ["excess_of", "is_dense", "metric_at", "products_at", "rough_metric"]
 
 DENSE_PARAMETERS = 1500  # up to so many, the Hessian is formed and factorised
+ROWS_PER_FEATURE = 10  # of those that a Kronecker product is made of
 
 
 def is_dense(objective):
@@ -24,8 +25,18 @@ def metric_at(objective, theta):
 def _metric_at(objective, theta):
     if is_dense(objective):
         return Cholesky(without_shift(objective.hessian(theta), objective.shape))
-    c = objective.curvature(objective.scores(theta))
-    return products_at(objective, c, Jacobi(objective.hessian_diagonal(c)))
+    z = objective.scores(theta)
+    return products_at(objective, objective.curvature(z), rough_metric(objective, z))
+
+
+def rough_metric(objective, z):
+    """What to precondition with at scores z: for several classes of not too many features both are looked at."""
+    p, k = objective.shape
+    if k == 1 or p > DENSE_PARAMETERS:
+        return Jacobi(objective.hessian_diagonal(objective.curvature(z)))
+    some = slice(None, None, max(1, objective.n_rows // (ROWS_PER_FEATURE * p)))
+    part, c = objective.on(some), objective.loss.curvature(z[some])
+    return Kronecker(part.gram(c), part.coupling(c), objective.penalty.curvature(np.empty((p, k))))
 
 
 def products_at(objective, c, preconditioner):

@@ -4,8 +4,8 @@
 
 H is the Hessian of all rows, known by its products with vectors, each a pass; everything here is there to save them.
 
-1. *Forcing*. Far from the minimum a rough d is as good as an exact one, so the solve ends early. Near it, the solve goes
-   on until it proves that the descent has arrived.
+1. *Forcing*. Far from the minimum a rough d is as good as an exact one, so the solve ends early. Near it, the solve
+   goes on until it proves that the descent has arrived.
 2. *Preconditioner*. The diagonal of H, of features measured from their means: uncentred, they all share the
    intercept's direction, and text needs two to three times the products. It is taken anew when the losses have lost
    half of their curvature since the last.
@@ -22,10 +22,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..curvature import Jacobi
+from ..curvature import Jacobi, Kronecker
 from ..objective import Point
 from . import Method, target
-from .metric import products_at
+from .metric import products_at, rough_metric
 
 __all__ = ["truncated"]
 
@@ -36,9 +36,9 @@ LOST_CURVATURE = 0.5  # of the losses, at which the diagonal of their Hessian ha
 
 
 class Preconditioner(NamedTuple):
-    """A diagonal, and the sum of the curvatures where it was taken."""
+    """A rough metric, and the sum of the curvatures where it was taken."""
 
-    metric: Jacobi
+    metric: Jacobi | Kronecker
     total: float
 
 
@@ -72,11 +72,13 @@ def aim(objective, point, z, preconditioner, rate, tol):
     c = objective.curvature(z)
     total = float(objective.loss.bend_diagonal(c).sum(dtype=float))
     if preconditioner is None or total < LOST_CURVATURE * preconditioner.total:
-        preconditioner = Preconditioner(Jacobi(objective.hessian_diagonal(c)), total)
+        preconditioner = Preconditioner(rough_metric(objective, z), total)
     hessian = products_at(objective, c, preconditioner.metric)
     objective.kept = point.theta, hessian
     goal = target(objective, point, tol)
     for iterate in hessian.iterates(point.gradient):
+        if iterate.fall > point.value:  # J would be negative: the quadratic is no model of it so far away
+            break
         proven = iterate.bound <= (goal if iterate.fall else NEGLIGIBLE * goal)
         if proven or iterate.residual <= (ROUGH if iterate.estimate > NEAR * goal else FINE):
             break
