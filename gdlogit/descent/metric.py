@@ -7,7 +7,7 @@ from ..curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker
 __all__ = ["excess_of", "is_dense", "metric_at", "products_at", "rough_metric"]
 
 DENSE_PARAMETERS = 1500  # up to so many, the Hessian is formed and factorised
-ROWS_PER_FEATURE = 10  # of those that a Kronecker product is made of
+ROWS_PER_FEATURE, FEW_ROWS = 10, 1000  # that a Kronecker product is made of
 
 
 def is_dense(objective):
@@ -34,7 +34,8 @@ def rough_metric(objective, z):
     p, k = objective.shape
     if k == 1 or p > DENSE_PARAMETERS:
         return Jacobi(objective.hessian_diagonal(objective.curvature(z)))
-    some = slice(None, None, max(1, objective.n_rows // (ROWS_PER_FEATURE * p)))
+    size = min(objective.n_rows, max(ROWS_PER_FEATURE * p, FEW_ROWS), objective.largest_sample)
+    some = np.arange(size) * objective.n_rows // size
     part, c = objective.on(some), objective.loss.curvature(z[some])
     return Kronecker(part.gram(c), part.coupling(c), objective.penalty.curvature(np.empty((p, k))))
 
