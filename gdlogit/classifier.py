@@ -140,7 +140,8 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows, on any scale. float64 and float32 are used as they are, without a copy, dense or CSR.
+            The rows, on any scale. float64 and float32 are used as they are, without a copy, dense or CSR with sorted
+            indices of 32 or 64 bits. Another sparse form is copied into such a CSR; none is ever made dense.
         y : array-like of shape (n_samples,)
             The labels, of any kind that scikit-learn takes; at least two different ones.
         sample_weight : array-like of shape (n_samples,), default=None

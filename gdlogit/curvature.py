@@ -16,7 +16,7 @@ Martens and Grosse, "Optimizing neural networks with Kronecker-factored approxim
 Hsia, Chiang and Lin, "Preconditioned conjugate gradient methods in truncated Newton frameworks", ACML 2018.
 """
 
-from math import sqrt
+from math import isinf, sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -52,6 +52,10 @@ class Cholesky:
         columns = g.reshape(len(self.scale), -1)
         solution, _ = lapack.dpotrs(self.factor, self.scale[:, None] * columns, lower=True)
         return (self.scale[:, None] * solution).reshape(g.shape)
+
+    def decrement(self, g):
+        """Half of g^T H^-1 g."""
+        return 0.5 * float(np.vdot(g, self.solve(g)))
 
 
 class Jacobi:
@@ -131,13 +135,20 @@ class ConjugateGradients:
             yield Iterate(x, sqrt(rest / start), fall, fall + 0.5 * rest, fall + self.bound(r))
 
     def solve(self, g):
-        """H^-1 g, until the bound is near the fall, or to a small residual."""
+        """H^-1 g, near enough for the bound to be sharp; to a small residual where there is no bound."""
         if self.solved[0] is not g:
             for iterate in self.iterates(g):
-                if iterate.residual <= FINE or iterate.bound <= SHARP * iterate.fall:
+                if iterate.residual <= FINE if isinf(iterate.bound) else iterate.bound <= SHARP * iterate.fall:
                     break
             self.solved = g, iterate.x
         return self.solved[1]
+
+    def decrement(self, g):
+        """Half of g^T H^-1 g, as estimated at a small residual."""
+        for iterate in self.iterates(g):
+            if iterate.residual <= FINE:
+                break
+        return iterate.estimate
 
 
 def equilibration(diagonal):

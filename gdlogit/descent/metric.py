@@ -56,7 +56,7 @@ def excess_of(objective, point):
     centred, theta = objective.centred(point.theta)  # or a feature's offset would hide what the intercept lacks
     if centred is not objective:
         point = centred.at(theta)
-    return 0.5 * float(np.vdot(point.gradient, metric_at(centred, theta).solve(point.gradient)))
+    return metric_at(centred, theta).decrement(point.gradient)
 
 
 def without_shift(hessian, shape):
