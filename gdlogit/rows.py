@@ -165,7 +165,7 @@ class Rows:
                     self._pool, self._n_threads = None, 1
 
     def sum(self, f, products=None):
-        """Sum the tuples f(block) over all blocks; f multiplies each entry of X ``products`` times, as a pass if None."""
+        """Sum the tuples f(block) over all blocks; f takes ``products`` an entry of X, those of a pass if None."""
         return self.fold(f, add, products)
 
     def fold(self, f, combine, products=None):
