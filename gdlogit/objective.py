@@ -81,7 +81,11 @@ class Objective:
 
     def hessian(self, theta):
         """The Hessian of J's smooth part at theta."""
-        (hessian,) = self.rows.sum(lambda block: (block.gram(self.loss.curvature(block.forward(theta))),))
+
+        def gram(block):
+            return (block.gram(self.loss.curvature(block.forward(theta))),)
+
+        (hessian,) = self.rows.sum(gram, products=self.n_parameters * self.shape[1])
         hessian /= self.total
         np.einsum("ii->i", hessian)[:] += self.penalty.curvature(theta).ravel()
         return hessian

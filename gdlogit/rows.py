@@ -6,7 +6,8 @@ whether X is dense or CSR, how large a block is, and which thread takes it.
 - A block is small enough to stay in cache between the forward product X W and the backward product X^T dz, so a pass
   over dense data reads X from memory once.
 - Threads take whole blocks, with BLAS held to one thread each: measured 1.3 to 1.5 times faster on dense data than two
-  products with the whole matrix, and twice as fast on CSR, whose products BLAS does not thread.
+  products with the whole matrix, and twice as fast on CSR, whose products BLAS does not thread. Each must have enough
+  to do: a pass over 2,000,000 entries is done before a second thread has got going, a Hessian takes half as long.
 - Nothing is copied but what ``take`` is asked for. A row's constant feature, which carries the intercept, is implied.
 
 Shapes: X (n, p); y (n,), class codes; weight (n,), called s_i in formulas; theta (p + 1, k), intercept last; z and dz
@@ -29,12 +30,13 @@ from threadpoolctl import ThreadpoolController
 
 __all__ = ["Rows", "compact"]
 
-BLOCK_BYTES = 2**21  # of X a block: so much stays in a core's cache. 1 to 4 MB measured alike
+BLOCK_BYTES = 2**22  # of X a block: so much stays in cache
 PIECE_BYTES = 2**24  # of a temporary copy of CSR's values, at most
 SPARSE_ENTRIES = 8  # of a block of CSR a feature: adding up its gradient, dense, then costs less than its products
 BLOCK_SCORES = 2**14  # of all outputs a block, at most: larger arrays are slower to allocate than to compute
 CENTRE_ROWS = 1000  # whose mean is near enough to that of all
-THREADED_BLOCKS = 6  # below this, handing blocks to threads costs more than it saves
+THREAD_PRODUCTS = 4e6  # multiplications that a thread must have to do, or handing them over costs more than it saves
+SPARSE_PRODUCTS = 4  # of a dense X take as long as one of a CSR
 
 
 class Block:
@@ -67,16 +69,17 @@ class Block:
 
         Shape (P, P), P = (p + 1) k: of theta flattened.
         """
-        X = np.empty((self.X.shape[0], self.X.shape[1] + 1), dtype=self.X.dtype)
-        np.subtract(self.X, self.centre, out=X[:, :-1])
-        X[:, -1] = self.constant
-        m, p = X.shape
-        k = c.shape[1]
-        root = np.sqrt(self.weight)[:, None]
+        m, p, k = self.X.shape[0], self.X.shape[1] + 1, c.shape[1]
+        root = np.sqrt(self.weight * c[:, 0] if k == 1 else self.weight)[:, None]
+        X = np.empty((m, p), dtype=self.X.dtype)
+        if self.centre.any():
+            np.subtract(self.X, self.centre, out=X[:, :-1])
+            X[:, :-1] *= root
+        else:
+            np.multiply(self.X, root, out=X[:, :-1])
+        X[:, -1:] = self.constant * root
         if k == 1:
-            X *= root * np.sqrt(c)
             return (X.T @ X).astype(float, copy=False)
-        X *= root
         coupled = (X[:, :, None] * c[:, None, :]).reshape(m, p * k)
         gram = -(coupled.T @ coupled).astype(float, copy=False)
         np.einsum("jclc->jlc", gram.reshape(p, k, p, k))[:] += (X.T @ coupled).reshape(p, p, k)
@@ -176,6 +179,7 @@ class Rows:
         self.centre = np.zeros(self.n_features, X.dtype) if centre is None else centre
         self.total = float(np.sum(weight, dtype=float))
         self._pool, self._n_threads = None, 1
+        self._cuts = {}
 
     @property
     def smallest_weight(self):
@@ -194,17 +198,19 @@ class Rows:
         return sum(array.nbytes for array in arrays)
 
     @property
+    def _n_entries(self):
+        """Of X, those that are multiplied, in what one of a dense X costs."""
+        return self.X.size if isinstance(self.X, np.ndarray) else SPARSE_PRODUCTS * self.X.nnz
+
+    @property
     def shape(self):
         """(n, p + 1): the rows, and the features with the constant one."""
         return self.n_rows, self.n_features + 1
 
     @contextmanager
     def threads(self):
-        """Hold the cores for the length of a fit: inside, sums over more than a few blocks run on a pool of threads."""
+        """Hold the cores for the length of a fit: inside, sums with enough to do run on a pool of threads."""
         with ONE_BLAS_THREAD as n_threads:
-            if len(self.blocks) < THREADED_BLOCKS:
-                yield
-                return
             errors = np.geterr()  # NumPy keeps them by thread
             with ThreadPoolExecutor(n_threads, initializer=lambda: np.seterr(**errors)) as self._pool:
                 self._n_threads = n_threads
@@ -213,11 +219,11 @@ class Rows:
                 finally:
                     self._pool, self._n_threads = None, 1
 
-    def sum(self, f):
-        """Sum the tuples f(block) over all blocks."""
-        return self.fold(f, add)
+    def sum(self, f, products=None):
+        """Sum the tuples f(block) over all blocks; f takes ``products`` an entry of X, those of a pass if None."""
+        return self.fold(f, add, products)
 
-    def fold(self, f, combine):
+    def fold(self, f, combine, products=None):
         """Combine the tuples f(block), entry by entry, over all blocks."""
 
         def pair(left, right):
@@ -226,18 +232,27 @@ class Rows:
         def partial(span):
             return reduce(pair, map(f, span))
 
-        if self._pool is None or len(self.blocks) < THREADED_BLOCKS:
+        work = self._n_entries * (products or 2 * self.n_scores)
+        n_threads = int(min(self._n_threads, self.n_rows, max(1, work // THREAD_PRODUCTS)))
+        if n_threads == 1:
             return partial(self.blocks)
-        bounds = [i * len(self.blocks) // self._n_threads for i in range(self._n_threads + 1)]
-        return reduce(pair, self._pool.map(partial, [self.blocks[i:j] for i, j in pairwise(bounds) if i < j]))
+        blocks = self._cut(-(-len(self.blocks) // n_threads) * n_threads)
+        bounds = [i * len(blocks) // n_threads for i in range(n_threads + 1)]
+        return reduce(pair, self._pool.map(partial, [blocks[i:j] for i, j in pairwise(bounds)]))
 
     @cached_property
     def blocks(self):
         """Blocks of about BLOCK_BYTES or BLOCK_SCORES, whichever is less; views of X, in order."""
         wanted = max(self.n_bytes / BLOCK_BYTES, self.n_rows * self.n_scores / BLOCK_SCORES)
         if not isinstance(self.X, np.ndarray):
-            wanted = min(wanted, max(self.X.nnz / (SPARSE_ENTRIES * self.n_features), THREADED_BLOCKS))
-        return [self._block(span) for span in _spans(self.n_rows, round(wanted))]
+            wanted = min(wanted, self.X.nnz / (SPARSE_ENTRIES * self.n_features))
+        return self._cut(round(wanted))
+
+    def _cut(self, n_blocks):
+        """So many blocks of the rows, at least one and not more than there are rows."""
+        if n_blocks not in self._cuts:
+            self._cuts[n_blocks] = [self._block(span) for span in _spans(self.n_rows, n_blocks)]
+        return self._cuts[n_blocks]
 
     def _block(self, span):
         parts = self.y[span], self.weight[span], self.constant, self.centre, span
@@ -246,8 +261,12 @@ class Rows:
         return SparseBlock(_csr_view(self.X, span.start, span.stop), *parts)
 
     def take(self, index):
-        """A copy of the rows at ``index``, on the same threads."""
-        return self._with(self.X[index], self.y[index], self.weight[index], self.centre)
+        """A copy of the rows at ``index``, on the same threads; dense ones are centred once and for all."""
+        X, centre = self.X[index], self.centre
+        if isinstance(X, np.ndarray) and centre.any():
+            X -= centre
+            centre = None
+        return self._with(X, self.y[index], self.weight[index], centre)
 
     def without(self, rows):
         """The same rows, with a weight of 0 where the mask ``rows`` holds."""

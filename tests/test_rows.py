@@ -1,5 +1,6 @@
 """The rows: whatever holds X, whatever the blocks and the threads, the sums are the same."""
 
+import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
@@ -91,7 +92,7 @@ def several_blocks(monkeypatch):
 
 
 def force_threads(monkeypatch, n_threads):
-    monkeypatch.setattr(gdlogit.rows, "THREADED_BLOCKS", 1)
+    monkeypatch.setattr(gdlogit.rows, "THREAD_PRODUCTS", 1)
     monkeypatch.setattr(gdlogit.rows, "ONE_BLAS_THREAD", nullcontext(n_threads))
 
 
@@ -241,7 +242,7 @@ def test_smallest_weight_is_that_of_the_rows_that_have_any(X):
 @pytest.fixture
 def threaded(monkeypatch, X):
     """Rows of which even these few are summed by threads, where BLAS may have two."""
-    monkeypatch.setattr(gdlogit.rows, "THREADED_BLOCKS", 1)
+    monkeypatch.setattr(gdlogit.rows, "THREAD_PRODUCTS", 1)
     several_blocks(monkeypatch)
     with threadpoolctl.threadpool_limits(2, user_api="blas"):
         yield make_rows(X)
@@ -296,10 +297,15 @@ def test_many_fits_in_threads_restore_the_threads(threaded, X, rng):
     assert blas_threads() == before
 
 
-def test_few_blocks_start_no_threads(X, monkeypatch):
-    monkeypatch.setattr(gdlogit.rows, "ThreadPoolExecutor", None)
-    with make_rows(X).threads():
-        pass
+def test_few_products_start_no_threads(X, monkeypatch):
+    monkeypatch.setattr(gdlogit.rows, "ONE_BLAS_THREAD", nullcontext(2))
+    rows = make_rows(X)
+    before = threading.active_count()
+    with rows.threads():
+        rows.sum(lambda block: (block.weight.sum(),))
+        assert threading.active_count() == before
+        rows.sum(lambda block: (block.weight.sum(),), products=1e9)
+        assert threading.active_count() > before
 
 
 # --- Row space -------------------------------------------------------------------------------------------
