@@ -7,7 +7,8 @@ whether X is dense or CSR, how large a block is, and which thread takes it.
   over dense data reads X from memory once.
 - Threads take whole blocks, with BLAS held to one thread each: measured 1.3 to 1.5 times faster on dense data than two
   products with the whole matrix, and twice as fast on CSR, whose products BLAS does not thread.
-- Nothing is copied but what ``take`` is asked for. A row's constant feature, which carries the intercept, is implied.
+- Nothing is copied but what ``take`` is asked for, a CSR that is not in canonical form, and its values, a few megabytes
+  at a time, to be squared. No CSR is made dense. A row's constant feature, which carries the intercept, is implied.
 
 Shapes: X (n, p); y (n,), class codes; weight (n,), called s_i in formulas; theta (p + 1, k), intercept last; z and dz
 (m, k) for a block's m rows.
