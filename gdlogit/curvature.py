@@ -122,10 +122,11 @@ class ConjugateGradients:
         fall = 0.0
         yield Iterate(x, 1.0, fall, 0.5 * rest, self.bound(r))
         for _ in range(PRODUCTS):
-            if rest <= 0:  # g is 0, or has been used up
-                return
             Hv = self.product(v)
-            length = rest / float(np.vdot(v, Hv))
+            curvature = float(np.vdot(v, Hv))
+            if rest <= 0 or curvature <= 0:  # g is used up, or H has nothing to say of what is left
+                return
+            length = rest / curvature
             x += length * v
             r -= length * Hv
             fall += 0.5 * length * rest

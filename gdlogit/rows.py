@@ -8,7 +8,8 @@ whether X is dense or CSR, how large a block is, and which thread takes it.
 - Threads take whole blocks, with BLAS held to one thread each: measured 1.3 to 1.5 times faster on dense data than two
   products with the whole matrix, and twice as fast on CSR, whose products BLAS does not thread. Each must have enough
   to do: a pass over 2,000,000 entries is done before a second thread has got going, a Hessian takes half as long.
-- Nothing is copied but what ``take`` is asked for. A row's constant feature, which carries the intercept, is implied.
+- Nothing is copied but what ``take`` is asked for, a CSR that is not in canonical form, and its values, a few megabytes
+  at a time, to be squared. No CSR is made dense. A row's constant feature, which carries the intercept, is implied.
 
 Shapes: X (n, p); y (n,), class codes; weight (n,), called s_i in formulas; theta (p + 1, k), intercept last; z and dz
 (m, k) for a block's m rows.

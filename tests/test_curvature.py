@@ -122,6 +122,12 @@ def test_iterates_of_conjugate_gradients_know_the_fall_and_bound_the_rest(hessia
     assert iterate.bound == pytest.approx(whole, rel=1e-6)
 
 
+def test_conjugate_gradients_end_where_there_is_no_curvature():
+    metric = ConjugateGradients(np.zeros_like, Jacobi(np.zeros(N)), lambda r: np.inf)
+    np.testing.assert_array_equal(metric.solve(np.ones(N)), 0)
+    assert metric.decrement(np.ones(N)) == N / 2
+
+
 def test_a_solution_is_kept_for_who_asks_next(hessian, rng):
     g, products = rng.standard_normal(N), []
 

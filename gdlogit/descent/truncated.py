@@ -7,14 +7,16 @@ H is the Hessian of all rows, known by its products with vectors, each a pass; e
 1. *Forcing*. Far from the minimum a rough d is as good as an exact one, so the solve ends early. Near it, the solve
    goes on until it proves that the descent has arrived.
 2. *Preconditioner*. The diagonal of H, of features measured from their means: uncentred, they all share the
-   intercept's direction, and text needs two to three times the products. It is taken anew when the losses have lost
-   half of their curvature since the last.
+   intercept's direction, and text needs two to three times the products. For several classes a Kronecker product, the
+   features' mean x x^T and the classes' mean curvature. It is taken anew when the losses have lost half of their
+   curvature since the last.
 3. *Scores*. z = X W + b is linear, so with z and the scores of d at hand no step length costs a pass, and a new
    gradient only half of one.
 
 References
 ----------
 Nocedal and Wright, "Numerical Optimization" (2006), section 7.1.
+Martens and Grosse, "Optimizing neural networks with Kronecker-factored approximate curvature", ICML 2015.
 Hsia, Chiang and Lin, "Preconditioned conjugate gradient methods in truncated Newton frameworks", ACML 2018.
 """
 
@@ -32,7 +34,7 @@ __all__ = ["truncated"]
 ARMIJO = 1e-4  # of the fall that the slope promises
 ROUGH, FINE = 0.3, 0.01  # of the residual: enough for a step, as the next has another H; enough for an estimate
 NEAR, NEGLIGIBLE = 0.3, 0.1  # of the goal: no step but the one that confirms it is needed; not even a product
-LOST_CURVATURE = 0.5  # of the losses, at which the diagonal of their Hessian has become another
+LOST_CURVATURE = 0.5  # of the losses, at which the preconditioner is of another Hessian
 
 
 class Preconditioner(NamedTuple):
