@@ -3,8 +3,8 @@
 First each method's loosest setting that reaches the target gap is searched. Then ours, ours at default parameters, the
 peer, and one read (``X @ w``) are timed in turns in this one process, and medians are compared. The gap of a row is the
 worst over its turns. The memory is measured in a run that is not timed: the peak of what NumPy allocates during fit
-(what compiled code allocates by itself, as in liblinear and cyanure, does not show). A method's first fit, of a few rows,
-is not counted but stated as its warm-up: skglm is compiled in it.
+(what compiled code allocates by itself, as in liblinear and cyanure, does not show). A method's first fit, of a few
+rows, is not counted but stated as its warm-up: skglm is compiled in it.
 """
 
 import gc

@@ -1,13 +1,15 @@
 """The best known minimum of J, computed without gdlogit's code, with an estimate of how far above the true one it is.
 
-Projected Newton (Bertsekas 1982; Schmidt, Fung and Rosales 2007 for L1), from zero. Free are the intercepts, the
-coefficients that are not zero, and those at zero whose slope, the subgradient of least norm, is not zero: all of them
-without an L1 penalty. The step solves H step = slope on the free ones, by Cholesky up to MOST_PARAMETERS and by
-conjugate gradients beyond. It is halved until J falls, a coefficient that would change its sign being set to zero; where
-that fails, as among collinear features, whose H is singular, the diagonal of H is raised.
+Newton's method from zero, halving the step until J falls. An L1 penalty is smoothed, and the smoothing e is taken to
+zero along the way, each minimum being the start of the next:
 
-Half the decrement, slope^T H^-1 slope / 2, is the excess of J as the quadratic model sees it: it judges scales and
-correlations of the features as H does, and counts zeros that violate optimality.
+    |w|  ~  h(w) = r - e - e log((e + r) / 2e),    r = sqrt(w^2 + e^2),    h' = w / (e + r),    h'' = e / (r (e + r))
+
+Up to a constant, h is the logarithmic barrier of the interior-point method of Koh, Kim and Boyd (2007) with its bounds
+|w| < u minimised over: u - e log(u^2 - w^2). Its guarantee is theirs: at the minimum for e, J is within 2 e times the
+strength of the penalty, for each coefficient, of min J. It needs no guess of which coefficients are zero, and does not
+mind collinear features. Newton systems are solved by Cholesky up to MOST_PARAMETERS, and by conjugate gradients beyond.
+The excess is that bound plus half the Newton decrement, slope^T H^-1 slope / 2.
 """
 
 from typing import NamedTuple
@@ -20,7 +22,8 @@ from scipy.special import softmax
 from .objective import blocks, objective, with_reference
 
 MOST_PARAMETERS = 3000  # of a Hessian that is formed and factorised
-LEAST_DAMPING = 1e-13  # relative to diag H: the intercepts of softmax have a free shift
+JITTER = 1e-13  # relative to diag H: the intercepts of softmax have a free shift
+PRECISION = 1e-15  # relative to J
 
 
 class Optimum(NamedTuple):
@@ -28,11 +31,11 @@ class Optimum(NamedTuple):
 
     value: float
     excess: float  # estimate of value - min J
-    theta: np.ndarray  # (n_outputs, n_features + 1), the intercept last
+    theta: np.ndarray  # (n_outputs, n_features + 1), the intercept last; zeros are tiny numbers
 
 
 def best_known(problem):
-    """The lowest J of projected Newton; a peer may yet find a lower one.
+    """The lowest J of Newton's method; a peer may yet find a lower one.
 
     The features of dense data with more columns than rows are replaced by their coordinates in the span of the rows,
     where W lies if the penalty is L2.
@@ -43,71 +46,70 @@ def best_known(problem):
     return minimise(problem._replace(X=X))
 
 
-def minimise(problem, most_steps=200, precision=1e-15):
-    """Projected Newton, until the excess is below the precision relative to J, or no step makes J fall."""
+def minimise(problem):
+    """Newton's method for one smoothing after another, the last being beyond the precision."""
     n, p = problem.X.shape
     k = 1 if problem.n_classes == 2 else problem.n_classes
     rows = [(_with_ones(X), y) for X, y in blocks(problem)]
-    penalised = np.arange(p + 1) < p
-    l1, l2 = (share / problem.C * penalised for share in (problem.l1_ratio, 1 - problem.l1_ratio))
-    theta, excess, damping = np.zeros((k, p + 1)), np.inf, LEAST_DAMPING
+    theta = np.zeros((k, p + 1))
     value = objective(problem, theta[:, :-1], theta[:, -1])[0]
+    bound = value / 10 if problem.l1_ratio else 0.0  # of what the smoothing costs
+    while True:
+        theta, decrement = _newton(problem, rows, theta, bound)
+        value = objective(problem, theta[:, :-1], theta[:, -1])[0]
+        if bound <= 10 * PRECISION * value:
+            return Optimum(value, bound + decrement, theta)
+        bound /= 5
+
+
+def _newton(problem, rows, theta, bound, most_steps=100):
+    """The minimum for the smoothing whose cost has the bound, and half the last decrement, both in units of J."""
+    n, p = problem.X.shape
+    penalised = np.arange(p + 1) < p
+    l1, l2 = (share / (problem.C * n) * penalised for share in (problem.l1_ratio, 1 - problem.l1_ratio))
+    smoothing = bound / (theta[:, :-1].size * l1[0]) if problem.l1_ratio else 1.0
+
+    def smoothed(theta):
+        r = np.hypot(theta, smoothing)
+        h = r - smoothing - smoothing * np.log((smoothing + r) / (2 * smoothing))
+        return objective(problem, theta[:, :-1], theta[:, -1])[1] + np.sum(l2 / 2 * theta**2 + l1 * h)
+
+    value = smoothed(theta)
     for _ in range(most_steps):
+        r = np.hypot(theta, smoothing)
         probabilities, gradient = _forward_backward(rows, theta)
-        gradient += l2 * theta
-        slope = np.where(
-            theta == 0, np.sign(gradient) * np.maximum(np.abs(gradient) - l1, 0), gradient + l1 * np.sign(theta)
-        )
-        free = _free(rows, probabilities, theta, slope, l1, l2)
-        step = _solve(rows, probabilities, np.where(free, slope, 0), free, l2, damping)
-        excess = float(np.sum(slope * step)) / (2 * n)
-        if excess <= precision * value or damping > 1e4:
+        slope = gradient / n + l2 * theta + l1 * theta / (smoothing + r)
+        ridge = n * (l2 + l1 * smoothing / (r * (smoothing + r)))
+        step = _solve(rows, probabilities, n * slope, ridge)
+        decrement = float(np.sum(slope * step)) / 2
+        if decrement <= max(0.05 * bound, PRECISION * value):
             break
-        orthant = np.where(theta == 0, -np.sign(slope), np.sign(theta))
-        for rate in 0.5 ** np.arange(8):
-            trial = theta - rate * step
-            trial[(orthant * trial < 0) & (l1 > 0)] = 0
-            lower = objective(problem, trial[:, :-1], trial[:, -1])[0]
-            if lower < value:
-                value, theta, damping = lower, trial, max(LEAST_DAMPING, damping / 10)
-                break
-        else:
-            damping *= 100
-    return Optimum(value, excess, theta)
+        trials = ((rate, theta - rate * step) for rate in 0.5 ** np.arange(20))
+        lower = ((smoothed(trial), rate, trial) for rate, trial in trials)
+        found = next(((v, trial) for v, rate, trial in lower if v < value - 1e-4 * rate * decrement), None)
+        if found is None:
+            break
+        value, theta = found
+    return theta, decrement
 
 
-def _free(rows, probabilities, theta, slope, l1, l2):
-    """Which parameters move: of those at zero, the most promising ones, at most as many as are not zero already."""
-    free = (theta != 0) | (l1 == 0)
-    entering = np.flatnonzero(~free & (slope != 0))
-    if entering.size > (most := max(100, free.sum())):
-        diagonal = _diagonal(rows, probabilities) + l2
-        gain = np.square(slope).ravel()[entering] / diagonal.ravel()[entering]
-        entering = entering[np.argpartition(gain, -most)[-most:]]
-    free.flat[entering] = True
-    return free
+def _solve(rows, probabilities, slope, ridge):
+    """(H + diag ridge)^-1 slope, H being the Hessian of the summed loss."""
+    if slope.size > MOST_PARAMETERS:
+        return _conjugate_gradients(rows, probabilities, slope, ridge)
+    hessian = _hessian(rows, probabilities)
+    on_diagonal = np.diag_indices(slope.size)
+    hessian[on_diagonal] += ridge.ravel()
+    scale = 1 / np.sqrt(np.where(hessian[on_diagonal] > 0, hessian[on_diagonal], 1))
+    hessian *= scale
+    hessian *= scale[:, None]
+    hessian[on_diagonal] = 1 + JITTER
+    return (scale * cho_solve(cho_factor(hessian, overwrite_a=True), scale * slope.ravel())).reshape(slope.shape)
 
 
-def _solve(rows, probabilities, slope, free, l2, damping):
-    """H^-1 slope on the free parameters, zero on the others; the diagonal of H is raised by a factor 1 + damping."""
-    columns = np.flatnonzero(free.any(axis=0))
-    if len(free) * len(columns) > MOST_PARAMETERS:
-        return _conjugate_gradients(rows, probabilities, slope, free, l2, damping)
-    chosen = np.flatnonzero(free[:, columns])
-    hessian = _hessian(rows, probabilities, columns)[np.ix_(chosen, chosen)]
-    hessian[np.diag_indices(len(chosen))] += np.tile(l2[columns], len(free))[chosen]
-    diagonal = hessian.diagonal()
-    scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1))
-    factor = cho_factor(hessian * scale * scale[:, None] + damping * np.eye(len(chosen)))
-    step = np.zeros(free.shape)
-    step[free] = scale * cho_solve(factor, scale * slope[free])
-    return step
-
-
-def _conjugate_gradients(rows, probabilities, slope, free, l2, damping, reduction=1e-4, most_steps=2000):
-    """H^-1 slope with the preconditioner diag H, until the residual has fallen by the reduction."""
-    diagonal = np.where(free, _diagonal(rows, probabilities) + l2, 1)
-    ridge = l2 + damping * diagonal
+def _conjugate_gradients(rows, probabilities, slope, ridge, reduction=1e-4, most_steps=1000):
+    """The same with the preconditioner diag H, until the residual has fallen by the reduction."""
+    diagonal = _diagonal(rows, probabilities) + ridge
     inverse = 1 / np.where(diagonal > 0, diagonal, 1)
     step, residual = np.zeros_like(slope), slope.copy()
     direction = inverse * residual
@@ -115,7 +117,7 @@ def _conjugate_gradients(rows, probabilities, slope, free, l2, damping, reductio
     for _ in range(most_steps):
         if size <= reduction**2 * first:
             break
-        image = np.where(free, _hessian_product(rows, probabilities, direction) + ridge * direction, 0)
+        image = _hessian_product(rows, probabilities, direction) + ridge * direction
         rate = size / np.sum(direction * image)
         step += rate * direction
         residual -= rate * image
@@ -148,12 +150,11 @@ def _diagonal(rows, probabilities):
     return sum(((X**2).T @ (proba * (1 - proba))).T for (X, _), proba in zip(rows, probabilities, strict=True))
 
 
-def _hessian(rows, probabilities, columns):
-    """The Hessian of the summed loss in the columns, of shape (n_outputs * n_columns,) twice."""
-    k, m = probabilities[0].shape[1], len(columns)
+def _hessian(rows, probabilities):
+    """The Hessian of the summed loss, of shape (n_outputs * (n_features + 1),) twice."""
+    k, m = probabilities[0].shape[1], rows[0][0].shape[1]
     hessian = np.zeros((k, m, k, m))
     for (X, _), proba in zip(rows, probabilities, strict=True):
-        X = X if m == X.shape[1] else X[:, columns]
         for i in range(k):
             for j in range(i + 1):
                 product = X.T @ (diags_array(proba[:, i] * ((i == j) - proba[:, j])) @ X)
