@@ -10,4 +10,5 @@ measure    the comparison: fits in turns (ours, peer, ours, peer, ...)
 report     table, CSV, JSON and a summary
 figure     time against gap
 grid       a small grid search
+large      one fit of ours on a million rows and features, in CSR
 """

@@ -7,7 +7,7 @@ import time
 from itertools import product
 from pathlib import Path
 
-from . import figure, grid, report
+from . import figure, grid, large, report
 from .data import QUICK, SUITES, Case, problem, sources
 from .measure import compare
 from .peers import METHODS
@@ -36,6 +36,7 @@ def parse(arguments=None):
     parser.add_argument("--quick", action="store_true", help="small data, 3 turns, 1 s a fit: about two minutes")
     parser.add_argument("--output", type=Path, default=HERE / "results", help="folder for the results")
     parser.add_argument("--grid", action="store_true", help="time a grid search on small data instead")
+    parser.add_argument("--large", action="store_true", help="time one fit of ours on 1e6 x 1e6 CSR instead")
     parser.add_argument("--redraw", action="store_true", help="draw the figure of the results in --output again")
     parser.add_argument("--list", action="store_true", help="name the data sets and the methods")
     return parser, parser.parse_args(arguments)
@@ -54,6 +55,8 @@ def main():
             print(f"\nsuite {name}:", *suite, sep="\n  ")
     elif options.grid:
         grid.run(options.output)
+    elif options.large:
+        large.run(options.output)
     elif options.redraw:
         figure.draw(report.load(options.output), options.output / "gap.png")
     else:

@@ -58,7 +58,7 @@ def minimise(problem):
         theta, decrement = _newton(problem, rows, theta, bound)
         value = objective(problem, theta[:, :-1], theta[:, -1])[0]
         if bound <= 10 * PRECISION * value:
-            return Optimum(value, bound + decrement, theta)
+            return Optimum(value, 2 * bound + decrement, theta)
         bound /= 5
 
 
