@@ -75,10 +75,6 @@ def _l2(problem):
     return problem.l1_ratio == 0
 
 
-def _l1_binary(problem):
-    return problem.n_classes == 2 and problem.l1_ratio == 1
-
-
 def _strength(problem):
     """The factor of (1 - l1_ratio) |W|^2 / 2 + l1_ratio |W|_1 in J."""
     return 1 / (problem.C * len(problem.y))
@@ -249,13 +245,18 @@ METHODS = [
         note="at most 2,000 features: one iteration takes minutes at 7,129",
     ),
     Method(
-        "skglm", _skglm, family="other", applies=_l1_binary, needs="skglm", note="compiled by numba in its first fit"
+        "skglm",
+        _skglm,
+        family="other",
+        applies=lambda problem: _binary(problem) and problem.l1_ratio > 0,
+        needs="skglm",
+        note="compiled by numba in its first fit",
     ),
     Method(
         "celer",
         _celer,
         family="other",
-        applies=_l1_binary,
+        applies=lambda problem: _binary(problem) and problem.l1_ratio == 1,
         coefficients=_celer_coefficients,
         needs="celer",
         note="fits no intercept: a constant feature of 1000 stands in, whose penalty is 1000 times smaller",

@@ -72,7 +72,7 @@ time: median of the turns. reads: time / time of one X @ w. gap: worst of the tu
 memory: peak of NumPy's allocations during fit; / X: by the bytes of X. x ours: time / ours at the loosest tol that
 reaches the target; x default: / ours at default parameters, in the same turns; > = its end or limit before the target;
 - = ours failed. first fit: seconds of a fit of a few rows, which imports and compiles; not in the time.
-min J (to about): the excess over the true minimum as the decrement of the last Newton step estimates it.
+min J (to about): the excess over the true minimum, as optimum.py bounds it.
 warned: categories; not the warning of a solver that it stopped by max_iter, where it was told to.
 ~: ours took 1.5 times as long in these turns as alone, or less than 2/3: the machine was busy, so run that again."""
 
