@@ -143,7 +143,7 @@ def text(n_samples, n_features, *, nonzeros=80, density=0.1, seed=0):
     distinct = [np.sum(-np.expm1(length * np.log1p(-share))) for length in lengths]  # expected, of so many words
     length = round(np.interp(nonzeros, distinct, lengths))
     words = np.searchsorted(np.cumsum(share)[:-1], rng.random(n_samples * length))
-    starts = np.arange(0, words.size + 1, length)
+    starts = np.arange(0, words.size + 1, length, dtype=np.int32)
     counts = csr_array((np.ones(words.size), words.astype(np.int32), starts), shape=(n_samples, n_features))
     counts.sum_duplicates()
     X = csr_array(TfidfTransformer(sublinear_tf=True).fit_transform(counts))
