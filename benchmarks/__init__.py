@@ -1,7 +1,7 @@
 """Benchmark of GDLogisticRegression against its peers, at equal objective gap: ``python -m benchmarks --help``.
 
     python -m benchmarks                                        every dense data set, C = 1, L2
-    python -m benchmarks --suite sparse                         CSR data, and L1; --only, --C, --l1-ratio pick some of it
+    python -m benchmarks --suite sparse                         CSR data, and L1; --only, --C, --l1-ratio narrow it
     python -m benchmarks --only a9a --C 0.1 10 --l1-ratio 0.5   any other problem
     python -m benchmarks --quick                                a small one, --grid and --large: see there
 
