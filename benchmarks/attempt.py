@@ -56,8 +56,9 @@ def fit(method, problem, stop, seed=0):
 def warm_up(method, problem, rows=100):
     """Seconds of a fit of some rows of each class: the first one in a process imports and compiles."""
     few = np.concatenate([np.flatnonzero(problem.y == label)[:rows] for label in range(problem.n_classes)])
-    small = problem._replace(X=problem.X[few], y=problem.y[few])
-    return fit(method, small, Stop() if method.ladder == "default" else Stop(3, 1e-3)).seconds
+    C = problem.C * len(problem.y) / len(few)  # C n is that of the problem, so that L1 does not end at zero, uncompiled
+    small = problem._replace(X=problem.X[few], y=problem.y[few], C=C)
+    return fit(method, small, Stop() if method.ladder == "default" else Stop(3)).seconds
 
 
 def peak_memory(method, problem, stop):
