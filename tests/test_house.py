@@ -20,7 +20,15 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "online": {"descent", "objective", "penalty", "curvature"},
     "validation": {"sklearn"},
     "callbacks": {"sklearn"},
-    "display": {"sklearn"},
+    "display": {
+        "display",
+        "sklearn",
+        "rows",
+        "backprop",
+        "penalty",
+        "objective",
+        "descent",
+    },  # it draws the methods at work
 }
 ALLOWED["classifier"] = {"sklearn", *ALLOWED}
 ALLOWED["__init__"] = {"classifier", *ALLOWED}
