@@ -73,7 +73,7 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
         b.
     n_iter_ : int
         Iterations done.
-    loss_curve_ : ndarray of shape (n_iter_,)
+    loss_curve_ : ndarray of shape (`n_iter_`,)
         J after each iteration.
     converged_ : bool
         Whether J is within ``tol`` of its minimum.
@@ -82,7 +82,7 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
         and is sharp on raw scales too, as far as rounding lets it be. Infinite where ``C=np.inf``.
     n_features_in_ : int
         Number of features seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where X has string column names.
 
     See Also

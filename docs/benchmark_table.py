@@ -1,0 +1,56 @@
+"""The tables of the benchmarks page, from benchmarks/results/results.json as it is when the pages are built."""
+
+import csv
+import json
+from pathlib import Path
+
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "results.json"
+
+
+def write(folder):
+    """Write benchmarks.csv, a line per data set, and machine.csv."""
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    folder.mkdir(exist_ok=True)
+    problems = {}
+    for row in results["rows"]:
+        problems.setdefault((row["data"], row["C"]), []).append(row)
+    _write(folder / "benchmarks.csv", [_line(rows) for rows in problems.values()])
+    about = results["machine"]
+    versions = ", ".join(f"{package} {version}" for package, version in about["versions"].items() if version)
+    measured = {
+        "measured": about["date"][:10],
+        "machine": f"{about['cpu']}, {about['cores']} cores, {about['platform']}",
+        "versions": versions,
+    }
+    _write(folder / "machine.csv", [{"": name, "value": value} for name, value in measured.items()])
+
+
+def _line(rows):
+    first = rows[0]
+    by_method = {row["method"]: row for row in rows}
+    ours = by_method["GDLogisticRegression()"]
+    rivals = [row for row in rows if row["family"] == "scikit-learn" and row["reached"]]
+    best = min(rivals, key=lambda row: row["ratio_default"], default=None)
+    theirs = by_method.get("LogisticRegression()")
+    return {
+        "data": first["data"] + (f", C={first['C']:g}" if first["C"] != 1 else ""),
+        "rows x features": f"{first['n']:,} x {first['p']:,}",
+        "classes": first["classes"],
+        "ours": _time(ours["seconds"]),
+        "fastest scikit-learn solver": f"{best['method']}, {_time(best['seconds'])}" if best else "none comes there",
+        "its time / ours": f"{best['ratio_default']:.3g}" if best else "",
+        "LogisticRegression() as it is": f"{_time(theirs['seconds'])}, {100 * max(theirs['gap'], 0):.2g}% too high"
+        if theirs
+        else "",
+    }
+
+
+def _time(seconds):
+    return f"{seconds:.3g} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"
+
+
+def _write(path, lines):
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
