@@ -30,7 +30,10 @@ source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 default_role = "code"
 nitpick_ignore_regex = [("py:.*", r"sklearn\..*")]  # no inventory is fetched: the build needs no network
 
-autodoc_default_options = {"members": True, "exclude-members": "set_fit_request, set_partial_fit_request, set_score_request"}
+autodoc_default_options = {
+    "members": True,
+    "exclude-members": "set_fit_request, set_partial_fit_request, set_score_request",
+}
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 
