@@ -57,6 +57,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"gdlogit {release}"
 html_theme_options = {
     "navbar_align": "left",
+    "header_links_before_dropdown": 6,
     "navbar_end": ["theme-switcher"],
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
@@ -65,7 +66,9 @@ html_theme_options = {
     "pygments_light_style": "a11y-light",
 }
 html_show_sourcelink = False
-html_static_path = []
+html_static_path = ["_static"]
+html_css_files = ["small_screens.css"]
+html_sidebars = {"**": []}  # the header and the page's own contents lead everywhere
 
 # In the gallery, an estimator's HTML representation links to its page here.
 gdlogit.GDLogisticRegression._doc_link_module = "gdlogit"
