@@ -39,14 +39,19 @@ def _line(rows):
         "ours": _time(ours["seconds"]),
         "fastest scikit-learn solver": f"{best['method']}, {_time(best['seconds'])}" if best else "none comes there",
         "its time / ours": f"{best['ratio_default']:.3g}" if best else "",
-        "LogisticRegression() as it is": f"{_time(theirs['seconds'])}, {100 * max(theirs['gap'], 0):.2g}% too high"
+        "LogisticRegression() as it is": f"{_time(theirs['seconds'])}, {_percent(theirs['gap'])} too high"
         if theirs
         else "",
     }
 
 
 def _time(seconds):
-    return f"{seconds:.3g} s" if seconds >= 1 else f"{1e3 * seconds:.3g} ms"
+    return f"{seconds:.3g}\N{NO-BREAK SPACE}s" if seconds >= 1 else f"{1e3 * seconds:.3g}\N{NO-BREAK SPACE}ms"
+
+
+def _percent(gap):
+    percent = 100 * max(gap, 0)
+    return f"{percent:.0f}%" if percent >= 10 else f"{percent:.2g}%"
 
 
 def _write(path, lines):

@@ -48,6 +48,7 @@ sphinx_gallery_conf = {
     "doc_module": ("gdlogit",),
     "backreferences_dir": "generated/backreferences",
     "abort_on_example_error": True,
+    "default_thumb_file": str(HERE.parent / "benchmarks" / "results" / "gap.png"),
     "show_memory": False,
     "show_signature": False,
     "download_all_examples": False,

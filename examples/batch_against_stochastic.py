@@ -16,13 +16,13 @@ from sklearn.preprocessing import StandardScaler
 
 from gdlogit import DescentPathDisplay, GDLogisticRegression, LossCurveDisplay
 
-X, y = load_breast_cancer(return_X_y=True)
-X = StandardScaler().fit_transform(X)
+X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+X = StandardScaler().set_output(transform="pandas").fit_transform(X)
 
 # %%
 # Mean and worst area of a cell say nearly the same, so the contours are a valley: downhill is across it, not along.
 display = DescentPathDisplay.from_estimator(
-    GDLogisticRegression(batch_size=1, random_state=0), X[:, [23, 3]], y, n_iter=20, resolution=40
+    GDLogisticRegression(batch_size=1, random_state=0), X[["worst area", "mean area"]], y, n_iter=20, resolution=40
 )
 plt.show()
 for solver, path in display.paths.items():

@@ -48,6 +48,10 @@ plt.show()
 print(f"best: {search.best_params_}, log-loss {loss.min():.4f}")
 
 # %%
+# In a notebook the search shows itself as a diagram.
+search
+
+# %%
 # The best is inside the grid, and the fitted pipeline has converged.
 assert grid[0] < search.best_params_["gdlogisticregression__C"] < grid[-1]
 assert search.best_estimator_[-1].converged_

@@ -11,6 +11,7 @@ of the minimum there; scaling helps it, but solves another problem.
 # Ten thousand synthetic customers; the true log-odds are known.
 import warnings
 
+import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.compose import make_column_transformer
 from sklearn.exceptions import ConvergenceWarning
@@ -18,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from gdlogit import GDLogisticRegression
+from gdlogit import CoefficientDisplay, GDLogisticRegression
 
 rng = np.random.default_rng(0)
 n = 10_000
@@ -58,8 +59,11 @@ print(f"GDLogisticRegression  J = {objective(ours):.6f}, above its minimum by {o
 print(f"LogisticRegression    J = {objective(theirs):.6f}, {[w.category.__name__ for w in caught]}")
 
 # %%
-# The coefficients are in the units of the table: per year of birth, per city. Those of the data's own making come back.
+# The coefficients are in the units of the table: per year of birth, per city. Those that made the data come back. To
+# compare them, the picture has them per standard deviation.
 names = ours[0].get_feature_names_out()
+CoefficientDisplay.from_estimator(ours[-1], ours[0].transform(table), feature_names=names)
+plt.show()
 coef = dict(zip(names, ours[-1].coef_[0], strict=True))
 for name, value in coef.items():
     print(f"{name:24} {value:+.6f}")

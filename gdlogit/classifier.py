@@ -70,7 +70,7 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
         W, in the units of the features; one row for two classes.
     intercept_ : ndarray of shape (1,) or (n_classes,)
-        b.
+        The intercept b.
     n_iter_ : int
         Iterations done.
     loss_curve_ : ndarray of shape (`n_iter_`,)

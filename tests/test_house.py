@@ -20,15 +20,8 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "online": {"descent", "objective", "penalty", "curvature"},
     "validation": {"sklearn"},
     "callbacks": {"sklearn"},
-    "display": {
-        "display",
-        "sklearn",
-        "rows",
-        "backprop",
-        "penalty",
-        "objective",
-        "descent",
-    },  # it draws the methods at work
+    # It draws the methods at work.
+    "display": {"display", "sklearn", "descent", "objective", "penalty", "rows", "backprop"},
 }
 ALLOWED["classifier"] = {"sklearn", *ALLOWED}
 ALLOWED["__init__"] = {"classifier", *ALLOWED}
