@@ -34,3 +34,9 @@ def test_every_page_is_in_the_table_of_contents():
     index = (PAGES / "index.rst").read_text(encoding="utf-8")
     pages = {path.stem for path in [*PAGES.glob("*.rst"), *PAGES.glob("*.md")]} - {"index", "sg_execution_times"}
     assert not {page for page in pages if not re.search(rf"^   (.* <)?{page}>?$", index, re.M)}
+
+
+def test_an_estimator_shows_itself_as_scikit_learns_do():
+    model = GDLogisticRegression(C=2).fit([[0.0], [1.0], [2.0]], [0, 1, 0])
+    assert repr(model) == "GDLogisticRegression(C=2)"
+    assert "GDLogisticRegression" in model._repr_html_()
