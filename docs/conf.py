@@ -25,7 +25,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
-exclude_patterns = ["_build", "generated/backreferences", "sg_execution_times.rst"]
+exclude_patterns = ["_build", "generated/backreferences"]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 default_role = "code"
 nitpick_ignore_regex = [("py:.*", r"sklearn\..*")]  # no inventory is fetched: the build needs no network
@@ -49,6 +49,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": "generated/backreferences",
     "abort_on_example_error": True,
     "default_thumb_file": str(HERE.parent / "benchmarks" / "results" / "gap.png"),
+    "write_computation_times": False,  # nobody reads it, and it loads scripts from a CDN
     "show_memory": False,
     "show_signature": False,
     "download_all_examples": False,

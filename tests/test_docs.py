@@ -32,7 +32,7 @@ def fitted_attributes():
 
 def test_every_page_is_in_the_table_of_contents():
     index = (PAGES / "index.rst").read_text(encoding="utf-8")
-    pages = {path.stem for path in [*PAGES.glob("*.rst"), *PAGES.glob("*.md")]} - {"index", "sg_execution_times"}
+    pages = {path.stem for path in [*PAGES.glob("*.rst"), *PAGES.glob("*.md")]} - {"index"}
     assert not {page for page in pages if not re.search(rf"^   (.* <)?{page}>?$", index, re.M)}
 
 
