@@ -6,15 +6,18 @@ from pathlib import Path
 
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results" / "results.json"
 
+LOOSEST = "GDLogisticRegression, loosest tol"
+
 
 def write(folder):
-    """Write benchmarks.csv, a line per data set, and machine.csv."""
+    """Write benchmarks.csv, a line per data set; memory.csv, a line per method on the largest; and machine.csv."""
     results = json.loads(RESULTS.read_text(encoding="utf-8"))
     folder.mkdir(exist_ok=True)
     problems = {}
     for row in results["rows"]:
         problems.setdefault((row["data"], row["C"]), []).append(row)
     _write(folder / "benchmarks.csv", [_line(rows) for rows in problems.values()])
+    _write(folder / "memory.csv", [_memory(row) for row in problems["ar95", 1.0] if row["method"] != LOOSEST])
     about = results["machine"]
     versions = ", ".join(f"{package} {version}" for package, version in about["versions"].items() if version)
     measured = {
@@ -42,6 +45,15 @@ def _line(rows):
         "LogisticRegression() as it is": f"{_time(theirs['seconds'])}, {_percent(theirs['gap'])} too high"
         if theirs
         else "",
+    }
+
+
+def _memory(row):
+    return {
+        "method": row["method"],
+        "allocated by fit": f"{row['memory'] / 1e6:,.0f}\N{NO-BREAK SPACE}MB",
+        "share of X": f"{100 * row['memory_share']:.0f}%",
+        "time": _time(row["seconds"]),
     }
 
 
