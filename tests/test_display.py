@@ -112,8 +112,10 @@ def test_every_class_has_its_marker():
 
 
 def test_a_name_per_feature_is_asked_for(fitted):
-    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+    with pytest.raises(ValueError, match="feature_names must have 30 names, .* got 2"):
         CoefficientDisplay.from_estimator(fitted, feature_names=["too", "few"])
+    with pytest.raises(ValueError, match="X must have 30 columns, .* got 1"):
+        CoefficientDisplay.from_estimator(fitted, [[0.0], [1.0]])
 
 
 @pytest.fixture(scope="module")

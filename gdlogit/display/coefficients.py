@@ -1,7 +1,7 @@
 """The coefficients: which features count most, for which class, and in which direction."""
 
 import numpy as np
-from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_array, check_is_fitted
 
 from .style import pyplot, style
 
@@ -64,16 +64,23 @@ class CoefficientDisplay:
         Returns
         -------
         CoefficientDisplay
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X or feature_names do not have one column or name per feature.
         """
         check_is_fitted(estimator)
         coef = np.asarray(estimator.coef_)
         if X is not None:
-            X = check_array(X, dtype=np.float64)
-            check_consistent_length(X.T, coef.T)
+            X = check_array(X, dtype=np.float64, input_name="X")
+            _require_one_a_feature("X", "columns", X.shape[1], coef)
             coef = coef * X.std(axis=0)
         if feature_names is None:
             feature_names = getattr(estimator, "feature_names_in_", [f"x{j}" for j in range(coef.shape[1])])
-        check_consistent_length(feature_names, coef.T)
+        _require_one_a_feature("feature_names", "names", len(feature_names), coef)
         classes = estimator.classes_[1:] if len(coef) == 1 else estimator.classes_
         unit = "unit" if X is None else "standard deviation"
         display = cls(coef=coef, feature_names=np.asarray(feature_names), classes=classes, unit=unit)
@@ -138,3 +145,8 @@ class CoefficientDisplay:
                 "odds_ratio": odds_ratio,
             }
         )
+
+
+def _require_one_a_feature(name, what, n, coef):
+    if n != coef.shape[1]:
+        raise ValueError(f"{name} must have {coef.shape[1]} {what}, one per feature of the estimator; got {n}.")
