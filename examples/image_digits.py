@@ -28,7 +28,7 @@ for ax, digit, weights in zip(axes.flat, model.classes_, model.coef_, strict=Tru
     image = ax.imshow(weights.reshape(8, 8), cmap="gray", vmin=-most, vmax=most)
     ax.set_title(f"{digit}")
     ax.set_axis_off()
-figure.colorbar(image, ax=axes, label="change of the log-odds\nper grey level")
+figure.colorbar(image, ax=axes, label="change of the score\nper grey level")
 plt.show()
 
 # %%

@@ -100,7 +100,8 @@ class CoefficientDisplay:
         k : int, default=15
             How many features.
         odds_ratio : bool, default=False
-            Whether to draw exp(coefficient), by which the odds of the class are multiplied, on a log axis.
+            Whether to draw exp(coefficient), by which the odds of the class are multiplied, on a log axis; of more than
+            two classes, ratios of two of them are odds ratios.
 
         Returns
         -------
@@ -123,8 +124,11 @@ class CoefficientDisplay:
             ax.set_xscale("log")
         ax.set_yticks(place, self.feature_names[shown])
         ax.grid(axis="x", alpha=0.25)
-        of = f"of class {self.classes[0]} " if len(self.coef) == 1 else ""
-        ax.set_xlabel(f"{'odds ratio' if odds_ratio else 'change of the log-odds'} {of}per {self.unit}")
+        if len(self.coef) == 1:
+            quantity = f"{'odds ratio' if odds_ratio else 'change of the log-odds'} of class {self.classes[0]}"
+        else:  # a softmax has scores, whose differences are log-odds
+            quantity = "factor of exp(score)" if odds_ratio else "change of the score"
+        ax.set_xlabel(f"{quantity} per {self.unit}")
         if len(self.coef) > 1:
             ax.legend(title="class", loc="upper left", bbox_to_anchor=(1, 1), ncols=1 + (len(self.coef) > len(shown)))
         return self
