@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
 from ..backprop import Sigmoid
@@ -108,21 +109,12 @@ class DescentPathDisplay:
             If y does not have two classes, or a solver has another name.
         """
         names = getattr(X, "columns", [f"x{j}" for j in range(np.shape(X)[1])])
-        X, y = check_array(X, dtype=np.float64), column_or_1d(y)
-        check_consistent_length(X, y)
-        classes, codes = np.unique(y, return_inverse=True)
-        if len(classes) != 2:
-            raise ValueError(f"y must have two classes; got {len(classes)}.")
-        rows = Rows(X, codes, np.ones(len(y)), intercept=estimator.fit_intercept)
-        objective = Objective(rows, Sigmoid(), ElasticNet(1 / (estimator.C * len(y))))
+        objective = objective_of(estimator, X, y)
         paths = {solver: trace_path(make_method(estimator, solver), objective, n_iter) for solver in solvers}
         minimum = trace_path(make_method(estimator, "auto"), objective, 100)[-1]
         least = objective.at(minimum).value
         features = list(features)
-        seen = np.vstack([minimum[None], *paths.values()])[:, features, 0]
-        margin = 0.1 * np.ptp(seen, axis=0)
-        ends = zip(seen.min(axis=0) - margin, seen.max(axis=0) + margin, strict=True)
-        grid = tuple(np.linspace(*pair, resolution) for pair in ends)
+        grid = grid_around(np.vstack([minimum[None], *paths.values()])[:, features, 0], resolution)
         display = cls(
             paths={solver: path[:, features, 0] for solver, path in paths.items()},
             excess={solver: float(objective.at(path[-1]).value - least) for solver, path in paths.items()},
@@ -175,9 +167,20 @@ class DescentPathDisplay:
         return pd.concat(parts, ignore_index=True)
 
 
+def objective_of(estimator, X, y):
+    """The objective of the estimator on two classes."""
+    X, y = check_array(X, dtype=np.float64, input_name="X"), column_or_1d(y)
+    check_consistent_length(X, y)
+    classes, codes = np.unique(y, return_inverse=True)
+    if len(classes) != 2:
+        raise ValueError(f"y must have two classes; got {len(classes)}.")
+    rows = Rows(X, codes, np.ones(len(y)), intercept=estimator.fit_intercept)
+    return Objective(rows, Sigmoid(), ElasticNet(1 / (estimator.C * len(y))))
+
+
 def make_method(estimator, solver):
     """The solver's method, with the parameters of the estimator and random numbers of its own."""
-    rng = np.random.default_rng(estimator.random_state)
+    rng = np.random.default_rng(check_random_state(estimator.random_state).randint(2**31))
     methods = {
         "auto": lambda: newton.sketch(estimator.tol, rng),
         "gd": lambda: gradient.batch(estimator.learning_rate),
@@ -223,6 +226,13 @@ class _Noted(NamedTuple):
     def at(self, theta):
         self.path.append(theta)
         return self.part.at(theta)
+
+
+def grid_around(points, resolution):
+    """Values of the first and of the second coordinate that take in all points, with a margin."""
+    margin = 0.1 * np.ptp(points, axis=0)
+    ends = zip(points.min(axis=0) - margin, points.max(axis=0) + margin, strict=True)
+    return tuple(np.linspace(*pair, resolution) for pair in ends)
 
 
 def slice_of(objective, theta, features, grid):
