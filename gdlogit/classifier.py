@@ -70,10 +70,10 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
         W, in the units of the features; one row for two classes.
     intercept_ : ndarray of shape (1,) or (n_classes,)
-        b.
+        The intercept b.
     n_iter_ : int
         Iterations done.
-    loss_curve_ : ndarray of shape (n_iter_,)
+    loss_curve_ : ndarray of shape (`n_iter_`,)
         J after each iteration.
     converged_ : bool
         Whether J is within ``tol`` of its minimum.
@@ -82,7 +82,7 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
         and is sharp on raw scales too, as far as rounding lets it be. Infinite where ``C=np.inf``.
     n_features_in_ : int
         Number of features seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where X has string column names.
 
     See Also
