@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .optimum import objective
+from .objective import objective
 from .peers import Stop
 
 
@@ -27,6 +27,11 @@ class Attempt(NamedTuple):
     def iterations(self):
         """The most iterations that it was allowed."""
         return self.stop.max_iter
+
+    @property
+    def failed(self):
+        """Whether it left no coefficients to judge."""
+        return not math.isfinite(self.objective)
 
 
 def fit(method, problem, stop, seed=0):
@@ -46,6 +51,14 @@ def fit(method, problem, stop, seed=0):
     iterations = np.max(getattr(model, "n_iter_", 0))
     ended = stop.max_iter is not None and 0 < iterations < stop.max_iter
     return Attempt(stop, seconds, *objective(problem, *method.coefficients(model, problem.n_classes)), warned, ended)
+
+
+def warm_up(method, problem, rows=100):
+    """Seconds of a fit of some rows of each class: the first one in a process imports and compiles."""
+    few = np.concatenate([np.flatnonzero(problem.y == label)[:rows] for label in range(problem.n_classes)])
+    C = problem.C * len(problem.y) / len(few)  # C n is that of the problem, so that L1 does not end at zero, uncompiled
+    small = problem._replace(X=problem.X[few], y=problem.y[few], C=C)
+    return fit(method, small, Stop() if method.ladder == "default" else Stop(3)).seconds
 
 
 def peak_memory(method, problem, stop):

@@ -1,26 +1,31 @@
-"""What is fitted: a table of data sets, each loaded when its turn comes.
+"""What is fitted: a table of data sets, each loaded when its turn comes, and the suites of problems that they make.
 
-Real data stay on their raw scale. Synthetic features are an AR(0.95) sequence along the columns, which makes neighbours
-strongly correlated; "raw" ones have their columns multiplied by 10 ** uniform(-3, 3).
+Real data stay on their raw scale. Dense synthetic features are an AR(0.95) sequence along the columns, which makes
+neighbours strongly correlated; "raw" ones have their columns multiplied by 10 ** uniform(-3, 3). Synthetic text is the
+tf-idf of words drawn by Zipf's law.
 """
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from scipy.signal import lfilter
+from scipy.sparse import csr_array, issparse
 from scipy.special import expit
 from sklearn import datasets
+from sklearn.feature_extraction.text import TfidfTransformer
 
 
 class Problem(NamedTuple):
     """Data, penalty, and how close to the minimum of J a fit must come."""
 
     name: str
-    X: np.ndarray
+    X: np.ndarray | csr_array
     y: np.ndarray  # codes 0 ... n_classes - 1
     C: float
+    l1_ratio: float
     target: float
     absolute: bool  # whether the target bounds J - min J; otherwise (J - min J) / min J
 
@@ -29,12 +34,26 @@ class Problem(NamedTuple):
         """How many classes."""
         return int(self.y.max()) + 1
 
+    @property
+    def nbytes(self):
+        """The bytes of X; of CSR with its indices."""
+        return sum(part.nbytes for part in _parts(self.X))
+
+
+class Case(NamedTuple):
+    """A problem by name."""
+
+    data: str
+    C: float = 1.0
+    l1_ratio: float = 0.0
+
 
 class Source(NamedTuple):
     """A data set that is not loaded yet."""
 
-    load: Callable[[], tuple[np.ndarray, np.ndarray]]
+    load: Callable[[], tuple[np.ndarray | csr_array, np.ndarray]]
     kind: str  # "bundled", "folder" or "synthetic"
+    sparse: bool = False
     target: float | None = None  # an absolute gap; None for the relative gap of the command line
     only: tuple[str, ...] = ()  # the methods to run, besides ours; () for all
 
@@ -46,15 +65,24 @@ BUNDLED = {
     "digits": datasets.load_digits,
 }
 QUICK = ["iris", "breast_cancer", "phishing", "ar95_raw"]  # --quick, unless --only names others
+SUITES = {
+    "sparse": [
+        *(Case(name, 0.01, 1.0) for name in ("l1_ar95", "l1_independent")),
+        *(Case(*case) for case in product(("adult", "bank_full", "covtype20k"), (0.1, 1.0), (1.0,))),
+        *(Case(*case) for case in product(("sms", "clickbait"), (0.1, 1.0, 10.0, 100.0), (0.0, 1.0))),
+        *(Case("text", C, ratio) for C, ratio in ((1.0, 0.0), (100.0, 0.0), (1.0, 1.0))),
+        *(Case(*case) for case in product(("a9a", "agaricus"), (1.0, 1e3, 1e5))),
+    ],
+}
 
 
 def sources(folder, quick=False):
-    """Every data set by name: bundled, then the dense ones of the folder from small to large, then synthetic.
+    """Every data set by name: bundled, then those of the folder from small to large, then synthetic.
 
     Parameters
     ----------
     folder : Path or None
-        Holds ``name.npz`` files with arrays X and y. Files without X (CSR parts) are left out.
+        Holds ``name.npz`` files with arrays X and y, or data, indices, indptr, shape and y for CSR.
     quick : bool, default=False
         Whether the synthetic sets are small.
 
@@ -67,41 +95,86 @@ def sources(folder, quick=False):
     if folder is not None:
         for path in sorted(Path(folder).glob("*.npz"), key=lambda path: path.stat().st_size):
             with np.load(path) as file:
-                if "X" in file:
-                    found[path.stem] = Source(lambda path=path: _read(path), "folder")
-    rows, wide = (20_000, (5_000, 200)) if quick else (1_000_000, (200_000, 500))
-    found["ar95"] = Source(lambda: autoregressive(rows, 100), "synthetic", 1e-8)
-    found["ar95_raw"] = Source(lambda: autoregressive(rows, 100, raw=True), "synthetic", 1e-8)
-    found["ar95_float32"] = Source(
-        lambda: autoregressive(rows, 100, dtype=np.float32), "synthetic", 1e-5, ("lbfgs", "newton-cholesky")
+                found[path.stem] = Source(lambda path=path: _read(path), "folder", sparse="indptr" in file)
+    rows, wide, flat, words = (
+        (20_000, (5_000, 200), 20_000, 5_000) if quick else (1_000_000, (200_000, 500), 200_000, 50_000)
     )
-    found["ar95_wide"] = Source(lambda: autoregressive(*wide), "synthetic", 1e-8)
+    found |= {
+        "ar95": Source(lambda: autoregressive(rows, 100), "synthetic", target=1e-8),
+        "ar95_raw": Source(lambda: autoregressive(rows, 100, raw=True), "synthetic", target=1e-8),
+        "ar95_float32": Source(
+            lambda: autoregressive(rows, 100, dtype=np.float32),
+            "synthetic",
+            target=1e-5,
+            only=("lbfgs", "newton-cholesky"),
+        ),
+        "ar95_wide": Source(lambda: autoregressive(*wide), "synthetic", target=1e-8),
+        "l1_ar95": Source(lambda: autoregressive(flat, 200, density=0.1), "synthetic", target=1e-6),
+        "l1_independent": Source(
+            lambda: autoregressive(flat, 200, density=0.1, correlation=0.0), "synthetic", target=1e-6
+        ),
+        "text": Source(lambda: text(words, words), "synthetic", sparse=True, target=1e-6),
+    }
     return found
 
 
-def autoregressive(n_samples, n_features, *, raw=False, dtype=np.float64, seed=0):
-    """AR(0.95) features, and labels of a logistic model whose scores have standard deviation 2."""
+def autoregressive(n_samples, n_features, *, raw=False, density=1.0, correlation=0.95, dtype=np.float64, seed=0):
+    """AR features, and labels of a logistic model whose scores have standard deviation 2.
+
+    ``density`` is the share of the features that the model uses.
+    """
     rng = np.random.default_rng(seed)
     X = np.empty((n_samples, n_features), dtype)
     for block in np.array_split(X, -(-n_samples // 50_000)):  # in blocks: X is the only large array
-        block[:] = lfilter([np.sqrt(1 - 0.95**2)], [1, -0.95], rng.standard_normal(block.shape), axis=1)
-    w = rng.standard_normal(n_features).astype(dtype)
-    z = X @ w
-    y = (rng.random(n_samples) < expit(2 * z / z.std())).astype(np.int64)
+        noise = rng.standard_normal(block.shape)
+        block[:] = lfilter([np.sqrt(1 - correlation**2)], [1, -correlation], noise, axis=1)
+    y = _labels(X, density, rng)
     if raw:
         X *= (10 ** rng.uniform(-3, 3, n_features)).astype(dtype)
     return X, y
 
 
-def problem(name, source, C, relative_gap):
+def text(n_samples, n_features, *, nonzeros=80, density=0.1, seed=0):
+    """Tf-idf of words drawn by Zipf's law, in CSR with so many nonzeros a row on average; labels as above."""
+    rng = np.random.default_rng(seed)
+    share = 1 / np.arange(1, n_features + 1)
+    share /= share.sum()
+    lengths = np.geomspace(nonzeros, 100 * nonzeros, 200)
+    distinct = [np.sum(-np.expm1(length * np.log1p(-share))) for length in lengths]  # expected, of so many words
+    length = round(np.interp(nonzeros, distinct, lengths))
+    words = np.searchsorted(np.cumsum(share)[:-1], rng.random(n_samples * length))
+    starts = np.arange(0, words.size + 1, length, dtype=np.int32)
+    counts = csr_array((np.ones(words.size), words.astype(np.int32), starts), shape=(n_samples, n_features))
+    counts.sum_duplicates()
+    X = csr_array(TfidfTransformer(sublinear_tf=True).fit_transform(counts))
+    return X, _labels(X, density, rng)
+
+
+def _labels(X, density, rng):
+    w = rng.standard_normal(X.shape[1]).astype(X.dtype)
+    if density < 1:
+        w[rng.random(len(w)) >= density] = 0
+    z = X @ w
+    return (rng.random(len(z)) < expit(2 * z / z.std())).astype(np.int64)
+
+
+def problem(case, source, relative_gap):
     """Load a data set as a Problem. X is read-only, so that no method can change it for the next one."""
     X, y = source.load()
-    X = np.ascontiguousarray(X)
-    X.flags.writeable = False
+    X = csr_array(X) if issparse(X) else np.ascontiguousarray(X)
+    for part in _parts(X):
+        part.flags.writeable = False
     y = np.unique(y, return_inverse=True)[1]
-    return Problem(name, X, y, C, source.target or relative_gap, source.target is not None)
+    return Problem(case.data, X, y, case.C, case.l1_ratio, source.target or relative_gap, source.target is not None)
+
+
+def _parts(X):
+    return (X.data, X.indices, X.indptr) if issparse(X) else (X,)
 
 
 def _read(path):
     with np.load(path) as file:
-        return file["X"].astype(np.float64), file["y"].astype(np.int64)
+        y = file["y"].astype(np.int64)
+        if "X" in file:
+            return file["X"].astype(np.float64), y
+        return csr_array((file["data"].astype(np.float64), file["indices"], file["indptr"]), shape=file["shape"]), y

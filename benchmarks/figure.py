@@ -17,6 +17,8 @@ STYLES = {
     "SGDClassifier": dict(color="#999999", marker="x"),
     "cyanure": dict(color="#56B4E9", marker="^"),
     "glum": dict(color="#7B3294", marker="p"),
+    "skglm": dict(color="#0B5345", marker="P"),
+    "celer": dict(color="#B8860B", marker="d"),
     "sklearnex lbfgs": dict(color="#E69F00", marker="h"),
     "LogisticRegression()": dict(color="#D55E00", marker="X", markersize=9, markeredgecolor="black"),
 }
@@ -36,7 +38,7 @@ def draw(rows, path):
 
     panels = {}
     for row in rows:
-        panels.setdefault((row.data, row.C), []).append(row)
+        panels.setdefault((row.data, row.C, row.l1_ratio), []).append(row)
     columns = min(4, len(panels))
     lines = math.ceil(len(panels) / columns)
     figure, axes = plt.subplots(
@@ -44,14 +46,16 @@ def draw(rows, path):
     )
     for ax in axes.flat[len(panels) :]:
         ax.remove()
-    several = len({C for _, C in panels}) > 1
+    several = len({(C, ratio) for _, C, ratio in panels}) > 1
     handles = {}
-    for ax, ((data, C), members) in zip(axes.flat, panels.items(), strict=False):
+    for ax, ((data, C, ratio), members) in zip(axes.flat, panels.items(), strict=False):
         first = members[0]
         ax.set(xscale="log", yscale="log", ylim=(FLOOR / 3, 3 * CEILING))
         ax.xaxis.set_minor_formatter("")  # in a narrow range its labels would run into each other
         ax.set_title(
-            f"{data}{f', C={C:g}' if several else ''}\n{first.n:,} x {first.p:,}, {first.classes} classes", size=9
+            f"{data}{f', C={C:g}, l1_ratio={ratio:g}' if several else ''}\n"
+            f"{first.n:,} x {first.p:,}, {first.classes} classes",
+            size=9,
         )
         goal = first.target / first.best if first.absolute else first.target
         target = ax.axhline(goal, color="black", linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)

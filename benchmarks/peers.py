@@ -15,13 +15,15 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_array, hstack, issparse
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from gdlogit import GDLogisticRegression
 
 NEVER = 1e-300  # a tolerance that does not stop a solver before max_iter
+CONSTANT = 1000.0  # the feature that stands in for an intercept where a solver has none, or penalises it
 
 
 class Stop(NamedTuple):
@@ -69,23 +71,32 @@ def _penalised_binary(problem):
     return problem.n_classes == 2 and np.isfinite(problem.C)
 
 
+def _l2(problem):
+    return problem.l1_ratio == 0
+
+
 def _strength(problem):
-    """The factor of |W|^2 / 2 in J."""
+    """The factor of (1 - l1_ratio) |W|^2 / 2 + l1_ratio |W|_1 in J."""
     return 1 / (problem.C * len(problem.y))
 
 
+def _penalty(problem):
+    """C, and l1_ratio where it is not what every version has by default."""
+    return {"C": problem.C} | ({"l1_ratio": problem.l1_ratio} if problem.l1_ratio else {})
+
+
 def _ours(problem, stop, seed):
-    return GDLogisticRegression(C=problem.C, tol=stop.tol, random_state=seed)
+    return GDLogisticRegression(**_penalty(problem), tol=stop.tol, random_state=seed)
 
 
 def _ours_default(problem, stop, seed):
-    return GDLogisticRegression(C=problem.C, random_state=seed)
+    return GDLogisticRegression(**_penalty(problem), random_state=seed)
 
 
 def _solver(solver, **fixed):
     def make(problem, stop, seed):
         return LogisticRegression(
-            solver=solver, C=problem.C, tol=stop.tol, max_iter=stop.max_iter, random_state=seed, **fixed
+            solver=solver, **_penalty(problem), tol=stop.tol, max_iter=stop.max_iter, random_state=seed, **fixed
         )
 
     return make
@@ -104,6 +115,8 @@ def _unscaled_coefficients(model, n_classes):
 def _sgd(problem, stop, seed):
     return SGDClassifier(
         loss="log_loss",
+        penalty="elasticnet",
+        l1_ratio=problem.l1_ratio,
         alpha=_strength(problem),
         tol=stop.tol if stop.tol > NEVER else None,
         max_iter=stop.max_iter,
@@ -115,8 +128,11 @@ def _cyanure(problem, stop, seed):
     from cyanure.estimators import LogisticRegression
 
     logging.getLogger("Cyanure").setLevel(logging.WARNING)
+    strength, l1_ratio = _strength(problem), problem.l1_ratio
     return LogisticRegression(
-        lambda_1=_strength(problem),
+        penalty={0: "l2", 1: "l1"}.get(l1_ratio, "elasticnet"),
+        lambda_1=strength * (l1_ratio or 1),
+        lambda_2=strength * (1 - l1_ratio) if l1_ratio else 0.0,
         tol=stop.tol,
         max_iter=stop.max_iter,
         duality_gap_interval=10 if stop.tol > NEVER else stop.max_iter,
@@ -132,8 +148,38 @@ def _glum(problem, stop, seed):
     from glum import GeneralizedLinearRegressor
 
     return GeneralizedLinearRegressor(
-        family="binomial", alpha=_strength(problem), gradient_tol=stop.tol, max_iter=stop.max_iter, random_state=seed
+        family="binomial",
+        alpha=_strength(problem),
+        l1_ratio=problem.l1_ratio,
+        gradient_tol=stop.tol,
+        max_iter=stop.max_iter,
+        random_state=seed,
     )
+
+
+def _skglm(problem, stop, seed):
+    from skglm import SparseLogisticRegression
+
+    return SparseLogisticRegression(_strength(problem), problem.l1_ratio, tol=stop.tol, max_iter=stop.max_iter)
+
+
+def _celer(problem, stop, seed):
+    from celer import LogisticRegression
+
+    return make_pipeline(
+        FunctionTransformer(_with_constant, accept_sparse=True),
+        LogisticRegression(C=problem.C, tol=stop.tol, max_iter=stop.max_iter),
+    )
+
+
+def _with_constant(X):
+    constant = np.full((X.shape[0], 1), CONSTANT)
+    return hstack([X, csr_array(constant)], format="csr") if issparse(X) else np.hstack([X, constant])
+
+
+def _celer_coefficients(model, n_classes):
+    W = model[-1].coef_
+    return W[:, :-1], CONSTANT * W[:, -1]
 
 
 def _glum_coefficients(model, n_classes):
@@ -150,25 +196,37 @@ DEFAULT = Method("GDLogisticRegression()", _ours_default, "default", "ours", see
 LOOSEST = Method("GDLogisticRegression, loosest tol", _ours, "tol", "ours", seeds=(0, 1, 2))
 
 METHODS = [
-    Method("LogisticRegression()", lambda problem, stop, seed: LogisticRegression(C=problem.C), "default", "habit"),
+    Method(
+        "LogisticRegression()",
+        lambda problem, stop, seed: LogisticRegression(C=problem.C),
+        "default",
+        "habit",
+        applies=_l2,
+    ),
     Method(
         "StandardScaler + LogisticRegression()",
         _scaled,
         "default",
         "habit",
+        applies=lambda problem: _l2(problem) and not issparse(problem.X),
         coefficients=_unscaled_coefficients,
         note="penalises the coefficients of scaled features: another objective, so compare the loss, not the gap",
     ),
-    Method("lbfgs", _solver("lbfgs")),
-    Method("newton-cg", _solver("newton-cg")),
-    Method("newton-cholesky", _solver("newton-cholesky")),
+    Method("lbfgs", _solver("lbfgs"), applies=_l2),
+    Method("newton-cg", _solver("newton-cg"), applies=_l2),
+    Method(
+        "newton-cholesky",
+        _solver("newton-cholesky"),
+        applies=lambda problem: _l2(problem) and problem.X.shape[1] <= 10_000,
+        note="at most 10,000 features: their Hessian takes 0.8 GB",
+    ),
     Method("saga", _solver("saga")),
     Method(
         "liblinear",
-        _solver("liblinear", intercept_scaling=1000.0),
-        applies=_binary,
-        note="penalises the intercept too; intercept_scaling=1000 makes that penalty 1e6 times smaller, "
-        "so its minimum is close to that of J (the gap is that of J)",
+        _solver("liblinear", intercept_scaling=CONSTANT),
+        applies=lambda problem: _binary(problem) and problem.l1_ratio in (0, 1),
+        note="penalises the intercept too; intercept_scaling=1000 makes that penalty 1e6 times smaller "
+        "(1e3 with L1), so its minimum is close to that of J (the gap is that of J)",
     ),
     Method(
         "SGDClassifier",
@@ -186,5 +244,22 @@ METHODS = [
         needs="glum",
         note="at most 2,000 features: one iteration takes minutes at 7,129",
     ),
-    Method("sklearnex lbfgs", _intelex, family="other", needs="sklearnex", note="scikit-learn-intelex"),
+    Method(
+        "skglm",
+        _skglm,
+        family="other",
+        applies=lambda problem: _binary(problem) and problem.l1_ratio > 0,
+        needs="skglm",
+        note="compiled by numba in its first fit",
+    ),
+    Method(
+        "celer",
+        _celer,
+        family="other",
+        applies=lambda problem: _binary(problem) and problem.l1_ratio == 1,
+        coefficients=_celer_coefficients,
+        needs="celer",
+        note="fits no intercept: a constant feature of 1000 stands in, whose penalty is 1000 times smaller",
+    ),
+    Method("sklearnex lbfgs", _intelex, family="other", applies=_l2, needs="sklearnex", note="scikit-learn-intelex"),
 ]

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_info
 from .measure import Row
 
 PROPERTIES = ("gap", "reached", "reads", "ratio", "ratio_default")
-PACKAGES = ("gdlogit", "numpy", "scipy", "scikit-learn", "cyanure", "glum", "scikit-learn-intelex")
+PACKAGES = ("gdlogit", "numpy", "scipy", "scikit-learn", "cyanure", "glum", "skglm", "celer", "scikit-learn-intelex")
 HEADING = (
     f"  {'method':38}{'setting':>15}{'time':>9}{'reads':>11}{'gap':>10}{'loss':>10}{'memory':>10}{'/ X':>7}"
     f"{'x ours':>10}{'x default':>10}{'turns':>6}  warned"
@@ -52,15 +52,17 @@ def print_row(row):
     if row.method.endswith("loosest tol"):
         unit = "gap" if row.absolute else "relative gap"
         print(
-            f"\n{row.data}: {row.n} x {row.p}, {row.classes} classes, C={row.C:g}; min J = {row.best:.10g}; "
-            f"target: {unit} {row.target:g}; one read: {_time(row.read_seconds)}\n{HEADING}"
+            f"\n{row.data}: {row.n} x {row.p}, {row.classes} classes, {_penalty(row)}; "
+            f"min J = {row.best:.10g} (to about {row.excess:.0e}); target: {unit} {row.target:g}; "
+            f"one read: {_time(row.read_seconds)}\n{HEADING}"
         )
     mark = ("" if row.calm else "~") + ("" if row.reached or row.setting == "default" else ">")
     print(
         f"  {row.method:38}{row.setting:>15}{_time(row.seconds):>9}{_number(row.reads):>11}"
         f"{max(row.gap, 0):>9.1e}{' ' if row.reached else '!'}{row.loss:>10.5g}"
         f"{row.memory / 1e6:>7.2f} MB{_number(row.memory_share):>7}"
-        f"{mark + _number(row.ratio):>10}{mark + _number(row.ratio_default):>10}{row.turns:>6}  {row.warned or '-'}",
+        f"{_ratio(row.ratio, mark):>10}{_ratio(row.ratio_default, mark):>10}{row.turns:>6}  {row.warned or '-'}"
+        f"{f' (first fit: {_time(row.warm_up)})' if row.warm_up > 1 else ''}",
         flush=True,
     )
 
@@ -68,7 +70,9 @@ def print_row(row):
 LEGEND = """
 time: median of the turns. reads: time / time of one X @ w. gap: worst of the turns; ! = target not reached.
 memory: peak of NumPy's allocations during fit; / X: by the bytes of X. x ours: time / ours at the loosest tol that
-reaches the target; x default: / ours at default parameters, in the same turns; > = its end or limit before the target.
+reaches the target; x default: / ours at default parameters, in the same turns; > = its end or limit before the target;
+- = ours failed. first fit: seconds of a fit of a few rows, which imports and compiles; not in the time.
+min J (to about): the excess over the true minimum, as optimum.py bounds it.
 warned: categories; not the warning of a solver that it stopped by max_iter, where it was told to.
 ~: ours took 1.5 times as long in these turns as alone, or less than 2/3: the machine was busy, so run that again."""
 
@@ -97,8 +101,8 @@ def load(output):
 def print_summary(rows):
     """Print the worst and the mean ratios that the rows hold."""
     print("\nSummary")
-    for C in sorted({row.C for row in rows}):
-        _summarise([row for row in rows if row.C == C], f"C={C:g}")
+    for penalty in dict.fromkeys(_penalty(row) for row in rows):
+        _summarise([row for row in rows if _penalty(row) == penalty], penalty)
 
 
 def _summarise(rows, label):
@@ -113,7 +117,7 @@ def _summarise(rows, label):
         print(f"    {busy} of {len(rows)} rows were measured while the machine was busy (~)")
     fastest, scaled = {}, {}
     for row in rows:
-        if row.family == "scikit-learn" and row.reached:
+        if row.family == "scikit-learn" and row.reached and row.ratio_default:
             fastest[row.data] = min(row, fastest.get(row.data, row), key=lambda row: row.ratio_default)
         if row.method.startswith("StandardScaler"):
             scaled[row.data] = row
@@ -121,7 +125,7 @@ def _summarise(rows, label):
         for least in (0, 5000):
             _print_ratios(f"{label}: {name} / ours at default parameters", chosen.values(), least)
     for row in sorted(rows, key=lambda row: row.data):
-        if row.family != "ours" and row.reached and row.ratio_default < 1:
+        if row.family != "ours" and row.reached and 0 < row.ratio_default < 1:
             print(f"  {label}: {row.method} is faster on {row.data}: {row.ratio_default:.2f} of our time")
 
 
@@ -133,6 +137,15 @@ def _print_ratios(label, rows, least):
             f"  {label}, {len(ratios)} data sets with n >= {least:,}: "
             f"geometric mean {geometric_mean(ratios.values()):.2f}, least {ratios[worst]:.2f} ({worst})"
         )
+
+
+def _penalty(row):
+    """The penalty, in words."""
+    return f"C={row.C:g}" + (f", l1_ratio={row.l1_ratio:g}" if row.l1_ratio else "")
+
+
+def _ratio(value, mark):
+    return mark + _number(value) if value else "-"
 
 
 def _time(seconds):

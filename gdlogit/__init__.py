@@ -2,7 +2,8 @@
 
 from .backprop import logistic_backward
 from .classifier import GDLogisticRegression
+from .display import CoefficientDisplay, DescentPathDisplay, LossCurveDisplay
 
-__all__ = ["GDLogisticRegression", "logistic_backward"]
+__all__ = ["CoefficientDisplay", "DescentPathDisplay", "GDLogisticRegression", "LossCurveDisplay", "logistic_backward"]
 
 __version__ = "0.1.0"

@@ -70,10 +70,10 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
         W, in the units of the features; one row for two classes.
     intercept_ : ndarray of shape (1,) or (n_classes,)
-        b.
+        The intercept b.
     n_iter_ : int
         Iterations done.
-    loss_curve_ : ndarray of shape (n_iter_,)
+    loss_curve_ : ndarray of shape (`n_iter_`,)
         J after each iteration.
     converged_ : bool
         Whether J is within ``tol`` of its minimum.
@@ -82,7 +82,7 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
         and is sharp on raw scales too, as far as rounding lets it be. Infinite where ``C=np.inf``.
     n_features_in_ : int
         Number of features seen in ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Their names, where X has string column names.
 
     See Also
@@ -140,7 +140,8 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows, on any scale. float64 and float32 are used as they are, without a copy, dense or CSR.
+            The rows, on any scale. float64 and float32 are used as they are, without a copy, dense or CSR with sorted
+            indices of 32 or 64 bits. Another sparse form is copied into such a CSR; none is ever made dense.
         y : array-like of shape (n_samples,)
             The labels, of any kind that scikit-learn takes; at least two different ones.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -301,7 +302,7 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
             case "sgd":
                 return stochastic.minibatch(self.learning_rate, self.batch_size, rng)
             case _:
-                return newton.sketch(self.tol, rng) if is_dense(objective) else truncated.truncated()
+                return newton.sketch(self.tol, rng) if is_dense(objective) else truncated.truncated(self.tol)
 
     def _report(self, result, objective):
         """Warn where the fit did not end at the minimum: how far from it, and what to do."""

@@ -1,27 +1,37 @@
 """Approximations of the Hessian that can be solved with.
 
     Cholesky                 H ~ D L L^T D,  D^2 = diag(H)                        up to a few thousand parameters
-    ConjugateGradients       H v by a function; solves with D^-1 H D^-1           beyond
+    ConjugateGradients       H v by a function, preconditioned by                 beyond
+    Jacobi                   H ~ D^2
+    Kronecker                H ~ G (x) B
 
-Both work on the equilibrated H, so that a feature in euros and a flag count alike: no other diagonal scaling conditions
+All work on the equilibrated H, so that a feature in euros and a flag count alike: no other diagonal scaling conditions
 H better by more than a factor of its size.
 
 References
 ----------
 van der Sluis, "Condition numbers and equilibration of matrices", Numerische Mathematik 14 (1969).
 Nocedal and Wright, "Numerical Optimization" (2006), algorithm 3.3 and section 7.1 (truncated Newton).
+Martens and Grosse, "Optimizing neural networks with Kronecker-factored approximate curvature", ICML 2015.
 Hsia, Chiang and Lin, "Preconditioned conjugate gradient methods in truncated Newton frameworks", ACML 2018.
 """
 
+from math import isinf, sqrt
+from typing import NamedTuple
+
 import numpy as np
 from scipy.linalg import lapack
-from scipy.sparse.linalg import LinearOperator, cg
 
-__all__ = ["Cholesky", "ConjugateGradients"]
+__all__ = ["Cholesky", "ConjugateGradients", "Iterate", "Jacobi", "Kronecker"]
+
+PRODUCTS = 500  # of H with a vector, at most
+NO_CURVATURE = 1e-6  # of the largest: softmax has none where all scores move together
+FINE = 0.01  # a residual relative to that of no step
+SHARP = 1.5  # times the fall is a good bound
 
 
 class Cholesky:
-    """H, factorised: ``solve(g)`` is H^-1 g for g of any shape with as many entries as H has rows.
+    """H, factorised: ``solve(g)`` is H^-1 g, for g with as many entries as H has rows or with such columns.
 
     Where features are collinear, H is singular to rounding. Then tau diag(H) is added; tau starts at the rounding of an
     entry and grows until the factor exists. The directions that this touches have no curvature that can be seen.
@@ -39,26 +49,107 @@ class Cholesky:
 
     def solve(self, g):
         """H^-1 g."""
-        solution, _ = lapack.dpotrs(self.factor, self.scale * g.ravel(), lower=True)
-        return (self.scale * solution).reshape(g.shape)
+        columns = g.reshape(len(self.scale), -1)
+        solution, _ = lapack.dpotrs(self.factor, self.scale[:, None] * columns, lower=True)
+        return (self.scale[:, None] * solution).reshape(g.shape)
+
+    def decrement(self, g):
+        """Half of g^T H^-1 g."""
+        return 0.5 * float(np.vdot(g, self.solve(g)))
+
+
+class Jacobi:
+    """The diagonal of H alone."""
+
+    def __init__(self, diagonal):
+        self.diagonal = np.where(diagonal > 0, diagonal, 1.0)
+
+    def solve(self, g):
+        """G, each entry divided by its own curvature."""
+        return g / self.diagonal
+
+
+class Kronecker:
+    """H ~ G (x) B + diag(penalty), as if the rows' features x x^T and their curvatures B were independent.
+
+    G (p, p) is the mean of x x^T, B (k, k) that of the curvatures, penalty (p, k) the same in each column. In the
+    eigenvectors of B the columns come apart: one Cholesky factor of gamma G + penalty each, for the eigenvalues gamma
+    as rounded to powers of 4, so that most of them share it.
+    """
+
+    def __init__(self, gram, coupling, penalty):
+        gamma, self.vectors = np.linalg.eigh(coupling)
+        rounded = 4.0 ** np.round(0.5 * np.log2(np.maximum(gamma, NO_CURVATURE * gamma[-1])))
+        self.columns = [(rounded == g, Cholesky(g * gram + np.diag(penalty[:, 0]))) for g in np.unique(rounded)]
+
+    def solve(self, g):
+        """H^-1 g."""
+        turned = g @ self.vectors
+        for some, factor in self.columns:
+            turned[:, some] = factor.solve(turned[:, some])
+        return turned @ self.vectors.T
+
+
+class Iterate(NamedTuple):
+    """A step x towards H^-1 g, and what is known there of half of g^T H^-1 g, the fall that a whole step promises.
+
+    With the residual r = g - H x it is the ``fall`` of x, which is g^T x / 2, and half of r^T H^-1 r. Estimated with
+    M for H in that second part it is ``estimate``; ``bound`` is no less than it.
+    """
+
+    x: np.ndarray
+    residual: float  # in the norm of M^-1, relative to that of g
+    fall: float
+    estimate: float
+    bound: float
 
 
 class ConjugateGradients:
-    """H, known by the products ``product(v)`` = H v and its diagonal; ``solve(g)`` is H^-1 g to ``rtol``."""
+    """H, known by the products ``product(v)`` = H v, and preconditioned by M, a rougher metric.
 
-    def __init__(self, product, diagonal, rtol, max_iter):
-        self.product, self.scale = product, equilibration(diagonal)
-        self.rtol, self.max_iter = rtol, max_iter
+    ``bound(r)`` is at least half of r^T H^-1 r. All vectors have the shape of g.
+    """
+
+    def __init__(self, product, preconditioner, bound):
+        self.product, self.preconditioner, self.bound = product, preconditioner, bound
+        self.solved = None, None  # the last g, and its solution
+
+    def iterates(self, g):
+        """Yield the Iterate after 0, 1, 2, ... products; x is one array, which changes."""
+        x, r = np.zeros_like(g), g.copy()
+        v = q = self.preconditioner.solve(r)
+        start = rest = float(np.vdot(r, q))
+        fall = 0.0
+        yield Iterate(x, 1.0, fall, 0.5 * rest, self.bound(r))
+        for _ in range(PRODUCTS):
+            Hv = self.product(v)
+            curvature = float(np.vdot(v, Hv))
+            if rest <= 0 or curvature <= 0:  # g is used up, or H has nothing to say of what is left
+                return
+            length = rest / curvature
+            x += length * v
+            r -= length * Hv
+            fall += 0.5 * length * rest
+            q = self.preconditioner.solve(r)
+            last, rest = rest, float(np.vdot(r, q))
+            v = q + (rest / last) * v
+            yield Iterate(x, sqrt(rest / start), fall, fall + 0.5 * rest, fall + self.bound(r))
 
     def solve(self, g):
-        """H^-1 g, to a residual of rtol in equilibrated units, or what max_iter products give."""
+        """H^-1 g, near enough for the bound to be sharp; to a small residual where there is no bound."""
+        if self.solved[0] is not g:
+            for iterate in self.iterates(g):
+                if iterate.residual <= FINE if isinf(iterate.bound) else iterate.bound <= SHARP * iterate.fall:
+                    break
+            self.solved = g, iterate.x
+        return self.solved[1]
 
-        def equilibrated(v):
-            return (self.scale * self.product(self.scale * v.reshape(g.shape))).ravel()
-
-        operator = LinearOperator((g.size, g.size), matvec=equilibrated, dtype=float)
-        solution, _ = cg(operator, (self.scale * g).ravel(), rtol=self.rtol, maxiter=self.max_iter)
-        return self.scale * solution.reshape(g.shape)
+    def decrement(self, g):
+        """Half of g^T H^-1 g, as estimated at a small residual."""
+        for iterate in self.iterates(g):
+            if iterate.residual <= FINE:
+                break
+        return iterate.estimate
 
 
 def equilibration(diagonal):

@@ -14,7 +14,11 @@ V = l2 u, and the whole bound is about 1/2 dJ^T (H_B + l2)^-1 dJ: half the squar
 scales, in which the rows outside B count for nothing. B is a random sample whose Hessian costs less than a pass,
 without the few rows that u would tilt out of [0, 1]; the bound is then the decrement times about n / |B|.
 
-*Shrunk.* Far from the minimum a tilt would leave [0, 1], and for many parameters H_B is too large. Then r = rho_y
+For many parameters H_B is not formed; then B is all rows, and u what conjugate gradients make of (H + l2) u = dJ. What
+remains of that equation is part of V, so the bound is proven however rough u is; only u's intercept is set right first,
+for the residuals to add up to 0.
+
+*Shrunk.* Far from the minimum a tilt would leave [0, 1]. Then r = rho_y
 (a - y), the residuals of each class shrunk by a factor of its own. With Q_c the sum of s_i (a_i - y_i) over class c,
 their sum is zero where rho Q = 0; the rows of Q add up to 0 and only its diagonal is negative, so rho is the stationary
 distribution of a Markov chain, scaled to a maximum of 1.
@@ -35,7 +39,8 @@ __all__ = ["duality_gap", "is_unbounded"]
 PASS_PARAMETERS = 25  # so many parameters make the Hessian of all rows cost about one pass
 ROWS_PER_PARAMETER = 4  # at least, in the sample
 FEW_ROWS = 1000  # not worth sampling from
-SHARP = 1e-6  # of J: a bound beyond is not, perhaps for a feature that the sample misses
+WANTED = 1e-6  # of J: a bound beyond it may come from a feature that the sample misses
+SHARP = 10  # times the excess, as roughly estimated, is a bound that many parameters need not improve
 TILTS = 5  # at most, each without the rows that the last would have pushed out of [0, 1]
 SEPARATING_STEPS = 20  # of Newton's method, for the rest of the step to die away
 NOTICEABLE = 0.1  # change of a margin; a step along a separating direction raises some by about 1
@@ -46,40 +51,46 @@ def duality_gap(objective, point, rng):
     """Bound J(theta) - min J at a point; infinite without a penalty, where the minimum need not exist."""
     if objective.penalty.is_none:
         return np.inf
-    bound = np.inf
     if is_dense(objective):
         n, n_parameters = objective.n_rows, objective.n_parameters
         size = max(min(PASS_PARAMETERS * n // n_parameters, n // 4), ROWS_PER_PARAMETER * n_parameters, FEW_ROWS)
         bound = tilted_bound(objective, point, objective.part(size, rng))
-        if bound > SHARP * point.value and size < n:
+        if bound > WANTED * point.value and size < n:
             bound = min(bound, tilted_bound(objective, point, objective))
-    return bound if np.isfinite(bound) else shrunk_bound(objective, point)
+        return bound if np.isfinite(bound) else shrunk_bound(objective, point)
+    bound = shrunk_bound(objective, point)
+    estimate = next(metric_at(objective, point.theta).hessian.iterates(point.gradient)).estimate
+    return bound if bound <= SHARP * estimate else min(bound, tilted_bound(objective, point, objective))
 
 
 def tilted_bound(objective, point, part):
     """The bound from tilting a part of the rows; infinite where the tilt is too strong."""
     for _ in range(TILTS):
-        step, _ = metric_at(part, point.theta).aim(point)
-        kl, change, inside = tilt(part, point.theta, -step)
+        u = -metric_at(part, point.theta).aim(point)[0]
+        kl, V, inside = tilt(part, point, u)
+        if np.abs(V[-1]).max() > objective.resolution:  # the sum of the residuals: it must be 0
+            intercepts = part.coupling(part.curvature(part.scores(point.theta)))
+            u = np.vstack([u[:-1], u[-1] + np.linalg.pinv(intercepts) @ V[-1]])
+            kl, V, inside = tilt(part, point, u)
         objective.passes += 2 * part.n_rows / objective.n_rows
         if inside.all():
-            V = point.gradient - objective.penalty.gradient(point.theta) - change / objective.total
-            feasible = np.abs(V[-1]).max() <= objective.resolution  # the sum of the residuals: 0 up to rounding
-            return bound(objective, point, kl, V) if feasible else np.inf
+            feasible = np.abs(V[-1]).max() <= objective.resolution
+            return bound(objective, point, kl, V - objective.penalty.gradient(point.theta)) if feasible else np.inf
         part = part.without(~inside)
     return np.inf
 
 
-def tilt(part, theta, u):
-    """S KL(a' || a), the S H_B u that it takes from the gradient, and which rows it leaves in [0, 1]."""
+def tilt(part, point, u):
+    """S KL(a' || a); V, from which u takes H_B u; and which rows it leaves in [0, 1]."""
     inside = np.ones(part.n_rows, dtype=bool)
 
     def f(block):
-        kl, change, largest = part.loss.tilt(block.forward(theta), block.forward(u))
+        kl, change, largest = part.loss.tilt(block.forward(point.theta), block.forward(u))
         inside[block.span] = (largest < 1) | (block.weight == 0)
         return float(block.weight @ kl), block.backward(change * block.weight[:, None])
 
-    return *part.rows.sum(f), inside
+    kl, change = part.rows.sum(f)
+    return kl, point.gradient - change / part.total, inside
 
 
 def is_unbounded(objective, point):
@@ -89,7 +100,7 @@ def is_unbounded(objective, point):
     (Albert and Anderson, "On the existence of maximum likelihood estimates in logistic regression models", Biometrika
     71, 1984). Newton's method finds it: its steps shrink towards a minimum, but not along such a direction.
     """
-    if not (objective.penalty.is_none and is_dense(objective)):
+    if not objective.penalty.is_none:
         return False
     for _ in range(SEPARATING_STEPS):
         step, _ = metric_at(objective, point.theta).aim(point)

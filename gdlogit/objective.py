@@ -44,44 +44,93 @@ class Objective:
 
     def at(self, theta):
         """J and its gradient at theta, in one pass."""
+        self.passes += 0.5
+        return self._at(theta, lambda block: block.forward(theta))
 
+    def scores(self, theta):
+        """The scores z of every row, shape (n, k), in half a pass.
+
+        They are linear in theta: along a line, z + alpha dz with dz the scores of the direction, no step costs a pass.
+        """
+        z = np.zeros((self.n_rows, self.shape[1]), dtype=self.rows.X.dtype)
+        if not theta.any():
+            return z
+
+        def forward(block):
+            z[block.span] = block.forward(theta)
+            return ()
+
+        self.rows.sum(forward)
+        self.passes += 0.5
+        return z
+
+    def at_scores(self, theta, z):
+        """J and its gradient at theta, whose scores are z, in half a pass."""
+        return self._at(theta, lambda block: z[block.span])
+
+    def _at(self, theta, scores):
         def forward_backward(block):
-            loss, dz = self.loss.forward_backward(block.forward(theta), block.y)
+            loss, dz = self.loss.forward_backward(scores(block), block.y)
             dz *= block.weight[:, None]
             return float(block.weight @ loss), block.backward(dz)
 
         loss, gradient = self.rows.sum(forward_backward)
-        self.passes += 1
+        self.passes += 0.5
         value = loss / self.total + self.penalty.value(theta)
         return Point(theta, value, gradient / self.total + self.penalty.gradient(theta))
 
     def hessian(self, theta):
         """The Hessian of J's smooth part at theta."""
-        (hessian,) = self.rows.sum(lambda block: (block.gram(self.loss.curvature(block.forward(theta))),))
+
+        def gram(block):
+            return (block.gram(self.loss.curvature(block.forward(theta))),)
+
+        (hessian,) = self.rows.sum(gram, products=self.n_parameters * self.shape[1])
         hessian /= self.total
         np.einsum("ii->i", hessian)[:] += self.penalty.curvature(theta).ravel()
         return hessian
 
-    def hessian_diagonal(self, theta):
-        """Its diagonal, in theta's shape."""
+    def curvature(self, z):
+        """The loss's second derivative at every row's scores z, in the form that ``loss.bend`` takes."""
+        c = np.empty_like(z)
 
-        def diagonal(block):
-            c = self.loss.bend_diagonal(self.loss.curvature(block.forward(theta)))
-            return (block.squared_backward(block.weight[:, None] * c),)
-
-        self.passes += 1
-        return self.rows.sum(diagonal)[0] / self.total + self.penalty.curvature(theta)
-
-    def hessian_product(self, theta):
-        """The function v -> H v, H the Hessian at theta; one pass each."""
-        c = np.empty((self.n_rows, self.shape[1]), dtype=self.rows.X.dtype)
-
-        def prepare(block):
-            c[block.span] = self.loss.curvature(block.forward(theta))
+        def curve(block):
+            c[block.span] = self.loss.curvature(z[block.span])
             return ()
 
-        self.rows.sum(prepare)
-        self.passes += 0.5
+        self.rows.sum(curve)
+        return c
+
+    def coupling(self, c):
+        """The mean B (k, k) of the rows' Hessians in their scores; with an intercept, the Hessian's entries there."""
+
+        def bend(block):
+            ones = np.eye(self.shape[1], dtype=c.dtype)
+            return (np.stack([block.weight @ self.loss.bend(c[block.span], one) for one in ones]),)
+
+        return self.rows.sum(bend)[0].astype(float, copy=False) / self.total
+
+    def gram(self, c):
+        """The mean G (p + 1, p + 1) of x x^T over the rows, each counting by the trace of its Hessian in its scores."""
+
+        def gram(block):
+            trace = self.loss.bend_diagonal(c[block.span]).sum(axis=1, keepdims=True)
+            return block.gram(trace), float(block.weight @ trace[:, 0])
+
+        gram, total = self.rows.sum(gram)
+        return gram / total
+
+    def hessian_diagonal(self, c):
+        """The diagonal of the Hessian where the loss has curvature c, in theta's shape."""
+
+        def diagonal(block):
+            return (block.squared_backward(block.weight[:, None] * self.loss.bend_diagonal(c[block.span])),)
+
+        self.passes += 1
+        return self.rows.sum(diagonal)[0] / self.total + self.penalty.curvature(np.empty(self.shape))
+
+    def hessian_product(self, c):
+        """The function v -> H v, H the Hessian where the loss has curvature c; one pass each."""
 
         def product(v):
             def bend(block):
@@ -89,7 +138,7 @@ class Objective:
                 return (block.backward(block.weight[:, None] * dz),)
 
             self.passes += 1
-            return self.rows.sum(bend)[0] / self.total + self.penalty.curvature(theta) * v
+            return self.rows.sum(bend)[0] / self.total + self.penalty.gradient(v)
 
         return product
 

@@ -6,8 +6,10 @@ whether X is dense or CSR, how large a block is, and which thread takes it.
 - A block is small enough to stay in cache between the forward product X W and the backward product X^T dz, so a pass
   over dense data reads X from memory once.
 - Threads take whole blocks, with BLAS held to one thread each: measured 1.3 to 1.5 times faster on dense data than two
-  products with the whole matrix, and twice as fast on CSR, whose products BLAS does not thread.
-- Nothing is copied but what ``take`` is asked for. A row's constant feature, which carries the intercept, is implied.
+  products with the whole matrix, and twice as fast on CSR, whose products BLAS does not thread. Each must have enough
+  to do: a pass over 2,000,000 entries is done before a second thread has got going, a Hessian takes half as long.
+- Nothing is copied but what ``take`` is asked for, a CSR that is not in canonical form, and its values, a few megabytes
+  at a time, to be squared. No CSR is made dense. A row's constant feature, which carries the intercept, is implied.
 
 Shapes: X (n, p); y (n,), class codes; weight (n,), called s_i in formulas; theta (p + 1, k), intercept last; z and dz
 (m, k) for a block's m rows.
@@ -29,10 +31,13 @@ from threadpoolctl import ThreadpoolController
 
 __all__ = ["Rows", "compact"]
 
-BLOCK_BYTES = 2**21  # of X a block: so much stays in a core's cache. 1 to 4 MB measured alike
+BLOCK_BYTES = 2**22  # of X a block: so much stays in cache
+PIECE_BYTES = 2**24  # of a temporary copy of CSR's values, at most
+SPARSE_ENTRIES = 8  # of a block of CSR a feature: adding up its gradient, dense, then costs less than its products
 BLOCK_SCORES = 2**14  # of all outputs a block, at most: larger arrays are slower to allocate than to compute
 CENTRE_ROWS = 1000  # whose mean is near enough to that of all
-THREADED_BLOCKS = 6  # below this, handing blocks to threads costs more than it saves
+THREAD_PRODUCTS = 4e6  # multiplications that a thread must have to do, or handing them over costs more than it saves
+SPARSE_PRODUCTS = 4  # of a dense X take as long as one of a CSR
 
 
 class Block:
@@ -65,16 +70,17 @@ class Block:
 
         Shape (P, P), P = (p + 1) k: of theta flattened.
         """
-        X = np.empty((self.X.shape[0], self.X.shape[1] + 1), dtype=self.X.dtype)
-        np.subtract(self._dense(), self.centre, out=X[:, :-1])
-        X[:, -1] = self.constant
-        m, p = X.shape
-        k = c.shape[1]
-        root = np.sqrt(self.weight)[:, None]
+        m, p, k = self.X.shape[0], self.X.shape[1] + 1, c.shape[1]
+        root = np.sqrt(self.weight * c[:, 0] if k == 1 else self.weight)[:, None]
+        X = np.empty((m, p), dtype=self.X.dtype)
+        if self.centre.any():
+            np.subtract(self.X, self.centre, out=X[:, :-1])
+            X[:, :-1] *= root
+        else:
+            np.multiply(self.X, root, out=X[:, :-1])
+        X[:, -1:] = self.constant * root
         if k == 1:
-            X *= root * np.sqrt(c)
             return (X.T @ X).astype(float, copy=False)
-        X *= root
         coupled = (X[:, :, None] * c[:, None, :]).reshape(m, p * k)
         gram = -(coupled.T @ coupled).astype(float, copy=False)
         np.einsum("jclc->jlc", gram.reshape(p, k, p, k))[:] += (X.T @ coupled).reshape(p, p, k)
@@ -82,17 +88,70 @@ class Block:
 
     def squared_backward(self, dz):
         """[((X - centre)^2)^T dz; sum dz]: ``backward`` with every feature squared."""
-        squared = self.X.power(2) if sp.issparse(self.X) else (self.X - self.centre) ** 2
-        none = np.zeros_like(self.centre)
+        squared, none = (self.X - self.centre) ** 2, np.zeros_like(self.centre)
         return Block(squared, self.y, self.weight, self.constant, none, self.span).backward(dz)
 
     def largest_row(self):
         """The largest weight_i |[X_i - centre, 1]|^2."""
-        squared = self.X.power(2) if sp.issparse(self.X) else (self.X - self.centre) ** 2
+        squared = (self.X - self.centre) ** 2
         return float((self.weight * (squared.sum(axis=1) + self.constant)).max())
 
-    def _dense(self):
-        return self.X.toarray() if sp.issparse(self.X) else self.X
+
+class SparseBlock(Block):
+    """Some rows in CSR. Centred features have no zeros, so what ``centre`` adds is worked out, never subtracted from X.
+
+    ``forward`` and ``backward`` are those of any X; the products that they have in common are sparse.
+    """
+
+    def gram(self, c):
+        """As for dense rows: the sparse X^T B X, bordered and shifted by what the constant feature adds to it."""
+        X, (m, k), weight = self.X, c.shape, self.weight[:, None, None]
+        p = X.shape[1]
+        B = c[:, :, None] if k == 1 else c[:, :, None] * (np.eye(k, dtype=c.dtype) - c[:, None, :])
+        B = B * weight.astype(c.dtype, copy=False)
+        gram = np.empty((p + 1, k, p + 1, k))
+        if k == 1:
+            gram[:-1, 0, :-1, 0] = (X.T @ _scaled(X, B[:, 0])).toarray()
+        else:
+            coupled = _scaled(X, c)  # (m, p k)
+            weighted = _scaled(coupled, self.weight[:, None].astype(c.dtype, copy=False))
+            gram[:-1, :, :-1] = -(coupled.T @ weighted).toarray().reshape(p, k, p, k)
+            np.einsum("jclc->jlc", gram[:-1, :, :-1])[:] += (X.T @ weighted).toarray().reshape(p, p, k)
+        total = B.sum(axis=0, dtype=float)
+        border = (X.T @ B.reshape(m, k * k)).reshape(p, k, k).astype(float, copy=False)
+        centre = self.centre[:, None, None].astype(float, copy=False)
+        border -= 0.5 * centre * total  # half of m m^T (x) total goes with either side
+        gram[:-1, :, :-1] -= np.einsum("jcd,l->jcld", border, self.centre)
+        gram[:-1, :, :-1] -= np.einsum("lcd,j->jcld", border, self.centre)
+        border -= 0.5 * centre * total
+        gram[:-1, :, -1] = self.constant * border
+        gram[-1, :, :-1] = self.constant * border.transpose(1, 0, 2)
+        gram[-1, :, -1] = self.constant * total
+        return gram.reshape((p + 1) * k, -1)
+
+    def squared_backward(self, dz):
+        """(X - centre)^2 = X^2 - 2 centre X + centre^2; X is squared a piece at a time."""
+        gradient = self.backward(dz)  # that of X - centre, of which there is centre (centre + 2 (X - centre)) too much
+        gradient[:-1] *= -2 * self.centre[:, None]
+        gradient[:-1] -= self.centre[:, None].astype(float) ** 2 * dz.sum(axis=0, dtype=float)
+        for rows, squared in self._squares():
+            gradient[:-1] += squared.T @ dz[rows]
+        gradient[-1] = self.constant * dz.sum(axis=0, dtype=float)
+        return gradient
+
+    def largest_row(self):
+        """The largest weight_i |[X_i - centre, 1]|^2."""
+        squared = self.X @ (-2 * self.centre) + self.centre @ self.centre
+        for rows, X in self._squares():
+            squared[rows] += X.sum(axis=1)
+        return float((self.weight * (squared + self.constant)).max())
+
+    def _squares(self):
+        """X's squares, some rows at a time: a copy of its values, which is kept small."""
+        n_pieces = -(-self.X.data.nbytes // PIECE_BYTES)
+        for span in _spans(self.X.shape[0], n_pieces):
+            X = _csr_view(self.X, span.start, span.stop)
+            yield span, _csr(X.data**2, X.indices, X.indptr, X.shape[1])
 
 
 class Rows:
@@ -106,7 +165,7 @@ class Rows:
     weight : ndarray of shape (n,), not negative, with a positive sum.
     intercept : bool, whether each row carries a constant feature 1.
     n_scores : int, k: how many scores a row will have, for the size of a block.
-    centre : ndarray of shape (p,), what the features are measured from; None is 0, and CSR allows no other.
+    centre : ndarray of shape (p,), what the features are measured from; None is 0.
     """
 
     def __init__(self, X, y, weight, intercept=True, n_scores=1, centre=None):
@@ -121,6 +180,7 @@ class Rows:
         self.centre = np.zeros(self.n_features, X.dtype) if centre is None else centre
         self.total = float(np.sum(weight, dtype=float))
         self._pool, self._n_threads = None, 1
+        self._cuts = {}
 
     @property
     def smallest_weight(self):
@@ -139,17 +199,19 @@ class Rows:
         return sum(array.nbytes for array in arrays)
 
     @property
+    def _n_entries(self):
+        """Of X, those that are multiplied, in what one of a dense X costs."""
+        return self.X.size if isinstance(self.X, np.ndarray) else SPARSE_PRODUCTS * self.X.nnz
+
+    @property
     def shape(self):
         """(n, p + 1): the rows, and the features with the constant one."""
         return self.n_rows, self.n_features + 1
 
     @contextmanager
     def threads(self):
-        """Hold the cores for the length of a fit: inside, sums over more than a few blocks run on a pool of threads."""
+        """Hold the cores for the length of a fit: inside, sums with enough to do run on a pool of threads."""
         with ONE_BLAS_THREAD as n_threads:
-            if len(self.blocks) < THREADED_BLOCKS:
-                yield
-                return
             errors = np.geterr()  # NumPy keeps them by thread
             with ThreadPoolExecutor(n_threads, initializer=lambda: np.seterr(**errors)) as self._pool:
                 self._n_threads = n_threads
@@ -158,11 +220,11 @@ class Rows:
                 finally:
                     self._pool, self._n_threads = None, 1
 
-    def sum(self, f):
-        """Sum the tuples f(block) over all blocks."""
-        return self.fold(f, add)
+    def sum(self, f, products=None):
+        """Sum the tuples f(block) over all blocks; f takes ``products`` an entry of X, those of a pass if None."""
+        return self.fold(f, add, products)
 
-    def fold(self, f, combine):
+    def fold(self, f, combine, products=None):
         """Combine the tuples f(block), entry by entry, over all blocks."""
 
         def pair(left, right):
@@ -171,26 +233,41 @@ class Rows:
         def partial(span):
             return reduce(pair, map(f, span))
 
-        if self._pool is None or len(self.blocks) < THREADED_BLOCKS:
+        work = self._n_entries * (products or 2 * self.n_scores)
+        n_threads = int(min(self._n_threads, self.n_rows, max(1, work // THREAD_PRODUCTS)))
+        if n_threads == 1:
             return partial(self.blocks)
-        bounds = [i * len(self.blocks) // self._n_threads for i in range(self._n_threads + 1)]
-        return reduce(pair, self._pool.map(partial, [self.blocks[i:j] for i, j in pairwise(bounds) if i < j]))
+        blocks = self._cut(-(-len(self.blocks) // n_threads) * n_threads)
+        bounds = [i * len(blocks) // n_threads for i in range(n_threads + 1)]
+        return reduce(pair, self._pool.map(partial, [blocks[i:j] for i, j in pairwise(bounds)]))
 
     @cached_property
     def blocks(self):
         """Blocks of about BLOCK_BYTES or BLOCK_SCORES, whichever is less; views of X, in order."""
         wanted = max(self.n_bytes / BLOCK_BYTES, self.n_rows * self.n_scores / BLOCK_SCORES)
-        n_blocks = min(max(1, round(wanted)), self.n_rows)
-        bounds = [i * self.n_rows // n_blocks for i in range(n_blocks + 1)]
-        return [self._block(slice(*span)) for span in pairwise(bounds)]
+        if not isinstance(self.X, np.ndarray):
+            wanted = min(wanted, self.X.nnz / (SPARSE_ENTRIES * self.n_features))
+        return self._cut(round(wanted))
+
+    def _cut(self, n_blocks):
+        """So many blocks of the rows, at least one and not more than there are rows."""
+        if n_blocks not in self._cuts:
+            self._cuts[n_blocks] = [self._block(span) for span in _spans(self.n_rows, n_blocks)]
+        return self._cuts[n_blocks]
 
     def _block(self, span):
-        X = self.X[span] if isinstance(self.X, np.ndarray) else _csr_view(self.X, span.start, span.stop)
-        return Block(X, self.y[span], self.weight[span], self.constant, self.centre, span)
+        parts = self.y[span], self.weight[span], self.constant, self.centre, span
+        if isinstance(self.X, np.ndarray):
+            return Block(self.X[span], *parts)
+        return SparseBlock(_csr_view(self.X, span.start, span.stop), *parts)
 
     def take(self, index):
-        """A copy of the rows at ``index``, on the same threads."""
-        return self._with(self.X[index], self.y[index], self.weight[index], self.centre)
+        """A copy of the rows at ``index``, on the same threads; dense ones are centred once and for all."""
+        X, centre = self.X[index], self.centre
+        if isinstance(X, np.ndarray) and centre.any():
+            X -= centre
+            centre = None
+        return self._with(X, self.y[index], self.weight[index], centre)
 
     def without(self, rows):
         """The same rows, with a weight of 0 where the mask ``rows`` holds."""
@@ -201,21 +278,23 @@ class Rows:
 
         An offset, such as that of a year, makes a feature collinear with the constant one: a Hessian loses
         (offset / spread)^2 in precision, all of it in float32 where that ratio is a few thousand. Any centre near the
-        data will do, so it is the mean of some of them. CSR stays as it is, and so do rows without an intercept, which
-        would have to take up the difference.
+        data will do, so it is the mean of some of them. Rows without an intercept, which would have to take up the
+        difference, stay as they are.
         """
-        if self.centre.any() or not (isinstance(self.X, np.ndarray) and self.constant):
+        if self.centre.any() or not self.constant:
             return self
         some = self.X[:: -(-self.n_rows // CENTRE_ROWS)]
         return self._with(self.X, self.y, self.weight, some.mean(axis=0, dtype=float).astype(self.X.dtype))
 
     def enter(self, theta):
         """The theta of the same model where features are measured from the centre: its intercept is b + centre W."""
-        return np.vstack([theta[:-1], theta[-1] + self.centre @ theta[:-1]])
+        with ONE_BLAS_THREAD:
+            return np.vstack([theta[:-1], theta[-1] + self.centre @ theta[:-1]])
 
     def leave(self, theta):
         """The inverse of ``enter``."""
-        return np.vstack([theta[:-1], theta[-1] - self.centre @ theta[:-1]])
+        with ONE_BLAS_THREAD:
+            return np.vstack([theta[:-1], theta[-1] - self.centre @ theta[:-1]])
 
     def _with(self, X, y, weight, centre):
         rows = Rows(X, y, weight, bool(self.constant), self.n_scores, centre)
@@ -261,13 +340,31 @@ def _comparable(X):
     return scales.max() <= 1e8 * np.min(scales, where=scales > 0, initial=np.inf)
 
 
+def _spans(n_rows, n_spans):
+    """So many rows, in about so many slices of the same length."""
+    n_spans = min(max(1, n_spans), n_rows)
+    return [slice(*span) for span in pairwise(i * n_rows // n_spans for i in range(n_spans + 1))]
+
+
 def _csr_view(X, start, stop):
-    """Rows start to stop of X, sharing its values and indices: slicing copies, and so may csr_array's constructor."""
+    """Rows start to stop of X, sharing its values and indices: slicing copies."""
     first, last = X.indptr[start], X.indptr[stop]
-    view = sp.csr_array((stop - start, X.shape[1]), dtype=X.dtype)
-    view.data, view.indices = X.data[first:last], X.indices[first:last]
-    view.indptr = X.indptr[start : stop + 1] - first
-    return view
+    return _csr(X.data[first:last], X.indices[first:last], X.indptr[start : stop + 1] - first, X.shape[1])
+
+
+def _csr(data, indices, indptr, n_columns):
+    """A CSR array of these very parts: the constructor reads them all for a check, and may copy them."""
+    X = sp.csr_array((len(indptr) - 1, n_columns), dtype=data.dtype)
+    X.data, X.indices, X.indptr = data, indices, indptr
+    return X
+
+
+def _scaled(X, c):
+    """Row i's Kronecker product with row i of c: X (m, p) in CSR and c (m, k) make (m, p k)."""
+    k = c.shape[1]
+    data = X.data[:, None] * np.repeat(c, np.diff(X.indptr), axis=0)
+    indices = X.indices[:, None] * k + np.arange(k, dtype=X.indices.dtype)
+    return _csr(data.ravel(), indices.ravel(), X.indptr * k, X.shape[1] * k)
 
 
 class _OneBlasThread:

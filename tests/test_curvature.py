@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from gdlogit.curvature import Cholesky, ConjugateGradients, equilibration
+from gdlogit import curvature
+from gdlogit.curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker, equilibration
 
 N = 12
 
@@ -16,7 +17,13 @@ def conjugate_gradients(hessian, shape=(N,)):
     def product(v):
         return (hessian @ v.ravel()).reshape(shape)
 
-    return ConjugateGradients(product, hessian.diagonal().reshape(shape), rtol=1e-12, max_iter=200)
+    jacobi = Jacobi(hessian.diagonal().reshape(shape))
+    return ConjugateGradients(product, jacobi, lambda r: np.inf)
+
+
+@pytest.fixture(autouse=True)
+def _solved_to_the_end(monkeypatch):
+    monkeypatch.setattr(curvature, "FINE", 1e-12)
 
 
 makers = pytest.mark.parametrize("make", [cholesky, conjugate_gradients])
@@ -80,13 +87,64 @@ def test_equilibration_gives_a_unit_diagonal_and_leaves_zeros():
     assert equilibration(diagonal)[2] == 1
 
 
-def test_conjugate_gradients_stop_after_so_many_products(hessian, rng):
-    products = []
+def test_kronecker_solves_with_its_product_to_within_the_rounding_of_the_curvatures(rng):
+    A, gamma = rng.standard_normal((40, 6)), np.array([0.0, 0.02, 0.3, 0.31])
+    Q = np.linalg.qr(rng.standard_normal((4, 4)))[0]
+    gram, coupling = A.T @ A / 40, Q * gamma @ Q.T
+    penalty = np.full((6, 4), 1e-3) * (np.arange(6) < 5)[:, None]
+    hessian = np.kron(gram, coupling) + np.diag(penalty.ravel())
+    metric = Kronecker(gram, coupling, penalty)
+    assert len(metric.columns) == 3  # the largest two share a factor
+    g = rng.standard_normal((6, 4)) @ Q[:, 1:] @ Q[:, 1:].T  # no part where there is no curvature
+    x = np.linalg.lstsq(hessian, g.ravel())[0].reshape(6, 4)
+    assert 0.5 <= np.vdot(g, metric.solve(g)) / np.vdot(g, x) <= 2
+    gamma[1:] = 1 / 64, 1 / 4, 1 / 4  # powers of 4: no rounding
+    metric = Kronecker(gram, Q * gamma @ Q.T, penalty)
+    hessian = np.kron(gram, Q * gamma @ Q.T) + np.diag(penalty.ravel())
+    np.testing.assert_allclose(hessian @ metric.solve(g).ravel(), g.ravel(), atol=1e-10)
+
+
+def test_iterates_of_conjugate_gradients_know_the_fall_and_bound_the_rest(hessian, rng):
+    g = rng.standard_normal(N)
+    smallest = np.linalg.eigvalsh(hessian)[0]
+    metric = ConjugateGradients(lambda v: hessian @ v, Jacobi(hessian.diagonal()), lambda r: r @ r / (2 * smallest))
+    whole = 0.5 * g @ np.linalg.solve(hessian, g)
+    last = 0.0
+    for iterate in metric.iterates(g):
+        quadratic = g @ iterate.x - 0.5 * iterate.x @ hessian @ iterate.x
+        assert iterate.fall == pytest.approx(quadratic, rel=1e-9, abs=1e-12)
+        assert last <= iterate.fall <= whole * (1 + 1e-9)
+        assert iterate.bound >= whole * (1 - 1e-9)
+        last = iterate.fall
+        if iterate.residual < 1e-8:
+            break
+    assert iterate.estimate == pytest.approx(whole, rel=1e-9)
+    assert iterate.bound == pytest.approx(whole, rel=1e-6)
+
+
+def test_conjugate_gradients_end_where_there_is_no_curvature():
+    metric = ConjugateGradients(np.zeros_like, Jacobi(np.zeros(N)), lambda r: np.inf)
+    np.testing.assert_array_equal(metric.solve(np.ones(N)), 0)
+    assert metric.decrement(np.ones(N)) == N / 2
+
+
+def test_a_solution_is_kept_for_who_asks_next(hessian, rng):
+    g, products = rng.standard_normal(N), []
 
     def product(v):
         products.append(v)
         return hessian @ v
 
-    solution = ConjugateGradients(product, hessian.diagonal(), rtol=1e-12, max_iter=3).solve(rng.standard_normal(N))
-    assert len(products) <= 4
-    assert np.isfinite(solution).all()
+    metric = ConjugateGradients(product, Jacobi(hessian.diagonal()), lambda r: np.inf)
+    first, n_products = metric.solve(g), len(products)
+    assert metric.solve(g) is first
+    assert len(products) == n_products
+    metric.solve(g + 1)
+    assert len(products) > n_products
+
+
+def test_conjugate_gradients_stop_after_so_many_products(hessian, rng, monkeypatch):
+    monkeypatch.setattr(curvature, "PRODUCTS", 3)
+    metric = ConjugateGradients(lambda v: hessian @ v, Jacobi(hessian.diagonal()), lambda r: np.inf)
+    assert len(list(metric.iterates(rng.standard_normal(N)))) == 4
+    assert np.isfinite(metric.solve(rng.standard_normal(N))).all()

@@ -7,8 +7,11 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 from sklearn.preprocessing import scale
 
 from gdlogit import GDLogisticRegression
@@ -274,14 +277,56 @@ def test_default_gives_the_same_bits_for_the_same_seed():
 
 
 @pytest.mark.parametrize("name", BUNDLED)
-def test_conjugate_gradients_reach_the_optimum_of_the_formed_hessian(name, monkeypatch):
+@pytest.mark.parametrize("preconditioner", ["Jacobi", "Kronecker"])
+def test_conjugate_gradients_reach_the_optimum_of_the_formed_hessian(preconditioner, name, monkeypatch):
     X, y = BUNDLED[name]
     dense = GDLogisticRegression(tol=1e-10, random_state=0).fit(X, y)
-    monkeypatch.setattr(metric, "DENSE_PARAMETERS", 0)
+    n_dense = 0 if preconditioner == "Jacobi" or y.max() == 1 else X.shape[1] + 1
+    monkeypatch.setattr(metric, "DENSE_PARAMETERS", n_dense)
     ours = GDLogisticRegression(tol=1e-10, random_state=0).fit(X, y)
     assert ours.converged_
     assert never_rises(ours.loss_curve_)
     assert ours.loss_curve_[-1] == pytest.approx(dense.loss_curve_[-1], abs=1e-10)
+    assert ours.duality_gap_ >= ours.loss_curve_[-1] - dense.loss_curve_[-1]
+    assert ours.duality_gap_ < 1e-8
+
+
+def text(n, p, seed=0):
+    """Rows of a few words each, after Zipf's law; two classes that some words tell apart."""
+    rng = np.random.default_rng(seed)
+    words = np.minimum(rng.zipf(1.3, (n, 12)) - 1, p - 1)
+    X = sp.csr_array((np.ones(words.size), words.ravel(), np.arange(0, words.size + 1, 12)), shape=(n, p))
+    X.sum_duplicates()
+    return X, (X @ rng.standard_normal(p) + 2 * rng.logistic(size=n) > 0).astype(int)
+
+
+@pytest.mark.parametrize("C", [1e-3, 1.0, 1e3])
+def test_sparse_text_of_more_words_than_documents_reaches_a_proven_optimum(C):
+    X, y = text(400, 3000)
+    model = GDLogisticRegression(C=C, random_state=0).fit(X, y)
+    peer = LogisticRegression(C=C, solver="newton-cg", tol=1e-10, max_iter=1000).fit(X, y)
+    assert model.converged_
+    assert 0 <= model.duality_gap_ <= 1e-6 * model.loss_curve_[-1]
+    np.testing.assert_allclose(model.coef_, peer.coef_, rtol=0, atol=1e-3 * np.abs(peer.coef_).max())
+    value = log_loss(y, peer.predict_proba(X)) + np.sum(peer.coef_**2) / (2 * C * len(y))
+    assert model.loss_curve_[-1] <= value * (1 + 1e-8)
+
+
+def test_features_measured_from_their_means_save_products_for_text(monkeypatch):
+    X, y = text(2000, 3000)
+    passes = []
+    for centred in (Rows.centred, lambda rows: rows):
+        objective = Objective(centred(Rows(X, y, np.ones(len(y)))), Sigmoid(), ElasticNet(1e-4))
+        result = descend(truncated.truncated(1e-8), objective, np.zeros(objective.shape), tol=1e-8, max_iter=100)
+        assert result.status == "converged"
+        passes.append(objective.passes)
+    assert passes[0] < 0.7 * passes[1]
+
+
+def test_separable_text_without_a_penalty_is_named():
+    X, y = text(200, 3000)
+    with pytest.warns(ConvergenceWarning, match="separable"):
+        GDLogisticRegression(C=np.inf, random_state=0).fit(X, y)
 
 
 # --- The loop --------------------------------------------------------------------------------------------
@@ -291,7 +336,7 @@ METHODS = {
     "nesterov": lambda: gradient.nesterov("auto"),
     "sgd": lambda: stochastic.minibatch("auto", 32, np.random.default_rng(0)),
     "newton": lambda: newton.sketch(1e-8, np.random.default_rng(0)),
-    "truncated": lambda: truncated.truncated(),
+    "truncated": lambda: truncated.truncated(1e-8),
 }
 methods = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 

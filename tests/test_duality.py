@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 
-from gdlogit import duality
+from gdlogit import curvature, duality
 from gdlogit.backprop import Sigmoid, Softmax
-from gdlogit.descent import descend, newton
+from gdlogit.descent import descend, metric, newton, truncated
 from gdlogit.objective import Objective, Point
 from gdlogit.penalty import ElasticNet
 from gdlogit.rows import Rows
@@ -83,6 +83,31 @@ def test_a_share_of_the_rows_proves_a_bound_that_is_larger_by_about_the_share(mo
     assert 1 < bound / (point.value - minimum) < 40
 
 
+@objectives
+def test_products_alone_prove_a_sharp_bound(objective, monkeypatch):
+    minimum, points = path(objective)
+    monkeypatch.setattr(metric, "DENSE_PARAMETERS", 0)
+    for point in points[3:]:
+        objective.kept = None, None
+        excess = point.value - minimum
+        bound = duality.duality_gap(objective, point, np.random.default_rng(0))
+        assert bound >= excess - 1e-15
+        if 1e-13 < excess < 1e-7:
+            assert bound < 20 * excess
+
+
+def test_a_rough_solution_proves_a_bound_with_its_intercept_set_right(monkeypatch):
+    objective = CASES["softmax, raw, weighted"]
+    minimum, points = path(objective)
+    monkeypatch.setattr(metric, "DENSE_PARAMETERS", 0)
+    monkeypatch.setattr(curvature, "FINE", 0.5)
+    monkeypatch.setattr(curvature, "SHARP", np.inf)
+    for point in points[-8:]:
+        objective.kept = None, None
+        bound = duality.tilted_bound(objective, point, np.random.default_rng(0))
+        assert point.value - minimum - 1e-15 <= bound < np.inf
+
+
 @pytest.mark.parametrize("name", ["sigmoid, weighted", "softmax, raw, weighted"])
 def test_shrunk_residuals_sum_to_zero(name):
     objective = CASES[name]
@@ -118,11 +143,13 @@ def separation_cases():
     }
 
 
+@pytest.mark.parametrize("n_dense", [1500, 0], ids=["Hessian", "products"])
 @pytest.mark.parametrize(("X", "y", "separable"), separation_cases().values(), ids=separation_cases())
-def test_separable_classes_are_seen(X, y, separable):
+def test_separable_classes_are_seen(X, y, separable, n_dense, monkeypatch):
+    monkeypatch.setattr(metric, "DENSE_PARAMETERS", n_dense)
     loss = Sigmoid() if y.max() == 1 else Softmax(3)
     objective = Objective(Rows(X, y, np.ones(len(y))), loss, ElasticNet(0.0))
-    method = newton.sketch(1e-8, np.random.default_rng(0))
+    method = newton.sketch(1e-8, np.random.default_rng(0)) if n_dense else truncated.truncated(1e-8)
     result = descend(method, objective, np.zeros(objective.shape), tol=1e-8, max_iter=100)
     assert (result.status == "separable" or duality.is_unbounded(objective, result.point)) == separable
 

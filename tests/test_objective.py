@@ -43,7 +43,16 @@ outputs = pytest.mark.parametrize("k", [1, 3])
 
 def value_and_derivatives(objective, theta):
     point = objective.at(theta)
-    return point.value, point.gradient, objective.hessian(theta), objective.hessian_diagonal(theta)
+    return (
+        point.value,
+        point.gradient,
+        objective.hessian(theta),
+        objective.hessian_diagonal(curvature(objective, theta)),
+    )
+
+
+def curvature(objective, theta):
+    return objective.curvature(objective.scores(theta))
 
 
 def assert_same(ours, theirs, rtol=1e-13):
@@ -78,8 +87,35 @@ def test_hessian_products_and_diagonal_are_those_of_the_hessian(objective, rng):
     theta, v = rng.standard_normal((2, *objective.shape))
     hessian = objective.hessian(theta)
     np.testing.assert_allclose(hessian, hessian.T, rtol=0, atol=1e-15 * hessian.max())
-    ours = objective.hessian_product(theta)(v).ravel(), objective.hessian_diagonal(theta).ravel()
+    c = curvature(objective, theta)
+    ours = objective.hessian_product(c)(v).ravel(), objective.hessian_diagonal(c).ravel()
     assert_same(ours, (hessian @ v.ravel(), hessian.diagonal()))
+
+
+@objectives
+def test_gram_and_coupling_make_the_hessian_where_all_rows_curve_alike(objective, rng):
+    k = objective.shape[1]
+    c = curvature(objective, np.zeros(objective.shape))
+    penalty = np.diag(objective.penalty.curvature(np.empty(objective.shape)).ravel())
+    hessian = objective.hessian(np.zeros(objective.shape))
+    product = np.kron(objective.gram(c), objective.coupling(c)) + penalty
+    np.testing.assert_allclose(product, hessian, rtol=0, atol=1e-14 * hessian.max())
+    if objective.rows.constant:
+        c = curvature(objective, rng.standard_normal(objective.shape))
+        units = np.zeros((k, *objective.shape))
+        units[range(k), -1, range(k)] = 1
+        entries = [objective.hessian_product(c)(unit)[-1] for unit in units]
+        np.testing.assert_allclose(objective.coupling(c), entries, rtol=0, atol=1e-14)
+
+
+@objectives
+def test_scores_of_a_point_and_a_direction_give_all_points_of_the_line(objective, rng):
+    theta, direction = rng.standard_normal((2, *objective.shape))
+    moved = theta + 0.3 * direction
+    z = objective.scores(theta) + 0.3 * objective.scores(direction)
+    ours, theirs = objective.at_scores(moved, z), objective.at(moved)
+    assert_same(ours, theirs)
+    assert not objective.scores(np.zeros(objective.shape)).any()
 
 
 @outputs
@@ -238,9 +274,12 @@ def test_a_pass_is_counted_once():
     theta = np.zeros(objective.shape)
     objective.at(theta)
     assert objective.passes == 1
-    product = objective.hessian_product(theta)
+    z = objective.scores(theta + 1)
     objective.margin_changes(theta)
     assert objective.passes == 2  # half a pass each: forward alone
-    product(theta)
-    objective.hessian_diagonal(theta)
-    assert objective.passes == 4
+    objective.at_scores(theta + 1, z)
+    assert objective.passes == 2.5  # backward alone
+    c = objective.curvature(z)
+    objective.hessian_product(c)(theta)
+    objective.hessian_diagonal(c)
+    assert objective.passes == 4.5

@@ -1,5 +1,7 @@
 """The rows: whatever holds X, whatever the blocks and the threads, the sums are the same."""
 
+import threading
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
 
@@ -58,9 +60,10 @@ dense_and_csr = pytest.mark.parametrize("hold", [HOLDERS["C order"], HOLDERS["cs
 intercepts = pytest.mark.parametrize("intercept", [True, False])
 
 
-def make_rows(X, intercept=True):
+def make_rows(X, intercept=True, centre=None):
     rng = np.random.default_rng(1)
-    return Rows(X, rng.integers(0, K, X.shape[0]), rng.integers(0, 4, X.shape[0]).astype(float), intercept)
+    y, weight = rng.integers(0, K, X.shape[0]), rng.integers(0, 4, X.shape[0]).astype(float)
+    return Rows(X, y, weight, intercept, centre=centre)
 
 
 def theta_of(rng):
@@ -89,7 +92,7 @@ def several_blocks(monkeypatch):
 
 
 def force_threads(monkeypatch, n_threads):
-    monkeypatch.setattr(gdlogit.rows, "THREADED_BLOCKS", 1)
+    monkeypatch.setattr(gdlogit.rows, "THREAD_PRODUCTS", 1)
     monkeypatch.setattr(gdlogit.rows, "ONE_BLAS_THREAD", nullcontext(n_threads))
 
 
@@ -119,6 +122,39 @@ def test_sums_are_those_of_the_whole_matrix_whatever_holds_it(hold, intercept, X
     assert_close(all_sums(rows, theta), expected, rtol=1e-13 if rows.X.dtype == np.float64 else 1e-5)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_centred_csr_is_the_dense_array_less_its_centre(dtype, X, rng, monkeypatch):
+    theta, centre = theta_of(rng), np.round(4 * rng.standard_normal(P)).astype(dtype) / 4
+    several_blocks(monkeypatch)
+    ours = make_rows(sp.csr_array(X.astype(dtype)), centre=centre)
+    theirs = make_rows(X - centre)
+    assert_close(all_sums(ours, theta), all_sums(theirs, theta), rtol=1e-13 if dtype == np.float64 else 1e-5)
+    largest, expected = (r.fold(lambda block: (block.largest_row(),), max)[0] for r in (ours, theirs))
+    assert largest == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_sum_over_csr_makes_no_array_of_its_shape(rng):
+    n, p = 2000, 1000
+    X = sp.random_array((n, p), density=0.002, format="csr", rng=rng)
+    rows, c = make_rows(X, centre=np.full(p, 0.1)), rng.random((n, 1))
+    (block,) = rows.blocks
+    tracemalloc.start()
+    block.backward(block.forward(np.ones((p + 1, 1))))
+    block.squared_backward(c)
+    block.largest_row()
+    used = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert used < 0.1 * 8 * n * p
+
+
+@pytest.mark.parametrize("piece", [1, 700, 10**6])
+def test_csr_is_squared_in_pieces_of_any_size(piece, X, rng, monkeypatch):
+    monkeypatch.setattr(gdlogit.rows, "PIECE_BYTES", piece)
+    dz = rng.standard_normal((N, K))
+    (block,) = make_rows(sp.csr_array(X)).blocks
+    np.testing.assert_allclose(block.squared_backward(dz)[:-1], (X**2).T @ dz, rtol=0, atol=1e-12)
+
+
 @dense_and_csr
 @pytest.mark.parametrize("block_bytes", [1, 200, 1000, 3000, 10**6])
 def test_block_size_does_not_change_the_answer(hold, block_bytes, X, rng, tmp_path, monkeypatch):
@@ -126,6 +162,7 @@ def test_block_size_does_not_change_the_answer(hold, block_bytes, X, rng, tmp_pa
     X = hold(X, tmp_path)
     whole = all_sums(make_rows(X), theta)
     monkeypatch.setattr(gdlogit.rows, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(gdlogit.rows, "SPARSE_ENTRIES", 1e-9)
     rows = make_rows(X)
     assert (len(rows.blocks) == N) == (block_bytes == 1)
     assert (len(rows.blocks) == 1) == (block_bytes == 10**6)
@@ -205,7 +242,7 @@ def test_smallest_weight_is_that_of_the_rows_that_have_any(X):
 @pytest.fixture
 def threaded(monkeypatch, X):
     """Rows of which even these few are summed by threads, where BLAS may have two."""
-    monkeypatch.setattr(gdlogit.rows, "THREADED_BLOCKS", 1)
+    monkeypatch.setattr(gdlogit.rows, "THREAD_PRODUCTS", 1)
     several_blocks(monkeypatch)
     with threadpoolctl.threadpool_limits(2, user_api="blas"):
         yield make_rows(X)
@@ -260,10 +297,15 @@ def test_many_fits_in_threads_restore_the_threads(threaded, X, rng):
     assert blas_threads() == before
 
 
-def test_few_blocks_start_no_threads(X, monkeypatch):
-    monkeypatch.setattr(gdlogit.rows, "ThreadPoolExecutor", None)
-    with make_rows(X).threads():
-        pass
+def test_few_products_start_no_threads(X, monkeypatch):
+    monkeypatch.setattr(gdlogit.rows, "ONE_BLAS_THREAD", nullcontext(2))
+    rows = make_rows(X)
+    before = threading.active_count()
+    with rows.threads():
+        rows.sum(lambda block: (block.weight.sum(),))
+        assert threading.active_count() == before
+        rows.sum(lambda block: (block.weight.sum(),), products=1e9)
+        assert threading.active_count() > before
 
 
 # --- Row space -------------------------------------------------------------------------------------------

@@ -6,8 +6,8 @@ M is a Hessian, g the gradient at theta, lambda the strengths, 0 for what is not
 methods take turns, in equilibrated coordinates, where M has a unit diagonal:
 
 *Reduced Newton*, on the nonzeros, whose signs make q quadratic. A zero stays one unless the slope there exceeds
-lambda_j; then a step of steepest descent takes it off zero. Newton's step follows, along which a coordinate that reaches
-zero stays there. From a good start, it is at the exact minimum in a few steps.
+lambda_j; then a step of steepest descent takes it off zero. Newton's step follows, along which a coordinate that
+reaches zero stays there. From a good start, it is at the exact minimum in a few steps.
 
 *ADMM*, where M is formed. From a bad start many signs are wrong, and if features are correlated reduced Newton rights
 few at a time. With M + rho factorised once, some tens of cheap iterations get nearly all of them right.
@@ -19,12 +19,12 @@ Boyd et al., "Distributed optimization and statistical learning via ADMM", Found
 3.4.1 (rho), 3.4.3 (over-relaxation) and 6.4 (the lasso).
 """
 
-from math import ceil, log
+from math import ceil, inf, log
 from typing import NamedTuple
 
 import numpy as np
 
-from ..curvature import Cholesky, ConjugateGradients, equilibration
+from ..curvature import Cholesky, ConjugateGradients, Jacobi, equilibration
 from ..penalty import shrink
 
 __all__ = ["minimise_formed", "minimise_with_products"]
@@ -35,8 +35,8 @@ ITERATIONS = 40  # of ADMM a round
 RELAXATION = 1.6  # of ADMM
 SETTLED = 1e-6  # of the fall so far: what the last round brought, at the end
 PRECISION = 1e-9  # of lambda: the slopes at the minimum
+FLAT = 1e-14  # of the diagonal, for each parameter: more than rounding takes from directions without curvature
 FORCING = 0.1  # the residual to which conjugate gradients solve
-PRODUCTS = 50  # in one solve, at most
 
 
 class Spot(NamedTuple):
@@ -73,15 +73,18 @@ class Products(NamedTuple):
 
     def solve(self, v, free):
         """M^-1 v, on the coordinates that are free, by conjugate gradients."""
-        reduced = ConjugateGradients(lambda u: free * self.product(free * u), np.ones(len(v)), FORCING, PRODUCTS)
-        return reduced.solve(free * v)
+        reduced = ConjugateGradients(lambda u: free * self.product(free * u), Jacobi(np.ones(len(v))), lambda r: inf)
+        for iterate in reduced.iterates(free * v):
+            if iterate.residual <= FORCING:
+                break
+        return iterate.x
 
 
 def minimise_formed(M, g, theta, strength):
     """The minimum of q, and how far q falls on the way from theta to it."""
     scale = equilibration(M.diagonal())
     M = Formed(scale[:, None] * M * scale)
-    np.einsum("ii->i", M.M)[:] = 1  # also where no curvature is seen: any will do
+    np.einsum("ii->i", M.M)[:] = 1 + FLAT * len(g)  # also where no curvature is seen: any will do
     strength = strength * scale
     spot, rho = Spot(theta / scale, scale * g, 0.0), 0.1
     for _ in range(ROUNDS):

@@ -1,6 +1,6 @@
 """The metric of the descent: a model of J around a point, and the step to the model's minimum.
 
-    J(theta + d)  ~  J(theta) + g^T d + 1/2 d^T M d + l1 |W + D|_1 - l1 |W|_1,    M ~ Hessian, on all rows or on a sample
+    J(theta + d)  ~  J(theta) + g^T d + 1/2 d^T M d + l1 |W + D|_1 - l1 |W|_1,    M ~ Hessian, on all rows or a sample
 
 ``aim(point)`` gives the d that minimises this, and by how much it falls: an estimate of J - min J. ``updated(ds, dg)``
 is the metric that a step taken has improved: the change dg of the gradient along it is M ds.
@@ -10,14 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..curvature import Cholesky, ConjugateGradients
+from ..curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker
 from .lasso import minimise_formed
 
-__all__ = ["excess_of", "is_dense", "metric_at"]
+__all__ = ["Smooth", "Sparse", "excess_of", "is_dense", "metric_at", "products_at", "rough_metric"]
 
 DENSE_PARAMETERS = 1500  # up to so many, the Hessian is formed and factorised
-FORCING = 0.1  # the residual to which conjugate gradients solve beyond: a tenth is enough for a step
-PRODUCTS = 200  # of the Hessian with a vector, at most
+ROWS_PER_FEATURE, FEW_ROWS = 10, 1000  # that a Kronecker product is made of
 MEMORY = 10  # secant pairs
 
 
@@ -31,6 +30,10 @@ class Smooth(NamedTuple):
         """The step -M^-1 g, and half the squared Newton decrement g^T M^-1 g / 2."""
         direction = -self.solve(point.gradient)
         return direction, -0.5 * float(np.vdot(point.gradient, direction))
+
+    def excess(self, point):
+        """J - min J, as near as the Hessian knows it."""
+        return self.hessian.decrement(point.gradient)
 
     def solve(self, g):
         """M^-1 g: the two loops of L-BFGS, with the Hessian as its first matrix."""
@@ -62,6 +65,10 @@ class Sparse(NamedTuple):
         x, fall = minimise_formed(self.hessian, point.gradient.ravel(), theta, self.strength)
         return (x - theta).reshape(point.theta.shape), float(fall)
 
+    def excess(self, point):
+        """J - min J, estimated by the fall of the model."""
+        return self.aim(point)[1]
+
     def updated(self, ds, dg):
         """M - M s s^T M / s^T M s + y y^T / s^T y (Nocedal and Wright 2006, equation 6.19)."""
         s, y = ds.ravel(), dg.ravel()
@@ -89,8 +96,30 @@ def _metric_at(objective, theta):
         return Sparse(hessian, objective.penalty.strength(theta.shape).ravel())
     if is_dense(objective):
         return Smooth(Cholesky(without_shift(objective.hessian(theta), objective.shape)))
-    product, diagonal = objective.hessian_product(theta), objective.hessian_diagonal(theta)
-    return Smooth(ConjugateGradients(product, diagonal, FORCING, PRODUCTS))
+    z = objective.scores(theta)
+    return Smooth(products_at(objective, objective.curvature(z), rough_metric(objective, z)))
+
+
+def rough_metric(objective, z):
+    """What to precondition with at scores z: for several classes of not too many features both are looked at."""
+    p, k = objective.shape
+    if k == 1 or p > DENSE_PARAMETERS:
+        return Jacobi(objective.hessian_diagonal(objective.curvature(z)))
+    size = min(objective.n_rows, max(ROWS_PER_FEATURE * p, FEW_ROWS), objective.largest_sample)
+    some = np.arange(size) * objective.n_rows // size
+    part, c = objective.on(some), objective.loss.curvature(z[some])
+    return Kronecker(part.gram(c), part.coupling(c), objective.penalty.curvature(np.empty((p, k))))
+
+
+def products_at(objective, c, preconditioner):
+    """The Hessian where the loss has curvature c, known by its products and a rough metric."""
+    l2 = objective.penalty.l2
+
+    def bound(r):
+        """Half of r^T H^-1 r, at most, for H has at least the penalty's curvature; but for the intercept's part."""
+        return float(np.vdot(r[:-1], r[:-1])) / (2 * l2) if l2 else np.inf
+
+    return ConjugateGradients(objective.hessian_product(c), preconditioner, bound)
 
 
 def excess_of(objective, point):
@@ -98,7 +127,7 @@ def excess_of(objective, point):
     centred, theta = objective.centred(point.theta)  # or a feature's offset would hide what the intercept lacks
     if centred is not objective:
         point = centred.at(theta)
-    return metric_at(centred, theta).aim(point._replace(theta=theta))[1]
+    return metric_at(centred, theta).excess(point._replace(theta=theta))
 
 
 def without_shift(hessian, shape, features=slice(None)):

@@ -1,0 +1,88 @@
+"""Sphinx: python -m sphinx -nW --keep-going docs docs/_build/html."""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+import benchmark_table
+
+import gdlogit
+
+project = "gdlogit"
+author = copyright = "the gdlogit developers"
+version = release = gdlogit.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",  # the pages hold their own MathJax: maths without a network
+    "numpydoc",
+    "matplotlib.sphinxext.plot_directive",
+    "sphinx_gallery.gen_gallery",
+]
+templates_path = ["_templates"]
+exclude_patterns = ["_build", "generated/backreferences"]
+source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
+default_role = "code"
+nitpick_ignore_regex = [("py:.*", r"sklearn\..*")]  # no inventory is fetched: the build needs no network
+
+autodoc_default_options = {
+    "members": True,
+    "exclude-members": "set_fit_request, set_partial_fit_request, set_score_request",
+}
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+
+plot_formats = [("png", 110)]
+plot_html_show_formats = plot_html_show_source_link = False
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "auto_examples",
+    "filename_pattern": r"\.py$",  # every example runs
+    "within_subsection_order": "FileNameSortKey",
+    "doc_module": ("gdlogit",),
+    "backreferences_dir": "generated/backreferences",
+    "abort_on_example_error": True,
+    "default_thumb_file": str(HERE.parent / "benchmarks" / "results" / "gap.png"),
+    "write_computation_times": False,  # nobody reads it, and it loads scripts from a CDN
+    "show_memory": False,
+    "show_signature": False,
+    "download_all_examples": False,
+}
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"gdlogit {release}"
+html_theme_options = {
+    "navbar_align": "left",
+    "header_links_before_dropdown": 6,
+    "navbar_end": ["theme-switcher"],
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "show_prev_next": True,
+    "pygments_light_style": "a11y-light",
+}
+html_show_sourcelink = False
+html_static_path = ["_static"]
+html_css_files = ["small_screens.css"]
+html_sidebars = {"**": []}  # the header and the page's own contents lead everywhere
+
+# In the gallery, an estimator's HTML representation links to its page here.
+gdlogit.GDLogisticRegression._doc_link_module = "gdlogit"
+gdlogit.GDLogisticRegression._doc_link_template = "../generated/gdlogit.{estimator_name}.html"
+
+
+def setup(app):
+    """Write what is generated before the pages are read, and leave out what NamedTuple says of its fields."""
+    app.connect("builder-inited", lambda app: benchmark_table.write(HERE / "generated"))
+    app.connect("autodoc-skip-member", lambda app, what, name, member, skip, options: skip or is_alias(member))
+
+
+def is_alias(member):
+    """Whether a member is a field of a NamedTuple, which the class documents."""
+    return (getattr(member, "__doc__", None) or "").startswith("Alias for field number")

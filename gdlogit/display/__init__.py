@@ -1,0 +1,15 @@
+"""Pictures of a fit: its loss, its coefficients, and the way down.
+
+    LossCurveDisplay      J, or a proven bound on J - min J, after each iteration; one estimator or several
+    CoefficientDisplay    the largest coefficients by name, as log-odds or as odds ratios
+    DescentPathDisplay    contours of J over two coefficients, and the paths that the solvers take across them
+
+scikit-learn's pattern: the constructor takes data, ``from_estimator`` computes them and plots, ``plot`` draws and
+returns self, with ``ax_``, ``figure_`` and the artists. ``frame`` gives the data as a pandas DataFrame.
+"""
+
+from .coefficients import CoefficientDisplay
+from .descent_path import DescentPathDisplay
+from .loss_curve import LossCurveDisplay
+
+__all__ = ["CoefficientDisplay", "DescentPathDisplay", "LossCurveDisplay"]

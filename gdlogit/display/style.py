@@ -1,0 +1,26 @@
+"""How the pictures look: apart in hue, in lightness, and without any colour by marker and dash.
+
+References
+----------
+Okabe and Ito, "Color universal design" (2008): the colours.
+"""
+
+__all__ = ["pyplot", "style"]
+
+COLORS = ("black", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = ("o", "s", "v", "D", "^", "X", "P", "*", "<", ">")
+DASHES = ("-", "--", "-.", (0, (1, 1)))
+
+
+def pyplot(who):
+    """matplotlib.pyplot, which is not needed before something is drawn."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(f"{who} draws with matplotlib: pip install 'gdlogit[plot]'.") from error
+    return plt
+
+
+def style(i):
+    """The i-th way to draw a curve: no two of the first 70 are alike."""
+    return {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)], "linestyle": DASHES[i % len(DASHES)]}
