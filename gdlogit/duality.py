@@ -59,6 +59,8 @@ def duality_gap(objective, point, rng):
             bound = min(bound, tilted_bound(objective, point, objective))
         return bound if np.isfinite(bound) else shrunk_bound(objective, point)
     bound = shrunk_bound(objective, point)
+    if objective.penalty.l1:
+        return bound
     estimate = next(metric_at(objective, point.theta).hessian.iterates(point.gradient)).estimate
     return bound if bound <= SHARP * estimate else min(bound, tilted_bound(objective, point, objective))
 

@@ -269,6 +269,10 @@ class Rows:
             centre = None
         return self._with(X, self.y[index], self.weight[index], centre)
 
+    def columns(self, index):
+        """A copy of the features at ``index``, on the same threads."""
+        return self._with(self.X[:, index], self.y, self.weight, self.centre[index])
+
     def without(self, rows):
         """The same rows, with a weight of 0 where the mask ``rows`` holds."""
         return self._with(self.X, self.y, np.where(rows, 0, self.weight), self.centre)

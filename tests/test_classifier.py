@@ -514,7 +514,7 @@ def test_global_random_state_is_not_touched():
 BAD_PARAMETERS = {
     "solver": ["lbfgs", None, 3, ["gd"]],
     "C": [0, -1.0, np.nan, "1", True, None, 1j],
-    "l1_ratio": [-0.1, 1.1, 0.5, np.nan, "0", False, None],
+    "l1_ratio": [-0.1, 1.1, np.nan, "0", False, None],
     "learning_rate": [0, -0.1, np.nan, np.inf, "fast", True, None],
     "batch_size": [0, -1, 2.5, "all", True, None],
     "max_iter": [0, -1, 10.5, "many", True, None],

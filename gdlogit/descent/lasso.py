@@ -19,7 +19,7 @@ Boyd et al., "Distributed optimization and statistical learning via ADMM", Found
 3.4.1 (rho), 3.4.3 (over-relaxation) and 6.4 (the lasso).
 """
 
-from math import ceil, inf, log
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +37,7 @@ SETTLED = 1e-6  # of the fall so far: what the last round brought, at the end
 PRECISION = 1e-9  # of lambda: the slopes at the minimum
 FLAT = 1e-14  # of the diagonal, for each parameter: more than rounding takes from directions without curvature
 FORCING = 0.1  # the residual to which conjugate gradients solve
+PRODUCTS = 30  # in one solve, at most: if it takes more, signs are about to change
 
 
 class Spot(NamedTuple):
@@ -74,8 +75,8 @@ class Products(NamedTuple):
     def solve(self, v, free):
         """M^-1 v, on the coordinates that are free, by conjugate gradients."""
         reduced = ConjugateGradients(lambda u: free * self.product(free * u), Jacobi(np.ones(len(v))), lambda r: inf)
-        for iterate in reduced.iterates(free * v):
-            if iterate.residual <= FORCING:
+        for products, iterate in enumerate(reduced.iterates(free * v)):
+            if iterate.residual <= FORCING or products == PRODUCTS:
                 break
         return iterate.x
 
@@ -96,11 +97,11 @@ def minimise_formed(M, g, theta, strength):
     return scale * spot.x, spot.fall
 
 
-def minimise_with_products(product, diagonal, g, theta, strength, rtol, steps):
-    """A point where the slope of q is rtol of that at theta, or the one after so many steps; and the fall of q."""
+def minimise_with_products(product, diagonal, g, theta, strength):
+    """A point where the slope of q is a small part of that at theta, or nearly; and how far q falls to there."""
     scale = equilibration(diagonal)
     M = Products(lambda v: scale * product(scale * v))
-    spot, _ = reduced_newton(M, Spot(theta / scale, scale * g, 0.0), strength * scale, steps, rtol)
+    spot, _ = reduced_newton(M, Spot(theta / scale, scale * g, 0.0), strength * scale, STEPS, FORCING)
     return scale * spot.x, spot.fall
 
 
@@ -133,9 +134,14 @@ def step_within_signs(M, spot, direction, strength):
     meets = (strength > 0) & (x * direction < 0)
     ratio = np.divide(-x, direction, out=np.full_like(x, np.inf), where=meets)
     first = min(1.0, ratio.min())
-    rates = [*0.25 ** np.arange(ceil(log(first) / log(0.25))), first]
-    ends = (np.where(ratio <= rate, 0.0, x + rate * direction) for rate in rates)
-    return max((move(M, spot, end, strength) for end in ends), key=lambda spot: spot.fall), first == 1
+    best, rate = move(M, spot, np.where(ratio <= 1, 0.0, x + direction), strength), 1.0
+    while rate > first:
+        rate = max(rate / 4, first)
+        shorter = move(M, spot, np.where(ratio <= rate, 0.0, x + rate * direction), strength)
+        if best.fall > max(shorter.fall, spot.fall):
+            break
+        best = max(shorter, best, key=lambda spot: spot.fall)
+    return best, first == 1
 
 
 def move(M, spot, x, strength):

@@ -6,12 +6,14 @@
 is the metric that a step taken has improved: the change dg of the gradient along it is M ds.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from ..curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker
-from .lasso import minimise_formed
+from ..penalty import ElasticNet
+from .lasso import minimise_formed, minimise_with_products
 
 __all__ = ["Smooth", "Sparse", "excess_of", "is_dense", "metric_at", "products_at", "rough_metric"]
 
@@ -78,6 +80,31 @@ class Sparse(NamedTuple):
         return self._replace(hessian=self.hessian - np.outer(Ms, Ms / (s @ Ms)) + np.outer(y, y / (s @ y)))
 
 
+class SparseProducts(NamedTuple):
+    """An l1 penalty on more parameters: M by its products with vectors, and its diagonal."""
+
+    product: Callable
+    diagonal: np.ndarray
+    penalty: ElasticNet
+
+    def aim(self, point):
+        """A step towards the minimum of the model, and how far it falls."""
+        shape = point.theta.shape
+        theta, strength = point.theta.ravel(), self.penalty.strength(shape).ravel()
+        x, fall = minimise_with_products(
+            lambda v: self.product(v.reshape(shape)).ravel(),
+            self.diagonal.ravel(),
+            point.gradient.ravel(),
+            theta,
+            strength,
+        )
+        return (x - theta).reshape(shape), float(fall)
+
+    def excess(self, point):
+        """J - min J, estimated by the fall of the model."""
+        return self.aim(point)[1]
+
+
 def is_dense(objective):
     """Whether the Hessian of so many parameters is formed."""
     return objective.n_parameters <= DENSE_PARAMETERS
@@ -91,19 +118,22 @@ def metric_at(objective, theta):
 
 
 def _metric_at(objective, theta):
-    if objective.penalty.l1:
+    if objective.penalty.l1 and is_dense(objective):
         hessian = without_shift(objective.hessian(theta), objective.shape, slice(-1, None))
         return Sparse(hessian, objective.penalty.strength(theta.shape).ravel())
     if is_dense(objective):
         return Smooth(Cholesky(without_shift(objective.hessian(theta), objective.shape)))
     z = objective.scores(theta)
-    return Smooth(products_at(objective, objective.curvature(z), rough_metric(objective, z)))
+    c, rough = objective.curvature(z), rough_metric(objective, z)
+    if objective.penalty.l1:
+        return SparseProducts(objective.hessian_product(c), rough.diagonal, objective.penalty)
+    return Smooth(products_at(objective, c, rough))
 
 
 def rough_metric(objective, z):
     """What to precondition with at scores z: for several classes of not too many features both are looked at."""
     p, k = objective.shape
-    if k == 1 or p > DENSE_PARAMETERS:
+    if k == 1 or p > DENSE_PARAMETERS or objective.penalty.l1:
         return Jacobi(objective.hessian_diagonal(objective.curvature(z)))
     size = min(objective.n_rows, max(ROWS_PER_FEATURE * p, FEW_ROWS), objective.largest_sample)
     some = np.arange(size) * objective.n_rows // size

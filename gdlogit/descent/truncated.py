@@ -27,7 +27,7 @@ import numpy as np
 from ..curvature import Jacobi, Kronecker
 from ..objective import Point
 from . import Method, target
-from .metric import Smooth, products_at, rough_metric
+from .metric import Smooth, SparseProducts, products_at, rough_metric
 
 __all__ = ["truncated"]
 
@@ -75,6 +75,11 @@ def aim(objective, point, z, preconditioner, rate, tol):
     total = float(objective.loss.bend_diagonal(c).sum(dtype=float))
     if preconditioner is None or total < LOST_CURVATURE * preconditioner.total:
         preconditioner = Preconditioner(rough_metric(objective, z), total)
+    if objective.penalty.l1:
+        metric = SparseProducts(objective.hessian_product(c), preconditioner.metric.diagonal, objective.penalty)
+        objective.kept = point.theta, metric
+        direction, excess = metric.aim(point)
+        return TruncatedState(point, excess, rate, z, preconditioner, direction)
     hessian = products_at(objective, c, preconditioner.metric)
     objective.kept = point.theta, Smooth(hessian)
     goal = target(objective, point, tol)
@@ -90,7 +95,7 @@ def aim(objective, point, z, preconditioner, rate, tol):
 def line_search(objective, state):
     """The first of 1, 1/2, 1/4, ... at which J falls enough, up to its rounding: theta, z and it; 0 where none does."""
     point, z = state.point, state.scores
-    slope = float(np.vdot(point.gradient, state.direction))
+    slope = -state.excess if objective.penalty.l1 else float(np.vdot(point.gradient, state.direction))
     slack = objective.resolution * abs(point.value)
     rate = 1.0
     if not state.direction.any():
