@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .backprop import Sigmoid, Softmax
-from .descent import active, descend, gradient, newton, stochastic, truncated
+from .descent import descend, gradient, newton, stochastic, truncated
 from .descent.metric import DENSE_PARAMETERS, is_dense
 from .duality import duality_gap, is_unbounded
 from .objective import Objective
@@ -39,7 +39,7 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
     C : float, default=1.0
         Inverse strength of the penalty, positive (at least 1e-100); ``np.inf`` for none.
     l1_ratio : float, default=0.0
-        Share r of the l1 penalty, from 0 to 1. With any of it, coefficients that do not pay for themselves are exactly 0.
+        Share r of the l1 penalty, from 0 to 1. With any, coefficients that do not pay for themselves are exactly 0.
     fit_intercept : bool, default=True
         Whether to fit b; otherwise it is 0.
     class_weight : dict, "balanced" or None, default=None
@@ -301,10 +301,8 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
                 return gradient.nesterov(self.learning_rate)
             case "sgd":
                 return stochastic.minibatch(self.learning_rate, self.batch_size, rng)
-            case _ if is_dense(objective):
-                return newton.sketch(self.tol, rng)
             case _:
-                return active.working_sets(self.tol) if objective.penalty.l1 else truncated.truncated(self.tol)
+                return newton.sketch(self.tol, rng) if is_dense(objective) else truncated.truncated(self.tol)
 
     def _report(self, result, objective):
         """Warn where the fit did not end at the minimum: how far from it, and what to do."""

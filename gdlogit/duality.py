@@ -52,10 +52,9 @@ def duality_gap(objective, point, rng):
     if objective.penalty.is_none:
         return np.inf
     if is_dense(objective):
-        n, n_parameters = objective.n_rows, objective.n_parameters
-        size = max(min(PASS_PARAMETERS * n // n_parameters, n // 4), ROWS_PER_PARAMETER * n_parameters, FEW_ROWS)
-        bound = tilted_bound(objective, point, objective.part(size, rng))
-        if bound > WANTED * point.value and size < n:
+        some = sample(objective, rng)
+        bound = tilted_bound(objective, point, some)
+        if bound > WANTED * point.value and some is not objective:
             bound = min(bound, tilted_bound(objective, point, objective))
         return bound if np.isfinite(bound) else shrunk_bound(objective, point)
     bound = shrunk_bound(objective, point)
@@ -63,6 +62,13 @@ def duality_gap(objective, point, rng):
         return bound
     estimate = next(metric_at(objective, point.theta).hessian.iterates(point.gradient)).estimate
     return bound if bound <= SHARP * estimate else min(bound, tilted_bound(objective, point, objective))
+
+
+def sample(objective, rng):
+    """The share in J of some rows, whose Hessian costs less than a pass; of all where they are few."""
+    n, n_parameters = objective.n_rows, objective.n_parameters
+    size = max(min(PASS_PARAMETERS * n // n_parameters, n // 4), ROWS_PER_PARAMETER * n_parameters, FEW_ROWS)
+    return objective.part(size, rng)
 
 
 def tilted_bound(objective, point, part):

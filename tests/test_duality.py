@@ -41,7 +41,12 @@ CASES = {
 }
 objectives = pytest.mark.parametrize("objective", CASES.values(), ids=CASES)
 bounds = pytest.mark.parametrize(
-    "bound", [duality.duality_gap, duality.tilted_bound, lambda o, p, _: duality.shrunk_bound(o, p)]
+    "bound",
+    [
+        duality.duality_gap,
+        lambda o, p, rng: duality.tilted_bound(o, p, duality.sample(o, rng)),
+        lambda o, p, _: duality.shrunk_bound(o, p),
+    ],
 )
 
 
@@ -79,7 +84,7 @@ def test_a_share_of_the_rows_proves_a_bound_that_is_larger_by_about_the_share(mo
     point = min((p for p in points if p.value - minimum > 1e-13), key=lambda p: p.value)
     monkeypatch.setattr(duality, "FEW_ROWS", 1)
     monkeypatch.setattr(duality, "PASS_PARAMETERS", 1)  # the sample: 4 rows per parameter, 124 of 569
-    bound = duality.tilted_bound(objective, point, np.random.default_rng(0))
+    bound = duality.tilted_bound(objective, point, duality.sample(objective, np.random.default_rng(0)))
     assert 1 < bound / (point.value - minimum) < 40
 
 
@@ -104,7 +109,7 @@ def test_a_rough_solution_proves_a_bound_with_its_intercept_set_right(monkeypatc
     monkeypatch.setattr(curvature, "SHARP", np.inf)
     for point in points[-8:]:
         objective.kept = None, None
-        bound = duality.tilted_bound(objective, point, np.random.default_rng(0))
+        bound = duality.tilted_bound(objective, point, objective)
         assert point.value - minimum - 1e-15 <= bound < np.inf
 
 
