@@ -197,7 +197,8 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
 
         One pass over shuffled raw data comes near the minimum that ``fit`` finds, whatever the size of the batches: see
         ``online``. ``C`` counts once, however many batches come. Of the other parameters only ``fit_intercept`` and
-        ``class_weight``, a dict or None, matter. ``fit`` ends the stream, and the next call begins another.
+        ``class_weight``, a dict or None, matter. ``fit`` ends the stream; the next call
+        begins another, which knows nothing of the rows that ``fit`` saw, only their classes.
 
         Up to 1,500 parameters, (n_features + 1) times the number of scores, the state holds their full precision
         matrix, beyond that its diagonal; and up to 1,000 rows that wait to be summed up. It is pickled with the model.
@@ -209,7 +210,7 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
         y : array-like of shape (n_samples,)
             Their labels.
         classes : array-like of shape (n_classes,), default=None
-            All labels that will ever come. Needed on the first call; later calls may repeat it.
+            All labels that will ever come. Needed on the first call, unless ``fit`` came before; later calls may repeat it.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, not negative. 1 where not given.
 
@@ -237,7 +238,7 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
         with self._unchanged_on_error():
             check_parameters(self)
             stream = getattr(self, "_stream", None)
-            classes = stream_classes(self, classes, None if stream is None else self.classes_)
+            classes = stream_classes(self, classes, stream is not None)
             X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64, reset=stream is None)
             check_labels(y, classes)
             codes, weight = encode_as(classes, y, check_weight(sample_weight, X), self.class_weight)

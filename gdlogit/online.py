@@ -5,8 +5,8 @@ The sum of the losses of all rows so far, about a point v, is nearly
     sum_i s_i loss_i(theta)  ~  Q(theta) = r . (theta - v) + 1/2 (theta - v)^T P (theta - v) + const.
 
 When a batch comes, theta moves to the minimum of Q + the batch's own losses + |W|^2 / (2C), by Newton's method; then
-the batch's Taylor series there, of second order, is added to Q. In Bayes's terms that is Laplace's approximation, the last
-posterior being the next prior. There is no rate to choose, and scale and correlation of the features do not matter.
+the batch's Taylor series there, of second order, is added to Q. In Bayes's terms that is Laplace's approximation, the
+last posterior being the next prior. No rate is chosen, and scale and correlation of the features do not matter.
 
 - The penalty stays outside Q: it counts once, exactly, however many batches come, and C may change on the way.
 - r, the gradient that is left, is kept: a Newton method that ends early loses nothing, and rounding does not add up.

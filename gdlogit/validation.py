@@ -103,8 +103,9 @@ def encode_as(classes, y, weight, class_weight):
     return codes, weight
 
 
-def stream_classes(estimator, classes, known):
-    """The classes of a stream, which its first batch names and later ones may repeat."""
+def stream_classes(estimator, classes, begun):
+    """The classes of a stream: named at its first batch, or known from a fit; later batches may repeat them."""
+    known = getattr(estimator, "classes_", None)
     if isinstance(estimator.class_weight, str):
         raise ValueError(
             f"class_weight={estimator.class_weight!r} is not supported by partial_fit, which has not seen all rows. "
@@ -114,10 +115,10 @@ def stream_classes(estimator, classes, known):
         raise ValueError(f"l1_ratio must be 0 in partial_fit; got {estimator.l1_ratio!r}.")
     if classes is None:
         if known is None:
-            raise ValueError("classes must be passed on the first call to partial_fit, and the first after fit.")
+            raise ValueError("classes must be passed on the first call to partial_fit.")
         return known
     classes = distinct(column_or_1d(classes))
-    if known is not None and not np.array_equal(classes, known):
+    if begun and not np.array_equal(classes, known):
         raise ValueError(f"classes={classes!r} is not the same as on the first call to partial_fit: {known!r}.")
     if len(classes) < 2:
         raise ValueError(f"classes must hold at least two classes; got one class: {classes!r}.")
