@@ -210,7 +210,8 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
         y : array-like of shape (n_samples,)
             Their labels.
         classes : array-like of shape (n_classes,), default=None
-            All labels that will ever come. Needed on the first call, unless ``fit`` came before; later calls may repeat it.
+            All labels that will ever come. Needed on the first call, unless ``fit`` came before; later calls may
+            repeat it.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, not negative. 1 where not given.
 
