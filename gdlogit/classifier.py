@@ -1,6 +1,7 @@
 """GDLogisticRegression, the scikit-learn face: validates, encodes, fits, predicts."""
 
 import warnings
+from array import array
 from contextlib import contextmanager
 
 import numpy as np
@@ -9,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from . import online
 from .backprop import Sigmoid, Softmax
 from .descent import descend, gradient, newton, stochastic, truncated
 from .descent.metric import DENSE_PARAMETERS, is_dense
@@ -16,7 +18,7 @@ from .duality import duality_gap, is_unbounded
 from .objective import Objective
 from .penalty import ElasticNet
 from .rows import Rows, compact
-from .validation import TEXTBOOK, check_parameters, check_weight, encode
+from .validation import TEXTBOOK, check_labels, check_parameters, check_weight, encode, encode_as, stream_classes
 
 __all__ = ["GDLogisticRegression"]
 
@@ -80,6 +82,9 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
     duality_gap_ : float
         A proven bound on J - min J at the returned coefficients, by Fenchel duality: it holds whatever the solver did,
         and is sharp on raw scales too, as far as rounding lets it be. Infinite where ``C=np.inf``.
+    progressive_loss_curve_ : array of float
+        After ``partial_fit``: each batch's mean log-loss before it was learned from, an honest test as the stream goes.
+        8 bytes a batch.
     n_features_in_ : int
         Number of features seen in ``fit``.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -183,7 +188,75 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
             self.loss_curve_ = np.array([record.value for record in result.history])
             self.converged_ = result.status == "converged"
             self.duality_gap_ = gap
+            vars(self).pop("_stream", None)
+            vars(self).pop("progressive_loss_curve_", None)
         self._report(result, objective)
+        return self
+
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Learn from one more batch of a stream; the rows need not be kept.
+
+        One pass over shuffled raw data comes near the minimum that ``fit`` finds, whatever the size of the batches: see
+        ``online``. ``C`` counts once, however many batches come. Of the other parameters only ``fit_intercept`` and
+        ``class_weight``, a dict or None, matter. ``fit`` ends the stream; the next call
+        begins another, which knows nothing of the rows that ``fit`` saw, only their classes.
+
+        Up to 1,500 parameters, (n_features + 1) times the number of scores, the state holds their full precision
+        matrix, beyond that its diagonal; and up to 1,000 rows that wait to be summed up. It is pickled with the model.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows, on any scale, one or more; they are taken in float64.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        classes : array-like of shape (n_classes,), default=None
+            All labels that will ever come. Needed on the first call, unless ``fit`` came before; later calls may
+            repeat it.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, not negative. 1 where not given.
+
+        Returns
+        -------
+        self
+            The estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or argument is not as described; the estimator then stays as it was.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_breast_cancer
+        >>> from gdlogit import GDLogisticRegression
+        >>> X, y = load_breast_cancer(return_X_y=True)
+        >>> model = GDLogisticRegression()
+        >>> for start in range(0, len(y), 100):
+        ...     _ = model.partial_fit(X[start : start + 100], y[start : start + 100], classes=[0, 1])
+        >>> len(model.progressive_loss_curve_)
+        6
+        """
+        with self._unchanged_on_error():
+            check_parameters(self)
+            stream = getattr(self, "_stream", None)
+            classes = stream_classes(self, classes, stream is not None)
+            X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64, reset=stream is None)
+            check_labels(y, classes)
+            codes, weight = encode_as(classes, y, check_weight(sample_weight, X), self.class_weight)
+            loss = Sigmoid() if len(classes) == 2 else Softmax(len(classes))
+            rows = Rows(X, codes, weight, intercept=self.fit_intercept, n_scores=loss.n_outputs)
+            with _overflow_named(X):
+                stream, loss_before = online.learn(stream or online.begin(rows, loss), rows, loss, self.C)
+            theta = rows.about(stream.centre).leave(stream.theta)
+            if not hasattr(self, "_stream"):
+                for name in ("n_iter_", "loss_curve_", "converged_", "duality_gap_"):  # of a fit before
+                    vars(self).pop(name, None)
+                self.progressive_loss_curve_ = array("d")
+            self._stream, self.classes_ = stream, classes
+            self.coef_ = np.ascontiguousarray(theta[:-1].T)
+            self.intercept_ = theta[-1]
+            self.progressive_loss_curve_.append(loss_before)
         return self
 
     def decision_function(self, X):

@@ -193,10 +193,6 @@ class Objective:
         """The same objective on the rows at ``index`` alone."""
         return Objective(self.rows.take(index), self.loss, self.penalty)
 
-    def features(self, index):
-        """The same objective with the features at ``index`` alone: where the others have no coefficient."""
-        return Objective(self.rows.columns(index), self.loss, self.penalty, self.total)
-
     def part(self, size, rng):
         """The share of some random rows in J's sum: all of them where size allows, else what may be copied."""
         if size >= self.n_rows:

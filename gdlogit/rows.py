@@ -269,9 +269,16 @@ class Rows:
             centre = None
         return self._with(X, self.y[index], self.weight[index], centre)
 
-    def columns(self, index):
-        """A copy of the features at ``index``, on the same threads."""
-        return self._with(self.X[:, index], self.y, self.weight, self.centre[index])
+    def after(self, earlier):
+        """A copy of earlier rows, which ``take`` gave, and of these after them; CSR if both are."""
+        later = self.take(np.arange(self.n_rows))
+        parts = [earlier.X, later.X]
+        if all(map(sp.issparse, parts)):
+            X = sp.vstack(parts, format="csr")
+        else:
+            X = np.vstack([part.toarray() if sp.issparse(part) else part for part in parts])
+        y, weight = np.concatenate([earlier.y, later.y]), np.concatenate([earlier.weight, later.weight])
+        return self._with(X, y, weight, later.centre)
 
     def without(self, rows):
         """The same rows, with a weight of 0 where the mask ``rows`` holds."""
@@ -289,6 +296,11 @@ class Rows:
             return self
         some = self.X[:: -(-self.n_rows // CENTRE_ROWS)]
         return self._with(self.X, self.y, self.weight, some.mean(axis=0, dtype=float).astype(self.X.dtype))
+
+    def about(self, centre):
+        """The same rows, their features measured from a given centre; then CSR becomes dense, unless that is 0."""
+        X = self.X.toarray() if sp.issparse(self.X) and centre.any() else self.X
+        return self._with(X, self.y, self.weight, centre)
 
     def enter(self, theta):
         """The theta of the same model where features are measured from the centre: its intercept is b + centre W."""

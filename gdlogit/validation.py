@@ -8,9 +8,18 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.utils import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_array, check_consistent_length
+from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
-__all__ = ["SOLVERS", "TEXTBOOK", "check_parameters", "check_weight", "encode"]
+__all__ = [
+    "SOLVERS",
+    "TEXTBOOK",
+    "check_parameters",
+    "check_weight",
+    "encode",
+    "encode_as",
+    "check_labels",
+    "stream_classes",
+]
 
 PIECE = 2**16  # rows of y that are encoded at a time
 COUNTABLE = "biuSU"  # kinds of dtype whose values are labels, whatever they are; floats and objects may not be
@@ -71,6 +80,12 @@ def encode(y, weight, class_weight):
         check_classification_targets(np.repeat(classes, 2))  # twice: it warns of as many classes as rows
     if len(classes) < 2:
         raise ValueError(f"y must hold at least two classes with a positive weight; got one class: {classes!r}.")
+    return classes, *encode_as(classes, y, weight, class_weight)
+
+
+def encode_as(classes, y, weight, class_weight):
+    """Each row's class as a code from 0, of classes that are known; its weight with that of its class."""
+    pieces = [slice(start, start + PIECE) for start in range(0, len(y), PIECE)]
     codes = np.zeros(len(y), dtype=np.min_scalar_type(len(classes)))
     for piece in pieces:
         for label in classes[1:]:
@@ -85,7 +100,37 @@ def encode(y, weight, class_weight):
         if not (np.isfinite(factors).all() and (factors > 0).all()):
             raise ValueError(f"class_weight must be positive and finite; got {class_weight!r}.")
         weight = weight * factors[codes]
-    return classes, codes, weight
+    return codes, weight
+
+
+def stream_classes(estimator, classes, begun):
+    """The classes of a stream: named at its first batch, or known from a fit; later batches may repeat them."""
+    known = getattr(estimator, "classes_", None)
+    if isinstance(estimator.class_weight, str):
+        raise ValueError(
+            f"class_weight={estimator.class_weight!r} is not supported by partial_fit, which has not seen all rows. "
+            "Use compute_class_weight('balanced', classes=classes, y=y) on a sample, and pass the weights as a dict."
+        )
+    if estimator.l1_ratio != 0:
+        raise ValueError(f"l1_ratio must be 0 in partial_fit; got {estimator.l1_ratio!r}.")
+    if classes is None:
+        if known is None:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        return known
+    classes = distinct(column_or_1d(classes))
+    if begun and not np.array_equal(classes, known):
+        raise ValueError(f"classes={classes!r} is not the same as on the first call to partial_fit: {known!r}.")
+    if len(classes) < 2:
+        raise ValueError(f"classes must hold at least two classes; got one class: {classes!r}.")
+    return classes
+
+
+def check_labels(y, classes):
+    """Raise a ValueError for labels that are not among the classes of the stream."""
+    check_classification_targets(classes)
+    strange = np.setdiff1d(y, classes)
+    if len(strange):
+        raise ValueError(f"y must hold labels of classes={classes!r} only; got {strange!r}.")
 
 
 def distinct(values):

@@ -1,0 +1,149 @@
+"""partial_fit: one pass over batches comes near the optimum of all rows, and its state can be trusted."""
+
+import pickle
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from scipy.special import expit
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.metrics import log_loss
+
+from gdlogit import GDLogisticRegression
+
+
+def raw(n=5000, p=6, k=2, seed=0):
+    """Rows on raw scales, with an offset like that of a year."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, p))
+    z = X @ rng.standard_normal((p, k)) + rng.gumbel(size=(n, k))
+    X[:, 0] = 2000 + 5 * X[:, 0]
+    X[:, 1:] *= 10.0 ** np.linspace(-3, 5, p - 1)
+    return X, z.argmax(axis=1)
+
+
+def stream(X, y, size, model=None, **arguments):
+    model = model or GDLogisticRegression(C=1e6)
+    for start in range(0, len(y), size):
+        part = slice(start, start + size)
+        model.partial_fit(X[part], y[part], classes=np.unique(y), **arguments)
+    return model
+
+
+def loss(model, X, y):
+    return log_loss(y, model.predict_proba(X))
+
+
+@pytest.mark.parametrize("k", [2, 3])
+@pytest.mark.parametrize("size", [7, 100, 1000])
+def test_one_pass_over_raw_rows_comes_near_the_optimum(k, size):
+    X, y = raw(k=k)
+    optimum = GDLogisticRegression(C=1e6, random_state=0).fit(X, y)
+    assert loss(stream(X, y, size), X, y) < loss(optimum, X, y) + 1e-4
+
+
+def test_rows_that_still_wait_are_learned_from_exactly():
+    X, y = load_breast_cancer(return_X_y=True)
+    ours = stream(X, y, 50, GDLogisticRegression())
+    assert loss(ours, X, y) < loss(GDLogisticRegression().fit(X, y), X, y) + 1e-4  # the penalty counted once
+
+
+@pytest.mark.parametrize("container", [sp.csr_array, sp.csr_matrix])
+def test_csr_is_learned_as_dense_is(container):
+    X, y = raw()
+    X[:, 0] -= 2000
+    ours, theirs = stream(container(X), y, 300), stream(X, y, 300)
+    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-6)
+
+
+def test_dense_and_csr_batches_mix():
+    X, y = raw()
+    model = GDLogisticRegression(C=1e6)
+    for i, part in enumerate(np.array_split(np.arange(len(y)), 12)):
+        model.partial_fit(sp.csr_array(X[part]) if i % 2 else X[part], y[part], classes=[0, 1])
+    np.testing.assert_allclose(model.coef_, stream(X, y, 417).coef_, rtol=1e-2)
+
+
+def test_beyond_the_full_matrix_a_diagonal_still_learns():
+    rng = np.random.default_rng(0)
+    X = sp.random_array((4000, 2000), density=0.01, rng=rng, format="csr")
+    y = (rng.random(4000) < expit(4 * (X @ rng.standard_normal(2000)))).astype(int)
+    model = stream(X, y, 1000, GDLogisticRegression())
+    assert model._stream.past.hessian.shape == (2001, 1)
+    assert loss(model, X, y) < loss(GDLogisticRegression().fit(X, y), X, y) + 0.05  # correlations are lost
+
+
+def test_weight_two_is_the_row_twice():
+    X, y = raw(n=400)
+    twice = stream(np.repeat(X, 2, axis=0), np.repeat(y, 2), 800)
+    ours = GDLogisticRegression(C=1e6).partial_fit(X, y, [0, 1], np.full(400, 2.0))
+    np.testing.assert_allclose(ours.coef_, twice.coef_, rtol=1e-6)
+    by_class = GDLogisticRegression(C=1e6, class_weight={0: 2, 1: 2}).partial_fit(X, y, [0, 1])
+    np.testing.assert_allclose(by_class.coef_, ours.coef_, rtol=1e-12)
+
+
+@pytest.mark.parametrize("C", [1.0, np.inf])
+@pytest.mark.parametrize("k", [2, 3])
+def test_one_row_at_a_time_and_one_class_only_stay_finite(C, k):
+    X, y = raw(n=60, k=k)
+    X = np.hstack([X, np.zeros((60, 1)), np.ones((60, 1))])  # nothing to learn from these columns
+    order = np.argsort(y)  # one class, then the next
+    model = GDLogisticRegression(C=C)
+    for i in order:
+        model.partial_fit(X[[i]], y[[i]], classes=range(k))
+        assert np.isfinite(model.coef_).all()
+        assert np.isfinite(model.intercept_).all()
+    assert np.isfinite(model.progressive_loss_curve_).all()
+
+
+def test_progressive_loss_is_measured_before_learning():
+    X, y = raw()
+    model = stream(X, y, 500)
+    before = stream(X[:4500], y[:4500], 500)
+    assert model.progressive_loss_curve_[0] == pytest.approx(np.log(2))
+    assert model.progressive_loss_curve_[-1] == pytest.approx(loss(before, X[4500:], y[4500:]))
+    assert len(model.progressive_loss_curve_) == 10
+
+
+def test_a_pickled_stream_resumes_exactly_and_a_clone_begins_anew():
+    X, y = raw()
+    half = stream(X[:2500], y[:2500], 400)
+    resumed = stream(X[2500:], y[2500:], 400, pickle.loads(pickle.dumps(half)))
+    assert not hasattr(clone(half), "_stream")
+    np.testing.assert_array_equal(resumed.coef_, stream(X[2500:], y[2500:], 400, half).coef_)
+
+
+def test_fit_after_partial_fit_starts_afresh():
+    X, y = load_iris(return_X_y=True)
+    ours = stream(X, y, 50, GDLogisticRegression(random_state=0)).fit(X, y)
+    np.testing.assert_array_equal(ours.coef_, GDLogisticRegression(random_state=0).fit(X, y).coef_)
+    again = ours.partial_fit(X, y)
+    np.testing.assert_array_equal(again.coef_, stream(X, y, 150, GDLogisticRegression()).coef_)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "y", "classes", "message"),
+    [
+        ({}, [0, 1], None, "classes must be passed on the first call"),
+        ({}, [0, 1], [0], "at least two classes"),
+        ({}, [0, 2], [0, 1], r"y must hold labels of classes=.*got array\(\[2\]\)"),
+        ({"class_weight": "balanced"}, [0, 1], [0, 1], "class_weight='balanced' is not supported"),
+        ({"l1_ratio": 0.5}, [0, 1], [0, 1], "l1_ratio must be 0"),
+    ],
+)
+def test_errors_leave_the_estimator_as_it_was(parameters, y, classes, message):
+    model = GDLogisticRegression(**parameters)
+    with pytest.raises(ValueError, match=message):
+        model.partial_fit([[0.0], [1.0]], y, classes)
+    assert set(vars(model)) == set(vars(GDLogisticRegression()))
+
+
+def test_later_classes_and_features_are_checked():
+    X, y = raw(n=100)
+    model = stream(X, y, 50)
+    with pytest.raises(ValueError, match="not the same as on the first call"):
+        model.partial_fit(X, y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match="features"):
+        model.partial_fit(X[:, :3], y)
+    assert len(model.progressive_loss_curve_) == 2
