@@ -58,10 +58,9 @@ def duality_gap(objective, point, rng):
             bound = min(bound, tilted_bound(objective, point, objective))
         return bound if np.isfinite(bound) else shrunk_bound(objective, point)
     bound = shrunk_bound(objective, point)
-    if objective.penalty.l1:
+    if bound <= SHARP * metric_at(objective, point.theta).rough_excess(point):
         return bound
-    estimate = next(metric_at(objective, point.theta).hessian.iterates(point.gradient)).estimate
-    return bound if bound <= SHARP * estimate else min(bound, tilted_bound(objective, point, objective))
+    return min(bound, tilted_bound(objective, point, objective))
 
 
 def sample(objective, rng):
@@ -144,7 +143,7 @@ def bound(objective, point, kl, V):
     """
     penalty, rho = objective.penalty, objective.penalty.feasible(V)
     loss = point.value - penalty.value(point.theta)
-    return rho * max(kl, 0.0) / objective.total + (1 - rho) * loss + penalty.gap(point.theta, rho * V)
+    return float(rho * max(kl, 0.0) / objective.total + (1 - rho) * loss + penalty.gap(point.theta, rho * V))
 
 
 def class_shrinkage(objective, theta):

@@ -27,7 +27,7 @@ import numpy as np
 from ..curvature import Cholesky, ConjugateGradients, Jacobi, equilibration
 from ..penalty import shrink
 
-__all__ = ["minimise_formed", "minimise_with_products"]
+__all__ = ["least_slope", "minimise_formed", "minimise_with_products"]
 
 ROUNDS = 20  # of reduced Newton and ADMM, at most
 STEPS = 8  # of reduced Newton a round
@@ -97,20 +97,20 @@ def minimise_formed(M, g, theta, strength):
     return scale * spot.x, spot.fall
 
 
-def minimise_with_products(product, diagonal, g, theta, strength):
-    """A point where the slope of q is a small part of that at theta, or nearly; and how far q falls to there."""
+def minimise_with_products(product, diagonal, g, theta, strength, rtol):
+    """A point where the slope of q is a part rtol of that at theta, or not much more; and how far q falls to there."""
     scale = equilibration(diagonal)
     M = Products(lambda v: scale * product(scale * v))
-    spot, _ = reduced_newton(M, Spot(theta / scale, scale * g, 0.0), strength * scale, STEPS, FORCING)
+    spot, _ = reduced_newton(M, Spot(theta / scale, scale * g, 0.0), strength * scale, STEPS, rtol)
     return scale * spot.x, spot.fall
 
 
 def reduced_newton(M, spot, strength, steps, rtol=0.0):
     """Steps on the nonzeros and those that leave zero; whether the last has reached the minimum."""
-    goal = rtol**2 * np.sum(least_slope(spot, strength) ** 2)
+    goal = rtol**2 * np.sum(least_slope(spot.x, spot.slope, strength) ** 2)
     whole = True
     for i in range(steps):
-        v = least_slope(spot, strength)
+        v = least_slope(spot.x, spot.slope, strength)
         free = (spot.x != 0) | (strength == 0)
         rising = np.where(free, 0.0, v)
         if v @ v <= goal or (i and whole and (np.abs(v) <= PRECISION * strength)[strength > 0].all()):
@@ -120,7 +120,7 @@ def reduced_newton(M, spot, strength, steps, rtol=0.0):
             rate = rising @ rising / (rising @ Mr)
             spot = Spot(spot.x - rate * rising, spot.slope - rate * Mr, spot.fall + 0.5 * rate * rising @ rising)
             free = (spot.x != 0) | (strength == 0)
-            v = least_slope(spot, strength)
+            v = least_slope(spot.x, spot.slope, strength)
         spot, whole = step_within_signs(M, spot, -M.solve(np.where(free, v, 0.0), free), strength)
     return spot, False
 
@@ -172,6 +172,6 @@ def admm(M, spot, strength, rho):
     return max(spot, move(M, spot, z, strength), key=lambda spot: spot.fall), rho
 
 
-def least_slope(spot, strength):
-    """The subgradient of q with the smallest norm: 0 where x_j is zero and shall stay so."""
-    return np.where(spot.x == 0, shrink(spot.slope, strength), spot.slope + strength * np.sign(spot.x))
+def least_slope(x, slope, strength):
+    """The subgradient with the smallest norm: 0 where x_j is zero and shall stay so."""
+    return np.where(x == 0, shrink(slope, strength), slope + strength * np.sign(x))

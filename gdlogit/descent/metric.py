@@ -13,13 +13,14 @@ import numpy as np
 
 from ..curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker
 from ..penalty import ElasticNet
-from .lasso import minimise_formed, minimise_with_products
+from .lasso import least_slope, minimise_formed, minimise_with_products
 
 __all__ = ["Smooth", "Sparse", "excess_of", "is_dense", "metric_at", "products_at", "rough_metric"]
 
 DENSE_PARAMETERS = 1500  # up to so many, the Hessian is formed and factorised
 ROWS_PER_FEATURE, FEW_ROWS = 10, 1000  # that a Kronecker product is made of
 MEMORY = 10  # secant pairs
+FINE = 1e-4  # of the slope: what a solution by products leaves, for an estimate or a proof
 
 
 class Smooth(NamedTuple):
@@ -36,6 +37,10 @@ class Smooth(NamedTuple):
     def excess(self, point):
         """J - min J, as near as the Hessian knows it."""
         return self.hessian.decrement(point.gradient)
+
+    def rough_excess(self, point):
+        """The same, as the preconditioner of conjugate gradients estimates it."""
+        return next(self.hessian.iterates(point.gradient)).estimate
 
     def solve(self, g):
         """M^-1 g: the two loops of L-BFGS, with the Hessian as its first matrix."""
@@ -81,28 +86,28 @@ class Sparse(NamedTuple):
 
 
 class SparseProducts(NamedTuple):
-    """An l1 penalty on more parameters: M by its products with vectors, and its diagonal."""
+    """An l1 penalty on more parameters: M by its products with vectors, and its diagonal; solved to a part rtol."""
 
     product: Callable
     diagonal: np.ndarray
     penalty: ElasticNet
+    rtol: float = FINE
 
     def aim(self, point):
         """A step towards the minimum of the model, and how far it falls."""
         shape = point.theta.shape
-        theta, strength = point.theta.ravel(), self.penalty.strength(shape).ravel()
-        x, fall = minimise_with_products(
-            lambda v: self.product(v.reshape(shape)).ravel(),
-            self.diagonal.ravel(),
-            point.gradient.ravel(),
-            theta,
-            strength,
-        )
-        return (x - theta).reshape(shape), float(fall)
+        flat = (array.ravel() for array in (self.diagonal, point.gradient, point.theta, self.penalty.strength(shape)))
+        x, fall = minimise_with_products(lambda v: self.product(v.reshape(shape)).ravel(), *flat, self.rtol)
+        return x.reshape(shape) - point.theta, float(fall)
 
     def excess(self, point):
         """J - min J, estimated by the fall of the model."""
         return self.aim(point)[1]
+
+    def rough_excess(self, point):
+        """The same, as the diagonal alone estimates it."""
+        slope = least_slope(point.theta, point.gradient, self.penalty.strength(point.theta.shape))
+        return 0.5 * float(np.sum(slope**2 / self.diagonal))
 
 
 def is_dense(objective):

@@ -78,7 +78,7 @@ def aim(objective, point, z, preconditioner, rate, tol):
     if objective.penalty.l1:
         metric = SparseProducts(objective.hessian_product(c), preconditioner.metric.diagonal, objective.penalty)
         objective.kept = point.theta, metric
-        direction, excess = metric.aim(point)
+        direction, excess = metric._replace(rtol=ROUGH).aim(point)
         return TruncatedState(point, excess, rate, z, preconditioner, direction)
     hessian = products_at(objective, c, preconditioner.metric)
     objective.kept = point.theta, Smooth(hessian)
