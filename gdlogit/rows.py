@@ -37,7 +37,7 @@ SPARSE_ENTRIES = 8  # of a block of CSR a feature: adding up its gradient, dense
 BLOCK_SCORES = 2**14  # of all outputs a block, at most: larger arrays are slower to allocate than to compute
 CENTRE_ROWS = 1000  # whose mean is near enough to that of all
 THREAD_PRODUCTS = 4e6  # multiplications that a thread must have to do, or handing them over costs more than it saves
-SPARSE_PRODUCTS = 4  # of a dense X take as long as one of a CSR
+SPARSE_PRODUCTS = 16  # of a dense X weigh as much as one of a CSR: it takes 4 times as long, and the GIL less often
 
 
 class Block:

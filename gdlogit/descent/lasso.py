@@ -36,8 +36,8 @@ RELAXATION = 1.6  # of ADMM
 SETTLED = 1e-6  # of the fall so far: what the last round brought, at the end
 PRECISION = 1e-9  # of lambda: the slopes at the minimum
 FLAT = 1e-14  # of the diagonal, for each parameter: more than rounding takes from directions without curvature
-FORCING = 0.1  # the residual to which conjugate gradients solve
-PRODUCTS = 30  # in one solve, at most: if it takes more, signs are about to change
+FORCING = 0.3  # the residual to which conjugate gradients solve
+PRODUCTS = 15  # in one solve, at most: if it takes more, signs are about to change
 
 
 class Spot(NamedTuple):
