@@ -163,6 +163,14 @@ def test_three_classes_have_no_descent_path():
         DescentPathDisplay.from_estimator(GDLogisticRegression(), *load_iris(return_X_y=True))
 
 
+@pytest.mark.parametrize("C", [0.02, 0.2])  # none of the coefficients is left, or some
+def test_an_l1_penalty_bends_the_paths_too(C, small):
+    model = GDLogisticRegression(C=C, l1_ratio=1, tol=1e-12)
+    display = DescentPathDisplay.from_estimator(model, *small, solvers=("gd",), n_iter=500, resolution=5)
+    np.testing.assert_allclose(display.minimum, model.fit(*small).coef_[0], atol=1e-5)
+    np.testing.assert_allclose(display.paths["gd"][-1], display.minimum, atol=1e-4)
+
+
 def test_an_unknown_solver_is_named(small):
     with pytest.raises(ValueError, match="solvers must be among .* got 'adam'"):
         DescentPathDisplay.from_estimator(GDLogisticRegression(), *small, solvers=("adam",))

@@ -83,7 +83,7 @@ class DescentPathDisplay:
         Parameters
         ----------
         estimator : GDLogisticRegression
-            Gives C, fit_intercept, learning_rate, batch_size and random_state; need not be fitted.
+            Gives C, l1_ratio, fit_intercept, learning_rate, batch_size, tol and random_state; need not be fitted.
         X : array-like of shape (n_samples, n_features)
             The rows: few, as J is computed at resolution * resolution points.
         y : array-like of shape (n_samples,)
@@ -175,7 +175,9 @@ def objective_of(estimator, X, y):
     if len(classes) != 2:
         raise ValueError(f"y must have two classes; got {len(classes)}.")
     rows = Rows(X, codes, np.ones(len(y)), intercept=estimator.fit_intercept)
-    return Objective(rows, Sigmoid(), ElasticNet(1 / (estimator.C * len(y))))
+    strength = 1 / (estimator.C * len(y))
+    penalty = ElasticNet((1 - estimator.l1_ratio) * strength, estimator.l1_ratio * strength)
+    return Objective(rows, Sigmoid(), penalty)
 
 
 def make_method(estimator, solver):
@@ -230,7 +232,8 @@ class _Noted(NamedTuple):
 
 def grid_around(points, resolution):
     """Values of the first and of the second coordinate that take in all points, with a margin."""
-    margin = 0.1 * np.ptp(points, axis=0)
+    span = np.ptp(points, axis=0)
+    margin = np.where(span > 0, 0.1 * span, 1.0)  # under a strong l1 penalty none may leave zero
     ends = zip(points.min(axis=0) - margin, points.max(axis=0) + margin, strict=True)
     return tuple(np.linspace(*pair, resolution) for pair in ends)
 
