@@ -100,7 +100,7 @@ class Present:
             self.newest = self.losses.hessian(theta)
             hessian = self.newest + self.past.hessian
             np.einsum("ii->i", hessian)[:] += penalty.ravel()
-            return Cholesky(without_shift(hessian, self.losses.shape))
+            return Cholesky(without_shift(hessian, self.losses.shape, slice(None)))
         c = self.losses.curvature(self.losses.scores(theta))
         self.newest = self.losses.hessian_diagonal(c)
         diagonal, product = self.past.hessian + penalty, self.losses.hessian_product(c)

@@ -56,6 +56,24 @@ class ElasticNet(NamedTuple):
         """Argmin over v of l1 |V|_1 + |v - theta|^2 / (2 step): shrink W towards 0 by step * l1."""
         return shrink(theta, step * self.strength(theta.shape)) if self.l1 else theta
 
+    def balanced(self, theta):
+        """Theta with each feature's coefficients shifted by what costs least: a softmax does not see such a shift.
+
+        The best shift t is 0, or one of the coefficients w_c, or, with i of k of them below it, where
+        l2 (k t - sum w) + l1 (2 i - k) = 0.
+        """
+        W, k = theta[:-1], theta.shape[1]
+        if k == 1:
+            return theta
+        i = np.arange(k + 1)
+        shifts = [np.zeros_like(W[:, :1]), W]
+        if self.l2:
+            shifts.append(W.mean(axis=1, keepdims=True) + self.l1 * (1 - 2 * i / k) / self.l2)
+        shifts = np.hstack(shifts)
+        shifted = W[:, None, :] - shifts[:, :, None]
+        cost = (0.5 * self.l2 * shifted**2 + self.l1 * np.abs(shifted)).sum(axis=2)
+        return np.vstack([shifted[np.arange(len(W)), cost.argmin(axis=1)], theta[-1:]])
+
     def feasible(self, V):
         """The largest rho <= 1 with R*(-rho V) finite, R* being R's convex conjugate; V in theta's shape."""
         largest = np.abs(V[:-1]).max(initial=0.0)

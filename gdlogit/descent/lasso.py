@@ -19,6 +19,7 @@ Boyd et al., "Distributed optimization and statistical learning via ADMM", Found
 3.4.1 (rho), 3.4.3 (over-relaxation) and 6.4 (the lasso).
 """
 
+from collections.abc import Callable
 from math import inf
 from typing import NamedTuple
 
@@ -49,10 +50,10 @@ class Spot(NamedTuple):
 
 
 class Formed:
-    """M as a matrix."""
+    """M as a matrix, and ``balanced``, which makes the penalty of an x less where M sees no difference."""
 
-    def __init__(self, M):
-        self.M = M
+    def __init__(self, M, balanced):
+        self.M, self.balanced = M, balanced
 
     def product(self, v):
         """M v."""
@@ -70,7 +71,11 @@ class Formed:
 class Products(NamedTuple):
     """M as a function v -> M v."""
 
-    product: callable
+    product: Callable
+
+    def balanced(self, x):
+        """As it is: the null space of M is not known."""
+        return x
 
     def solve(self, v, free):
         """M^-1 v, on the coordinates that are free, by conjugate gradients."""
@@ -81,10 +86,13 @@ class Products(NamedTuple):
         return iterate.x
 
 
-def minimise_formed(M, g, theta, strength):
-    """The minimum of q, and how far q falls on the way from theta to it."""
+def minimise_formed(M, g, theta, strength, balanced):
+    """The minimum of q, and how far q falls on the way from theta to it.
+
+    M may have a null space that is known. Then ``balanced`` moves an x along it, to where the penalty is least.
+    """
     scale = equilibration(M.diagonal())
-    M = Formed(scale[:, None] * M * scale)
+    M = Formed(scale[:, None] * M * scale, lambda x: balanced(scale * x) / scale)
     np.einsum("ii->i", M.M)[:] = 1 + FLAT * len(g)  # also where no curvature is seen: any will do
     strength = strength * scale
     spot, rho = Spot(theta / scale, scale * g, 0.0), 0.1
@@ -145,7 +153,8 @@ def step_within_signs(M, spot, direction, strength):
 
 
 def move(M, spot, x, strength):
-    """The spot at x."""
+    """The spot at x, or better."""
+    x = M.balanced(x)
     s = x - spot.x
     Ms = M.product(s)
     change = spot.slope @ s + 0.5 * s @ Ms + strength @ (np.abs(x) - np.abs(spot.x))

@@ -64,13 +64,14 @@ class Sparse(NamedTuple):
     """An l1 penalty of some strength on each parameter: M as a matrix, improved by BFGS."""
 
     hessian: np.ndarray
-    strength: np.ndarray
+    penalty: ElasticNet
 
     def aim(self, point):
         """The step to the minimum of the model, and how far it falls."""
-        theta = point.theta.ravel()
-        x, fall = minimise_formed(self.hessian, point.gradient.ravel(), theta, self.strength)
-        return (x - theta).reshape(point.theta.shape), float(fall)
+        shape = point.theta.shape
+        flat = (array.ravel() for array in (point.gradient, point.theta, self.penalty.strength(shape)))
+        x, fall = minimise_formed(self.hessian, *flat, lambda x: self.penalty.balanced(x.reshape(shape)).ravel())
+        return x.reshape(shape) - point.theta, float(fall)
 
     def excess(self, point):
         """J - min J, estimated by the fall of the model."""
@@ -123,11 +124,10 @@ def metric_at(objective, theta):
 
 
 def _metric_at(objective, theta):
-    if objective.penalty.l1 and is_dense(objective):
-        hessian = without_shift(objective.hessian(theta), objective.shape, slice(-1, None))
-        return Sparse(hessian, objective.penalty.strength(theta.shape).ravel())
     if is_dense(objective):
-        return Smooth(Cholesky(without_shift(objective.hessian(theta), objective.shape)))
+        hessian, l1 = objective.hessian(theta), objective.penalty.l1
+        hessian = without_shift(hessian, objective.shape, slice(-1, None) if l1 else slice(None))
+        return Sparse(hessian, objective.penalty) if l1 else Smooth(Cholesky(hessian))
     z = objective.scores(theta)
     c, rough = objective.curvature(z), rough_metric(objective, z)
     if objective.penalty.l1:
@@ -165,7 +165,7 @@ def excess_of(objective, point):
     return metric_at(centred, theta).excess(point._replace(theta=theta))
 
 
-def without_shift(hessian, shape, features=slice(None)):
+def without_shift(hessian, shape, features):
     """Give curvature to the directions that a softmax does not see.
 
     A constant added to all scores changes no probability: for each feature j, the direction that adds the same to each
