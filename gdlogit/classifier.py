@@ -379,7 +379,8 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
 
     def _report(self, result, objective):
         """Warn where the fit did not end at the minimum: how far from it, and what to do."""
-        distance = f"J is about {result.excess:.1e} above its minimum (tol={self.tol:g})"
+        far = f"about {result.excess:.1e}" if np.isfinite(result.excess) else "by an unknown amount"
+        distance = f"J is {far} above its minimum (tol={self.tol:g})"
         remedy = ", scale the features, or use solver='auto'" if self.solver in TEXTBOOK else ""
         match result.status:
             case "converged":

@@ -26,8 +26,11 @@ class ElasticNet(NamedTuple):
 
     def value(self, theta):
         """R(theta)."""
-        W = theta[:-1]
-        return 0.5 * self.l2 * np.vdot(W, W) + (self.l1 * np.abs(W).sum() if self.l1 else 0.0)
+        return 0.5 * self.l2 * np.vdot(theta[:-1], theta[:-1]) + self.rough_value(theta)
+
+    def rough_value(self, theta):
+        """The part of R(theta) that has no gradient: l1 |W|_1."""
+        return self.l1 * np.abs(theta[:-1]).sum() if self.l1 else 0.0
 
     def gradient(self, theta):
         """The gradient of the smooth part, l2 / 2 |W|^2."""

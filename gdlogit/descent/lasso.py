@@ -86,10 +86,11 @@ class Products(NamedTuple):
         return iterate.x
 
 
-def minimise_formed(M, g, theta, strength, balanced):
-    """The minimum of q, and how far q falls on the way from theta to it.
+def minimise_formed(M, g, theta, strength, balanced, most):
+    """The minimum of q, how far q falls on the way from theta to it, and whether it is the minimum indeed.
 
-    M may have a null space that is known. Then ``balanced`` moves an x along it, to where the penalty is least.
+    M may have a null space that is known. Then ``balanced`` moves an x along it, to where the penalty is least. Where q
+    falls by more than ``most`` it is no model of what it stands for, and its minimum is not looked for any further.
     """
     scale = equilibration(M.diagonal())
     M = Formed(scale[:, None] * M * scale, lambda x: balanced(scale * x) / scale)
@@ -99,10 +100,11 @@ def minimise_formed(M, g, theta, strength, balanced):
     for _ in range(ROUNDS):
         before = spot.fall
         spot, settled = reduced_newton(M, spot, strength, STEPS)
-        if settled or spot.fall - before <= SETTLED * spot.fall:
+        settled = (settled or spot.fall - before <= SETTLED * spot.fall) and spot.fall <= most
+        if settled or spot.fall > most:
             break
         spot, rho = admm(M, spot, strength, rho)
-    return scale * spot.x, spot.fall
+    return scale * spot.x, spot.fall, settled
 
 
 def minimise_with_products(product, diagonal, g, theta, strength, rtol):

@@ -67,11 +67,15 @@ class Sparse(NamedTuple):
     penalty: ElasticNet
 
     def aim(self, point):
-        """The step to the minimum of the model, and how far it falls."""
+        """The step to the minimum of the model, and how far it falls; infinite where the minimum was not found."""
         shape = point.theta.shape
         flat = (array.ravel() for array in (point.gradient, point.theta, self.penalty.strength(shape)))
-        x, fall = minimise_formed(self.hessian, *flat, lambda x: self.penalty.balanced(x.reshape(shape)).ravel())
-        return x.reshape(shape) - point.theta, float(fall)
+
+        def balanced(x):
+            return self.penalty.balanced(x.reshape(shape)).ravel()
+
+        x, fall, settled = minimise_formed(self.hessian, *flat, balanced, point.value)
+        return x.reshape(shape) - point.theta, float(fall) if settled else np.inf
 
     def excess(self, point):
         """J - min J, estimated by the fall of the model."""

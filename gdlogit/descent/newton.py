@@ -124,7 +124,9 @@ def refresh(objective, point, rate):
 
 def line_search(objective, state, least=0.0):
     """The first of 1, 1/2, 1/4, ... down to least at which J falls enough, up to its rounding; 0 where none does."""
-    point, slope = state.point, -state.excess  # or steeper
+    point, penalty, end = state.point, objective.penalty, state.point.theta + state.direction
+    slope = float(np.vdot(point.gradient, state.direction))
+    slope += penalty.rough_value(end) - penalty.rough_value(point.theta)
     slack = objective.resolution * abs(point.value)
     rate = 1.0
     while rate >= max(least, objective.resolution):
@@ -137,7 +139,7 @@ def line_search(objective, state, least=0.0):
 
 def steps_left(last_excess, state, goal):
     """How many more steps bring the excess to the goal, if each contracts it as the last one did."""
-    contraction = state.excess / last_excess if state.rate == 1 else inf
+    contraction = state.excess / last_excess if state.rate == 1 and last_excess < inf else inf
     return log(state.excess / goal) / -log(contraction) if contraction < 1 else inf
 
 

@@ -95,7 +95,9 @@ def aim(objective, point, z, preconditioner, rate, tol):
 def line_search(objective, state):
     """The first of 1, 1/2, 1/4, ... at which J falls enough, up to its rounding: theta, z and it; 0 where none does."""
     point, z = state.point, state.scores
-    slope = -state.excess if objective.penalty.l1 else float(np.vdot(point.gradient, state.direction))
+    penalty, end = objective.penalty, point.theta + state.direction
+    slope = float(np.vdot(point.gradient, state.direction))
+    slope += penalty.rough_value(end) - penalty.rough_value(point.theta)
     slack = objective.resolution * abs(point.value)
     rate = 1.0
     if not state.direction.any():
