@@ -18,8 +18,10 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "descent": {"descent", "objective", "penalty", "curvature"},
     "duality": {"descent", "objective", "penalty", "curvature"},
     "online": {"descent", "objective", "penalty", "curvature"},
+    "training": {"rows", "objective", "descent", "penalty", "duality", "validation"},
     "validation": {"sklearn"},
     "callbacks": {"sklearn"},
+    "report": {"validation", "sklearn"},
     # It draws the methods at work.
     "display": {"display", "sklearn", "descent", "objective", "penalty", "rows", "backprop"},
 }

@@ -1,0 +1,94 @@
+"""One fit: J over the rows, in the coordinates of its descent; the descent, and the proof of where it ended.
+
+A theta outside has W and b of the features as they come. Inside, the Newton methods measure features from about their
+means (``Rows.centred``), and few rows of many features are put into the space that they span (``compact``): the same
+model and the same J, but better conditioned, or smaller. The textbook's methods descend on the features as they come.
+"""
+
+from math import inf
+
+from .descent import descend, gradient, newton, stochastic, truncated
+from .descent.metric import DENSE_PARAMETERS, is_dense
+from .duality import duality_gap, is_unbounded
+from .objective import Objective
+from .penalty import ElasticNet
+from .rows import Rows, compact
+from .validation import TEXTBOOK
+
+__all__ = ["Training"]
+
+ASKED_FOR = ("stopped", "early_stopped", "interrupted")  # ends that need no other reason
+
+
+class Training:
+    """A fit of rows by the parameters of an estimator.
+
+    Parameters
+    ----------
+    estimator : GDLogisticRegression, of which only parameters are read.
+    X, codes, weight : the rows, as ``Rows`` takes them.
+    loss : Sigmoid or Softmax.
+    held_out : X, codes and weight of other rows, whose loss is followed; or None.
+    """
+
+    def __init__(self, estimator, X, codes, weight, loss, held_out=None):
+        self.estimator = estimator
+        settings = {"intercept": estimator.fit_intercept, "n_scores": loss.n_outputs}
+        rows = Rows(X, codes, weight, **settings)
+        strength = 1 / (estimator.C * rows.total)
+        penalty = ElasticNet((1 - estimator.l1_ratio) * strength, estimator.l1_ratio * strength)
+        rows, self._lower, self._lift = compact(rows, DENSE_PARAMETERS // loss.n_outputs if penalty.l1 == 0 else 0)
+        self.rows = rows if estimator.solver in TEXTBOOK else rows.centred()
+        self.objective = Objective(self.rows, loss, penalty)
+        self.held_out = held_out and Objective(Rows(*held_out, **settings), loss, ElasticNet(0.0))
+
+    def inside(self, theta):
+        """The theta of the descent, of one outside."""
+        return self.rows.enter(self._lower(theta))
+
+    def outside(self, theta):
+        """The theta of the features as they come, of one inside."""
+        return self._lift(self.rows.leave(theta))
+
+    def validate(self, theta):
+        """The mean loss of the rows that are held out."""
+        return self.held_out.value(self.outside(theta))
+
+    def run(self, theta, rng, announced, watch):
+        """Descend from a theta outside; the result, inside, and the duality gap there.
+
+        ``announced(step)`` is the method's step, as something that is told of each; ``watch`` is that of ``descend``.
+        """
+        estimator, objective = self.estimator, self.objective
+        method = self._method(rng)
+        method = method._replace(step=announced(method.step))
+        with self.rows.threads():
+            result = descend(
+                method,
+                objective,
+                self.inside(theta),
+                tol=estimator.tol,
+                max_iter=estimator.max_iter,
+                validate=self.held_out and self.validate,
+                patience=estimator.n_iter_no_change if estimator.early_stopping else inf,
+                watch=watch,
+            )
+            if result.status not in ASKED_FOR and is_unbounded(objective, result.point):
+                result = result._replace(status="separable")
+            return result, duality_gap(objective, result.point, rng)
+
+    def _method(self, rng):
+        estimator = self.estimator
+        match estimator.solver:
+            case "gd":
+                return gradient.batch(estimator.learning_rate)
+            case "nesterov":
+                return gradient.nesterov(estimator.learning_rate)
+            case "sgd":
+                return stochastic.minibatch(estimator.learning_rate, estimator.batch_size, rng)
+            case _:
+                return (
+                    newton.sketch(estimator.tol, rng)
+                    if is_dense(self.objective)
+                    else truncated.truncated(estimator.tol)
+                )
