@@ -6,6 +6,7 @@ from copy import copy
 from math import isfinite
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_random_state
@@ -375,6 +376,33 @@ class GDLogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         model.n_iter_ = np.array([getattr(self, "n_iter_", 1)], dtype=np.int32)
         return model
 
+    def sparsify(self):
+        """Keep only the nonzeros of ``coef_``, in a CSR matrix; for a model of few words, to store and to send.
+
+        Predictions stay the same, and a further fit, also with ``warm_start``, takes it as it is and makes it dense. It
+        saves memory where more than about half of the coefficients are 0.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+        """
+        check_is_fitted(self)
+        self.coef_ = sp.csr_matrix(self.coef_)
+        return self
+
+    def densify(self):
+        """Make ``coef_`` an ndarray again, as it is after ``fit``.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+        """
+        check_is_fitted(self)
+        self.coef_ = _dense(self.coef_)
+        return self
+
     def __sklearn_tags__(self):
         """What scikit-learn asks of its estimators: sparse X is taken."""
         tags = super().__sklearn_tags__()
@@ -384,7 +412,8 @@ class GDLogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     def _scores(self, X):
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
-        return X @ self.coef_.T + self.intercept_
+        z = X @ self.coef_.T
+        return (z.toarray() if sp.issparse(z) else z) + self.intercept_
 
     @contextmanager
     def _unchanged_on_error(self):
@@ -440,10 +469,83 @@ class GDLogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     def _start(self, classes, shape):
         if not (self.warm_start and hasattr(self, "coef_")):
             return np.zeros(shape)
-        theta = np.vstack([self.coef_.T, self.intercept_]).astype(float)
+        theta = np.vstack([_dense(self.coef_).T, self.intercept_]).astype(float)
         if theta.shape != shape or not np.array_equal(classes, self.classes_):
             raise ValueError(
                 f"warm_start=True needs the features and classes of the last fit: {len(theta) - 1} features and "
                 f"classes {self.classes_!r}; got {shape[0] - 1} and {classes!r}. Set warm_start=False."
             )
         return theta
+
+
+    def _minimise(self, objective, theta):
+        """Descend from theta; the result, and the duality gap where it ended."""
+        rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
+        method = self._method(objective, rng)
+        watch = _print_record if self.verbose else None
+        with objective.rows.threads():
+            result = descend(method, objective, theta, tol=self.tol, max_iter=self.max_iter, watch=watch)
+            if is_unbounded(objective, result.point):
+                result = result._replace(status="separable")
+            return result, duality_gap(objective, result.point, rng)
+
+    def _method(self, objective, rng):
+        match self.solver:
+            case "gd":
+                return gradient.batch(self.learning_rate)
+            case "nesterov":
+                return gradient.nesterov(self.learning_rate)
+            case "sgd":
+                return stochastic.minibatch(self.learning_rate, self.batch_size, rng)
+            case _:
+                return newton.sketch(self.tol, rng) if is_dense(objective) else truncated.truncated(self.tol)
+
+    def _report(self, result, objective):
+        """Warn where the fit did not end at the minimum: how far from it, and what to do."""
+        far = f"about {result.excess:.1e}" if np.isfinite(result.excess) else "by an unknown amount"
+        distance = f"J is {far} above its minimum (tol={self.tol:g})"
+        remedy = ", scale the features, or use solver='auto'" if self.solver in TEXTBOOK else ""
+        match result.status:
+            case "converged":
+                return
+            case "max_iter":
+                message = f"{distance} after max_iter={self.max_iter} iterations. Raise max_iter or tol{remedy}."
+            case "stalled":
+                message = f"{distance}, and no step lowers it in {objective.precision}. Raise tol{remedy}."
+            case "separable":
+                message = (
+                    "The classes are separable, completely or in part: without a penalty J has no minimum, and some "
+                    "coefficients would grow for ever. They are left where the descent stopped. Set a finite C."
+                )
+            case "diverged" if self.learning_rate == "auto":
+                message = f"{distance}: the descent has not come below its start. Raise max_iter{remedy}."
+            case "diverged":
+                message = (
+                    f"learning_rate={self.learning_rate} diverges: J rose above its start. The coefficients are the "
+                    f"best that the descent met. The largest rate that is stable is about "
+                    f"{2 / objective.smoothness():.3g}; learning_rate='auto' takes half of it."
+                )
+        warnings.warn(message, ConvergenceWarning, stacklevel=3)
+
+
+def _dense(coef):
+    return coef.toarray() if sp.issparse(coef) else coef
+
+
+@contextmanager
+def _overflow_named(X):
+    """Turn an overflow into an error that says of what."""
+    try:
+        with np.errstate(over="raise", invalid="raise"):
+            yield
+    except FloatingPointError as error:
+        raise ValueError(
+            f"X or sample_weight is too large for {X.dtype}: the largest |X| is {abs(X).max():.2g}, and the squares of "
+            f"X, weighted and added up, must stay below {np.finfo(X.dtype).max:.2g}. Divide them."
+        ) from error
+
+
+def _print_record(record):
+    print(
+        f"iteration {record.iteration:4d}   J {record.value:.12g}   excess {record.excess:.1e}   rate {record.rate:.3g}"
+    )

@@ -20,6 +20,7 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "online": {"descent", "objective", "penalty", "curvature"},
     "training": {"rows", "objective", "descent", "penalty", "duality", "validation"},
     "validation": {"sklearn"},
+    "c_min": {"sklearn", "validation", "backprop", "rows"},
     "callbacks": {"sklearn"},
     "report": {"validation", "sklearn"},
     # It draws the methods at work.
