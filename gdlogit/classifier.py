@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import online
@@ -34,6 +35,13 @@ __all__ = ["GDLogisticRegression"]
 
 OF_A_FIT = ("n_iter_", "history_", "loss_curve_", "validation_loss_curve_", "converged_", "duality_gap_")
 OF_A_STREAM = ("_stream", "progressive_loss_curve_")
+
+
+def _has_no_l1(estimator):
+    """Whether partial_fit is there: only with an l2 penalty, or none."""
+    if estimator.l1_ratio != 0:
+        raise AttributeError(f"partial_fit needs an l2 penalty: l1_ratio must be 0; got {estimator.l1_ratio!r}.")
+    return True
 
 
 class GDLogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -219,6 +227,7 @@ class GDLogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         warn_of_end(self, result, objective)
         return self
 
+    @available_if(_has_no_l1)
     def partial_fit(self, X, y, classes=None, sample_weight=None):
         """Learn from one more batch of a stream; the rows need not be kept.
 
@@ -473,72 +482,3 @@ class GDLogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
                 f"classes {self.classes_!r}; got {shape[0] - 1} and {classes!r}. Set warm_start=False."
             )
         return theta
-
-
-    def _minimise(self, objective, theta):
-        """Descend from theta; the result, and the duality gap where it ended."""
-        rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
-        method = self._method(objective, rng)
-        watch = _print_record if self.verbose else None
-        with objective.rows.threads():
-            result = descend(method, objective, theta, tol=self.tol, max_iter=self.max_iter, watch=watch)
-            if is_unbounded(objective, result.point):
-                result = result._replace(status="separable")
-            return result, duality_gap(objective, result.point, rng)
-
-    def _method(self, objective, rng):
-        match self.solver:
-            case "gd":
-                return gradient.batch(self.learning_rate)
-            case "nesterov":
-                return gradient.nesterov(self.learning_rate)
-            case "sgd":
-                return stochastic.minibatch(self.learning_rate, self.batch_size, rng)
-            case _:
-                return newton.sketch(self.tol, rng) if is_dense(objective) else truncated.truncated(self.tol)
-
-    def _report(self, result, objective):
-        """Warn where the fit did not end at the minimum: how far from it, and what to do."""
-        far = f"about {result.excess:.1e}" if np.isfinite(result.excess) else "by an unknown amount"
-        distance = f"J is {far} above its minimum (tol={self.tol:g})"
-        remedy = ", scale the features, or use solver='auto'" if self.solver in TEXTBOOK else ""
-        match result.status:
-            case "converged":
-                return
-            case "max_iter":
-                message = f"{distance} after max_iter={self.max_iter} iterations. Raise max_iter or tol{remedy}."
-            case "stalled":
-                message = f"{distance}, and no step lowers it in {objective.precision}. Raise tol{remedy}."
-            case "separable":
-                message = (
-                    "The classes are separable, completely or in part: without a penalty J has no minimum, and some "
-                    "coefficients would grow for ever. They are left where the descent stopped. Set a finite C."
-                )
-            case "diverged" if self.learning_rate == "auto":
-                message = f"{distance}: the descent has not come below its start. Raise max_iter{remedy}."
-            case "diverged":
-                message = (
-                    f"learning_rate={self.learning_rate} diverges: J rose above its start. The coefficients are the "
-                    f"best that the descent met. The largest rate that is stable is about "
-                    f"{2 / objective.smoothness():.3g}; learning_rate='auto' takes half of it."
-                )
-        warnings.warn(message, ConvergenceWarning, stacklevel=3)
-
-
-@contextmanager
-def _overflow_named(X):
-    """Turn an overflow into an error that says of what."""
-    try:
-        with np.errstate(over="raise", invalid="raise"):
-            yield
-    except FloatingPointError as error:
-        raise ValueError(
-            f"X or sample_weight is too large for {X.dtype}: the largest |X| is {abs(X).max():.2g}, and the squares of "
-            f"X, weighted and added up, must stay below {np.finfo(X.dtype).max:.2g}. Divide them."
-        ) from error
-
-
-def _print_record(record):
-    print(
-        f"iteration {record.iteration:4d}   J {record.value:.12g}   excess {record.excess:.1e}   rate {record.rate:.3g}"
-    )

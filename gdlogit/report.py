@@ -31,6 +31,11 @@ def warn_of_end(estimator, result, objective):
             message = f"{distance} after max_iter={estimator.max_iter} iterations. Raise max_iter or tol{remedy}."
         case "stalled":
             message = f"{distance}, and no step lowers it in {objective.precision}. Raise tol{remedy}."
+        case "unproven":
+            message = (
+                f"J seems to be at its minimum, but it is only proven to be within {estimator.duality_gap_:.1e} of it: "
+                "some coefficients are free to move far. Lower C, or use an l2 share (l1_ratio below 1)."
+            )
         case "interrupted":
             message = (
                 f"Interrupted after {len(result.history)} iterations: {distance}. The coefficients are the best so "

@@ -7,7 +7,7 @@ model and the same J, but better conditioned, or smaller. The textbook's methods
 
 from math import inf
 
-from .descent import descend, gradient, newton, stochastic, truncated
+from .descent import descend, gradient, newton, stochastic, target, truncated
 from .descent.metric import DENSE_PARAMETERS, is_dense
 from .duality import duality_gap, is_unbounded
 from .objective import Objective
@@ -17,6 +17,7 @@ from .validation import TEXTBOOK
 
 __all__ = ["Training"]
 
+UNPROVEN = 0.01  # of J: a larger gap with an l1 penalty puts the estimate of its excess in doubt
 ASKED_FOR = ("stopped", "early_stopped", "interrupted")  # ends that need no other reason
 
 
@@ -47,8 +48,11 @@ class Training:
         return self.rows.enter(self._lower(theta))
 
     def outside(self, theta):
-        """The theta of the features as they come, of one inside."""
-        return self._lift(self.rows.leave(theta))
+        """The theta of the features as they come, of one inside; of a softmax, with intercepts that add up to 0."""
+        theta = self._lift(self.rows.leave(theta))
+        if theta.shape[1] > 1:
+            theta[-1] -= theta[-1].mean()  # a shift that it does not see, and that an l1 penalty leaves open
+        return theta
 
     def validate(self, theta):
         """The mean loss of the rows that are held out."""
@@ -75,7 +79,11 @@ class Training:
             )
             if result.status not in ASKED_FOR and is_unbounded(objective, result.point):
                 result = result._replace(status="separable")
-            return result, duality_gap(objective, result.point, rng)
+            gap = duality_gap(objective, result.point, rng)
+            doubtful = max(UNPROVEN * result.point.value, target(objective, result.point, estimator.tol))
+            if result.status == "converged" and objective.penalty.l1 and gap > doubtful:
+                result = result._replace(status="unproven")
+            return result, gap
 
     def _method(self, rng):
         estimator = self.estimator
@@ -86,9 +94,7 @@ class Training:
                 return gradient.nesterov(estimator.learning_rate)
             case "sgd":
                 return stochastic.minibatch(estimator.learning_rate, estimator.batch_size, rng)
+            case _ if is_dense(self.objective):
+                return newton.sketch(estimator.tol, rng)
             case _:
-                return (
-                    newton.sketch(estimator.tol, rng)
-                    if is_dense(self.objective)
-                    else truncated.truncated(estimator.tol)
-                )
+                return truncated.truncated(estimator.tol)

@@ -167,8 +167,6 @@ def stream_classes(estimator, classes, begun):
             f"class_weight={estimator.class_weight!r} is not supported by partial_fit, which has not seen all rows. "
             "Use compute_class_weight('balanced', classes=classes, y=y) on a sample, and pass the weights as a dict."
         )
-    if estimator.l1_ratio != 0:
-        raise ValueError(f"l1_ratio must be 0 in partial_fit; got {estimator.l1_ratio!r}.")
     if classes is None:
         if known is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")

@@ -129,7 +129,6 @@ def test_fit_after_partial_fit_starts_afresh():
         ({}, [0, 1], [0], "at least two classes"),
         ({}, [0, 2], [0, 1], r"y must hold labels of classes=.*got array\(\[2\]\)"),
         ({"class_weight": "balanced"}, [0, 1], [0, 1], "class_weight='balanced' is not supported"),
-        ({"l1_ratio": 0.5}, [0, 1], [0, 1], "l1_ratio must be 0"),
     ],
 )
 def test_errors_leave_the_estimator_as_it_was(parameters, y, classes, message):
@@ -137,6 +136,13 @@ def test_errors_leave_the_estimator_as_it_was(parameters, y, classes, message):
     with pytest.raises(ValueError, match=message):
         model.partial_fit([[0.0], [1.0]], y, classes)
     assert set(vars(model)) == set(vars(GDLogisticRegression()))
+
+
+def test_an_l1_penalty_hides_it():
+    assert not hasattr(GDLogisticRegression(l1_ratio=0.5), "partial_fit")
+    with pytest.raises(AttributeError) as error:
+        GDLogisticRegression(l1_ratio=0.5).partial_fit([[0.0], [1.0]], [0, 1], [0, 1])
+    assert "l1_ratio must be 0; got 0.5" in str(error.value.__cause__)
 
 
 def test_later_classes_and_features_are_checked():
