@@ -1,29 +1,49 @@
 """GDLogisticRegression, the scikit-learn face: validates, encodes, fits, predicts."""
 
-import warnings
 from array import array
 from contextlib import contextmanager
+from copy import copy
+from math import inf, isfinite
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import online
 from .backprop import Sigmoid, Softmax
-from .descent import descend, gradient, newton, stochastic, truncated
+from .callbacks import CallbackSupportMixin, FitTask, with_callbacks
+from .descent import Record, descend, gradient, newton, stochastic, truncated
 from .descent.metric import DENSE_PARAMETERS, is_dense
 from .duality import duality_gap, is_unbounded
 from .objective import Objective
 from .penalty import ElasticNet
+from .report import print_record, warn_of_end
 from .rows import Rows, compact
-from .validation import TEXTBOOK, check_labels, check_parameters, check_weight, encode, encode_as, stream_classes
+from .validation import (
+    TEXTBOOK,
+    check_held_out,
+    check_labels,
+    check_parameters,
+    check_weight,
+    class_factors,
+    encode,
+    encode_as,
+    hold_out,
+    overflow_named,
+    stream_classes,
+)
 
 __all__ = ["GDLogisticRegression"]
 
+UNPROVEN = 0.01  # of J: a larger gap with an l1 penalty puts the estimate of its excess in doubt
 
-class GDLogisticRegression(ClassifierMixin, BaseEstimator):
+HISTORY = np.dtype(list(Record.__annotations__.items()))
+ASKED_FOR = ("stopped", "early_stopped", "interrupted")  # ends that no proof of separability needs to explain
+
+
+class GDLogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Logistic regression by gradient descent that needs no scaling and no tuning.
 
     Minimises scikit-learn's objective, so the same ``C`` gives the same coefficients as ``LogisticRegression``::
@@ -57,13 +77,23 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
     tol : float, default=1e-8
         The fit ends where J is within ``tol * min(1, J)`` of its minimum, as estimated by half the squared Newton
         decrement: in units of the mean log-loss, whatever the scale of the features. In float32 at least 1.2e-6.
+    early_stopping : bool, default=False
+        Whether to return the coefficients of the iteration with the lowest log-loss on rows that are held out of the
+        fit, and to stop once it falls no more. Meant for the textbook's solvers: the default one takes Newton steps,
+        some five of which reach the minimum, and so has few to choose from; there, lower ``C``.
+    validation_fraction : float, default=0.1
+        Share of the rows to hold out for early stopping, of each class alike, drawn by ``random_state``. Not used where
+        ``fit`` is given X_val and y_val.
+    n_iter_no_change : int, default=5
+        Early stopping ends the fit after so many iterations that have not, all together, lowered the log-loss of the
+        held-out rows by ``tol``.
     warm_start : bool, default=False
-        Whether to start from the last fit's coefficients.
+        Whether to start from the last fit's coefficients; any parameter may have changed since.
     random_state : int, RandomState instance or None, default=None
         Seed of the rows sampled by "newton-sketch" and shuffled by "sgd". ``None`` samples differently each time; that
         changes the J of "newton-sketch" by less than ``tol``.
     verbose : int, default=0
-        With 1, print one line per iteration.
+        With 1, print one line per iteration: J, its estimated excess over the minimum, the rate, and the passes over X.
 
     Attributes
     ----------
@@ -77,8 +107,15 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
         Iterations done.
     loss_curve_ : ndarray of shape (`n_iter_`,)
         J after each iteration.
+    history_ : ndarray of shape (`n_iter_`,), structured
+        What each iteration did; ``pandas.DataFrame(model.history_)`` is a table of it. Its fields: ``iteration``, from
+        1; ``value``, J; ``excess``, the estimate of J - min J, nan where none was made; ``gradient_norm``, of J without
+        an l1 part (in the Newton methods, of features measured from about their means); ``rate``, the step alpha;
+        ``passes``, how often X has been read so far; ``seconds`` so far; ``validation_loss``, that of held-out rows.
+    validation_loss_curve_ : ndarray of shape (`n_iter_`,)
+        Mean log-loss of the held-out rows after each iteration, weighted as in J; only where there are such rows.
     converged_ : bool
-        Whether J is within ``tol`` of its minimum.
+        Whether J is within ``tol`` of its minimum; False after an interrupt.
     duality_gap_ : float
         A proven bound on J - min J at the returned coefficients, by Fenchel duality: it holds whatever the solver did,
         and is sharp on raw scales too, as far as rounding lets it be. Infinite where ``C=np.inf``.
@@ -122,6 +159,9 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
         batch_size=256,
         max_iter=1000,
         tol=1e-8,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=5,
         warm_start=False,
         random_state=None,
         verbose=0,
@@ -135,12 +175,18 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.tol = tol
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X, y, sample_weight=None):
+    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Fit the model.
+
+        Ctrl-C ends the fit at the best coefficients so far, with a warning. Pressed once more, or before the end of the
+        first iteration, it is raised as ever, and the estimator stays as it was.
 
         Parameters
         ----------
@@ -151,6 +197,13 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
             The labels, of any kind that scikit-learn takes; at least two different ones.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, not negative: weight 2 is the row twice, weight 0 is no row. 1 where not given.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Rows whose log-loss is followed in ``validation_loss_curve_``; with ``early_stopping=True`` they choose the
+            coefficients. In a Pipeline with ``transform_input=["X_val"]`` they are transformed as X is.
+        y_val : array-like of shape (n_val,), default=None
+            Their labels.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Their weights, which ``class_weight`` multiplies as it does those of X. 1 where not given.
 
         Returns
         -------
@@ -160,37 +213,17 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
         Raises
         ------
         ValueError, TypeError
-            If a parameter, X, y or sample_weight is not as described; the estimator then stays as it was.
+            If a parameter or an argument is not as described; the estimator then stays as it was.
 
         Warns
         -----
         ConvergenceWarning
-            If the minimum was not reached or does not exist: with the estimated distance to it, and what to do.
+            If the minimum was not reached or does not exist: with the estimated distance to it, and what to do. Not
+            where held-out rows or a callback ended the fit.
         """
         with self._unchanged_on_error():
-            check_parameters(self)
-            X, y = validate_data(self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
-            classes, codes, weight = encode(y, check_weight(sample_weight, X), self.class_weight)
-            loss = Sigmoid() if len(classes) == 2 else Softmax(len(classes))
-            start = self._start(classes, (X.shape[1] + 1, loss.n_outputs))
-            rows = Rows(X, codes, weight, intercept=self.fit_intercept, n_scores=loss.n_outputs)
-            penalty = ElasticNet((1 - self.l1_ratio) / (self.C * rows.total), self.l1_ratio / (self.C * rows.total))
-            rows, lower, lift = compact(rows, DENSE_PARAMETERS // loss.n_outputs if penalty.l1 == 0 else 0)
-            rows = rows if self.solver in TEXTBOOK else rows.centred()
-            objective = Objective(rows, loss, penalty)
-            with _overflow_named(X):
-                result, gap = self._minimise(objective, rows.enter(lower(start)))
-            theta = lift(rows.leave(result.point.theta)).astype(X.dtype)
-            self.classes_ = classes
-            self.coef_ = np.ascontiguousarray(theta[:-1].T)
-            self.intercept_ = theta[-1]
-            self.n_iter_ = len(result.history)
-            self.loss_curve_ = np.array([record.value for record in result.history])
-            self.converged_ = result.status == "converged"
-            self.duality_gap_ = gap
-            vars(self).pop("_stream", None)
-            vars(self).pop("progressive_loss_curve_", None)
-        self._report(result, objective)
+            result, objective = self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
+        warn_of_end(self, result, objective)
         return self
 
     def partial_fit(self, X, y, classes=None, sample_weight=None):
@@ -246,7 +279,7 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
             codes, weight = encode_as(classes, y, check_weight(sample_weight, X), self.class_weight)
             loss = Sigmoid() if len(classes) == 2 else Softmax(len(classes))
             rows = Rows(X, codes, weight, intercept=self.fit_intercept, n_scores=loss.n_outputs)
-            with _overflow_named(X):
+            with overflow_named(X):
                 stream, loss_before = online.learn(stream or online.begin(rows, loss), rows, loss, self.C)
             theta = rows.about(stream.centre).leave(stream.theta)
             if not hasattr(self, "_stream"):
@@ -323,6 +356,35 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
         z = self._scores(X)
         return (Sigmoid if z.shape[1] == 1 else Softmax).log_probabilities(z)
 
+    def to_sklearn(self):
+        """The same model as scikit-learn's own, for what knows only that: exports to ONNX or PMML, say.
+
+        Returns
+        -------
+        sklearn.linear_model.LogisticRegression
+            Fitted, with the coefficients and the predictions of this one, and its C, l1_ratio, fit_intercept and
+            class_weight.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from gdlogit import GDLogisticRegression
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = GDLogisticRegression().fit(X, y)
+        >>> (model.to_sklearn().predict(X) == model.predict(X)).all()
+        np.True_
+        """
+        check_is_fitted(self)
+        names = ("C", "fit_intercept", "class_weight") + (("l1_ratio",) if self.l1_ratio else ())
+        model = LogisticRegression(**{name: getattr(self, name) for name in names})
+        if self.l1_ratio:
+            model.set_params(solver="saga")
+        for name in ("classes_", "coef_", "intercept_", "n_features_in_", "feature_names_in_"):
+            if hasattr(self, name):
+                setattr(model, name, copy(getattr(self, name)))
+        model.n_iter_ = np.array([self.n_iter_], dtype=np.int32)
+        return model
+
     def __sklearn_tags__(self):
         """What scikit-learn asks of its estimators: sparse X is taken."""
         tags = super().__sklearn_tags__()
@@ -340,9 +402,61 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
         try:
             yield
         except BaseException:
-            vars(self).clear()
-            vars(self).update(before)
+            self.__dict__ = before  # at once: no second interrupt comes between
             raise
+
+    @with_callbacks
+    def _fit(self, X, y, sample_weight, validation):
+        """Set the fitted attributes; the descent's result, and its objective."""
+        check_parameters(self)
+        given = X, y, sample_weight
+        X, y = validate_data(self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
+        sample_weight = check_weight(sample_weight, X)
+        classes, codes, weight = encode(y, sample_weight, self.class_weight)
+        rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
+        held_out = None
+        if any(part is not None for part in validation):
+            factors = class_factors(self.class_weight, classes, codes, sample_weight)
+            held_out = check_held_out(self, *validation, classes, factors)
+        elif self.early_stopping:
+            held_out, weight = hold_out(X, codes, weight, self.validation_fraction, rng)
+        loss = Sigmoid() if len(classes) == 2 else Softmax(len(classes))
+        start = self._start(classes, (X.shape[1] + 1, loss.n_outputs))
+        settings = {"intercept": self.fit_intercept, "n_scores": loss.n_outputs}
+        rows = Rows(X, codes, weight, **settings)
+        penalty = ElasticNet((1 - self.l1_ratio) / (self.C * rows.total), self.l1_ratio / (self.C * rows.total))
+        rows, lower, lift = compact(rows, 0 if penalty.l1 else DENSE_PARAMETERS // loss.n_outputs)
+        rows = rows if self.solver in TEXTBOOK else rows.centred()
+        objective = Objective(rows, loss, penalty)
+
+        def attributes(theta):
+            theta = lift(rows.leave(theta)).astype(X.dtype)
+            return {"classes_": classes, "coef_": np.ascontiguousarray(theta[:-1].T), "intercept_": theta[-1].copy()}
+
+        validate = None
+        if held_out is not None:
+            follow = Objective(Rows(*held_out, **settings), loss, ElasticNet(0.0))
+
+            def validate(theta):
+                return follow.value(lift(rows.leave(theta)))
+
+        task = FitTask(self, *given, self.max_iter)
+        with overflow_named(X):
+            result, gap = self._minimise(objective, rows.enter(lower(start)), rng, validate, task, attributes)
+        history = np.array(result.history, HISTORY)
+        for name in ("validation_loss_curve_", "progressive_loss_curve_", "_stream"):  # of the last fit, or a stream
+            vars(self).pop(name, None)
+        vars(self).update(
+            **attributes(result.point.theta),
+            history_=history,
+            n_iter_=len(history),
+            loss_curve_=history["value"].copy(),
+            **({} if held_out is None else {"validation_loss_curve_": history["validation_loss"].copy()}),
+            converged_=result.status == "converged",
+            duality_gap_=gap,
+        )
+        task.end()
+        return result, objective
 
     def _start(self, classes, shape):
         if not (self.warm_start and hasattr(self, "coef_")):
@@ -355,16 +469,29 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
             )
         return theta
 
-    def _minimise(self, objective, theta):
+    def _minimise(self, objective, theta, rng, validate, task, attributes):
         """Descend from theta; the result, and the duality gap where it ended."""
-        rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
+
+        def watch(record, point):
+            if self.verbose:
+                print_record(record)
+            return task.end_iteration((lambda: attributes(point.theta)) if isfinite(record.value) else None)
+
         method = self._method(objective, rng)
-        watch = _print_record if self.verbose else None
+        method = method._replace(step=task.announced(method.step))
+        stops = {
+            "tol": self.tol,
+            "max_iter": self.max_iter,
+            "patience": self.n_iter_no_change if self.early_stopping else inf,
+        }
         with objective.rows.threads():
-            result = descend(method, objective, theta, tol=self.tol, max_iter=self.max_iter, watch=watch)
-            if is_unbounded(objective, result.point):
+            result = descend(method, objective, theta, **stops, validate=validate, watch=watch)
+            if result.status not in ASKED_FOR and is_unbounded(objective, result.point):
                 result = result._replace(status="separable")
-            return result, duality_gap(objective, result.point, rng)
+            gap = duality_gap(objective, result.point, rng)
+            if result.status == "converged" and objective.penalty.l1 and gap > UNPROVEN * result.point.value:
+                result = result._replace(status="unproven")
+            return result, gap
 
     def _method(self, objective, rng):
         match self.solver:
@@ -376,49 +503,3 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
                 return stochastic.minibatch(self.learning_rate, self.batch_size, rng)
             case _:
                 return newton.sketch(self.tol, rng) if is_dense(objective) else truncated.truncated(self.tol)
-
-    def _report(self, result, objective):
-        """Warn where the fit did not end at the minimum: how far from it, and what to do."""
-        far = f"about {result.excess:.1e}" if np.isfinite(result.excess) else "by an unknown amount"
-        distance = f"J is {far} above its minimum (tol={self.tol:g})"
-        remedy = ", scale the features, or use solver='auto'" if self.solver in TEXTBOOK else ""
-        match result.status:
-            case "converged":
-                return
-            case "max_iter":
-                message = f"{distance} after max_iter={self.max_iter} iterations. Raise max_iter or tol{remedy}."
-            case "stalled":
-                message = f"{distance}, and no step lowers it in {objective.precision}. Raise tol{remedy}."
-            case "separable":
-                message = (
-                    "The classes are separable, completely or in part: without a penalty J has no minimum, and some "
-                    "coefficients would grow for ever. They are left where the descent stopped. Set a finite C."
-                )
-            case "diverged" if self.learning_rate == "auto":
-                message = f"{distance}: the descent has not come below its start. Raise max_iter{remedy}."
-            case "diverged":
-                message = (
-                    f"learning_rate={self.learning_rate} diverges: J rose above its start. The coefficients are the "
-                    f"best that the descent met. The largest rate that is stable is about "
-                    f"{2 / objective.smoothness():.3g}; learning_rate='auto' takes half of it."
-                )
-        warnings.warn(message, ConvergenceWarning, stacklevel=3)
-
-
-@contextmanager
-def _overflow_named(X):
-    """Turn an overflow into an error that says of what."""
-    try:
-        with np.errstate(over="raise", invalid="raise"):
-            yield
-    except FloatingPointError as error:
-        raise ValueError(
-            f"X or sample_weight is too large for {X.dtype}: the largest |X| is {abs(X).max():.2g}, and the squares of "
-            f"X, weighted and added up, must stay below {np.finfo(X.dtype).max:.2g}. Divide them."
-        ) from error
-
-
-def _print_record(record):
-    print(
-        f"iteration {record.iteration:4d}   J {record.value:.12g}   excess {record.excess:.1e}   rate {record.rate:.3g}"
-    )

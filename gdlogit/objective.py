@@ -47,6 +47,16 @@ class Objective:
         self.passes += 0.5
         return self._at(theta, lambda block: block.forward(theta))
 
+    def value(self, theta):
+        """J at theta, without its gradient, in half a pass."""
+
+        def forward(block):
+            loss, _ = self.loss.forward_backward(block.forward(theta), block.y)
+            return (float(block.weight @ loss),)
+
+        self.passes += 0.5
+        return self.rows.sum(forward)[0] / self.total + self.penalty.value(theta)
+
     def scores(self, theta):
         """The scores z of every row, shape (n, k), in half a pass.
 

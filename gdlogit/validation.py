@@ -3,21 +3,26 @@
 Every error names the parameter, the value that it got, and what is accepted.
 """
 
+from contextlib import contextmanager
 from numbers import Integral, Real
 
 import numpy as np
 from sklearn.utils import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d, validate_data
 
 __all__ = [
     "SOLVERS",
     "TEXTBOOK",
+    "check_held_out",
+    "check_labels",
     "check_parameters",
     "check_weight",
+    "class_factors",
     "encode",
     "encode_as",
-    "check_labels",
+    "hold_out",
+    "overflow_named",
     "stream_classes",
 ]
 
@@ -48,26 +53,29 @@ def check_parameters(estimator):
         (isinstance(estimator.learning_rate, str) and estimator.learning_rate == "auto")
         or (is_number(estimator.learning_rate) and 0 < estimator.learning_rate < np.inf),
     )
-    for name in ("batch_size", "max_iter"):
+    for name in ("batch_size", "max_iter", "n_iter_no_change"):
         value = getattr(estimator, name)
         require(name, "a positive integer", is_number(value, Integral) and value > 0)
     require("tol", "a number that is not negative", is_number(estimator.tol) and 0 <= estimator.tol < np.inf)
+    require("early_stopping", "True or False", isinstance(estimator.early_stopping, bool | np.bool_))
+    fraction = estimator.validation_fraction
+    require("validation_fraction", "a number between 0 and 1", is_number(fraction) and 0 < fraction < 1)
 
 
-def check_weight(sample_weight, X):
+def check_weight(sample_weight, X, name="sample_weight"):
     """The weights as float64, or None for all 1."""
     if sample_weight is None:
         return None
     if np.isscalar(sample_weight):
-        raise ValueError(f"sample_weight must have one weight per row of X; got the number {sample_weight!r}.")
-    weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+        raise ValueError(f"{name} must have one weight per row of X; got the number {sample_weight!r}.")
+    weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name=name)
     if weight.ndim != 1:
-        raise ValueError(f"sample_weight must have one weight per row of X, shape (n,); got shape {weight.shape}.")
+        raise ValueError(f"{name} must have one weight per row of X, shape (n,); got shape {weight.shape}.")
     check_consistent_length(X, weight)
     if (weight < 0).any():
-        raise ValueError(f"sample_weight must not be negative; its smallest is {weight.min()}.")
+        raise ValueError(f"{name} must not be negative; its smallest is {weight.min()}.")
     if not weight.any():
-        raise ValueError("sample_weight must be positive for some rows; every weight is zero.")
+        raise ValueError(f"{name} must be positive for some rows; every weight is zero.")
     return weight
 
 
@@ -92,15 +100,60 @@ def encode_as(classes, y, weight, class_weight):
             codes[piece] += y[piece] >= label
     if weight is None:
         weight = np.broadcast_to(1.0, len(y))
+    factors = class_factors(class_weight, classes, codes, weight)
+    return codes, weight if factors is None else weight * factors[codes]
+
+
+def class_factors(class_weight, classes, codes, weight):
+    """What class_weight multiplies the weights of each class by; None where it is None."""
+    if class_weight is None:
+        return None
     if isinstance(class_weight, str) and class_weight == "balanced":
         total = np.bincount(codes, weight, len(classes))
-        weight = weight * (total.sum() / (len(classes) * total))[codes]
-    elif class_weight is not None:
-        factors = compute_class_weight(class_weight, classes=classes, y=classes)
-        if not (np.isfinite(factors).all() and (factors > 0).all()):
-            raise ValueError(f"class_weight must be positive and finite; got {class_weight!r}.")
-        weight = weight * factors[codes]
-    return codes, weight
+        return total.sum() / (len(classes) * total)
+    factors = compute_class_weight(class_weight, classes=classes, y=classes)
+    if not (np.isfinite(factors).all() and (factors > 0).all()):
+        raise ValueError(f"class_weight must be positive and finite; got {class_weight!r}.")
+    return factors
+
+
+def hold_out(X, codes, weight, fraction, rng):
+    """Rows held out at random: X, class codes and weights; and the weights of all rows with those set to 0.
+
+    Of each class its share, at least one row, and never the last. What is not held out is not copied.
+    """
+    held = []
+    for code in range(int(codes.max()) + 1):
+        members = np.flatnonzero((codes == code) & (weight > 0))
+        n_held = min(max(1, round(fraction * len(members))), len(members) - 1)
+        held.append(rng.choice(members, max(0, n_held), replace=False))
+    index = np.sort(np.concatenate(held))
+    if not len(index):
+        raise ValueError(
+            "early_stopping=True holds out rows of classes with at least two, and y has no such class. "
+            "Give X_val and y_val, or set early_stopping=False."
+        )
+    rest = np.array(weight)
+    rest[index] = 0
+    return (X[index], codes[index], weight[index]), rest
+
+
+def check_held_out(estimator, X_val, y_val, sample_weight_val, classes, factors):
+    """Rows that the user holds out: X, checked as that of the fit; class codes; weights with those of the classes."""
+    for name, value in (("X_val", X_val), ("y_val", y_val)):
+        if value is None:
+            raise ValueError(f"X_val and y_val must be given together, sample_weight_val with them; {name} is None.")
+    try:
+        X, y = validate_data(estimator, X_val, y_val, reset=False, accept_sparse="csr", dtype=[np.float64, np.float32])
+    except ValueError as error:
+        raise ValueError(f"X_val or y_val: {error}") from None
+    weight = check_weight(sample_weight_val, X, "sample_weight_val")
+    weight = np.ones(len(y)) if weight is None else weight
+    known = np.isin(y, classes)
+    if not known.all():
+        raise ValueError(f"y_val must hold labels of y only, {classes!r}; got {np.unique(y[~known])!r} too.")
+    codes = np.searchsorted(classes, y).astype(np.min_scalar_type(len(classes)))
+    return X, codes, weight if factors is None else weight * factors[codes]
 
 
 def stream_classes(estimator, classes, begun):
@@ -137,3 +190,16 @@ def distinct(values):
     """The distinct values, sorted. np.unique hashes, which takes ten times as long on a few labels in many rows."""
     values = np.sort(values)
     return values[np.append(True, values[1:] != values[:-1])]
+
+
+@contextmanager
+def overflow_named(X):
+    """Turn an overflow into an error that says of what."""
+    try:
+        with np.errstate(over="raise", invalid="raise"):
+            yield
+    except FloatingPointError as error:
+        raise ValueError(
+            f"X or sample_weight is too large for {X.dtype}: the largest |X| is {abs(X).max():.2g}, and the squares of "
+            f"X, weighted and added up, must stay below {np.finfo(X.dtype).max:.2g}. Divide them."
+        ) from error

@@ -5,6 +5,8 @@ import io
 import itertools
 import pickle
 import re
+import subprocess
+import sys
 import tracemalloc
 import warnings
 
@@ -296,13 +298,35 @@ def test_an_early_end_is_named_with_the_distance_and_the_remedy(solver):
 
 
 @solvers
+@pytest.mark.parametrize("load", [load_iris, load_breast_cancer])
+def test_history_is_a_table_of_the_fit(solver, load):
+    X, y = load(return_X_y=True)
+    model = fit(X, y, solver=solver, max_iter=6, C=0.1)
+    table = pd.DataFrame(model.history_)
+    assert table["iteration"].tolist() == [*range(1, model.n_iter_ + 1)]
+    np.testing.assert_array_equal(table["value"], model.loss_curve_)
+    np.testing.assert_allclose(table["value"].iloc[-1], value(model, X, y), rtol=1e-9)
+    assert (table["passes"].diff().dropna() >= 0.5).all()
+    assert (table["seconds"].diff().dropna() >= 0).all()
+    assert table["seconds"].iloc[0] > 0
+    assert (table["rate"] > 0).all()
+    if solver == "gd":  # theta moves by rate times the gradient
+        before = fit(X, y, solver=solver, max_iter=5, C=0.1)
+        step = np.c_[model.coef_ - before.coef_, model.intercept_ - before.intercept_]
+        moved = table["rate"].iloc[-1] * table["gradient_norm"].iloc[-2]
+        assert np.linalg.norm(step) == pytest.approx(moved, rel=1e-6)
+
+
+@solvers
 def test_verbose_prints_a_line_per_iteration(solver, capsys):
     model = fit(*CANCER, solver=solver, max_iter=5, verbose=1)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == model.n_iter_
-    told = [re.match(r"iteration +(\d+) +J (\S+) ", line).groups() for line in lines]
-    assert [int(i) for i, _ in told] == [*range(1, model.n_iter_ + 1)]
-    np.testing.assert_allclose([float(J) for _, J in told], model.loss_curve_, rtol=1e-10)
+    form = r"iteration +(\S+) +J (\S+) +excess (\S+) +rate (\S+) +passes (\S+)"
+    told = [[float(number) for number in re.fullmatch(form, line).groups()] for line in lines]
+    history = model.history_[["iteration", "value", "excess", "rate", "passes"]].tolist()
+    np.testing.assert_allclose(told, history, rtol=0.06)
+    np.testing.assert_allclose([line[1] for line in told], model.loss_curve_, rtol=1e-10)
     fit(*CANCER, solver=solver, max_iter=5)
     assert capsys.readouterr().out == ""
 
@@ -325,6 +349,21 @@ def test_warm_start_goes_on_where_the_last_fit_ended():
     with pytest.warns(ConvergenceWarning):
         part.fit(X, y)
     assert_same_model(part, whole, rtol=1e-13)
+
+
+@pytest.mark.parametrize("C", [1e-3, 0.1])
+@pytest.mark.parametrize("solver", ["auto", "gd", "nesterov", "sgd"])
+@sets
+def test_warm_start_across_a_change_of_c_reaches_the_same_minimum(solver, C, X, y):
+    settings = {"solver": solver, "tol": 1e-5, "max_iter": 5000, "random_state": 0}
+    if solver == "sgd":  # whose noise keeps it from small excesses
+        settings["tol"] = 1e-2
+    model = GDLogisticRegression(C=0.01, warm_start=True, **settings).fit(X, y)
+    model.set_params(C=C).fit(X, y)
+    best = GDLogisticRegression(C=C, tol=1e-14).fit(X, y)
+    assert model.converged_
+    assert model.loss_curve_[-1] == pytest.approx(best.loss_curve_[-1], abs=2 * settings["tol"])
+    assert value(model, X, y) == pytest.approx(model.loss_curve_[-1], rel=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -435,13 +474,46 @@ def through_joblib(model):
     return joblib.load(file)
 
 
-@pytest.mark.parametrize("through", [lambda m: pickle.loads(pickle.dumps(m)), through_joblib, copy.deepcopy])
+def through_cloudpickle(model):
+    cloudpickle = pytest.importorskip("cloudpickle")
+    return pickle.loads(cloudpickle.dumps(model))
+
+
+@pytest.mark.parametrize(
+    "through", [lambda m: pickle.loads(pickle.dumps(m)), through_joblib, through_cloudpickle, copy.deepcopy]
+)
 def test_a_fitted_model_survives_storage(through):
     model = GDLogisticRegression(C=0.5).fit(*IRIS)
     stored = through(model)
     assert vars(stored).keys() == vars(model).keys()
     np.testing.assert_array_equal(stored.predict_proba(IRIS[0]), model.predict_proba(IRIS[0]))
     assert stored.get_params() == model.get_params()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@sets
+def test_to_sklearn_predicts_the_same(X, y, dtype):
+    labels = np.array(["a", "b", "c"])[y]
+    frame = pd.DataFrame(X.astype(dtype)).rename(columns=str)
+    model = GDLogisticRegression(C=0.5, class_weight="balanced").fit(frame, labels)
+    theirs = model.to_sklearn()
+    assert type(theirs) is LogisticRegression
+    np.testing.assert_array_equal(theirs.decision_function(frame), model.decision_function(frame))
+    np.testing.assert_array_equal(theirs.predict(frame), model.predict(frame))
+    np.testing.assert_allclose(theirs.predict_proba(frame), model.predict_proba(frame), rtol=1e-5, atol=1e-7)
+    np.testing.assert_array_equal(theirs.feature_names_in_, model.feature_names_in_)
+    assert (theirs.C, theirs.class_weight, theirs.n_features_in_) == (0.5, "balanced", X.shape[1])
+    theirs.coef_[:] = 0
+    assert model.coef_.any()
+    with pytest.raises(NotFittedError):
+        GDLogisticRegression().to_sklearn()
+
+
+def test_to_sklearn_fits_the_same_model_again():
+    X, y = CANCER
+    model = GDLogisticRegression(C=0.1, fit_intercept=False, tol=1e-12).fit(X, y)
+    again = model.to_sklearn().set_params(tol=1e-10, max_iter=1000).fit(X, y)
+    assert_same_model(again, model, rtol=1e-4)
 
 
 def test_a_clone_has_the_parameters_and_no_fit():
@@ -502,6 +574,20 @@ def test_sample_weights_are_routed():
     assert_same_model(search.best_estimator_[-1], expected, rtol=1e-9)
 
 
+def test_without_scikit_learns_callbacks_a_fit_is_the_same():
+    code = """
+import sys
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+sys.modules["sklearn.callback"] = None  # as before scikit-learn 1.9
+from gdlogit import GDLogisticRegression
+assert not hasattr(GDLogisticRegression, "set_callbacks")
+print(GDLogisticRegression(random_state=0).fit(*load_iris(return_X_y=True)).coef_.tobytes().hex())
+"""
+    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert printed.strip() == fit(IRIS_X, IRIS_Y).coef_.tobytes().hex()
+
+
 def test_global_random_state_is_not_touched():
     before = np.random.get_state()[1].copy()  # noqa: NPY002
     fit(*CANCER, solver="sgd", max_iter=2, random_state=1)
@@ -518,6 +604,9 @@ BAD_PARAMETERS = {
     "learning_rate": [0, -0.1, np.nan, np.inf, "fast", True, None],
     "batch_size": [0, -1, 2.5, "all", True, None],
     "max_iter": [0, -1, 10.5, "many", True, None],
+    "n_iter_no_change": [0, -1, 2.5, "few", True, None],
+    "early_stopping": [1, 0, "auto", None],
+    "validation_fraction": [0, 1, -0.1, 10, np.nan, "0.1", True, None],
     "tol": [-1e-3, np.nan, np.inf, "tight", True, None],
     "class_weight": [{0: -1.0}, {0: np.nan}, {0: np.inf, 1: 1.0}, "heavy", {"malignant": 1.0}],
     "random_state": ["seed"],
@@ -536,6 +625,8 @@ def assert_unchanged(model, before):
     assert after.keys() == shallow.keys()
     for name, held in after.items():
         assert held is shallow[name]
+        if name == "history_":  # whose nans are not equal
+            held, deep[name] = held.tobytes(), deep[name].tobytes()
         np.testing.assert_array_equal(held, deep[name])
 
 

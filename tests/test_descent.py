@@ -349,7 +349,14 @@ def test_history_is_that_of_the_steps_taken_by_hand(method, name):
     by_hand = method()
     state = by_hand.start(objective, np.zeros(objective.shape))
     watched = []
-    result = descend(method(), objective, np.zeros(objective.shape), tol=1e-8, max_iter=7, watch=watched.append)
+    result = descend(
+        method(),
+        objective,
+        np.zeros(objective.shape),
+        tol=1e-8,
+        max_iter=7,
+        watch=lambda record, _: watched.append(record),
+    )
     assert result.history == watched
     assert [record.iteration for record in result.history] == [*range(1, len(watched) + 1)]
     for record in result.history:

@@ -20,6 +20,7 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "online": {"descent", "objective", "penalty", "curvature"},
     "validation": {"sklearn"},
     "callbacks": {"sklearn"},
+    "report": {"validation", "sklearn"},
     # It draws the methods at work.
     "display": {"display", "sklearn", "descent", "objective", "penalty", "rows", "backprop"},
 }

@@ -13,19 +13,26 @@ is at most tol min(1, J), twice in a row: once is an estimate, and the step take
 does not depend on the scale of any feature. A method that has its own metric brings its own estimate (``excess``); for
 the others, which leave it as nan, the loop makes one now and then.
 
+Rows that are held out may end it too, where none of the last steps has lowered their loss; the result is then the point
+where that loss was lowest, whatever ended the descent. An interrupt (Ctrl-C) ends it at the best point so far; before
+the first step has been taken there is none, and the interrupt goes on to the caller.
+
 References
 ----------
 Boyd and Vandenberghe, "Convex Optimization" (2004), section 9.5.1 (the Newton decrement).
 """
 
 from collections.abc import Callable
-from math import isfinite, isnan
+from math import inf, isfinite, isnan, nan, sqrt
+from time import perf_counter
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from ..objective import Point
 from .metric import excess_of
 
-__all__ = ["Method", "Record", "Result", "descend"]
+__all__ = ["Method", "Record", "Result", "descend", "target"]
 
 
 class Method(NamedTuple):
@@ -36,17 +43,28 @@ class Method(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What one iteration did: a row of the history."""
+    """What one iteration did: a row of the history.
+
+    J; its estimated excess over the minimum, nan where no estimate was made; the norm of the gradient, in the
+    coordinates of the descent; the rate; the passes over the rows and the seconds so far; the held-out rows' loss.
+    """
 
     iteration: int
     value: float
     excess: float
+    gradient_norm: float
     rate: float
     passes: float
+    seconds: float
+    validation_loss: float
 
 
 class Result(NamedTuple):
-    """Where the descent ended, and why: ``status`` is converged, max_iter, stalled, separable or diverged."""
+    """Where the descent ended, and why.
+
+    ``status`` is converged, max_iter, stalled, separable, diverged, or what was asked for: stopped (by ``watch``),
+    early_stopped (by the held-out rows) or interrupted.
+    """
 
     point: Point
     excess: float
@@ -54,41 +72,84 @@ class Result(NamedTuple):
     history: list[Record]
 
 
-def descend(method, objective, theta, *, tol, max_iter, watch=None):
-    """Step from theta until J is within tol of its minimum; at most max_iter steps, at least one."""
-    state = first = best = method.start(objective, theta)
+class Best:
+    """The state of the lowest score; and how many steps have not lowered the score by more than tol min(1, score)."""
+
+    def __init__(self, state, score):
+        self.state, self.score = state, score
+        self.reference, self.unchanged = score, 0
+
+    def update(self, state, score, tol):
+        """See the state after one more step."""
+        if score <= self.score:
+            self.state, self.score = state, score
+        self.unchanged += 1
+        if score < self.reference - tol * min(1.0, self.reference):
+            self.reference, self.unchanged = score, 0
+
+
+def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=inf, watch=None):
+    """Step from theta until J is within tol of its minimum; at most max_iter steps, at least one.
+
+    ``validate(theta)`` is the loss of held-out rows; it ends the descent after ``patience`` steps that do not lower it.
+    ``watch(record, point)`` sees every step, and may return True to end the descent there.
+    """
+    began = perf_counter()
+    state = first = method.start(objective, theta)
+    by_validation = patience < inf
+    best = Best(first, inf if by_validation else first.point.value)  # held-out rows choose among the steps
     history = []
-    confirmed, measured_at = False, 0
-    status = "max_iter"
-    for iteration in range(1, max_iter + 1):
-        state = method.step(objective, state)
-        point, excess = state.point, state.excess
-        lost = not isfinite(point.value)
-        if isnan(excess) and iteration >= 1.2 * measured_at and not lost:
-            excess, measured_at = excess_of(objective, point), iteration
-        history.append(Record(iteration, point.value, excess, state.rate, objective.passes))
-        if watch is not None:
-            watch(history[-1])
-        if lost:
-            status = "diverged"
+    confirmed, measured_at, status = False, 0, "max_iter"
+    try:
+        for iteration in range(1, max_iter + 1):
+            state = method.step(objective, state)
+            point, excess, loss = state.point, state.excess, nan
+            lost = not isfinite(point.value)
+            if isnan(excess) and iteration >= 1.2 * measured_at and not lost:
+                excess, measured_at = excess_of(objective, point), iteration
+            if validate is not None and not lost:
+                loss = validate(point.theta)
+            norm, seconds = sqrt(np.vdot(point.gradient, point.gradient)), perf_counter() - began
+            record = Record(iteration, point.value, excess, norm, state.rate, objective.passes, seconds, loss)
+            history.append(record)
+            if not lost:
+                best.update(state, loss if by_validation else point.value, tol)
+            stop = watch is not None and watch(record, point)
+            small = excess <= target(objective, point, tol)
+            if lost:
+                status = "diverged"
+            elif small and confirmed:
+                status = "converged"
+            elif point.value < objective.separation_value:
+                status = "separable"
+            elif state.rate == 0:
+                status = "stalled"
+            elif stop:
+                status = "stopped"
+            elif best.unchanged >= patience:
+                status = "early_stopped"
+            else:
+                confirmed = small or (confirmed and isnan(excess))
+                continue
             break
-        if point.value <= best.point.value:
-            best = state
-        small = excess <= target(objective, point, tol)
-        if small and confirmed:
-            break
-        confirmed = small or (confirmed and isnan(excess))
-        if point.value < objective.separation_value:
-            status = "separable"
-            break
-        if state.rate == 0:
-            status = "stalled"
-            break
-    if status == "diverged" or state.point.value > first.point.value:
-        status, state = "diverged", best
+    except KeyboardInterrupt:
+        if not history:
+            raise
+        status = "interrupted"
+    if state.point.value > first.point.value and status in ("converged", "max_iter", "separable", "stalled"):
+        status = "diverged"
+    chosen = best.state if by_validation or status in ("diverged", "interrupted") else state
+    return conclude(objective, chosen, status, history, tol)
+
+
+def conclude(objective, state, status, history, tol):
+    """The result at a state: converged wherever J is within tol there, unless there is more to say."""
     excess = excess_of(objective, state.point) if isnan(state.excess) else state.excess
-    if status != "separable" and excess <= target(objective, state.point, tol):
-        status = "converged"
+    if status not in ("separable", "interrupted"):
+        if excess <= target(objective, state.point, tol):
+            status = "converged"
+        elif status == "converged":  # the end of the descent was: the held-out rows were better off before
+            status = "early_stopped"
     return Result(state.point, excess, status, history)
 
 

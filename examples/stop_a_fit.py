@@ -1,0 +1,71 @@
+"""
+Watch a fit, and stop it
+========================
+
+A fit can be ended by rows held out, and from scikit-learn 1.9 on by a callback. Here are both, on features that are
+mostly noise: gradient descent learns what matters first, and the noise afterwards.
+"""
+
+import numpy as np
+from sklearn.metrics import log_loss
+
+from gdlogit import GDLogisticRegression, LossCurveDisplay
+
+rng = np.random.default_rng(0)
+X = rng.standard_normal((600, 100))
+y = (X[:, 0] - X[:, 1] + rng.logistic(size=600) > 0).astype(int)
+train, held_out = slice(0, 300), slice(300, 600)
+given = {"X": X[train], "y": y[train], "X_val": X[held_out], "y_val": y[held_out]}
+
+# %%
+# Held-out rows
+# -------------
+# With ``X_val`` and ``y_val``, ``validation_loss_curve_`` has the log-loss of the rows that are held out. It falls,
+# and then rises while J goes on falling. With ``early_stopping=True`` the fit returns the coefficients of its lowest
+# point.
+
+settings = {"solver": "gd", "learning_rate": 0.1, "C": 1e3, "tol": 1e-3, "max_iter": 5000}
+watched = GDLogisticRegression(**settings).fit(**given)
+stopped = GDLogisticRegression(early_stopping=True, **settings).fit(**given)
+LossCurveDisplay.from_estimators({"to the minimum": watched, "stopped": stopped})
+
+at_minimum, at_best = (log_loss(y[held_out], model.predict_proba(X[held_out])) for model in (watched, stopped))
+best = stopped.validation_loss_curve_.argmin()
+print(f"log-loss of the held-out rows: {at_minimum:.3f} at the minimum of J, after {watched.n_iter_} iterations,")
+print(f"and {at_best:.3f} after {1 + best}; stopped after {stopped.n_iter_}")
+assert np.isclose(at_best, stopped.validation_loss_curve_[best])
+assert at_best < at_minimum - 0.1
+
+# %%
+# A callback
+# ----------
+# Its ``on_fit_task_end`` is given the estimator as it would be if the fit ended here, and ends it by returning True.
+# This one stops when the training rows are predicted as well as was asked for.
+
+
+class StopAtAccuracy:
+    """Ends a fit when the accuracy on the training rows is high enough."""
+
+    def __init__(self, accuracy):
+        self.accuracy = accuracy
+
+    def setup(self, estimator, context):
+        """Before the fit."""
+
+    def on_fit_task_begin(self, estimator, context):
+        """Before the fit, and before each iteration."""
+
+    def on_fit_task_end(self, estimator, context, *, X, y, fitted_estimator):
+        """After each iteration, and after the fit."""
+        return fitted_estimator is not None and fitted_estimator.score(X, y) >= self.accuracy
+
+    def teardown(self, estimator, context):
+        """After the fit."""
+
+
+model = GDLogisticRegression(**settings)
+if hasattr(model, "set_callbacks"):  # scikit-learn 1.9 or later
+    model.set_callbacks(StopAtAccuracy(0.85)).fit(X[train], y[train])
+    print(f"accuracy {model.score(X[train], y[train]):.3f} after {model.n_iter_} iterations")
+    assert model.score(X[train], y[train]) >= 0.85
+    assert not model.converged_

@@ -1,0 +1,64 @@
+"""scikit-learn's callbacks, of scikit-learn 1.9 and later; before that, nothing here does anything.
+
+A fit is a task, and each of its iterations a task within it. Callbacks are told of the begin and the end of each, and
+may ask at an iteration's end for the fit to stop there. The interface, ``sklearn.callback``, is experimental, and may
+change without a deprecation: what is known of it is known here.
+"""
+
+import numpy as np
+
+try:
+    from sklearn.callback import CallbackSupportMixin, with_callbacks
+except ImportError:
+
+    class CallbackSupportMixin:
+        """No callbacks before scikit-learn 1.9."""
+
+    def with_callbacks(method):
+        """The method as it is."""
+        return method
+
+
+__all__ = ["CallbackSupportMixin", "FitTask", "with_callbacks"]
+
+
+class FitTask:
+    """One fit, as callbacks see it, in a method decorated by ``with_callbacks``; nothing, where there are none.
+
+    They are given X, y and sample_weight as the user gave them, and run under the caller's NumPy error settings.
+    """
+
+    def __init__(self, estimator, X, y, sample_weight, max_iter):
+        self.is_watched = bool(getattr(estimator, "_skl_callbacks", None))  # LogisticRegression looks there, too
+        if self.is_watched:
+            metadata = None if sample_weight is None else {"sample_weight": sample_weight}
+            self.seen = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
+            self.errors = np.geterr()
+            self.fit = estimator._init_callback_context(max_subtasks=max_iter).call_on_fit_task_begin(**self.seen)
+            self.iteration = None
+
+    def announced(self, step):
+        """A method's step, as one that begins an iteration."""
+
+        def announced_step(objective, state):
+            with np.errstate(**self.errors):
+                self.iteration = self.fit.subcontext(task_name="iteration").call_on_fit_task_begin(**self.seen)
+            return step(objective, state)
+
+        return announced_step if self.is_watched else step
+
+    def end_iteration(self, attributes):
+        """Whether a callback asks to stop. ``attributes`` makes the estimator's, had it ended here; None: it cannot."""
+        if not self.is_watched:
+            return False
+        iteration, self.iteration = self.iteration, None
+        with np.errstate(**self.errors):
+            return iteration.call_on_fit_task_end(**self.seen, reconstruction_attributes=attributes)
+
+    def end(self):
+        """The estimator is fitted."""
+        if not self.is_watched:
+            return
+        if self.iteration is not None:  # the one that was interrupted
+            self.iteration.call_on_fit_task_end(**self.seen)
+        self.fit.call_on_fit_task_end(**self.seen, reconstruction_attributes={})

@@ -1,0 +1,59 @@
+"""What a fit says: a line per iteration where asked to, and a warning where it did not end at the minimum."""
+
+import warnings
+from math import isfinite
+
+from sklearn.exceptions import ConvergenceWarning
+
+from .validation import TEXTBOOK
+
+__all__ = ["print_record", "warn_of_end"]
+
+
+def print_record(record):
+    """One line for an iteration, on standard output, as scikit-learn's solvers do."""
+    validation = (
+        "" if record.validation_loss != record.validation_loss else f"   validation {record.validation_loss:.9g}"
+    )
+    print(
+        f"iteration {record.iteration:4d}   J {record.value:<15.12g}   excess {record.excess:<7.1e}   "
+        f"rate {record.rate:<8.3g}   passes {record.passes:<6.4g}{validation}".rstrip()
+    )
+
+
+def warn_of_end(estimator, result, objective):
+    """Warn the caller of ``fit`` where it did not end at the minimum, unasked: how far from it, and what to do."""
+    far = f"about {result.excess:.1e}" if isfinite(result.excess) else "by an unknown amount"
+    distance = f"J is {far} above its minimum (tol={estimator.tol:g})"
+    remedy = ", scale the features, or use solver='auto'" if estimator.solver in TEXTBOOK else ""
+    match result.status:
+        case "converged" | "stopped" | "early_stopped":
+            return
+        case "max_iter":
+            message = f"{distance} after max_iter={estimator.max_iter} iterations. Raise max_iter or tol{remedy}."
+        case "stalled":
+            message = f"{distance}, and no step lowers it in {objective.precision}. Raise tol{remedy}."
+        case "unproven":
+            message = (
+                f"J seems to be at its minimum, but it is only proven to be within {estimator.duality_gap_:.1e} of it: "
+                "some coefficients are free to move far. Lower C, or use an l2 share (l1_ratio below 1)."
+            )
+        case "interrupted":
+            message = (
+                f"Interrupted after {len(result.history)} iterations: {distance}. The coefficients are the best so "
+                "far; to go on from them, set warm_start=True and fit again."
+            )
+        case "separable":
+            message = (
+                "The classes are separable, completely or in part: without a penalty J has no minimum, and some "
+                "coefficients would grow for ever. They are left where the descent stopped. Set a finite C."
+            )
+        case "diverged" if estimator.learning_rate == "auto":
+            message = f"{distance}: the descent has not come below its start. Raise max_iter{remedy}."
+        case "diverged":
+            message = (
+                f"learning_rate={estimator.learning_rate} diverges: J rose above its start. The coefficients are the "
+                f"best that the descent met. The largest rate that is stable is about "
+                f"{2 / objective.smoothness():.3g}; learning_rate='auto' takes half of it."
+            )
+    warnings.warn(message, ConvergenceWarning, stacklevel=3)
