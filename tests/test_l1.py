@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import scale
 from sklearn.svm import l1_min_c
 
-from gdlogit import GDLogisticRegression, c_min
+from gdlogit import CoefficientDisplay, GDLogisticRegression, c_min
 
 CANCER = scale(load_breast_cancer().data), load_breast_cancer().target
 IRIS = scale(load_iris().data), load_iris().target
@@ -55,7 +55,7 @@ def test_weight_2_is_the_row_twice(X, y):
 @sets
 def test_textbook_methods_reach_it_with_exact_zeros(X, y, solver):
     reference = fit(X, y, C=0.02)
-    model = fit(X, y, C=0.02, solver=solver, tol=1e-5, max_iter=20_000)
+    model = fit(X, y, C=0.02, solver=solver, tol=1e-5, max_iter=20_000, batch_size=len(y))
     assert model.converged_
     np.testing.assert_allclose(model.predict_proba(X), reference.predict_proba(X), atol=0.02)
     assert (model.coef_ == 0).any()
@@ -146,3 +146,23 @@ def test_warm_start_takes_sparse_coefficients():
     model.sparsify().fit(*IRIS)
     assert isinstance(model.coef_, np.ndarray)
     np.testing.assert_allclose(model.coef_, coef, atol=1e-6)
+
+
+def test_partial_fit_goes_on_after_sparsify():
+    X, y = CANCER
+    model, same = (GDLogisticRegression().partial_fit(X[:300], y[:300], classes=[0, 1]) for _ in range(2))
+    model.sparsify().partial_fit(X[300:], y[300:])
+    np.testing.assert_array_equal(model.coef_, same.partial_fit(X[300:], y[300:]).coef_)
+
+
+def test_coefficients_display_takes_sparse_coefficients():
+    model = fit(*CANCER)
+    dense = CoefficientDisplay.from_estimator(model).coef
+    np.testing.assert_array_equal(CoefficientDisplay.from_estimator(model.sparsify()).coef, dense)
+
+
+@sets
+def test_below_c_min_all_is_zero_and_probabilities_are_the_frequencies(X, y):
+    model = fit(X, y, C=0.5 * c_min(X, y))
+    assert not model.coef_.any()
+    np.testing.assert_allclose(model.predict_proba(X[:1])[0], np.bincount(y) / len(y), atol=1e-6)
