@@ -9,7 +9,7 @@ from gdlogit.descent.lasso import least_slope, minimise_formed, minimise_with_pr
 
 
 def problem(n, seed, rank=None):
-    """M, g, theta and the strengths; the last coordinate is free, as an intercept is, and has no unbounded direction."""
+    """M, g in the range of M, theta and the strengths; the last coordinate is free, as an intercept is."""
     rng = np.random.default_rng(seed)
     A = rng.standard_normal((rank or 2 * n, n)) * np.exp(rng.standard_normal(n))
     theta = np.where(rng.random(n) < 0.5, rng.standard_normal(n), 0)
