@@ -325,10 +325,7 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
         return (Sigmoid if z.shape[1] == 1 else Softmax).log_probabilities(z)
 
     def sparsify(self):
-        """Keep only the nonzeros of ``coef_``, in a CSR matrix; for a model of few words, to store and to send.
-
-        Predictions stay the same, and a further fit, also with ``warm_start``, takes it as it is and makes it dense. It
-        saves memory where more than about half of the coefficients are 0.
+        """Keep only the nonzeros of ``coef_``, in a CSR matrix; predictions and further fits take it as it is.
 
         Returns
         -------
@@ -348,7 +345,7 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
             The fitted estimator.
         """
         check_is_fitted(self)
-        self.coef_ = _dense(self.coef_)
+        self.coef_ = sp.csr_matrix(self.coef_).toarray()
         return self
 
     def __sklearn_tags__(self):
@@ -376,7 +373,7 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
     def _start(self, classes, shape):
         if not (self.warm_start and hasattr(self, "coef_")):
             return np.zeros(shape)
-        theta = np.vstack([_dense(self.coef_).T, self.intercept_]).astype(float)
+        theta = np.vstack([sp.csr_matrix(self.coef_).toarray().T, self.intercept_]).astype(float)
         if theta.shape != shape or not np.array_equal(classes, self.classes_):
             raise ValueError(
                 f"warm_start=True needs the features and classes of the last fit: {len(theta) - 1} features and "
@@ -432,10 +429,6 @@ class GDLogisticRegression(ClassifierMixin, BaseEstimator):
                     f"{2 / objective.smoothness():.3g}; learning_rate='auto' takes half of it."
                 )
         warnings.warn(message, ConvergenceWarning, stacklevel=3)
-
-
-def _dense(coef):
-    return coef.toarray() if sp.issparse(coef) else coef
 
 
 @contextmanager

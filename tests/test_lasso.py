@@ -35,7 +35,9 @@ def brute_force(M, g, theta, strength):
 
 
 def formed(M, g, theta, strength):
-    return minimise_formed(M, g, theta, strength)
+    x, fall, settled = minimise_formed(M, g, theta, strength, lambda x: x, np.inf)
+    assert settled
+    return x, fall
 
 
 def by_products(M, g, theta, strength):
@@ -73,7 +75,7 @@ def test_slope_at_the_minimum_is_within_the_strengths(minimise, seed, n):
 @seeds
 def test_singular_quadratic_has_a_minimum(seed):
     M, g, theta, strength = problem(12, seed, rank=6)
-    x, _ = minimise_formed(M, g, theta, strength)
+    x, _ = formed(M, g, theta, strength)
     slope = least_slope(x, g + M @ (x - theta), strength)
     np.testing.assert_allclose(slope, 0, atol=1e-6 * strength.max())
 
@@ -82,21 +84,21 @@ def test_duplicate_columns_change_nothing_but_who_carries_the_weight():
     M, g, theta, strength = problem(6, 0)
     twice = np.append(np.arange(6), 0)
     both = M[np.ix_(twice, twice)], g[twice], np.append(theta, 0), strength[twice]
-    x, _ = minimise_formed(M, g, theta, strength)
-    xx, _ = minimise_formed(*both)
+    x, _ = formed(M, g, theta, strength)
+    xx, _ = formed(*both)
     assert q(xx, *both) == pytest.approx(q(x, M, g, theta, strength), rel=1e-9)
 
 
 def test_column_of_zeros_stays_at_zero():
     M, g, theta, strength = problem(6, 0)
     M[0] = M[:, 0] = g[0] = theta[0] = 0
-    x, _ = minimise_formed(M, g, theta, strength)
+    x, _ = formed(M, g, theta, strength)
     assert x[0] == 0
     assert np.isfinite(x).all()
 
 
 def test_minimum_is_at_zero_where_the_penalty_is_strong():
     M, g, _, _ = problem(6, 0)
-    x, fall = minimise_formed(M, g, np.zeros(6), 1.001 * np.abs(g))
+    x, fall = formed(M, g, np.zeros(6), 1.001 * np.abs(g))
     assert not x.any()
     assert fall == 0
