@@ -6,6 +6,7 @@ from copy import copy
 from math import inf, isfinite
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_random_state
@@ -385,6 +386,30 @@ class GDLogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         model.n_iter_ = np.array([self.n_iter_], dtype=np.int32)
         return model
 
+    def sparsify(self):
+        """Keep only the nonzeros of ``coef_``, in a CSR matrix; predictions and further fits take it as it is.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+        """
+        check_is_fitted(self)
+        self.coef_ = sp.csr_matrix(self.coef_)
+        return self
+
+    def densify(self):
+        """Make ``coef_`` an ndarray again, as it is after ``fit``.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+        """
+        check_is_fitted(self)
+        self.coef_ = sp.csr_matrix(self.coef_).toarray()
+        return self
+
     def __sklearn_tags__(self):
         """What scikit-learn asks of its estimators: sparse X is taken."""
         tags = super().__sklearn_tags__()
@@ -394,7 +419,8 @@ class GDLogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     def _scores(self, X):
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
-        return X @ self.coef_.T + self.intercept_
+        z = X @ self.coef_.T
+        return (z.toarray() if sp.issparse(z) else z) + self.intercept_
 
     @contextmanager
     def _unchanged_on_error(self):
@@ -461,7 +487,7 @@ class GDLogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     def _start(self, classes, shape):
         if not (self.warm_start and hasattr(self, "coef_")):
             return np.zeros(shape)
-        theta = np.vstack([self.coef_.T, self.intercept_]).astype(float)
+        theta = np.vstack([sp.csr_matrix(self.coef_).toarray().T, self.intercept_]).astype(float)
         if theta.shape != shape or not np.array_equal(classes, self.classes_):
             raise ValueError(
                 f"warm_start=True needs the features and classes of the last fit: {len(theta) - 1} features and "

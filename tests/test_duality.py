@@ -12,11 +12,11 @@ from gdlogit.penalty import ElasticNet
 from gdlogit.rows import Rows
 
 
-def make_objective(load, l2=1e-3, weighted=False, intercept=True):
+def make_objective(load, l2=1e-3, weighted=False, intercept=True, l1=0.0):
     X, y = load(return_X_y=True)
     weight = np.random.default_rng(1).integers(0, 4, len(y)).astype(float) if weighted else np.ones(len(y))
     loss = Sigmoid() if y.max() == 1 else Softmax(y.max() + 1)
-    return Objective(Rows(X, y, weight, intercept), loss, ElasticNet(l2))
+    return Objective(Rows(X, y, weight, intercept), loss, ElasticNet(l2, l1))
 
 
 def path(objective):
@@ -162,3 +162,34 @@ def test_separable_classes_are_seen(X, y, separable, n_dense, monkeypatch):
 def test_separability_is_not_asked_of_a_penalised_objective():
     objective = CASES["softmax"]
     assert not duality.is_unbounded(objective, Point(np.zeros(objective.shape), 1.0, np.ones(objective.shape)))
+
+
+SPARSE = {
+    "l1": make_objective(load_breast_cancer, l2=0.0, l1=1e-2),
+    "l1, weighted": make_objective(load_breast_cancer, l2=0.0, l1=1e-2, weighted=True),
+    "l1, no intercept": make_objective(load_breast_cancer, l2=0.0, l1=1e-2, intercept=False),
+    "elastic net": make_objective(load_breast_cancer, l2=1e-3, l1=1e-2),
+    "l1, softmax": make_objective(load_iris, l2=0.0, l1=1e-2),
+    "elastic net, softmax": make_objective(load_wine, l2=1e-3, l1=1e-2),
+}
+
+
+@pytest.mark.parametrize("objective", SPARSE.values(), ids=SPARSE)
+@bounds
+def test_bound_holds_with_an_l1_part_all_the_way_to_the_minimum(objective, bound):
+    minimum, points = path(objective)
+    for point in points:
+        assert bound(objective, point, np.random.default_rng(0)) >= point.value - minimum - 1e-15
+
+
+@pytest.mark.parametrize("objective", SPARSE.values(), ids=SPARSE)
+def test_bound_with_an_l1_part_is_finite_everywhere_and_sharp_at_the_minimum(objective):
+    minimum, points = path(objective)
+    rng = np.random.default_rng(0)
+    scale = 1 / np.append(np.sqrt(np.mean(objective.rows.X**2, axis=0)), 1)[:, None]
+    for size in (0.01, 0.1, 1.0):
+        point = objective.at(size * scale * rng.standard_normal(objective.shape))
+        gap = duality.duality_gap(objective, point, rng)
+        assert np.isfinite(gap)
+        assert gap >= point.value - minimum
+    assert duality.duality_gap(objective, points[-1], rng) <= 1e-9

@@ -19,6 +19,7 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "duality": {"descent", "objective", "penalty", "curvature"},
     "online": {"descent", "objective", "penalty", "curvature"},
     "validation": {"sklearn"},
+    "c_min": {"sklearn", "validation", "backprop", "rows"},
     "callbacks": {"sklearn"},
     "report": {"validation", "sklearn"},
     # It draws the methods at work.

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from gradcheck import check_gradient
+from scipy.optimize import minimize_scalar
 
-from gdlogit.penalty import ElasticNet
+from gdlogit.penalty import ElasticNet, shrink
 
 
 @pytest.fixture
@@ -66,3 +67,45 @@ def test_theta_is_not_changed(theta):
     penalty.gradient(theta)
     penalty.curvature(theta)
     penalty.prox(theta, 1.0)
+
+
+def test_strength_is_l1_but_on_the_intercept():
+    strength = ElasticNet(l2=0.7, l1=0.3).strength((4, 2))
+    np.testing.assert_array_equal(strength, [[0.3, 0.3]] * 3 + [[0, 0]])
+
+
+def test_shrink_moves_towards_zero_and_not_beyond():
+    np.testing.assert_array_equal(shrink(np.array([3.0, -3.0, 0.5, -0.5, 0.0]), 1.0), [2, -2, 0, 0, 0])
+
+
+@pytest.mark.parametrize(("l2", "l1"), [(0.7, 0.0), (0.7, 0.3), (1e-6, 0.3), (0.0, 0.3)])
+def test_fenchel_gap_is_never_negative_and_zero_at_a_subgradient(theta, rng, l2, l1):
+    penalty = ElasticNet(l2, l1)
+    for _ in range(20):
+        V = rng.standard_normal(theta.shape)
+        assert penalty.gap(theta, penalty.feasible(V) * V) >= 0
+    theta = penalty.prox(theta, 2.0)
+    inside = rng.uniform(-l1, l1, theta.shape)
+    V = -l2 * theta - np.where(theta == 0, inside, l1 * np.sign(theta))
+    assert penalty.feasible(V) == pytest.approx(1)
+    assert penalty.gap(theta, penalty.feasible(V) * V) == pytest.approx(0, abs=1e-14)
+
+
+def test_fenchel_gap_is_made_of_the_conjugate(theta, rng):
+    penalty, V = ElasticNet(l2=0.7, l1=0.3), rng.standard_normal(theta.shape)
+
+    def conjugate(v):
+        """The largest v w - R(w), found by search."""
+        found = minimize_scalar(lambda w: 0.35 * w**2 + 0.3 * abs(w) - v * w, (-1, 1), tol=1e-10)
+        return -found.fun
+
+    W = theta[:-1]
+    expected = penalty.value(theta) + sum(conjugate(-v) for v in V[:-1].ravel()) + np.vdot(W, V[:-1])
+    assert penalty.gap(theta, V) == pytest.approx(expected, rel=1e-9)
+
+
+def test_feasible_is_the_largest_part_that_l1_allows():
+    V = np.array([[0.6, -1.2], [9.0, 9.0]])
+    assert ElasticNet(l2=0.0, l1=0.3).feasible(V) == pytest.approx(0.25)
+    assert ElasticNet(l2=0.0, l1=2.0).feasible(V) == 1
+    assert ElasticNet(l2=0.1, l1=0.3).feasible(V) == 1

@@ -1,6 +1,7 @@
 """The coefficients: which features count most, for which class, and in which direction."""
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.utils.validation import check_array, check_is_fitted
 
 from .style import pyplot, style
@@ -73,7 +74,7 @@ class CoefficientDisplay:
             If X or feature_names do not have one column or name per feature.
         """
         check_is_fitted(estimator)
-        coef = np.asarray(estimator.coef_)
+        coef = estimator.coef_.toarray() if sp.issparse(estimator.coef_) else np.asarray(estimator.coef_)
         if X is not None:
             X = check_array(X, dtype=np.float64, input_name="X")
             _require_one_a_feature("X", "columns", X.shape[1], coef)

@@ -1,0 +1,176 @@
+"""L1 and elastic net in the classifier: exact zeros, the peers' optimum, where the path begins, sparse coefficients."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import scale
+from sklearn.svm import l1_min_c
+
+from gdlogit import CoefficientDisplay, GDLogisticRegression, c_min
+
+CANCER = scale(load_breast_cancer().data), load_breast_cancer().target
+IRIS = scale(load_iris().data), load_iris().target
+SETS = {"iris": IRIS, "breast_cancer": CANCER}
+sets = pytest.mark.parametrize(("X", "y"), SETS.values(), ids=SETS)
+ratios = pytest.mark.parametrize("l1_ratio", [1.0, 0.5])
+
+
+def fit(X, y, sample_weight=None, **parameters):
+    parameters = {"l1_ratio": 1.0, "tol": 1e-12, "C": 0.1, "random_state": 0} | parameters
+    return GDLogisticRegression(**parameters).fit(X, y, sample_weight)
+
+
+@sets
+@ratios
+def test_same_optimum_as_saga(X, y, l1_ratio):
+    ours = fit(X, y, l1_ratio=l1_ratio)
+    theirs = LogisticRegression(solver="saga", C=0.1, l1_ratio=l1_ratio, tol=1e-9, max_iter=20_000, random_state=0)
+    theirs.fit(X, y)
+    assert ours.converged_
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-4)
+    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-4)
+    assert 0 < np.count_nonzero(ours.coef_ == 0)
+
+
+@sets
+@ratios
+def test_dense_and_csr_have_the_same_coefficients(X, y, l1_ratio):
+    X = np.where(np.abs(X) > 0.5, X, 0)
+    dense, sparse = (fit(form, y, l1_ratio=l1_ratio, tol=1e-14) for form in (X, sp.csr_array(X)))
+    np.testing.assert_allclose(sparse.coef_, dense.coef_, atol=1e-8)
+
+
+@sets
+def test_weight_2_is_the_row_twice(X, y):
+    twice = np.arange(len(y)) % 3 == 0
+    weighted = fit(X, y, 1.0 + twice)
+    repeated = fit(np.vstack([X, X[twice]]), np.append(y, y[twice]))
+    np.testing.assert_allclose(weighted.coef_, repeated.coef_, atol=1e-6)
+    np.testing.assert_array_equal(weighted.coef_ == 0, repeated.coef_ == 0)
+
+
+@pytest.mark.parametrize("solver", ["gd", "nesterov"])
+@sets
+def test_textbook_methods_reach_it_with_exact_zeros(X, y, solver):
+    reference = fit(X, y, C=0.02)
+    model = fit(X, y, C=0.02, solver=solver, tol=1e-5, max_iter=20_000)
+    assert model.converged_
+    np.testing.assert_allclose(model.predict_proba(X), reference.predict_proba(X), atol=0.02)
+    assert (model.coef_ == 0).any()
+
+
+@sets
+def test_batches_come_near_it_with_exact_zeros(X, y):
+    reference = fit(X, y, C=0.02)
+    model = fit(X, y, C=0.02, solver="sgd", batch_size=32, tol=0.02)
+    assert model.converged_
+    assert model.loss_curve_[-1] <= reference.loss_curve_[-1] * 1.03
+    assert (model.coef_ == 0).any()
+
+
+@ratios
+def test_wide_data_meets_the_conditions_of_the_minimum(l1_ratio):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((80, 2000))
+    y = (X[:, 0] - X[:, 1] + 0.5 * rng.standard_normal(80) > 0).astype(int)
+    C = 5 * c_min(X, y, l1_ratio=l1_ratio)
+    model = fit(X, y, C=C, l1_ratio=l1_ratio)
+    W = model.coef_[0]
+    slope = C * X.T @ (model.predict_proba(X)[:, 1] - y) + (1 - l1_ratio) * W
+    assert model.converged_
+    assert 0 < np.count_nonzero(W) < 80
+    np.testing.assert_allclose(slope[W != 0], -l1_ratio * np.sign(W[W != 0]), atol=1e-3)
+    assert np.abs(slope).max() <= l1_ratio * (1 + 1e-3)
+
+
+@sets
+def test_warm_start_across_C_ends_where_a_cold_one_does(X, y):
+    model = GDLogisticRegression(l1_ratio=1, tol=1e-12, warm_start=True, random_state=0)
+    for C in c_min(X, y) * np.logspace(0, 2, 5):
+        np.testing.assert_allclose(model.set_params(C=C).fit(X, y).coef_, fit(X, y, C=C).coef_, atol=1e-5)
+
+
+@sets
+def test_float32_has_the_zeros_too(X, y):
+    model = fit(X.astype(np.float32), y, tol=1e-6)
+    assert model.coef_.dtype == np.float32
+    assert (model.coef_ == 0).any()
+    np.testing.assert_allclose(model.predict_proba(X), fit(X, y).predict_proba(X), atol=0.01)
+
+
+SETTINGS = {
+    "plain": {},
+    "no intercept": {"fit_intercept": False},
+    "elastic net": {"l1_ratio": 0.5},
+    "class_weight": {"class_weight": "balanced"},
+    "weights": {"sample_weight": "random"},
+}
+
+
+@sets
+@pytest.mark.parametrize("setting", SETTINGS.values(), ids=SETTINGS)
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array], ids=["dense", "csr"])
+def test_c_min_is_where_the_first_coefficient_appears(X, y, setting, form):
+    X, setting = form(X + 1), dict(setting)  # not centred: the intercept matters
+    if "sample_weight" in setting:
+        setting["sample_weight"] = np.random.default_rng(0).uniform(0, 2, len(y))
+    smallest = c_min(X, y, **setting)
+    assert not fit(X, y, C=0.999 * smallest, **setting).coef_.any()
+    assert fit(X, y, C=1.01 * smallest, **setting).coef_.any()
+
+
+def test_c_min_without_intercept_is_that_of_scikit_learn():
+    X, y = CANCER
+    theirs = l1_min_c(X, y, loss="log", fit_intercept=False)
+    assert c_min(X, y, fit_intercept=False) == pytest.approx(theirs)
+
+
+def test_c_min_without_signal_is_infinite():
+    assert c_min(np.zeros((4, 2)), [0, 1, 0, 1]) == np.inf
+
+
+@pytest.mark.parametrize("l1_ratio", [0, 1.1, -1, np.nan, "1", True, None])
+def test_c_min_names_an_l1_ratio_that_it_does_not_take(l1_ratio):
+    with pytest.raises(ValueError, match="l1_ratio must be"):
+        c_min(*IRIS, l1_ratio=l1_ratio)
+
+
+@sets
+def test_sparsify_changes_no_prediction_and_densify_undoes_it(X, y):
+    model = fit(X, y)
+    coef, before = model.coef_, model.predict_proba(X)
+    assert sp.issparse(model.sparsify().coef_)
+    assert model.coef_.nnz == np.count_nonzero(coef)
+    np.testing.assert_allclose(model.predict_proba(X), before, rtol=1e-12)
+    np.testing.assert_allclose(model.predict_proba(sp.csr_array(X)), before, rtol=1e-12)
+    np.testing.assert_array_equal(model.densify().coef_, coef)
+
+
+def test_warm_start_takes_sparse_coefficients():
+    model = fit(*IRIS, warm_start=True)
+    coef = model.coef_
+    model.sparsify().fit(*IRIS)
+    assert isinstance(model.coef_, np.ndarray)
+    np.testing.assert_allclose(model.coef_, coef, atol=1e-6)
+
+
+def test_partial_fit_goes_on_after_sparsify():
+    X, y = CANCER
+    model, same = (GDLogisticRegression().partial_fit(X[:300], y[:300], classes=[0, 1]) for _ in range(2))
+    model.sparsify().partial_fit(X[300:], y[300:])
+    np.testing.assert_array_equal(model.coef_, same.partial_fit(X[300:], y[300:]).coef_)
+
+
+def test_coefficients_display_takes_sparse_coefficients():
+    model = fit(*CANCER)
+    dense = CoefficientDisplay.from_estimator(model).coef
+    np.testing.assert_array_equal(CoefficientDisplay.from_estimator(model.sparsify()).coef, dense)
+
+
+@sets
+def test_below_c_min_all_is_zero_and_probabilities_are_the_frequencies(X, y):
+    model = fit(X, y, C=0.5 * c_min(X, y))
+    assert not model.coef_.any()
+    np.testing.assert_allclose(model.predict_proba(X[:1])[0], np.bincount(y) / len(y), atol=1e-6)

@@ -1,0 +1,104 @@
+"""The minimum of a quadratic with an l1 penalty, against all sign patterns and the conditions that a minimum meets."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from gdlogit.descent.lasso import least_slope, minimise_formed, minimise_with_products
+
+
+def problem(n, seed, rank=None):
+    """M, g in the range of M, theta and the strengths; the last coordinate is free, as an intercept is."""
+    rng = np.random.default_rng(seed)
+    A = rng.standard_normal((rank or 2 * n, n)) * np.exp(rng.standard_normal(n))
+    theta = np.where(rng.random(n) < 0.5, rng.standard_normal(n), 0)
+    g = A.T @ rng.standard_normal(len(A))
+    strength = 0.4 * np.abs(g).max() * np.append(np.ones(n - 1), 0)
+    return A.T @ A, g, theta, strength
+
+
+def q(x, M, g, theta, strength):
+    return g @ (x - theta) + 0.5 * (x - theta) @ M @ (x - theta) + strength @ np.abs(x)
+
+
+def brute_force(M, g, theta, strength):
+    """The least q over the stationary points of all patterns of signs; a pattern that x contradicts is no loss."""
+    values = []
+    for signs in product([-1, 0, 1], repeat=len(g) - 1):
+        signs = np.append(signs, 1)
+        free, x = signs != 0, np.zeros(len(g))
+        slope = M @ theta - g - strength * signs
+        x[free] = np.linalg.solve(M[np.ix_(free, free)], slope[free])
+        values.append(q(x, M, g, theta, strength))
+    return min(values)
+
+
+def formed(M, g, theta, strength):
+    x, fall, settled = minimise_formed(M, g, theta, strength, lambda x: x, np.inf)
+    assert settled
+    return x, fall
+
+
+def by_products(M, g, theta, strength):
+    x = theta
+    for _ in range(100):  # as the descent does: from where the last ended
+        x, _ = minimise_with_products(lambda v: M @ v, M.diagonal(), g + M @ (x - theta), x, strength, 1e-4)
+    return x, q(theta, M, g, theta, strength) - q(x, M, g, theta, strength)
+
+
+methods = pytest.mark.parametrize("minimise", [formed, by_products])
+seeds = pytest.mark.parametrize("seed", range(5))
+
+
+@methods
+@seeds
+def test_minimum_is_the_least_over_all_sign_patterns(minimise, seed):
+    problem_ = problem(5, seed)
+    x, fall = minimise(*problem_)
+    least = brute_force(*problem_)
+    assert q(x, *problem_) == pytest.approx(least, rel=1e-9)
+    assert fall == pytest.approx(q(problem_[2], *problem_) - least, rel=1e-8)
+
+
+@methods
+@seeds
+@pytest.mark.parametrize("n", [20, 100])
+def test_slope_at_the_minimum_is_within_the_strengths(minimise, seed, n):
+    M, g, theta, strength = problem(n, seed)
+    x, _ = minimise(M, g, theta, strength)
+    slope = least_slope(x, g + M @ (x - theta), strength)
+    np.testing.assert_allclose(slope / np.sqrt(M.diagonal()), 0, atol=1e-6 * strength.max())
+    assert (x[:-1] == 0).any()
+
+
+@seeds
+def test_singular_quadratic_has_a_minimum(seed):
+    M, g, theta, strength = problem(12, seed, rank=6)
+    x, _ = formed(M, g, theta, strength)
+    slope = least_slope(x, g + M @ (x - theta), strength)
+    np.testing.assert_allclose(slope, 0, atol=1e-6 * strength.max())
+
+
+def test_duplicate_columns_change_nothing_but_who_carries_the_weight():
+    M, g, theta, strength = problem(6, 0)
+    twice = np.append(np.arange(6), 0)
+    both = M[np.ix_(twice, twice)], g[twice], np.append(theta, 0), strength[twice]
+    x, _ = formed(M, g, theta, strength)
+    xx, _ = formed(*both)
+    assert q(xx, *both) == pytest.approx(q(x, M, g, theta, strength), rel=1e-9)
+
+
+def test_column_of_zeros_stays_at_zero():
+    M, g, theta, strength = problem(6, 0)
+    M[0] = M[:, 0] = g[0] = theta[0] = 0
+    x, _ = formed(M, g, theta, strength)
+    assert x[0] == 0
+    assert np.isfinite(x).all()
+
+
+def test_minimum_is_at_zero_where_the_penalty_is_strong():
+    M, g, _, _ = problem(6, 0)
+    x, fall = formed(M, g, np.zeros(6), 1.001 * np.abs(g))
+    assert not x.any()
+    assert fall == 0
