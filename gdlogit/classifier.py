@@ -1,23 +1,21 @@
 """GDLogisticRegression, the scikit-learn face: validates, encodes, fits, predicts."""
 
-from array import array
 from contextlib import contextmanager
-from copy import copy
 from math import inf, isfinite
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from . import online
-from .backprop import Sigmoid, Softmax
+from .backprop import Sigmoid, Softmax, loss_of
+from .batches import BatchLearner
 from .callbacks import CallbackSupportMixin, FitTask, with_callbacks
 from .descent import Record, descend, gradient, newton, stochastic, truncated
 from .descent.metric import DENSE_PARAMETERS, is_dense
 from .duality import duality_gap, is_unbounded
+from .forms import OtherForms
 from .objective import Objective
 from .penalty import ElasticNet
 from .report import print_record, warn_of_end
@@ -25,15 +23,12 @@ from .rows import Rows, compact
 from .validation import (
     TEXTBOOK,
     check_held_out,
-    check_labels,
     check_parameters,
     check_weight,
     class_factors,
     encode,
-    encode_as,
     hold_out,
     overflow_named,
-    stream_classes,
 )
 
 __all__ = ["GDLogisticRegression"]
@@ -44,7 +39,7 @@ HISTORY = np.dtype(list(Record.__annotations__.items()))
 ASKED_FOR = ("stopped", "early_stopped", "interrupted")  # ends that no proof of separability needs to explain
 
 
-class GDLogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Logistic regression by gradient descent that needs no scaling and no tuning.
 
     Minimises scikit-learn's objective, so the same ``C`` gives the same coefficients as ``LogisticRegression``::
@@ -120,6 +115,8 @@ class GDLogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     duality_gap_ : float
         A proven bound on J - min J at the returned coefficients, by Fenchel duality: it holds whatever the solver did,
         and is sharp on raw scales too, as far as rounding lets it be. Infinite where ``C=np.inf``.
+    n_passes_ : int
+        After ``fit_batches``: how often the source was read.
     progressive_loss_curve_ : array of float
         After ``partial_fit``: each batch's mean log-loss before it was learned from, an honest test as the stream goes.
         8 bytes a batch.
@@ -227,72 +224,6 @@ class GDLogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         warn_of_end(self, result, objective)
         return self
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Learn from one more batch of a stream; the rows need not be kept.
-
-        One pass over shuffled raw data comes near the minimum that ``fit`` finds, whatever the size of the batches: see
-        ``online``. ``C`` counts once, however many batches come. Of the other parameters only ``fit_intercept`` and
-        ``class_weight``, a dict or None, matter. ``fit`` ends the stream; the next call
-        begins another, which knows nothing of the rows that ``fit`` saw, only their classes.
-
-        Up to 1,500 parameters, (n_features + 1) times the number of scores, the state holds their full precision
-        matrix, beyond that its diagonal; and up to 1,000 rows that wait to be summed up. It is pickled with the model.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows, on any scale, one or more; they are taken in float64.
-        y : array-like of shape (n_samples,)
-            Their labels.
-        classes : array-like of shape (n_classes,), default=None
-            All labels that will ever come. Needed on the first call, unless ``fit`` came before; later calls may
-            repeat it.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, not negative. 1 where not given.
-
-        Returns
-        -------
-        self
-            The estimator.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If a parameter or argument is not as described; the estimator then stays as it was.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_breast_cancer
-        >>> from gdlogit import GDLogisticRegression
-        >>> X, y = load_breast_cancer(return_X_y=True)
-        >>> model = GDLogisticRegression()
-        >>> for start in range(0, len(y), 100):
-        ...     _ = model.partial_fit(X[start : start + 100], y[start : start + 100], classes=[0, 1])
-        >>> len(model.progressive_loss_curve_)
-        6
-        """
-        with self._unchanged_on_error():
-            check_parameters(self)
-            stream = getattr(self, "_stream", None)
-            classes = stream_classes(self, classes, stream is not None)
-            X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64, reset=stream is None)
-            check_labels(y, classes)
-            codes, weight = encode_as(classes, y, check_weight(sample_weight, X), self.class_weight)
-            loss = Sigmoid() if len(classes) == 2 else Softmax(len(classes))
-            rows = Rows(X, codes, weight, intercept=self.fit_intercept, n_scores=loss.n_outputs)
-            with overflow_named(X):
-                stream, loss_before = online.learn(stream or online.begin(rows, loss), rows, loss, self.C)
-            theta = rows.about(stream.centre).leave(stream.theta)
-            if not hasattr(self, "_stream"):
-                for name in ("n_iter_", "loss_curve_", "converged_", "duality_gap_"):  # of a fit before
-                    vars(self).pop(name, None)
-                self.progressive_loss_curve_ = array("d")
-            self._stream, self.classes_ = stream, classes
-            self.coef_ = np.ascontiguousarray(theta[:-1].T)
-            self.intercept_ = theta[-1]
-            self.progressive_loss_curve_.append(loss_before)
-        return self
-
     def decision_function(self, X):
         """Scores z = W x + b: the log-odds of ``classes_[1]``, or one unnormalised log-probability per class.
 
@@ -357,59 +288,6 @@ class GDLogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         z = self._scores(X)
         return (Sigmoid if z.shape[1] == 1 else Softmax).log_probabilities(z)
 
-    def to_sklearn(self):
-        """The same model as scikit-learn's own, for what knows only that: exports to ONNX or PMML, say.
-
-        Returns
-        -------
-        sklearn.linear_model.LogisticRegression
-            Fitted, with the coefficients and the predictions of this one, and its C, l1_ratio, fit_intercept and
-            class_weight.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_iris
-        >>> from gdlogit import GDLogisticRegression
-        >>> X, y = load_iris(return_X_y=True)
-        >>> model = GDLogisticRegression().fit(X, y)
-        >>> (model.to_sklearn().predict(X) == model.predict(X)).all()
-        np.True_
-        """
-        check_is_fitted(self)
-        names = ("C", "fit_intercept", "class_weight") + (("l1_ratio",) if self.l1_ratio else ())
-        model = LogisticRegression(**{name: getattr(self, name) for name in names})
-        if self.l1_ratio:
-            model.set_params(solver="saga")
-        for name in ("classes_", "coef_", "intercept_", "n_features_in_", "feature_names_in_"):
-            if hasattr(self, name):
-                setattr(model, name, copy(getattr(self, name)))
-        model.n_iter_ = np.array([self.n_iter_], dtype=np.int32)
-        return model
-
-    def sparsify(self):
-        """Keep only the nonzeros of ``coef_``, in a CSR matrix; predictions and further fits take it as it is.
-
-        Returns
-        -------
-        self
-            The fitted estimator.
-        """
-        check_is_fitted(self)
-        self.coef_ = sp.csr_matrix(self.coef_)
-        return self
-
-    def densify(self):
-        """Make ``coef_`` an ndarray again, as it is after ``fit``.
-
-        Returns
-        -------
-        self
-            The fitted estimator.
-        """
-        check_is_fitted(self)
-        self.coef_ = sp.csr_matrix(self.coef_).toarray()
-        return self
-
     def __sklearn_tags__(self):
         """What scikit-learn asks of its estimators: sparse X is taken."""
         tags = super().__sklearn_tags__()
@@ -446,29 +324,34 @@ class GDLogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             held_out = check_held_out(self, *validation, classes, factors)
         elif self.early_stopping:
             held_out, weight = hold_out(X, codes, weight, self.validation_fraction, rng)
-        loss = Sigmoid() if len(classes) == 2 else Softmax(len(classes))
+        loss = loss_of(len(classes))
         start = self._start(classes, (X.shape[1] + 1, loss.n_outputs))
         settings = {"intercept": self.fit_intercept, "n_scores": loss.n_outputs}
         rows = Rows(X, codes, weight, **settings)
-        penalty = ElasticNet((1 - self.l1_ratio) / (self.C * rows.total), self.l1_ratio / (self.C * rows.total))
-        rows, lower, lift = compact(rows, 0 if penalty.l1 else DENSE_PARAMETERS // loss.n_outputs)
-        rows = rows if self.solver in TEXTBOOK else rows.centred()
-        objective = Objective(rows, loss, penalty)
-
-        def attributes(theta):
-            theta = lift(rows.leave(theta)).astype(X.dtype)
-            return {"classes_": classes, "coef_": np.ascontiguousarray(theta[:-1].T), "intercept_": theta[-1].copy()}
-
-        validate = None
-        if held_out is not None:
-            follow = Objective(Rows(*held_out, **settings), loss, ElasticNet(0.0))
-
-            def validate(theta):
-                return follow.value(lift(rows.leave(theta)))
-
+        rows, lower, lift = compact(rows, 0 if self.l1_ratio else DENSE_PARAMETERS // loss.n_outputs)
+        follow = None if held_out is None else Objective(Rows(*held_out, **settings), loss, ElasticNet(0.0))
         task = FitTask(self, *given, self.max_iter)
         with overflow_named(X):
-            result, gap = self._minimise(objective, rows.enter(lower(start)), rng, validate, task, attributes)
+            ended = self._fit_rows(rows, loss, classes, lower(start), rng, task, lift, follow)
+        vars(self).pop("n_passes_", None)
+        task.end()
+        return ended
+
+    def _fit_rows(self, rows, loss, classes, theta, rng, task, lift=lambda theta: theta, follow=None):
+        """Set what a fit to rows finds, from theta on; the descent's result, and its objective.
+
+        ``lift`` brings a theta of these rows to the features; ``follow`` is the mean loss of held-out rows.
+        """
+        strength = 1 / (self.C * rows.total)
+        rows = rows if self.solver in TEXTBOOK else rows.centred()
+        objective = Objective(rows, loss, ElasticNet((1 - self.l1_ratio) * strength, self.l1_ratio * strength))
+
+        def attributes(theta):
+            theta = lift(rows.leave(theta)).astype(rows.dtype)
+            return {"classes_": classes, "coef_": np.ascontiguousarray(theta[:-1].T), "intercept_": theta[-1].copy()}
+
+        validate = None if follow is None else lambda theta: follow.value(lift(rows.leave(theta)))
+        result, gap = self._minimise(objective, rows.enter(theta), rng, validate, task, attributes)
         history = np.array(result.history, HISTORY)
         for name in ("validation_loss_curve_", "progressive_loss_curve_", "_stream"):  # of the last fit, or a stream
             vars(self).pop(name, None)
@@ -477,11 +360,10 @@ class GDLogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             history_=history,
             n_iter_=len(history),
             loss_curve_=history["value"].copy(),
-            **({} if held_out is None else {"validation_loss_curve_": history["validation_loss"].copy()}),
+            **({} if follow is None else {"validation_loss_curve_": history["validation_loss"].copy()}),
             converged_=result.status == "converged",
             duality_gap_=gap,
         )
-        task.end()
         return result, objective
 
     def _start(self, classes, shape):
