@@ -69,9 +69,10 @@ class BatchLearner:
         Raises
         ------
         ValueError, TypeError
-            If a parameter, the source or a batch is not as described, or if the rows of one pass are not those of the
-            first. The estimator then stays as it was, as it does on any error of the source's own; what happens at a
-            batch has a note that says at which of which pass.
+            If a parameter, the source or a batch is not as described, if the rows of one pass are not those of the
+            first, or with ``solver="sgd"`` or ``early_stopping=True``, which need rows at hand. The estimator then
+            stays as it was, as it does on any error of the source's own; what happens at a batch has a note that says
+            at which of which pass.
 
         Warns
         -----
