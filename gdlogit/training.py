@@ -12,7 +12,7 @@ from .descent.metric import DENSE_PARAMETERS, is_dense
 from .duality import duality_gap, is_unbounded
 from .objective import Objective
 from .penalty import ElasticNet
-from .rows import Rows, compact
+from .rows import compact
 from .validation import TEXTBOOK
 
 __all__ = ["Training"]
@@ -27,21 +27,19 @@ class Training:
     Parameters
     ----------
     estimator : GDLogisticRegression, of which only parameters are read.
-    X, codes, weight : the rows, as ``Rows`` takes them.
+    rows : Rows, or BatchRows.
     loss : Sigmoid or Softmax.
-    held_out : X, codes and weight of other rows, whose loss is followed; or None.
+    held_out : other Rows, whose loss is followed; or None.
     """
 
-    def __init__(self, estimator, X, codes, weight, loss, held_out=None):
+    def __init__(self, estimator, rows, loss, held_out=None):
         self.estimator = estimator
-        settings = {"intercept": estimator.fit_intercept, "n_scores": loss.n_outputs}
-        rows = Rows(X, codes, weight, **settings)
         strength = 1 / (estimator.C * rows.total)
         penalty = ElasticNet((1 - estimator.l1_ratio) * strength, estimator.l1_ratio * strength)
         rows, self._lower, self._lift = compact(rows, DENSE_PARAMETERS // loss.n_outputs if penalty.l1 == 0 else 0)
         self.rows = rows if estimator.solver in TEXTBOOK else rows.centred()
         self.objective = Objective(self.rows, loss, penalty)
-        self.held_out = held_out and Objective(Rows(*held_out, **settings), loss, ElasticNet(0.0))
+        self.held_out = held_out and Objective(held_out, loss, ElasticNet(0.0))
 
     def inside(self, theta):
         """The theta of the descent, of one outside."""

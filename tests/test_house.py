@@ -19,13 +19,16 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "duality": {"descent", "objective", "penalty", "curvature"},
     "online": {"descent", "objective", "penalty", "curvature"},
     "training": {"rows", "objective", "descent", "penalty", "duality", "validation"},
+    "out_of_core": {"rows", "validation"},
     "validation": {"sklearn"},
     "c_min": {"sklearn", "validation", "backprop", "rows"},
     "callbacks": {"sklearn"},
+    "forms": {"sklearn"},
     "report": {"validation", "sklearn"},
     # It draws the methods at work.
     "display": {"display", "sklearn", "descent", "objective", "penalty", "rows", "backprop"},
 }
+ALLOWED["batches"] = {"sklearn", *ALLOWED}
 ALLOWED["classifier"] = {"sklearn", *ALLOWED}
 ALLOWED["__init__"] = {"classifier", *ALLOWED}
 FILES = {path.relative_to(HOUSE).with_suffix("").as_posix(): path for path in sorted(HOUSE.rglob("*.py"))}

@@ -1,0 +1,67 @@
+"""The fitted model in other forms: as scikit-learn's own, and with coefficients in CSR."""
+
+from copy import copy
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils.validation import check_is_fitted
+
+__all__ = ["OtherForms"]
+
+
+class OtherForms:
+    """What GDLogisticRegression can be turned into."""
+
+    def to_sklearn(self):
+        """The same model as scikit-learn's own, for what knows only that: exports to ONNX or PMML, say.
+
+        Returns
+        -------
+        sklearn.linear_model.LogisticRegression
+            Fitted, with the coefficients and the predictions of this one, and its C, l1_ratio, fit_intercept and
+            class_weight.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from gdlogit import GDLogisticRegression
+        >>> X, y = load_iris(return_X_y=True)
+        >>> model = GDLogisticRegression().fit(X, y)
+        >>> (model.to_sklearn().predict(X) == model.predict(X)).all()
+        np.True_
+        """
+        check_is_fitted(self)
+        names = ("C", "fit_intercept", "class_weight") + (("l1_ratio",) if self.l1_ratio else ())
+        model = LogisticRegression(**{name: getattr(self, name) for name in names})
+        if self.l1_ratio:
+            model.set_params(solver="saga")
+        for name in ("classes_", "coef_", "intercept_", "n_features_in_", "feature_names_in_"):
+            if hasattr(self, name):
+                setattr(model, name, copy(getattr(self, name)))
+        model.n_iter_ = np.array([self.n_iter_], dtype=np.int32)
+        return model
+
+    def sparsify(self):
+        """Keep only the nonzeros of ``coef_``, in a CSR matrix; predictions and further fits take it as it is.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+        """
+        check_is_fitted(self)
+        self.coef_ = sp.csr_matrix(self.coef_)
+        return self
+
+    def densify(self):
+        """Make ``coef_`` an ndarray again, as it is after ``fit``.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+        """
+        check_is_fitted(self)
+        self.coef_ = sp.csr_matrix(self.coef_).toarray()
+        return self
