@@ -39,7 +39,7 @@ class OtherForms:
         for name in ("classes_", "coef_", "intercept_", "n_features_in_", "feature_names_in_"):
             if hasattr(self, name):
                 setattr(model, name, copy(getattr(self, name)))
-        model.n_iter_ = np.array([self.n_iter_], dtype=np.int32)
+        model.n_iter_ = np.array([getattr(self, "n_iter_", 1)], dtype=np.int32)
         return model
 
     def sparsify(self):
