@@ -24,7 +24,7 @@ given = {"X": X[train], "y": y[train], "X_val": X[held_out], "y_val": y[held_out
 # and then rises while J goes on falling. With ``early_stopping=True`` the fit returns the coefficients of its lowest
 # point.
 
-settings = {"solver": "gd", "learning_rate": 0.1, "C": 1e3, "tol": 1e-3, "max_iter": 5000}
+settings = {"solver": "gd", "learning_rate": 0.1, "C": 0.1, "tol": 1e-3}
 watched = GDLogisticRegression(**settings).fit(**given)
 stopped = GDLogisticRegression(early_stopping=True, **settings).fit(**given)
 LossCurveDisplay.from_estimators({"to the minimum": watched, "stopped": stopped})

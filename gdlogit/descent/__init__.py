@@ -124,12 +124,12 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
                 status = "diverged"
             elif small and confirmed:
                 status = "converged"
+            elif stop:
+                status = "stopped"
             elif point.value < objective.separation_value:
                 status = "separable"
             elif state.rate == 0:
                 status = "stalled"
-            elif stop:
-                status = "stopped"
             elif best.unchanged >= patience:
                 status = "early_stopped"
             else:

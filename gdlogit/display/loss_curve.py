@@ -102,8 +102,8 @@ class LossCurveDisplay:
 
     @property
     def lower_bound(self):
-        """What min J is proven not to be below: the best of last J - gap; -inf where none is known."""
-        return max(float(curve[-1]) - self.gaps[name] for name, curve in self.curves.items())
+        """What min J is proven not to be below: the best of lowest J - gap; -inf where none is known."""
+        return max(float(curve.min()) - self.gaps[name] for name, curve in self.curves.items())
 
     def plot(self, ax=None, *, gap=False):
         """Draw the curves.
