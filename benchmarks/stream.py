@@ -1,12 +1,13 @@
-"""One pass of partial_fit over shuffled raw data: ``python -m benchmarks.stream FOLDER``.
+"""One pass of partial_fit over shuffled raw data: ``python -m benchmarks.stream --data FOLDER``.
 
 Prints how far the mean training loss ends above that of the minimum of J at C = 1, ours on raw data and
 ``SGDClassifier(loss="log_loss")`` on standardised data (it is told the means and deviations of all rows beforehand).
 """
 
-import sys
+import argparse
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 from sklearn.linear_model import SGDClassifier
@@ -15,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from gdlogit import GDLogisticRegression
 
+from .__main__ import SHARED
 from .data import autoregressive, sources
 
 BATCHES = {
@@ -59,4 +61,6 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    parser = argparse.ArgumentParser("python -m benchmarks.stream", description=__doc__)
+    parser.add_argument("--data", type=Path, default=SHARED, help="folder of .npz files")
+    main(parser.parse_args().data)

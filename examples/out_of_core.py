@@ -43,7 +43,7 @@ print(f"X has {X.nbytes / 1e6:.0f} MB; the fit allocated {peak / 1e6:.0f} MB at 
 print(f"{model.n_iter_} iterations, J is above its minimum by {model.duality_gap_:.0e} at most")
 
 # %%
-# The rest is a sample of the rows, for the metric: at most 40 MB, or 7% of X if that is more. It does not grow beyond.
+# The rest is a sample of the rows, for the metric: at most 40 MB, or 7% of X if that is more, up to 160 MB.
 assert model.converged_
 assert peak < X.nbytes / 2
 np.testing.assert_allclose(model.coef_[0] * scales, 2 * w, atol=0.05)

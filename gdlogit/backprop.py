@@ -28,7 +28,7 @@ Bishop, "Pattern Recognition and Machine Learning" (2006), sections 4.3.2 to 4.3
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax
 
-__all__ = ["Sigmoid", "Softmax", "logistic_backward"]
+__all__ = ["Sigmoid", "Softmax", "logistic_backward", "loss_of"]
 
 
 class Sigmoid:
@@ -156,6 +156,11 @@ class Softmax:
         """Log P, from the scores: finite where P itself rounds to zero."""
         with np.errstate(over="ignore"):
             return log_softmax(z, axis=1)
+
+
+def loss_of(n_classes):
+    """The log-loss of so many classes, which knows their number."""
+    return Sigmoid() if n_classes == 2 else Softmax(n_classes)
 
 
 def excess_of_tilt(t):

@@ -1,6 +1,5 @@
 """GDLogisticRegression, the scikit-learn face: validates, encodes, has itself trained, predicts."""
 
-from array import array
 from contextlib import contextmanager
 from copy import copy
 from math import isfinite
@@ -10,41 +9,27 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_random_state
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from . import online
-from .backprop import Sigmoid, Softmax
+from .backprop import Sigmoid, Softmax, loss_of
+from .batches import OF_A_FIT, OF_A_STREAM, BatchLearner
 from .callbacks import CallbackSupportMixin, FitTask, with_callbacks
 from .report import print_record, warn_of_end
 from .rows import Rows
 from .training import Training
 from .validation import (
     check_held_out,
-    check_labels,
     check_parameters,
     check_weight,
     encode,
-    encode_as,
     hold_out,
     overflow_named,
-    stream_classes,
 )
 
 __all__ = ["GDLogisticRegression"]
 
-OF_A_FIT = ("n_iter_", "history_", "loss_curve_", "validation_loss_curve_", "converged_", "duality_gap_")
-OF_A_STREAM = ("_stream", "progressive_loss_curve_")
 
-
-def _has_no_l1(estimator):
-    """Whether partial_fit is there: only with an l2 penalty, or none."""
-    if estimator.l1_ratio != 0:
-        raise AttributeError(f"partial_fit needs an l2 penalty: l1_ratio must be 0; got {estimator.l1_ratio!r}.")
-    return True
-
-
-class GDLogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class GDLogisticRegression(BatchLearner, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """Logistic regression by gradient descent that needs no scaling and no tuning.
 
     Minimises scikit-learn's objective, so the same ``C`` gives the same coefficients as ``LogisticRegression``::
@@ -120,6 +105,8 @@ class GDLogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
     duality_gap_ : float
         A proven bound on J - min J at the returned coefficients, by Fenchel duality: it holds whatever the solver did,
         and is sharp on raw scales too, as far as rounding lets it be. Infinite where ``C=np.inf``.
+    n_passes_ : int
+        After ``fit_batches``: how often the source was read.
     progressive_loss_curve_ : array of float
         After ``partial_fit``: each batch's mean log-loss before it was learned from, an honest test as the stream goes.
         8 bytes a batch.
@@ -225,73 +212,6 @@ class GDLogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         with self._unchanged_on_error():
             result, objective = self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
         warn_of_end(self, result, objective)
-        return self
-
-    @available_if(_has_no_l1)
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
-        """Learn from one more batch of a stream; the rows need not be kept.
-
-        One pass over shuffled raw data comes near the minimum that ``fit`` finds, whatever the size of the batches: see
-        ``online``. ``C`` counts once, however many batches come. Of the other parameters only ``fit_intercept`` and
-        ``class_weight``, a dict or None, matter. ``fit`` ends the stream; the next call begins another, which knows
-        nothing of the rows that ``fit`` saw, only their classes.
-
-        Up to 1,500 parameters, (n_features + 1) times the number of scores, the state holds their full precision
-        matrix, beyond that its diagonal; and up to 1,000 rows that wait to be summed up. It is pickled with the model.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows, on any scale, one or more; they are taken in float64.
-        y : array-like of shape (n_samples,)
-            Their labels.
-        classes : array-like of shape (n_classes,), default=None
-            All labels that will ever come. Needed on the first call, unless ``fit`` came before; later calls may
-            repeat it.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, not negative. 1 where not given.
-
-        Returns
-        -------
-        self
-            The estimator.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If a parameter or argument is not as described; the estimator then stays as it was.
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_breast_cancer
-        >>> from gdlogit import GDLogisticRegression
-        >>> X, y = load_breast_cancer(return_X_y=True)
-        >>> model = GDLogisticRegression()
-        >>> for start in range(0, len(y), 100):
-        ...     _ = model.partial_fit(X[start : start + 100], y[start : start + 100], classes=[0, 1])
-        >>> len(model.progressive_loss_curve_)
-        6
-        """
-        with self._unchanged_on_error():
-            check_parameters(self)
-            stream = getattr(self, "_stream", None)
-            classes = stream_classes(self, classes, stream is not None)
-            X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64, reset=stream is None)
-            check_labels(y, classes)
-            codes, weight = encode_as(classes, y, check_weight(sample_weight, X), self.class_weight)
-            loss = Sigmoid() if len(classes) == 2 else Softmax(len(classes))
-            rows = Rows(X, codes, weight, intercept=self.fit_intercept, n_scores=loss.n_outputs)
-            with overflow_named(X):
-                stream, loss_before = online.learn(stream or online.begin(rows, loss), rows, loss, self.C)
-            theta = rows.about(stream.centre).leave(stream.theta)
-            if not hasattr(self, "_stream"):
-                for name in OF_A_FIT:
-                    vars(self).pop(name, None)
-                self.progressive_loss_curve_ = array("d")
-            self._stream, self.classes_ = stream, classes
-            self.coef_ = np.ascontiguousarray(theta[:-1].T)
-            self.intercept_ = theta[-1]
-            self.progressive_loss_curve_.append(loss_before)
         return self
 
     def decision_function(self, X):
@@ -444,13 +364,19 @@ class GDLogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
             held_out = check_held_out(self, *validation, classes, codes, sample_weight)
         elif self.early_stopping:
             held_out, weight = hold_out(X, codes, weight, self.validation_fraction, rng)
-        loss = Sigmoid() if len(classes) == 2 else Softmax(len(classes))
+        loss = loss_of(len(classes))
         start = self._start(classes, (X.shape[1] + 1, loss.n_outputs))
-        training = Training(self, X, codes, weight, loss, held_out)
+        rows = Rows(X, codes, weight, self.fit_intercept, loss.n_outputs)
         task = FitTask(self, *given, self.max_iter)
+        ended = self._train(Training(self, rows, loss, held_out), classes, start, rng, task, X)
+        task.end()
+        return ended
+
+    def _train(self, training, classes, start, rng, task, X):
+        """Set what a training finds, from start on; its result and objective. X is for an overflow's message."""
 
         def attributes(point):
-            theta = training.outside(point.theta).astype(X.dtype)
+            theta = training.outside(point.theta).astype(training.rows.dtype)
             return {"classes_": classes, "coef_": np.ascontiguousarray(theta[:-1].T), "intercept_": theta[-1].copy()}
 
         def watch(record, point):
@@ -466,10 +392,9 @@ class GDLogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator)
         self.history_ = result.table()
         self.n_iter_ = len(self.history_)
         self.loss_curve_ = self.history_["value"].copy()
-        if held_out is not None:
+        if training.held_out is not None:
             self.validation_loss_curve_ = self.history_["validation_loss"].copy()
         self.converged_, self.duality_gap_ = result.status == "converged", gap
-        task.end()
         return result, training.objective
 
     def _start(self, classes, shape):

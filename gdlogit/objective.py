@@ -36,8 +36,8 @@ class Objective:
         self.n_rows = rows.shape[0]
         self.shape = rows.shape[1], loss.n_outputs
         self.n_parameters = self.shape[0] * self.shape[1]
-        self.precision = rows.X.dtype.name
-        self.resolution = 10 * float(np.finfo(rows.X.dtype).eps)
+        self.precision = rows.dtype.name
+        self.resolution = 10 * float(np.finfo(rows.dtype).eps)
         self.largest_sample = rows.largest_sample
         self.passes = 0
         self.kept = None, None  # a theta, and the metric there
@@ -62,7 +62,7 @@ class Objective:
 
         They are linear in theta: along a line, z + alpha dz with dz the scores of the direction, no step costs a pass.
         """
-        z = np.zeros((self.n_rows, self.shape[1]), dtype=self.rows.X.dtype)
+        z = np.zeros((self.n_rows, self.shape[1]), dtype=self.rows.dtype)
         if not theta.any():
             return z
 

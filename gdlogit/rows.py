@@ -29,7 +29,7 @@ import scipy.sparse as sp
 from scipy.linalg import qr, svd
 from threadpoolctl import ThreadpoolController
 
-__all__ = ["Rows", "compact"]
+__all__ = ["Rows", "compact", "concatenated"]
 
 BLOCK_BYTES = 2**22  # of X a block: so much stays in cache
 PIECE_BYTES = 2**24  # of a temporary copy of CSR's values, at most
@@ -166,9 +166,10 @@ class Rows:
     intercept : bool, whether each row carries a constant feature 1.
     n_scores : int, k: how many scores a row will have, for the size of a block.
     centre : ndarray of shape (p,), what the features are measured from; None is 0.
+    first : int, the number of the first row, where these are some of more rows: blocks say which rows they are.
     """
 
-    def __init__(self, X, y, weight, intercept=True, n_scores=1, centre=None):
+    def __init__(self, X, y, weight, intercept=True, n_scores=1, centre=None, first=0):
         if sp.issparse(X):
             X = sp.csr_array(X)  # of a csr_matrix, whose sums are matrices
             if not X.has_canonical_format:
@@ -177,6 +178,7 @@ class Rows:
         self.X, self.y, self.weight = X, y, weight
         self.constant, self.n_scores = float(intercept), n_scores
         self.n_rows, self.n_features = X.shape
+        self.first, self.dtype = first, X.dtype
         self.centre = np.zeros(self.n_features, X.dtype) if centre is None else centre
         self.total = float(np.sum(weight, dtype=float))
         self._pool, self._n_threads = None, 1
@@ -189,8 +191,8 @@ class Rows:
 
     @property
     def largest_sample(self):
-        """How many rows may be copied: 40 MB of them, or 7% of X."""
-        return max(40 * 2**20, int(0.07 * self.n_bytes)) * self.n_rows // self.n_bytes
+        """How many rows may be copied: 40 MB of them, or 7% of X up to 160 MB, beyond which more rows tell little."""
+        return max(40 * 2**20, min(int(0.07 * self.n_bytes), 160 * 2**20)) * self.n_rows // self.n_bytes
 
     @property
     def n_bytes(self):
@@ -256,7 +258,8 @@ class Rows:
         return self._cuts[n_blocks]
 
     def _block(self, span):
-        parts = self.y[span], self.weight[span], self.constant, self.centre, span
+        numbers = slice(self.first + span.start, self.first + span.stop)
+        parts = self.y[span], self.weight[span], self.constant, self.centre, numbers
         if isinstance(self.X, np.ndarray):
             return Block(self.X[span], *parts)
         return SparseBlock(_csr_view(self.X, span.start, span.stop), *parts)
@@ -271,14 +274,7 @@ class Rows:
 
     def after(self, earlier):
         """A copy of earlier rows, which ``take`` gave, and of these after them; CSR if both are."""
-        later = self.take(np.arange(self.n_rows))
-        parts = [earlier.X, later.X]
-        if all(map(sp.issparse, parts)):
-            X = sp.vstack(parts, format="csr")
-        else:
-            X = np.vstack([part.toarray() if sp.issparse(part) else part for part in parts])
-        y, weight = np.concatenate([earlier.y, later.y]), np.concatenate([earlier.weight, later.weight])
-        return self._with(X, y, weight, later.centre)
+        return concatenated([earlier, self.take(np.arange(self.n_rows))])
 
     def without(self, rows):
         """The same rows, with a weight of 0 where the mask ``rows`` holds."""
@@ -316,6 +312,17 @@ class Rows:
         rows = Rows(X, y, weight, bool(self.constant), self.n_scores, centre)
         rows._pool, rows._n_threads = self._pool, self._n_threads
         return rows
+
+
+def concatenated(parts):
+    """One Rows of several, which ``take`` gave; CSR if all are."""
+    Xs = [part.X for part in parts]
+    if all(map(sp.issparse, Xs)):
+        X = sp.vstack(Xs, format="csr")
+    else:
+        X = np.vstack([X.toarray() if sp.issparse(X) else X for X in Xs])
+    y, weight = (np.concatenate([getattr(part, name) for part in parts]) for name in ("y", "weight"))
+    return parts[-1]._with(X, y, weight, parts[-1].centre)
 
 
 def compact(rows, max_rows):

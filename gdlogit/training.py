@@ -27,15 +27,14 @@ class Training:
     Parameters
     ----------
     estimator : GDLogisticRegression, of which only parameters are read.
-    X, codes, weight : the rows, as ``Rows`` takes them.
+    rows : Rows, or BatchRows.
     loss : Sigmoid or Softmax.
     held_out : X, codes and weight of other rows, whose loss is followed; or None.
     """
 
-    def __init__(self, estimator, X, codes, weight, loss, held_out=None):
+    def __init__(self, estimator, rows, loss, held_out=None):
         self.estimator = estimator
         settings = {"intercept": estimator.fit_intercept, "n_scores": loss.n_outputs}
-        rows = Rows(X, codes, weight, **settings)
         strength = 1 / (estimator.C * rows.total)
         penalty = ElasticNet((1 - estimator.l1_ratio) * strength, estimator.l1_ratio * strength)
         rows, self._lower, self._lift = compact(rows, DENSE_PARAMETERS // loss.n_outputs if penalty.l1 == 0 else 0)

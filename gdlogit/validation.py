@@ -3,6 +3,7 @@
 Every error names the parameter, the value that it got, and what is accepted.
 """
 
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
 
@@ -14,10 +15,14 @@ from sklearn.utils.validation import check_array, check_consistent_length, colum
 __all__ = [
     "SOLVERS",
     "TEXTBOOK",
+    "check_batch",
     "check_held_out",
     "check_labels",
     "check_parameters",
+    "check_source",
+    "check_targets",
     "check_weight",
+    "distinct",
     "encode",
     "encode_as",
     "hold_out",
@@ -62,7 +67,15 @@ def check_parameters(estimator):
 
 
 def check_weight(sample_weight, X, name="sample_weight"):
-    """The weights as float64, or None for all 1."""
+    """The weights as float64, some of them positive, or None for all 1."""
+    weight = weight_of_rows(sample_weight, X, name)
+    if weight is not None and not weight.any():
+        raise ValueError(f"{name} must be positive for some rows; every weight is zero.")
+    return weight
+
+
+def weight_of_rows(sample_weight, X, name="sample_weight"):
+    """The weights as float64, which may all be 0, or None for all 1."""
     if sample_weight is None:
         return None
     if np.isscalar(sample_weight):
@@ -73,8 +86,6 @@ def check_weight(sample_weight, X, name="sample_weight"):
     check_consistent_length(X, weight)
     if (weight < 0).any():
         raise ValueError(f"{name} must not be negative; its smallest is {weight.min()}.")
-    if not weight.any():
-        raise ValueError(f"{name} must be positive for some rows; every weight is zero.")
     return weight
 
 
@@ -83,11 +94,16 @@ def encode(y, weight, class_weight):
     pieces = [slice(start, start + PIECE) for start in range(0, len(y), PIECE)]  # spares a sorted copy of y
     counted = y if weight is None else np.where(weight > 0, y, y[weight.argmax()])
     classes = distinct(np.concatenate([distinct(counted[piece]) for piece in pieces]))
-    if classes.dtype.kind not in COUNTABLE:
-        check_classification_targets(np.repeat(classes, 2))  # twice: it warns of as many classes as rows
+    check_targets(classes)
     if len(classes) < 2:
         raise ValueError(f"y must hold at least two classes with a positive weight; got one class: {classes!r}.")
     return classes, *encode_as(classes, y, weight, class_weight)
+
+
+def check_targets(classes):
+    """Raise a ValueError for what cannot be labels, such as numbers with a fraction."""
+    if classes.dtype.kind not in COUNTABLE:
+        check_classification_targets(np.repeat(classes, 2))  # twice: it warns of as many classes as rows
 
 
 def encode_as(classes, y, weight, class_weight):
@@ -187,10 +203,32 @@ def check_labels(y, classes):
         raise ValueError(f"y must hold labels of classes={classes!r} only; got {strange!r}.")
 
 
+def check_source(source):
+    """Raise a TypeError for a source that cannot be read twice."""
+    if not callable(source) and (isinstance(source, Iterator) or not isinstance(source, Iterable)):
+        raise TypeError(
+            "source must be an iterable that can be iterated again, such as a list, or a function that returns an "
+            f"iterator; got {source!r}."
+        )
+
+
+def check_batch(estimator, batch, reset):
+    """X, y and the weight, or None, of a batch (X, y) or (X, y, sample_weight); None for a batch without rows."""
+    if not (isinstance(batch, tuple | list) and len(batch) in (2, 3)):
+        raise ValueError(f"source must yield (X, y) or (X, y, sample_weight); got {batch!r}.")
+    X, y, sample_weight = *batch, *[None] * (3 - len(batch))
+    if np.shape(X)[:1] == np.shape(y)[:1] == (0,):
+        return None
+    X, y = validate_data(estimator, X, y, reset=reset, accept_sparse="csr", dtype=[np.float64, np.float32])
+    return X, y, weight_of_rows(sample_weight, X)
+
+
 def distinct(values):
     """The distinct values, sorted. np.unique hashes, which takes ten times as long on a few labels in many rows."""
     values = np.sort(values)
-    return values[np.append(True, values[1:] != values[:-1])]
+    new = np.ones(len(values), dtype=bool)
+    new[1:] = values[1:] != values[:-1]
+    return values[new]
 
 
 @contextmanager

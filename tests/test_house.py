@@ -18,6 +18,7 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "descent": {"descent", "objective", "penalty", "curvature"},
     "duality": {"descent", "objective", "penalty", "curvature"},
     "online": {"descent", "objective", "penalty", "curvature"},
+    "out_of_core": {"rows", "validation"},
     "training": {"rows", "objective", "descent", "penalty", "duality", "validation"},
     "validation": {"sklearn"},
     "c_min": {"sklearn", "validation", "backprop", "rows"},
@@ -26,6 +27,7 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     # It draws the methods at work.
     "display": {"display", "sklearn", "descent", "objective", "penalty", "rows", "backprop"},
 }
+ALLOWED["batches"] = {"sklearn", *ALLOWED}
 ALLOWED["classifier"] = {"sklearn", *ALLOWED}
 ALLOWED["__init__"] = {"classifier", *ALLOWED}
 FILES = {path.relative_to(HOUSE).with_suffix("").as_posix(): path for path in sorted(HOUSE.rglob("*.py"))}

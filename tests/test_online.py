@@ -127,6 +127,7 @@ def test_fit_after_partial_fit_starts_afresh():
     [
         ({}, [0, 1], None, "classes must be passed on the first call"),
         ({}, [0, 1], [0], "at least two classes"),
+        ({}, [0, 1], [], "at least two classes"),
         ({}, [0, 2], [0, 1], r"y must hold labels of classes=.*got array\(\[2\]\)"),
         ({"class_weight": "balanced"}, [0, 1], [0, 1], "class_weight='balanced' is not supported"),
     ],

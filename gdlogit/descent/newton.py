@@ -77,8 +77,11 @@ def samples(objective, rng):
         size //= GROWTH
     if sizes:
         order = rng.choice(objective.n_rows, sizes[0], replace=False)
-        for size in reversed(sizes):
-            yield objective.on(np.sort(order[:size]))
+        index = np.sort(order)
+        largest = objective.on(index)  # the others are taken from it: rows in batches take a pass to get at
+        for size in reversed(sizes[1:]):
+            yield largest.on(np.searchsorted(index, np.sort(order[:size])))
+        yield largest
 
 
 def minimise(sample, theta, metric):
