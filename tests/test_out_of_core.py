@@ -201,9 +201,20 @@ def test_errors_name_what_is_wrong_and_leave_the_estimator_as_it_was(source, cla
     assert vars(ours) == vars(GDLogisticRegression())
 
 
-def test_sgd_is_refused():
-    with pytest.raises(ValueError, match="use partial_fit"):
-        GDLogisticRegression(solver="sgd").fit_batches([(X, Y)])
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [({"solver": "sgd"}, "use partial_fit"), ({"early_stopping": True}, "early_stopping=True")],
+)
+def test_what_needs_rows_at_hand_is_refused(parameters, message):
+    with pytest.raises(ValueError, match=message):
+        GDLogisticRegression(**parameters).fit_batches([(X, Y)])
+
+
+def test_a_stream_that_begins_has_nothing_of_a_fit_before():
+    ours = GDLogisticRegression(random_state=0).fit_batches([(X, Y)])
+    assert len(ours.history_) == ours.n_iter_
+    new = set(vars(ours.partial_fit(X, Y))) - set(vars(GDLogisticRegression().partial_fit(X, Y, [0, 1])))
+    assert not new
 
 
 def test_separable_classes_without_a_penalty_are_named():
