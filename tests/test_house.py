@@ -18,6 +18,7 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "descent": {"descent", "objective", "penalty", "curvature"},
     "duality": {"descent", "objective", "penalty", "curvature"},
     "online": {"descent", "objective", "penalty", "curvature"},
+    "out_of_core": {"rows", "validation"},
     "training": {"rows", "objective", "descent", "penalty", "duality", "validation"},
     "out_of_core": {"rows", "validation"},
     "validation": {"sklearn"},
