@@ -20,7 +20,6 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "online": {"descent", "objective", "penalty", "curvature"},
     "out_of_core": {"rows", "validation"},
     "training": {"rows", "objective", "descent", "penalty", "duality", "validation"},
-    "out_of_core": {"rows", "validation"},
     "validation": {"sklearn"},
     "c_min": {"sklearn", "validation", "backprop", "rows"},
     "callbacks": {"sklearn"},
