@@ -127,7 +127,8 @@ def reduced_newton(M, spot, strength, steps, rtol=0.0):
             return spot, True
         if whole and rising.any():
             Mr = M.product(rising)
-            rate = rising @ rising / (rising @ Mr)
+            curvature = rising @ Mr
+            rate = rising @ rising / curvature if curvature > 0 else 1.0
             spot = Spot(spot.x - rate * rising, spot.slope - rate * Mr, spot.fall + 0.5 * rate * rising @ rising)
             free = (spot.x != 0) | (strength == 0)
             v = least_slope(spot.x, spot.slope, strength)

@@ -9,7 +9,8 @@ Hessian of all rows costs many passes. A sample of rows gives nearly the same M 
 1. *Warm start*. Minimise J on nested random samples, each four times the last, from the solution before; each only to
    the error that its own sampling makes, about P / m for P parameters and m rows.
 2. *Descend* over all rows in the metric of the largest sample, improved by the secant pairs of the steps taken (L-BFGS,
-   with M^-1 as its first matrix). alpha = 1, halved until J falls enough (Armijo).
+   with M^-1 as its first matrix). alpha = 1, halved until J falls enough (Armijo). With an l1 penalty the step goes to
+   the minimum of the model with it (proximal Newton), and BFGS improves M itself: see ``metric``.
 3. *Refresh*. Where the steps contract the excess so slowly that a Hessian of all rows would pay for itself, take it.
    On few rows that is at once: plain Newton. On heavy-tailed features, which a sample misses, it is the safe way out.
 
