@@ -36,6 +36,8 @@ class OtherForms:
         model = LogisticRegression(**{name: getattr(self, name) for name in names})
         if self.l1_ratio:
             model.set_params(solver="saga")
+            if model.penalty == "l2":  # before scikit-learn 1.8, which only has l1_ratio
+                model.set_params(penalty="elasticnet")
         for name in ("classes_", "coef_", "intercept_", "n_features_in_", "feature_names_in_"):
             if hasattr(self, name):
                 setattr(model, name, copy(getattr(self, name)))

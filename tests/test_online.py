@@ -67,7 +67,7 @@ def test_dense_and_csr_batches_mix():
 
 def test_beyond_the_full_matrix_a_diagonal_still_learns():
     rng = np.random.default_rng(0)
-    X = sp.random_array((4000, 2000), density=0.01, rng=rng, format="csr")
+    X = sp.random_array((4000, 2000), density=0.01, random_state=rng, format="csr")
     y = (rng.random(4000) < expit(4 * (X @ rng.standard_normal(2000)))).astype(int)
     model = stream(X, y, 1000, GDLogisticRegression())
     assert model._stream.past.hessian.shape == (2001, 1)

@@ -56,7 +56,7 @@ def test_batches_have_the_minimum_of_all_rows(k, parameters):
 @pytest.mark.parametrize("k", [2, 3])
 def test_many_parameters_have_the_minimum_of_all_rows(k):
     rng = np.random.default_rng(0)
-    X = sp.random_array((3000, 1600), density=0.01, rng=rng, format="csr")
+    X = sp.random_array((3000, 1600), density=0.01, random_state=rng, format="csr")
     y = np.argmax(X @ rng.standard_normal((1600, k)) * 5 + rng.gumbel(size=(3000, k)), axis=1)
     ours, theirs = model(C=1).fit_batches(batches(X, y)), model(C=1).fit(X, y)
     np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-5)

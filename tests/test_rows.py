@@ -135,7 +135,7 @@ def test_centred_csr_is_the_dense_array_less_its_centre(dtype, X, rng, monkeypat
 
 def test_a_sum_over_csr_makes_no_array_of_its_shape(rng):
     n, p = 2000, 1000
-    X = sp.random_array((n, p), density=0.002, format="csr", rng=rng)
+    X = sp.random_array((n, p), density=0.002, format="csr", random_state=rng)
     rows, c = make_rows(X, centre=np.full(p, 0.1)), rng.random((n, 1))
     (block,) = rows.blocks
     tracemalloc.start()
