@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import column_or_1d, validate_data
+from sklearn.utils.validation import check_consistent_length, column_or_1d, validate_data
 
 from . import online
 from .backprop import loss_of
@@ -31,9 +31,10 @@ from .validation import (
     stream_classes,
 )
 
-__all__ = ["OF_A_FIT", "OF_A_STREAM", "BatchLearner"]
+__all__ = ["OF_A_FIT", "OF_A_STREAM", "BatchLearner", "slices"]
 
 OF_A_FIT = ("n_iter_", "history_", "loss_curve_", "validation_loss_curve_", "converged_", "duality_gap_", "n_passes_")
+SLICE_BYTES = 2**24  # of float64, of rows that are converted together
 OF_A_STREAM = ("_stream", "progressive_loss_curve_")
 
 
@@ -42,6 +43,15 @@ def has_no_l1(estimator):
     if estimator.l1_ratio != 0:
         raise AttributeError(f"partial_fit needs an l2 penalty: l1_ratio must be 0; got {estimator.l1_ratio!r}.")
     return True
+
+
+def slices(X, y, sample_weight):
+    """The rows of an array in batches that are small where they are copied, as a source."""
+    check_consistent_length(X, y, sample_weight)
+    size = max(1, SLICE_BYTES // (8 * X.shape[1]))
+    for start in range(0, len(X), size):
+        rows = slice(start, start + size)
+        yield X[rows], y[rows], None if sample_weight is None else sample_weight[rows]
 
 
 class BatchLearner:

@@ -1,6 +1,7 @@
 """GDLogisticRegression, the scikit-learn face: validates, encodes, has itself trained, predicts."""
 
 from contextlib import contextmanager
+from functools import partial
 from math import isfinite
 
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .backprop import Sigmoid, Softmax, loss_of
-from .batches import OF_A_FIT, OF_A_STREAM, BatchLearner
+from .batches import OF_A_FIT, OF_A_STREAM, BatchLearner, slices
 from .callbacks import CallbackSupportMixin, FitTask, with_callbacks
 from .forms import OtherForms
 from .report import print_record, warn_of_end
@@ -107,6 +108,8 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
     progressive_loss_curve_ : array of float
         After ``partial_fit``: each batch's mean log-loss before it was learned from, an honest test as the stream goes.
         8 bytes a batch.
+    n_passes_ : int
+        Passes over the batches, after ``fit_batches`` only.
     n_features_in_ : int
         Number of features seen in ``fit``.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -177,7 +180,8 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows, on any scale. float64 and float32 are used as they are, without a copy, dense or CSR with sorted
-            indices of 32 or 64 bits. Another sparse form is copied into such a CSR; none is ever made dense.
+            indices of 32 or 64 bits. Another sparse form is copied into such a CSR; none is ever made dense. A memory
+            map is read in blocks, and one of another dtype converted so, as ``fit_batches`` does it.
         y : array-like of shape (n_samples,)
             The labels, of any kind that scikit-learn takes; at least two different ones.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -206,8 +210,14 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
             If the minimum was not reached or does not exist: with the estimated distance to it, and what to do. Not
             where held-out rows or a callback ended the fit.
         """
+        validation = X_val, y_val, sample_weight_val
+        at_hand = self.solver == "sgd" or self.early_stopping or any(part is not None for part in validation)
         with self._unchanged_on_error():
-            result, objective = self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
+            if isinstance(X, np.memmap) and X.ndim == 2 and X.dtype not in (np.float64, np.float32) and not at_hand:
+                given = X, *(values if values is None else np.asarray(values) for values in (y, sample_weight))
+                result, objective = self._fit_batches(partial(slices, *given), None)  # converted a slice at a time
+            else:
+                result, objective = self._fit(X, y, sample_weight, validation)
         warn_of_end(self, result, objective)
         return self
 

@@ -244,3 +244,25 @@ def test_a_memory_map_is_fitted_as_the_array_is_without_a_copy(dtype, tmp_path):
     tracemalloc.stop()
     np.testing.assert_array_equal(ours.coef_, theirs.coef_)
     assert peak < 0.9 * X.nbytes
+
+
+@pytest.mark.parametrize(
+    ("dtype", "order"), [("float64", "F"), ("float32", "C"), ("float16", "C"), ("int32", "F"), ("uint8", "C")]
+)
+def test_a_memory_map_of_any_dtype_and_order_is_not_copied(tmp_path, dtype, order):
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 200, (500_000, 20)).astype(dtype)
+    y = (values[:, 0].astype(float) - values[:, 1] + 50 * rng.standard_normal(len(values)) > 0).astype(int)
+    mapped = np.memmap(tmp_path / "X", dtype, "w+", shape=values.shape, order=order)
+    mapped[:] = values
+    mapped.flush()
+    X = np.memmap(tmp_path / "X", dtype, "r", shape=values.shape, order=order)
+    precision = np.float32 if dtype == "float32" else np.float64
+    reference = GDLogisticRegression(random_state=0).fit(values.astype(precision), y)
+    tracemalloc.start()
+    model = GDLogisticRegression(random_state=0).fit(X, y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert model.converged_
+    np.testing.assert_allclose(model.coef_, reference.coef_, atol=1e-4 if dtype == "float32" else 1e-6)
+    assert peak < 56 * 2**20  # a sample and a slice; X in float64 is 76 MB
