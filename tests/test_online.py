@@ -139,6 +139,14 @@ def test_errors_leave_the_estimator_as_it_was(parameters, y, classes, message):
     assert set(vars(model)) == set(vars(GDLogisticRegression()))
 
 
+def test_a_warm_start_goes_on_from_where_the_stream_stands():
+    X, y = raw()
+    cold = GDLogisticRegression(random_state=0).fit(X, y)
+    warm = stream(X, y, 100, GDLogisticRegression(random_state=0)).set_params(warm_start=True).fit(X, y)
+    assert warm.n_iter_ < cold.n_iter_
+    np.testing.assert_allclose(warm.coef_, cold.coef_, rtol=1e-4)
+
+
 def test_an_l1_penalty_hides_it():
     assert not hasattr(GDLogisticRegression(l1_ratio=0.5), "partial_fit")
     with pytest.raises(AttributeError) as error:
