@@ -191,8 +191,8 @@ class Rows:
 
     @property
     def largest_sample(self):
-        """How many rows may be copied: 40 MB of them, or 7% of X up to 160 MB, beyond which more rows tell little."""
-        return max(40 * 2**20, min(int(0.07 * self.n_bytes), 160 * 2**20)) * self.n_rows // self.n_bytes
+        """How many rows may be copied: 40 MB of them, or 6.5% of X up to 160 MB, beyond which more rows tell little."""
+        return max(40 * 2**20, min(int(0.065 * self.n_bytes), 160 * 2**20)) * self.n_rows // self.n_bytes
 
     @property
     def n_bytes(self):
