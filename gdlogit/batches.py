@@ -34,8 +34,8 @@ from .validation import (
 __all__ = ["OF_A_FIT", "OF_A_STREAM", "BatchLearner", "slices"]
 
 OF_A_FIT = ("n_iter_", "history_", "loss_curve_", "validation_loss_curve_", "converged_", "duality_gap_", "n_passes_")
-SLICE_BYTES = 2**24  # of float64, of rows that are converted together
 OF_A_STREAM = ("_stream", "progressive_loss_curve_")
+SLICE_BYTES = 2**24  # of float64, of rows that are converted together
 
 
 def has_no_l1(estimator):

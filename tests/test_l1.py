@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import scale
 from sklearn.svm import l1_min_c
 
-from gdlogit import CoefficientDisplay, GDLogisticRegression, c_min
+from gdlogit import CoefficientDisplay, GDLogisticRegression, c_min, training
 
 CANCER = scale(load_breast_cancer().data), load_breast_cancer().target
 IRIS = scale(load_iris().data), load_iris().target
@@ -51,6 +52,13 @@ def test_weight_2_is_the_row_twice(X, y):
     repeated = fit(np.vstack([X, X[twice]]), np.append(y, y[twice]))
     np.testing.assert_allclose(weighted.coef_, repeated.coef_, atol=1e-6)
     np.testing.assert_array_equal(weighted.coef_ == 0, repeated.coef_ == 0)
+
+
+def test_a_gap_that_proves_little_is_named_and_not_called_convergence(monkeypatch):
+    monkeypatch.setattr(training, "duality_gap", lambda *_: 0.25)
+    with pytest.warns(ConvergenceWarning, match=r"only proven to be within 2.5e-01 of it"):
+        model = fit(*CANCER)
+    assert not model.converged_
 
 
 @pytest.mark.parametrize("solver", ["gd", "nesterov"])
