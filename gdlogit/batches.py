@@ -4,7 +4,6 @@ Both belong to ``GDLogisticRegression``; they stand here because neither sees al
 at the head of ``online`` and of ``out_of_core``.
 """
 
-from array import array
 from functools import partial
 
 import numpy as np
@@ -189,9 +188,9 @@ class BatchLearner:
             if not hasattr(self, "_stream"):
                 for name in OF_A_FIT:
                     vars(self).pop(name, None)
-                self.progressive_loss_curve_ = array("d")
+                self.progressive_loss_curve_ = np.empty(0)
             self._stream, self.classes_ = stream, classes
             self.coef_ = np.ascontiguousarray(theta[:-1].T)
             self.intercept_ = theta[-1]
-            self.progressive_loss_curve_.append(loss_before)
+            self.progressive_loss_curve_ = np.append(self.progressive_loss_curve_, loss_before)
         return self

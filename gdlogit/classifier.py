@@ -105,7 +105,7 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
     duality_gap_ : float
         A proven bound on J - min J at the returned coefficients, by Fenchel duality: it holds whatever the solver did,
         and is sharp on raw scales too, as far as rounding lets it be. Infinite where ``C=np.inf``.
-    progressive_loss_curve_ : array of float
+    progressive_loss_curve_ : ndarray of shape (n_batches,)
         After ``partial_fit``: each batch's mean log-loss before it was learned from, an honest test as the stream goes.
         8 bytes a batch.
     n_passes_ : int

@@ -1,5 +1,6 @@
 """scikit-learn's callbacks: each iteration of each solver is seen, in the user's units, and may be the last."""
 
+import cloudpickle
 import numpy as np
 import pandas as pd
 import pytest
@@ -236,6 +237,8 @@ def test_a_clone_of_a_watched_estimator_is_watched_and_a_pickle_fits_again():
     search = GridSearchCV(model, {"C": [0.1, 1.0]}, cv=2).fit(IRIS_X, IRIS_Y)
     assert search.best_estimator_.n_iter_ == 2
     assert recorder.calls.count("teardown") == recorder.calls.count("setup") == 5
+    stored = cloudpickle.loads(cloudpickle.dumps(search.best_estimator_))
+    assert stored.fit(IRIS_X, IRIS_Y).n_iter_ == 2
 
 
 def test_the_adapter_is_scikit_learns():

@@ -1,16 +1,13 @@
 """The scikit-learn face: its checks, its company, the same optimum; and what is said where something is wrong."""
 
 import copy
-import io
 import itertools
-import pickle
 import re
 import subprocess
 import sys
 import tracemalloc
 import warnings
 
-import joblib
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -18,7 +15,6 @@ import pytest
 import scipy.sparse as sp
 from scipy.special import logsumexp
 from sklearn import config_context
-from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
@@ -467,73 +463,6 @@ def test_calibration_and_one_vs_rest():
     rest = OneVsRestClassifier(GDLogisticRegression(tol=1e-13)).fit(X, y)
     assert rest.score(X, y) > 0.9
     assert_same_model(rest.estimators_[1], GDLogisticRegression(tol=1e-13).fit(X, y == 1), rtol=1e-9)
-
-
-def through_joblib(model):
-    file = io.BytesIO()
-    joblib.dump(model, file)
-    file.seek(0)
-    return joblib.load(file)
-
-
-def through_cloudpickle(model):
-    cloudpickle = pytest.importorskip("cloudpickle")
-    return pickle.loads(cloudpickle.dumps(model))
-
-
-@pytest.mark.parametrize(
-    "through", [lambda m: pickle.loads(pickle.dumps(m)), through_joblib, through_cloudpickle, copy.deepcopy]
-)
-def test_a_fitted_model_survives_storage(through):
-    model = GDLogisticRegression(C=0.5).fit(*IRIS)
-    stored = through(model)
-    assert vars(stored).keys() == vars(model).keys()
-    np.testing.assert_array_equal(stored.predict_proba(IRIS[0]), model.predict_proba(IRIS[0]))
-    assert stored.get_params() == model.get_params()
-
-
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@sets
-def test_to_sklearn_predicts_the_same(X, y, dtype):
-    labels = np.array(["a", "b", "c"])[y]
-    frame = pd.DataFrame(X.astype(dtype)).rename(columns=str)
-    model = GDLogisticRegression(C=0.5, class_weight="balanced").fit(frame, labels)
-    theirs = model.to_sklearn()
-    assert type(theirs) is LogisticRegression
-    np.testing.assert_array_equal(theirs.decision_function(frame), model.decision_function(frame))
-    np.testing.assert_array_equal(theirs.predict(frame), model.predict(frame))
-    np.testing.assert_allclose(theirs.predict_proba(frame), model.predict_proba(frame), rtol=1e-5, atol=1e-7)
-    np.testing.assert_array_equal(theirs.feature_names_in_, model.feature_names_in_)
-    assert (theirs.C, theirs.class_weight, theirs.n_features_in_) == (0.5, "balanced", X.shape[1])
-    theirs.coef_[:] = 0
-    assert model.coef_.any()
-    with pytest.raises(NotFittedError):
-        GDLogisticRegression().to_sklearn()
-
-
-def test_to_sklearn_fits_the_same_model_again():
-    X, y = CANCER
-    model = GDLogisticRegression(C=0.1, fit_intercept=False, tol=1e-12).fit(X, y)
-    again = model.to_sklearn().set_params(tol=1e-10, max_iter=1000).fit(X, y)
-    assert_same_model(again, model, rtol=1e-4)
-
-
-def test_to_sklearn_has_the_penalty_and_takes_streams():
-    X, y = CANCER
-    lasso = GDLogisticRegression(C=0.1, l1_ratio=1.0).fit(X, y).to_sklearn()
-    assert (lasso.l1_ratio, lasso.solver) == (1.0, "saga")
-    assert (lasso.coef_ == 0).any()
-    model = GDLogisticRegression().fit(X, y).partial_fit(X, y)
-    assert not hasattr(model, "history_")
-    np.testing.assert_array_equal(model.to_sklearn().predict(X), model.predict(X))
-
-
-def test_a_clone_has_the_parameters_and_no_fit():
-    model = GDLogisticRegression(C=0.5, solver="gd", class_weight={0: 1.0, 1: 2.0, 2: 1.0}, max_iter=3)
-    copied = clone(fit(*IRIS, **model.get_params()))
-    assert copied.get_params() == {**model.get_params(), "random_state": None}
-    with pytest.raises(NotFittedError):
-        copied.predict(IRIS_X)
 
 
 NAMES = ["mean radius", "texture", "p", "area"]

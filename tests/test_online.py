@@ -1,12 +1,9 @@
 """partial_fit: one pass over batches comes near the optimum of all rows, and its state can be trusted."""
 
-import pickle
-
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from scipy.special import expit
-from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.metrics import log_loss
 
@@ -104,14 +101,6 @@ def test_progressive_loss_is_measured_before_learning():
     assert model.progressive_loss_curve_[0] == pytest.approx(np.log(2))
     assert model.progressive_loss_curve_[-1] == pytest.approx(loss(before, X[4500:], y[4500:]))
     assert len(model.progressive_loss_curve_) == 10
-
-
-def test_a_pickled_stream_resumes_exactly_and_a_clone_begins_anew():
-    X, y = raw()
-    half = stream(X[:2500], y[:2500], 400)
-    resumed = stream(X[2500:], y[2500:], 400, pickle.loads(pickle.dumps(half)))
-    assert not hasattr(clone(half), "_stream")
-    np.testing.assert_array_equal(resumed.coef_, stream(X[2500:], y[2500:], 400, half).coef_)
 
 
 def test_fit_after_partial_fit_starts_afresh():
