@@ -335,7 +335,7 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         """Set what a training finds, from a theta on; the descent's result, and its objective."""
 
         def attributes(point):
-            theta = training.outside(point.theta).astype(training.rows.dtype)
+            theta = training.outside(point.theta).astype(training.dtype)
             return {"classes_": classes, "coef_": np.ascontiguousarray(theta[:-1].T), "intercept_": theta[-1].copy()}
 
         def watch(record, point):

@@ -33,7 +33,7 @@ class Training:
     """
 
     def __init__(self, estimator, rows, loss, held_out=None):
-        self.estimator = estimator
+        self.estimator, self.dtype = estimator, rows.dtype
         strength = 1 / (estimator.C * rows.total)
         penalty = ElasticNet((1 - estimator.l1_ratio) * strength, estimator.l1_ratio * strength)
         rows, self._lower, self._lift = compact(rows, DENSE_PARAMETERS // loss.n_outputs if penalty.l1 == 0 else 0)

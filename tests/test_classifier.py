@@ -215,6 +215,12 @@ def test_float32_is_near_float64(settings, X, y):
     assert value(single, X, y) == pytest.approx(value(double, X, y), abs=5e-7)
 
 
+def test_float32_with_more_features_than_rows_stays_float32():
+    X, y = BUNDLED["wide"]
+    model = fit(X.astype(np.float32), y)
+    assert model.coef_.dtype == model.intercept_.dtype == np.float32
+
+
 @sets
 def test_swapped_labels_swap_the_classes(X, y):
     plain = GDLogisticRegression(tol=1e-13).fit(X, y)

@@ -328,6 +328,16 @@ def test_compact_rows_keep_the_scores_and_the_norm(rank, rng):
     np.testing.assert_allclose(lower(high), low, rtol=0, atol=1e-11 * np.abs(low).max())
 
 
+def test_compact_rows_of_scales_over_six_orders_come_back_with_their_scores(rng):
+    X = rng.standard_normal((20, 300)) * 1e-3
+    X[:, :3] *= 1e6
+    rows = Rows(X, np.zeros(20, int), np.ones(20))
+    compact, _, lift = gdlogit.rows.compact(rows, 1000)
+    low = np.vstack([rng.standard_normal((20, 2)) / np.linalg.norm(compact.X, axis=0)[:, None], [[0, 0]]])
+    z_compact, z = compact.blocks[0].forward(low), rows.blocks[0].forward(lift(low))
+    np.testing.assert_allclose(z, z_compact, rtol=0, atol=1e-9)
+
+
 @pytest.mark.parametrize("hold", [sp.csr_array, lambda X: X[:, :10], lambda X: X * np.logspace(0, 20, 300)])
 def test_compact_leaves_tall_sparse_and_badly_scaled_rows_as_they_are(hold, rng):
     rows = Rows(hold(rng.standard_normal((20, 300))), np.zeros(20, int), np.ones(20))
