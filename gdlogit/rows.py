@@ -291,7 +291,7 @@ class Rows:
         if self.centre.any() or not self.constant:
             return self
         some = self.X[:: -(-self.n_rows // CENTRE_ROWS)]
-        return self._with(self.X, self.y, self.weight, some.mean(axis=0, dtype=float).astype(self.X.dtype))
+        return self._with(self.X, self.y, self.weight, _column_means(some))
 
     def about(self, centre):
         """The same rows, their features measured from a given centre; then CSR becomes dense, unless that is 0."""
@@ -363,6 +363,14 @@ def compact(rows, max_rows):
         return rough + roughly_lifted(theta - lower(rough))
 
     return rows._with(V * s, rows.y, rows.weight, None), lower, lift
+
+
+def _column_means(X):
+    """The means of X's columns; of a constant one its very value, or its rounding would pass for a feature."""
+    low, high = X.min(axis=0), X.max(axis=0)
+    if sp.issparse(X):
+        low, high = low.toarray().ravel(), high.toarray().ravel()
+    return np.where(low == high, low, X.mean(axis=0, dtype=float).astype(X.dtype))
 
 
 def _comparable(X):
