@@ -104,21 +104,23 @@ class SparseBlock(Block):
     """
 
     def gram(self, c):
-        """As for dense rows: the sparse X^T B X, bordered and shifted by what the constant feature adds to it."""
-        X, (m, k), weight = self.X, c.shape, self.weight[:, None, None]
+        """As for dense rows: the sparse X^T B X, bordered and shifted by what the constant feature adds to it.
+
+        In float64: where X is far from the centre, the shift leaves little of X^T B X.
+        """
+        X, (m, k), weight, c = self.X, c.shape, self.weight[:, None, None], c.astype(float, copy=False)
         p = X.shape[1]
-        B = c[:, :, None] if k == 1 else c[:, :, None] * (np.eye(k, dtype=c.dtype) - c[:, None, :])
-        B = B * weight.astype(c.dtype, copy=False)
+        B = weight * (c[:, :, None] if k == 1 else c[:, :, None] * (np.eye(k) - c[:, None, :]))
         gram = np.empty((p + 1, k, p + 1, k))
         if k == 1:
             gram[:-1, 0, :-1, 0] = (X.T @ _scaled(X, B[:, 0])).toarray()
         else:
             coupled = _scaled(X, c)  # (m, p k)
-            weighted = _scaled(coupled, self.weight[:, None].astype(c.dtype, copy=False))
+            weighted = _scaled(coupled, self.weight[:, None])
             gram[:-1, :, :-1] = -(coupled.T @ weighted).toarray().reshape(p, k, p, k)
             np.einsum("jclc->jlc", gram[:-1, :, :-1])[:] += (X.T @ weighted).toarray().reshape(p, p, k)
         total = B.sum(axis=0, dtype=float)
-        border = (X.T @ B.reshape(m, k * k)).reshape(p, k, k).astype(float, copy=False)
+        border = (X.T @ B.reshape(m, k * k)).reshape(p, k, k)
         centre = self.centre[:, None, None].astype(float, copy=False)
         border -= 0.5 * centre * total  # half of m m^T (x) total goes with either side
         gram[:-1, :, :-1] -= np.einsum("jcd,l->jcld", border, self.centre)

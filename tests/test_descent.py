@@ -386,6 +386,13 @@ def test_a_start_at_the_minimum_stays_there(method):
     assert again.point.value == pytest.approx(best.point.value, abs=1e-8)
 
 
+def test_a_negative_estimate_of_the_excess_is_no_convergence():
+    objective = make_objective(scale(CANCER_X), CANCER_Y)
+    gd = gradient.batch("auto")
+    blind = gd._replace(step=lambda objective, state: gd.step(objective, state)._replace(excess=-0.1))
+    assert descend(blind, objective, np.zeros(objective.shape), tol=1e-8, max_iter=4).status == "max_iter"
+
+
 @methods
 def test_max_iter_ends_a_descent_with_an_estimate_of_the_excess(method):
     objective = make_objective(scale(CANCER_X), CANCER_Y)

@@ -133,6 +133,15 @@ def test_centred_csr_is_the_dense_array_less_its_centre(dtype, X, rng, monkeypat
     assert largest == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("k", [1, K])
+def test_gram_of_float32_csr_far_from_its_centre_is_as_exact_as_that_of_the_dense_array(k, X, rng):
+    offset = np.full(P, 1000.0)
+    c = np.round(64 * rng.random((N, k))) / 64
+    rows = make_rows(sp.csr_array((X + offset).astype(np.float32)), centre=offset.astype(np.float32))
+    (ours,), (theirs,) = (r.sum(lambda block: (block.gram(c[block.span]),)) for r in (rows, make_rows(X)))
+    assert_close([ours], [theirs], rtol=1e-9)
+
+
 def test_a_sum_over_csr_makes_no_array_of_its_shape(rng):
     n, p = 2000, 1000
     X = sp.random_array((n, p), density=0.002, format="csr", random_state=rng)

@@ -119,7 +119,7 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
             if not lost:
                 best.update(state, loss if by_validation else point.value, tol)
             stop = watch is not None and watch(record, point)
-            small = excess <= target(objective, point, tol)
+            small = abs(excess) <= target(objective, point, tol)  # one below 0 is not of a convex model
             if lost:
                 status = "diverged"
             elif small and confirmed:
@@ -150,7 +150,7 @@ def conclude(objective, state, status, history, tol):
     """The result at a state: converged wherever J is within tol there, unless there is more to say."""
     excess = excess_of(objective, state.point) if isnan(state.excess) else state.excess
     if status not in ("separable", "interrupted"):
-        if excess <= target(objective, state.point, tol):
+        if abs(excess) <= target(objective, state.point, tol):
             status = "converged"
         elif status == "converged":  # the end of the descent was: the held-out rows were better off before
             status = "early_stopped"
