@@ -136,7 +136,7 @@ def test_centred_csr_is_the_dense_array_less_its_centre(dtype, X, rng, monkeypat
 @pytest.mark.parametrize("k", [1, K])
 def test_gram_of_float32_csr_far_from_its_centre_is_as_exact_as_that_of_the_dense_array(k, X, rng):
     offset = np.full(P, 1000.0)
-    c = np.round(64 * rng.random((N, k))) / 64
+    c = (np.round(64 * rng.random((N, k))) / 64).astype(np.float32)
     rows = make_rows(sp.csr_array((X + offset).astype(np.float32)), centre=offset.astype(np.float32))
     (ours,), (theirs,) = (r.sum(lambda block: (block.gram(c[block.span]),)) for r in (rows, make_rows(X)))
     assert_close([ours], [theirs], rtol=1e-9)
