@@ -39,7 +39,7 @@ from .penalty import ElasticNet
 __all__ = ["Stream", "begin", "learn"]
 
 ENOUGH_ROWS = 1000  # go into Q together. More would come nearer to the optimum, at a higher price per small batch
-GOAL = 0.01  # excess of the summed loss over its minimum: far below what the rows themselves can tell
+GOAL = 0.01  # excess of the summed loss, in units of a row's weight: far below what the rows themselves can tell
 MOST_STEPS = 100  # classes that the rows separate take a step for each unit of their margins
 
 
@@ -135,20 +135,24 @@ def learn(stream, rows, loss, C):
     if stream.waiting is not None:
         rows = rows.after(stream.waiting)
     present = Present(stream.past, rows, loss, ElasticNet(1 / C))
-    with rows.threads():
-        aim = settle(present, stream.theta)
-    theta = aim.point.theta + aim.direction if aim.excess <= GOAL else aim.point.theta
     n_rows = rows.shape[0]
+    goal = GOAL * min(1.0, rows.total / n_rows)  # weights may add up to 1
+    with rows.threads():
+        aim = settle(present, [stream.theta, stream.past.theta], goal)
+    theta = aim.point.theta + aim.direction if aim.excess <= goal else aim.point.theta
     if n_rows < ENOUGH_ROWS:
         return stream._replace(theta=theta, waiting=rows.take(np.arange(n_rows))), before
     return stream._replace(theta=theta, past=present.taken_in(aim.point).about(theta), waiting=None), before
 
 
-def settle(present, theta):
-    """Newton steps from theta until the next one would gain no more than GOAL; that step is not taken."""
-    aim = aim_from(present, present.at(theta))
+def settle(present, starts, goal):
+    """Newton steps from the better start, until the next would gain no more than the goal; that one is not taken.
+
+    Where the last theta was led astray, by rows of one class, say, the losses may have no curvature left there.
+    """
+    aim = aim_from(present, min(map(present.at, starts), key=lambda point: point.value))
     for _ in range(MOST_STEPS):
-        if aim.excess <= GOAL:
+        if aim.excess <= goal:
             break
         point, rate = line_search(present, aim)
         if rate == 0:

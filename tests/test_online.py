@@ -80,6 +80,21 @@ def test_weight_two_is_the_row_twice():
     np.testing.assert_allclose(by_class.coef_, ours.coef_, rtol=1e-12)
 
 
+@pytest.mark.parametrize("unit", [1e-6, 1e6])
+def test_without_a_penalty_the_unit_of_the_weights_does_not_matter(unit):
+    X, y = raw()
+    ours = stream(X, y, 5000, GDLogisticRegression(C=np.inf), sample_weight=np.full(5000, unit))
+    assert loss(ours, X, y) < loss(stream(X, y, 5000), X, y) + 1e-5
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_separable_rows_do_not_lead_those_after_them_astray(seed):
+    rng = np.random.default_rng(seed)
+    X, y = rng.standard_t(1.2, (30, 10)) * 100, np.arange(30) % 3 // 2
+    model = stream(X, y, 3, GDLogisticRegression(C=np.inf))
+    assert loss(model, X, y) < loss(GDLogisticRegression(C=1e9).fit(X, y), X, y) + 1e-2
+
+
 @pytest.mark.parametrize("C", [1.0, np.inf])
 @pytest.mark.parametrize("k", [2, 3])
 def test_one_row_at_a_time_and_one_class_only_stay_finite(C, k):
