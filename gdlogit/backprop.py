@@ -146,15 +146,15 @@ class Softmax:
     @staticmethod
     def probabilities(z):
         """P(y = c | x), shape (m, k)."""
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             a = np.exp(z - z.max(axis=1, keepdims=True))
-        a /= a.sum(axis=1, keepdims=True)
+            a /= a.sum(axis=1, keepdims=True)
         return a
 
     @staticmethod
     def log_probabilities(z):
         """Log P, from the scores: finite where P itself rounds to zero."""
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             return log_softmax(z, axis=1)
 
 

@@ -181,10 +181,10 @@ class BatchLearner:
             check_labels(y, classes)
             codes, weight = encode_as(classes, y, check_weight(sample_weight, X), self.class_weight)
             loss = loss_of(len(classes))
-            rows = Rows(X, codes, weight, intercept=self.fit_intercept, n_scores=loss.n_outputs)
             with overflow_named(X):
+                rows = Rows(X, codes, weight, intercept=self.fit_intercept, n_scores=loss.n_outputs)
                 stream, loss_before = online.learn(stream or online.begin(rows, loss), rows, loss, self.C)
-            theta = rows.about(stream.centre).leave(stream.theta)
+                theta = rows.about(stream.centre).leave(stream.theta)
             if not hasattr(self, "_stream"):
                 for name in OF_A_FIT:
                     vars(self).pop(name, None)

@@ -5,7 +5,7 @@ may ask at an iteration's end for the fit to stop there. The interface, ``sklear
 change without a deprecation: what is known of it is known here.
 """
 
-import numpy as np
+from contextvars import copy_context
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -25,7 +25,8 @@ __all__ = ["CallbackSupportMixin", "FitTask", "with_callbacks"]
 class FitTask:
     """One fit, as callbacks see it, in a method decorated by ``with_callbacks``; nothing, where there are none.
 
-    They are given X, y and sample_weight as the user gave them, and run under the caller's NumPy error settings.
+    They are given X, y and sample_weight as the user gave them, and run in the caller's context, where NumPy's error
+    settings are the caller's.
     """
 
     def __init__(self, estimator, X, y, sample_weight, max_iter):
@@ -33,7 +34,7 @@ class FitTask:
         if self.is_watched:
             metadata = None if sample_weight is None else {"sample_weight": sample_weight}
             self.seen = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
-            self.errors = np.geterr()
+            self.context = copy_context()
             self.fit = estimator._init_callback_context(max_subtasks=max_iter).call_on_fit_task_begin(**self.seen)
             self.iteration = None
 
@@ -41,8 +42,8 @@ class FitTask:
         """A method's step, as one that begins an iteration."""
 
         def announced_step(objective, state):
-            with np.errstate(**self.errors):
-                self.iteration = self.fit.subcontext(task_name="iteration").call_on_fit_task_begin(**self.seen)
+            begin = self.fit.subcontext(task_name="iteration").call_on_fit_task_begin
+            self.iteration = self.context.run(begin, **self.seen)
             return step(objective, state)
 
         return announced_step if self.is_watched else step
@@ -52,8 +53,7 @@ class FitTask:
         if not self.is_watched:
             return False
         iteration, self.iteration = self.iteration, None
-        with np.errstate(**self.errors):
-            return iteration.call_on_fit_task_end(**self.seen, reconstruction_attributes=attributes)
+        return self.context.run(iteration.call_on_fit_task_end, **self.seen, reconstruction_attributes=attributes)
 
     def end(self):
         """The estimator is fitted."""

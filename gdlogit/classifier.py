@@ -294,8 +294,9 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
     def _scores(self, X):
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
-        z = X @ self.coef_.T
-        return (z.toarray() if sp.issparse(z) else z) + self.intercept_
+        with np.errstate(under="ignore"):  # which a caller may have set to raise
+            z = X @ self.coef_.T
+            return (z.toarray() if sp.issparse(z) else z) + self.intercept_
 
     @contextmanager
     def _unchanged_on_error(self):
@@ -323,10 +324,10 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         loss = loss_of(len(classes))
         start = self._start(classes, (X.shape[1] + 1, loss.n_outputs))
         settings = {"intercept": self.fit_intercept, "n_scores": loss.n_outputs}
-        held_out = held_out and Rows(*held_out, **settings)
-        training = Training(self, Rows(X, codes, weight, **settings), loss, held_out)
         task = FitTask(self, *given, self.max_iter)
         with overflow_named(X):
+            held_out = held_out and Rows(*held_out, **settings)
+            training = Training(self, Rows(X, codes, weight, **settings), loss, held_out)
             ended = self._train(training, classes, start, rng, task)
         task.end()
         return ended
@@ -335,7 +336,8 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         """Set what a training finds, from a theta on; the descent's result, and its objective."""
 
         def attributes(point):
-            theta = training.outside(point.theta).astype(training.dtype)
+            with np.errstate(under="ignore"):  # a callback has it made under the caller's settings
+                theta = training.outside(point.theta).astype(training.dtype)
             return {"classes_": classes, "coef_": np.ascontiguousarray(theta[:-1].T), "intercept_": theta[-1].copy()}
 
         def watch(record, point):

@@ -8,6 +8,8 @@ What is kept between batches are sums, and the rows that a sample takes: 40 MB a
 a few numbers for each score of each row besides.
 """
 
+from collections.abc import Generator
+from contextvars import copy_context
 from functools import reduce
 from zlib import crc32
 
@@ -15,12 +17,13 @@ import numpy as np
 import scipy.sparse as sp
 
 from .rows import Rows, concatenated
-from .validation import check_labels, check_targets, distinct, encode_as
+from .validation import check_labels, check_targets, distinct, encode_as, overflow_named
 
 __all__ = ["BatchRows", "Source"]
 
 SAMPLE_BYTES = 40 * 2**20  # may be copied
 PRINTED_EVERY = 1000  # rows, whose features go into the fingerprint
+END = object()  # of the batches
 
 
 class Source:
@@ -37,7 +40,7 @@ class Source:
 
     def __init__(self, batches, check, classes=None, class_weight=None):
         self._open = batches if callable(batches) else batches.__iter__
-        self._check = check
+        self._check, self._context = check, copy_context()
         self.n_passes, self.n_rows, self.fingerprint = 0, None, None
         self._survey(classes, class_weight)
 
@@ -62,9 +65,10 @@ class Source:
             found = distinct(np.concatenate([found, labels]) if len(found) else labels)
             for label, total in zip(labels, weight_by_label(labels, y, weight), strict=True):
                 totals[label] = totals.get(label, 0.0) + total
-            rows = Rows(X, y, weight)
+            with overflow_named(X):
+                rows = Rows(X, y, weight)
+                centre = centre + (rows.centred().centre - centre) * (len(y) / (first + len(y)))
             dtypes.add(X.dtype)
-            centre = centre + (rows.centred().centre - centre) * (len(y) / (first + len(y)))
             smallest = min(smallest, rows.smallest_weight)
             self.has_dense |= isinstance(X, np.ndarray)
             self.n_bytes += rows.n_bytes
@@ -87,8 +91,7 @@ class Source:
         self.n_passes += 1
         n_rows, number, fingerprint = 0, 1, (0, 0, 0)
         try:
-            for batch in self._open():
-                checked = self._check(batch, self.n_passes == 1 and n_rows == 0)
+            for checked in self._checked():
                 if checked is not None:
                     X, y, weight = checked
                     if self.n_rows is not None and n_rows + len(y) > self.n_rows:
@@ -106,6 +109,19 @@ class Source:
             self._changed(f"has {n_rows} rows")
         elif fingerprint != self.fingerprint:
             self._changed("has other rows, or in another order")
+
+    def _checked(self):
+        """Yield each batch of one pass, checked; in the caller's context, so with the caller's NumPy error settings."""
+        context, is_first = self._context.copy(), self.n_passes == 1
+        batches = context.run(lambda: iter(self._open()))
+        try:
+            while (batch := context.run(next, batches, END)) is not END:
+                checked = context.run(self._check, batch, is_first)
+                is_first &= checked is None
+                yield checked
+        finally:
+            if isinstance(batches, Generator):  # which may hold a file
+                context.run(batches.close)
 
     def _changed(self, how):
         raise ValueError(

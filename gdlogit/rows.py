@@ -19,6 +19,7 @@ import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from functools import cache, cached_property, reduce
 from itertools import pairwise
 from operator import add
@@ -216,8 +217,7 @@ class Rows:
     def threads(self):
         """Hold the cores for the length of a fit: inside, sums with enough to do run on a pool of threads."""
         with ONE_BLAS_THREAD as n_threads:
-            errors = np.geterr()  # NumPy keeps them by thread
-            with ThreadPoolExecutor(n_threads, initializer=lambda: np.seterr(**errors)) as self._pool:
+            with ThreadPoolExecutor(n_threads) as self._pool:
                 self._n_threads = n_threads
                 try:
                     yield
@@ -243,7 +243,9 @@ class Rows:
             return partial(self.blocks)
         blocks = self._cut(-(-len(self.blocks) // n_threads) * n_threads)
         bounds = [i * len(blocks) // n_threads for i in range(n_threads + 1)]
-        return reduce(pair, self._pool.map(partial, [blocks[i:j] for i, j in pairwise(bounds)]))
+        parts = [blocks[i:j] for i, j in pairwise(bounds)]
+        contexts = [copy_context() for _ in parts]  # NumPy's error settings are in it, and go with the work
+        return reduce(pair, self._pool.map(lambda context, part: context.run(partial, part), contexts, parts))
 
     @cached_property
     def blocks(self):

@@ -4,7 +4,6 @@ Every error names the parameter, the value that it got, and what is accepted.
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from numbers import Integral, Real
 
 import numpy as np
@@ -232,14 +231,16 @@ def distinct(values):
     return values[new]
 
 
-@contextmanager
 def overflow_named(X):
-    """Turn an overflow into an error that says of what."""
-    try:
-        with np.errstate(over="raise", invalid="raise"):
-            yield
-    except FloatingPointError as error:
+    """Make an overflow, inside, an error that says of what; and an underflow nothing, whatever the caller's settings.
+
+    NumPy is told to raise the error itself: a FloatingPointError inside is then the caller's own, of a callback, say.
+    """
+
+    def raise_named(*_):
         raise ValueError(
             f"X or sample_weight is too large for {X.dtype}: the largest |X| is {abs(X).max():.2g}, and the squares of "
             f"X, weighted and added up, must stay below {np.finfo(X.dtype).max:.2g}. Divide them."
-        ) from error
+        )
+
+    return np.errstate(over="call", invalid="call", under="ignore", call=raise_named)
