@@ -48,7 +48,7 @@ def warn_of_end(estimator, result, objective):
             )
         case "diverged" if estimator.learning_rate == "auto":
             message = f"{distance}: the descent has not come below its start. Raise max_iter{remedy}."
-        case "diverged":
+        case _:  # it diverged at a rate of the user's
             message = (
                 f"learning_rate={estimator.learning_rate} diverges: J rose above its start. The coefficients are the "
                 f"best that the descent met. The largest rate that is stable is about "

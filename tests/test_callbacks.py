@@ -7,14 +7,14 @@ import pytest
 import scipy.sparse as sp
 from scipy.special import logsumexp
 from sklearn.datasets import load_breast_cancer, load_iris
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
 
 import gdlogit
 from gdlogit import GDLogisticRegression
-from gdlogit.descent import metric
+from gdlogit.descent import metric, newton
 
 callback = pytest.importorskip("sklearn.callback", reason="scikit-learn before 1.9 has none")
 
@@ -239,6 +239,20 @@ def test_a_clone_of_a_watched_estimator_is_watched_and_a_pickle_fits_again():
     assert recorder.calls.count("teardown") == recorder.calls.count("setup") == 5
     stored = cloudpickle.loads(cloudpickle.dumps(search.best_estimator_))
     assert stored.fit(IRIS_X, IRIS_Y).n_iter_ == 2
+
+
+def test_an_interrupted_fit_ends_the_iteration_that_it_had_begun(monkeypatch):
+    def pressed(objective, state, *more):
+        if len(recorder.ends) == 2:
+            raise KeyboardInterrupt
+        return advance(objective, state, *more)
+
+    recorder, advance = Recorder(), newton.advance
+    monkeypatch.setattr(newton, "advance", pressed)
+    with pytest.warns(ConvergenceWarning, match="Interrupted after 2 iterations"):
+        GDLogisticRegression(random_state=0).set_callbacks(recorder).fit(IRIS_X, IRIS_Y)
+    iterations = ["begin iteration", "end iteration"] * 3
+    assert recorder.calls == ["setup", "begin fit", *iterations, "end fit", "teardown"]
 
 
 def test_the_adapter_is_scikit_learns():

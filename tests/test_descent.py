@@ -401,3 +401,70 @@ def test_max_iter_ends_a_descent_with_an_estimate_of_the_excess(method):
     assert result.status == "max_iter"
     assert len(result.history) == 4
     assert result.excess == pytest.approx(result.point.value - best, rel=0.7)
+
+
+# --- ends that few fits come to --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("parameters", [{}, {"l1_ratio": 1.0, "C": 10.0}, {"fit_intercept": False}], ids=str)
+@pytest.mark.parametrize("n_features", [20, 1600])
+def test_textbook_methods_estimate_their_excess_from_the_hessian(parameters, n_features):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, n_features))
+    y = (X[:, 0] + rng.standard_normal(60) > 0).astype(int)
+    model = fit(X, y, solver="gd", max_iter=100, **parameters)
+    least = fit(X, y, tol=1e-13, random_state=0, **parameters).loss_curve_[-1]
+    known = np.isfinite(model.history_["excess"])
+    known[:10] = False  # far off, a quadratic is no model
+    assert known.any()
+    np.testing.assert_allclose(model.history_["excess"][known], model.history_["value"][known] - least, rtol=0.5)
+
+
+def test_where_there_is_nothing_to_learn_the_fit_converges_at_once():
+    X = sp.csr_array((40, 2000))
+    model = GDLogisticRegression(C=np.inf).fit(X, np.arange(40) % 2)
+    assert model.converged_
+    assert model.n_iter_ <= 2
+    assert not model.coef_.any()
+
+
+def test_truncated_newton_takes_no_step_that_ascends():
+    objective = make_objective(scale(CANCER_X), CANCER_Y)
+    state = truncated.truncated(1e-8).start(objective, np.zeros(objective.shape))
+    point, z, rate = truncated.line_search(objective, state._replace(direction=state.point.gradient))
+    assert point is state.point
+    assert z is state.scores
+    assert rate == 0
+    stalled = truncated.truncated(1e-8).step(objective, state._replace(direction=state.point.gradient))
+    assert stalled == state._replace(direction=state.point.gradient, rate=0.0)
+
+
+def test_a_secant_pair_without_curvature_is_not_learned_from():
+    X, y = scale(CANCER_X), CANCER_Y
+    objective = Objective(Rows(X, y, np.ones(len(y))), Sigmoid(), ElasticNet(1e-3, 1e-3))
+    theta = np.zeros(objective.shape)
+    ds = np.ones_like(theta)
+    for made in (metric.metric_at(objective, theta), metric.metric_at(make_objective(X, y), theta)):
+        assert made.updated(ds, -ds) is made
+        assert made.updated(ds, ds) is not made
+
+
+def test_samples_that_are_left_half_solved_do_no_harm(monkeypatch):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((20000, 5))
+    y = (X @ rng.standard_normal(5) > rng.logistic(size=20000)).astype(int)
+    theirs = GDLogisticRegression(random_state=0).fit(X, y)
+    monkeypatch.setattr(newton, "SAMPLE_STEPS", 0)
+    ours = GDLogisticRegression(random_state=0).fit(X, y)
+    assert ours.converged_
+    np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-4)
+
+
+def test_a_descent_that_ends_above_its_start_says_so():
+    X = scale(CANCER_X)
+    model = fit(X, CANCER_Y, random_state=0)
+    before = model.coef_ = 1.01 * model.coef_  # nearer to the minimum than an epoch of single rows can stay
+    model.set_params(solver="sgd", warm_start=True, max_iter=1)
+    with pytest.warns(ConvergenceWarning, match="the descent has not come below its start. Raise max_iter"):
+        model.fit(X, CANCER_Y)
+    np.testing.assert_array_equal(model.coef_, before)

@@ -189,3 +189,11 @@ else:
     raise AssertionError("no error")
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_paths_are_a_table_too(small):
+    display = DescentPathDisplay.from_estimator(GDLogisticRegression(), *small, solvers=["gd", "auto"])
+    frame = display.frame()
+    assert list(frame) == [*display.feature_names, "solver", "point"]
+    for solver, path in display.paths.items():
+        np.testing.assert_array_equal(frame.loc[frame["solver"] == solver, display.feature_names], path)

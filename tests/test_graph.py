@@ -488,3 +488,7 @@ def test_logistic_step_says_what_is_wrong(change, message):
     good = {"X": np.ones((2, 3)), "Y": np.ones(3), "w": np.ones(2)}
     with pytest.raises(ValueError, match=message):
         logistic_step(**{**good, **change})
+
+
+def test_a_value_without_numbers_is_shown_by_its_shape():
+    assert "value=(0, 2)" in repr(Node(np.empty((0, 2)), "x"))

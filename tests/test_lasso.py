@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
+from gdlogit.descent import lasso
 from gdlogit.descent.lasso import least_slope, minimise_formed, minimise_with_products
 
 
@@ -102,3 +103,18 @@ def test_minimum_is_at_zero_where_the_penalty_is_strong():
     x, fall = formed(M, g, np.zeros(6), 1.001 * np.abs(g))
     assert not x.any()
     assert fall == 0
+
+
+@pytest.mark.parametrize("minimise", [formed, by_products])
+def test_all_zeros_are_reached_from_the_wrong_side_and_kept(minimise):
+    M = np.array([[2.0, 1.0], [1.0, 3.0]])
+    x, fall = minimise(M, M @ [1.0, -2.0], np.array([1.0, -2.0]), np.full(2, 100.0))
+    np.testing.assert_array_equal(x, 0)
+    assert fall == pytest.approx(300 + 0.5 * np.array([1.0, -2.0]) @ M @ [1.0, -2.0])
+
+
+def test_a_model_that_was_not_minimised_knows_no_excess(monkeypatch):
+    M, g, theta, strength = problem(20, 0)
+    monkeypatch.setattr(lasso, "ROUNDS", 1)
+    monkeypatch.setattr(lasso, "STEPS", 1)
+    assert not minimise_formed(M, g, theta, strength, lambda x: x, np.inf)[2]

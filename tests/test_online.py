@@ -7,7 +7,7 @@ from scipy.special import expit
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.metrics import log_loss
 
-from gdlogit import GDLogisticRegression
+from gdlogit import GDLogisticRegression, online
 
 
 def raw(n=5000, p=6, k=2, seed=0):
@@ -166,3 +166,21 @@ def test_later_classes_and_features_are_checked():
     with pytest.raises(ValueError, match="features"):
         model.partial_fit(X[:, :3], y)
     assert len(model.progressive_loss_curve_) == 2
+
+
+def test_a_newton_method_that_ends_early_loses_nothing(monkeypatch):
+    X, y = raw()
+    optimum = loss(GDLogisticRegression(C=1e6).fit(X, y), X, y)
+    monkeypatch.setattr(online, "MOST_STEPS", 2)
+    assert loss(stream(X, y, 100), X, y) < optimum + 1e-3
+
+
+def test_a_batch_that_no_step_fits_is_learned_with_the_next(monkeypatch):
+    X, y = raw()
+    model = GDLogisticRegression(C=1e6)
+    with monkeypatch.context() as patch:
+        patch.setattr(online, "line_search", lambda present, aim: (aim.point, 0.0))
+        model.partial_fit(X[:1000], y[:1000], classes=[0, 1])
+    assert not model.coef_.any()
+    model.partial_fit(X[1000:1010], y[1000:1010])
+    assert loss(model, X[:1000], y[:1000]) < 0.5 * np.log(2)

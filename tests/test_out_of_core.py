@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning
 
 from gdlogit import GDLogisticRegression
+from gdlogit.out_of_core import BatchRows, Source
 
 
 def raw(n=6000, p=6, k=2, seed=0):
@@ -266,3 +267,18 @@ def test_a_memory_map_of_any_dtype_and_order_is_not_copied(tmp_path, dtype, orde
     assert model.converged_
     np.testing.assert_allclose(model.coef_, reference.coef_, atol=1e-4 if dtype == "float32" else 1e-6)
     assert peak < 56 * 2**20  # a sample and a slice; X in float64 is 76 MB
+
+
+def test_rows_are_taken_and_left_out_across_batches():
+    X, y = raw(n=1000)
+    weight = np.arange(1.0, 1001.0)
+    source = Source(batches(X, y, weight), lambda batch, reset: batch, None, None)
+    rows = BatchRows(source)
+    ours = rows.take(np.array([3, 950, 999]))  # none of the second batch of three hundred
+    np.testing.assert_array_equal(ours.X, X[[3, 950, 999]])
+    first, last = np.arange(1000) < 500, np.arange(1000) >= 900
+
+    def total(block):
+        return (block.weight.sum(),)
+
+    assert rows.without(first).without(last).sum(total)[0] == weight[500:900].sum()
