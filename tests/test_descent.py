@@ -463,8 +463,8 @@ def test_samples_that_are_left_half_solved_do_no_harm(monkeypatch):
 def test_a_descent_that_ends_above_its_start_says_so():
     X = scale(CANCER_X)
     model = fit(X, CANCER_Y, random_state=0)
-    before = model.coef_ = 1.01 * model.coef_  # nearer to the minimum than an epoch of single rows can stay
-    model.set_params(solver="sgd", warm_start=True, max_iter=1)
+    before = model.coef_ = 1.001 * model.coef_  # nearer to the minimum than an epoch of single rows can stay
+    model.set_params(solver="sgd", batch_size=1, warm_start=True, max_iter=1)
     with pytest.warns(ConvergenceWarning, match="the descent has not come below its start. Raise max_iter"):
         model.fit(X, CANCER_Y)
     np.testing.assert_array_equal(model.coef_, before)
