@@ -5,7 +5,9 @@ means (``Rows.centred``), and few rows of many features are put into the space t
 model and the same J, but better conditioned, or smaller. The textbook's methods descend on the features as they come.
 """
 
-from math import inf
+from math import inf, log
+
+import numpy as np
 
 from .descent import descend, gradient, newton, stochastic, target, truncated
 from .descent.metric import DENSE_PARAMETERS, is_dense
@@ -45,6 +47,12 @@ class Training:
         """The theta of the descent, of one outside."""
         return self.rows.enter(self._lower(theta))
 
+    def start(self, theta):
+        """The same, or no coefficients where J is lower there, as after a fit to the same features on other scales."""
+        theta = self.inside(theta)
+        at_zero = log(max(2, self.objective.loss.n_outputs))  # every class as likely as another
+        return theta if not theta.any() or self.objective.value(theta) <= at_zero else np.zeros_like(theta)
+
     def outside(self, theta):
         """The theta of the features as they come, of one inside; of a softmax, with intercepts that add up to 0."""
         theta = self._lift(self.rows.leave(theta))
@@ -68,7 +76,7 @@ class Training:
             result = descend(
                 method,
                 objective,
-                self.inside(theta),
+                self.start(theta),
                 tol=estimator.tol,
                 max_iter=estimator.max_iter,
                 validate=self.held_out and self.validate,

@@ -370,6 +370,17 @@ def test_warm_start_across_a_change_of_c_reaches_the_same_minimum(solver, C, X, 
     assert value(model, X, y) == pytest.approx(model.loss_curve_[-1], rel=1e-9)
 
 
+@pytest.mark.parametrize("C", [1.0, np.inf])
+def test_warm_start_from_coefficients_that_do_worse_than_none_starts_from_none(C):
+    X, y = CANCER_X[:, :10], CANCER_Y
+    model = GDLogisticRegression(C=C, random_state=0).fit(scale(X), y)
+    assert value(model, X, y) > np.log(2)  # on raw features they are far off
+    cold = GDLogisticRegression(C=C, random_state=0).fit(X, y)
+    warm = model.set_params(warm_start=True).fit(X, y)
+    assert warm.converged_
+    np.testing.assert_array_equal(warm.coef_, cold.coef_)
+
+
 @pytest.mark.parametrize(
     ("X", "y", "message"),
     [

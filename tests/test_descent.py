@@ -468,3 +468,8 @@ def test_a_descent_that_ends_above_its_start_says_so():
     with pytest.warns(ConvergenceWarning, match="the descent has not come below its start. Raise max_iter"):
         model.fit(X, CANCER_Y)
     np.testing.assert_array_equal(model.coef_, before)
+
+
+def test_a_descent_to_where_no_row_has_curvature_is_no_overflow():
+    with pytest.warns(ConvergenceWarning, match="The classes are separable"):
+        GDLogisticRegression(solver="nesterov", learning_rate=1.0, C=np.inf, max_iter=30).fit(CANCER_X, CANCER_Y)

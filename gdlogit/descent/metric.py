@@ -162,11 +162,14 @@ def products_at(objective, c, preconditioner):
 
 
 def excess_of(objective, point):
-    """J - min J, estimated by the fall of the model with the Hessian of all rows."""
+    """J - min J, estimated by the fall of the model with the Hessian of all rows; infinite where that has vanished."""
     centred, theta = objective.centred(point.theta)  # or a feature's offset would hide what the intercept lacks
     if centred is not objective:
         point = centred.at(theta)
-    return metric_at(centred, theta).excess(point._replace(theta=theta))
+    try:
+        return metric_at(centred, theta).excess(point._replace(theta=theta))
+    except FloatingPointError:  # scores so large that hardly a row has any curvature left
+        return np.inf
 
 
 def without_shift(hessian, shape, features):
