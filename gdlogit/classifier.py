@@ -74,8 +74,8 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         Early stopping ends the fit after so many iterations that have not, all together, lowered the log-loss of the
         held-out rows by ``tol``.
     warm_start : bool, default=False
-        Whether to start from the last fit's coefficients; any parameter may have changed since. Coefficients that now do
-        worse than none are left out.
+        Whether to start from the last fit's coefficients, where they do better than none; any parameter may have
+        changed since.
     random_state : int, RandomState instance or None, default=None
         Seed of the rows sampled by "newton-sketch" and shuffled by "sgd". ``None`` samples differently each time; that
         changes the J of "newton-sketch" by less than ``tol``.
