@@ -169,7 +169,7 @@ def no_longer_than(seconds):
 
 
 def contents(given):
-    """The bytes of all arrays in what a fit is given."""
+    """The numbers and labels in what a fit is given."""
     arrays = []
     for part in given:
         if sp.issparse(part):
@@ -178,4 +178,4 @@ def contents(given):
         elif hasattr(part, "to_numpy"):
             part = [part.to_numpy()]
         arrays += part if isinstance(part, list) else [part]
-    return [None if array is None else np.asarray(array).tobytes() for array in arrays]
+    return [array if array is None else np.asarray(array).tolist() for array in arrays]
