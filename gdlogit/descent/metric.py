@@ -167,7 +167,8 @@ def excess_of(objective, point):
     if centred is not objective:
         point = centred.at(theta)
     try:
-        return metric_at(centred, theta).excess(point._replace(theta=theta))
+        with np.errstate(over="raise", invalid="raise"):
+            return metric_at(centred, theta).excess(point._replace(theta=theta))
     except FloatingPointError:  # scores so large that hardly a row has any curvature left
         return np.inf
 
