@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .rows import Rows, concatenated
-from .validation import check_labels, check_targets, distinct, encode_as, overflow_named
+from .validation import check_labels, check_targets, distinct, encode_as, largest, overflow_named
 
 __all__ = ["BatchRows", "Source"]
 
@@ -72,7 +72,7 @@ class Source:
             smallest = min(smallest, rows.smallest_weight)
             self.has_dense |= isinstance(X, np.ndarray)
             self.n_bytes += rows.n_bytes
-            self.largest = max(self.largest, float(abs(X).max()))
+            self.largest = max(self.largest, largest(X))
         if not dtypes:
             raise ValueError("source must yield at least one batch with rows; it yielded none.")
         if classes is not None and not np.array_equal(found, classes):

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from numbers import Integral, Real
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.utils import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d, validate_data
@@ -26,6 +27,7 @@ __all__ = [
     "encode",
     "encode_as",
     "hold_out",
+    "largest",
     "overflow_named",
     "stream_classes",
 ]
@@ -239,8 +241,14 @@ def overflow_named(X):
 
     def raise_named(*_):
         raise ValueError(
-            f"X or sample_weight is too large for {X.dtype}: the largest |X| is {abs(X).max():.2g}, and the squares of "
+            f"X or sample_weight is too large for {X.dtype}: the largest |X| is {largest(X):.2g}, and the squares of "
             f"X, weighted and added up, must stay below {np.finfo(X.dtype).max:.2g}. Divide them."
         )
 
     return np.errstate(over="call", invalid="call", under="ignore", call=raise_named)
+
+
+def largest(X):
+    """The largest |x|; SciPy's abs and max of a CSR would sort its entries, which are the caller's."""
+    values = X.data if sp.issparse(X) else X
+    return max(float(values.max(initial=0)), -float(values.min(initial=0)))
