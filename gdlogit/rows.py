@@ -216,13 +216,12 @@ class Rows:
     @contextmanager
     def threads(self):
         """Hold the cores for the length of a fit: inside, sums with enough to do run on a pool of threads."""
-        with ONE_BLAS_THREAD as n_threads:
-            with ThreadPoolExecutor(n_threads) as self._pool:
-                self._n_threads = n_threads
-                try:
-                    yield
-                finally:
-                    self._pool, self._n_threads = None, 1
+        with ONE_BLAS_THREAD as n_threads, ThreadPoolExecutor(n_threads) as self._pool:
+            self._n_threads = n_threads
+            try:
+                yield
+            finally:
+                self._pool, self._n_threads = None, 1
 
     def sum(self, f, products=None):
         """Sum the tuples f(block) over all blocks; f takes ``products`` an entry of X, those of a pass if None."""
@@ -242,10 +241,13 @@ class Rows:
         if n_threads == 1:
             return partial(self.blocks)
         blocks = self._cut(-(-len(self.blocks) // n_threads) * n_threads)
-        bounds = [i * len(blocks) // n_threads for i in range(n_threads + 1)]
-        parts = [blocks[i:j] for i, j in pairwise(bounds)]
+        parts = [blocks[span] for span in _spans(len(blocks), n_threads)]
         contexts = [copy_context() for _ in parts]  # NumPy's error settings are in it, and go with the work
-        return reduce(pair, self._pool.map(lambda context, part: context.run(partial, part), contexts, parts))
+        try:
+            sums = self._pool.map(lambda context, part: context.run(partial, part), contexts, parts)
+        except RuntimeError:  # no thread is to be had: the system has no more, or Python is about to end
+            sums = map(partial, parts)
+        return reduce(pair, sums)
 
     @cached_property
     def blocks(self):
@@ -413,21 +415,25 @@ def _scaled(X, c):
 class _OneBlasThread:
     """Hold BLAS to one thread while any fit of this process runs; gives the number of threads to use instead.
 
-    BLAS's own threads wait for each other by spinning, which on a busy machine costs more than small products gain.
-    The limit is the process's, not the thread's: fits side by side must not restore each other's limit, so the first
-    sets it and the last restores it.
+    BLAS's own threads wait for each other by spinning, which on a busy machine costs more than small products gain. The
+    limit is the process's: fits side by side must not restore each other's, so the first sets and the last restores it.
     """
 
     def __init__(self):
-        self._lock = threading.Lock()
-        self._users = 0
+        self._lock, self._users = threading.Lock(), 0
 
     def __enter__(self):
         with self._lock:
             if self._users == 0:
                 blas, cores = _blas_and_cores()
-                self._n_threads = max(1, min([cores, *(library["num_threads"] for library in blas.info())]))
-                self._limits = blas.limit(limits=1)
+                self._before = [(library, library.num_threads) for library in blas]
+                self._n_threads = max(1, min([cores, *(number for _, number in self._before)]))
+                try:
+                    for library in blas:
+                        library.set_num_threads(1)
+                except KeyboardInterrupt:
+                    self._restore()
+                    raise
             self._users += 1
             return self._n_threads
 
@@ -435,14 +441,28 @@ class _OneBlasThread:
         with self._lock:
             self._users -= 1
             if self._users == 0:
-                self._limits.restore_original_limits()
+                self._restore()
+
+    def _restore(self):
+        try:
+            for library, number in self._before:
+                library.set_num_threads(number)
+        except KeyboardInterrupt:  # at this very moment
+            self._restore()
+            raise
+
+    def forked(self):
+        """The fits of the parent do not run in its child, where this is called."""
+        if self._users:
+            self._restore()
+        self.__init__()
 
 
 @cache
 def _blas_and_cores():
-    return ThreadpoolController().select(user_api="blas"), joblib.cpu_count()  # slow to find out: once
+    return ThreadpoolController().select(user_api="blas").lib_controllers, joblib.cpu_count()  # slow to find out: once
 
 
 ONE_BLAS_THREAD = _OneBlasThread()
-if hasattr(os, "register_at_fork"):  # a child forked in the middle of a fit has none of its threads
-    os.register_at_fork(after_in_child=lambda: ONE_BLAS_THREAD.__init__())
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=ONE_BLAS_THREAD.forked)

@@ -1,41 +1,64 @@
 """Faults: whatever breaks in the middle of a fit, nothing hangs or leaks, and the estimator is as it was, or usable."""
 
+import gc
+import signal
+import threading
+import tracemalloc
 import warnings
+from itertools import groupby
+from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from sklearn.datasets import load_breast_cancer, load_iris
-from sklearn.preprocessing import scale
+from faults import (
+    FEW_X,
+    FEW_Y,
+    FITS,
+    IRIS_X,
+    IRIS_Y,
+    Fault,
+    Source,
+    X,
+    Y,
+    assert_unchanged,
+    at_every_block,
+    batches,
+    blocks_on,
+    half_fitted,
+    held,
+)
 
-from gdlogit import GDLogisticRegression, c_min
+from gdlogit import GDLogisticRegression, c_min, rows
+from gdlogit.descent import metric
 
-X, Y = load_breast_cancer(return_X_y=True)
-X = scale(X)
-IRIS_X, IRIS_Y = load_iris(return_X_y=True)
-
-
-class Fault(Exception):
-    """What is raised on purpose."""
+fits = pytest.mark.parametrize("name", FITS)
 
 
-def batches(*arrays, size=150):
-    return [tuple(a[i : i + size] for a in arrays) for i in range(0, len(arrays[1]), size)]
+@pytest.fixture(autouse=True)
+def nothing_leaks():
+    before = held()
+    yield
+    assert held() == before
 
 
-def assert_unchanged(model, before):
-    """The estimator has the attributes that it had: the very objects."""
-    assert vars(model).keys() == before.keys()
-    assert all(held is before[name] for name, held in vars(model).items())
+@pytest.fixture(params=[1, 2], ids=["main thread", "worker threads"])
+def few_or_many_threads(request):
+    with blocks_on(request.param):
+        yield
 
 
-def half_fitted(**parameters):
-    """A model of the first two classes of iris, and what it consists of."""
-    model = GDLogisticRegression(random_state=0, **parameters)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of too few iterations
-        model.fit(IRIS_X[:100], IRIS_Y[:100])
-    return model, vars(model).copy()
+@pytest.fixture
+def two_threads():
+    with blocks_on(2):
+        yield
+
+
+@pytest.fixture
+def make(name, monkeypatch):
+    if name == "truncated":
+        monkeypatch.setattr(metric, "DENSE_PARAMETERS", 0)
+    return lambda: half_fitted(**FITS[name])
 
 
 # --- Code of the caller's that raises --------------------------------------------------------------------
@@ -91,26 +114,6 @@ def test_an_error_in_any_hook_of_a_callback_is_raised_as_it_is(learn, hook, n, e
         getattr(model, learn)(*arguments)
     assert_unchanged(model, before)
     assert callback.ended or hook == "setup"
-
-
-class Source:
-    """Batches of which the n-th ever raises an error; and in what state NumPy's error settings are at each."""
-
-    def __init__(self, n=None, error=Fault):
-        self.n, self.error, self.count, self.open, self.settings = n, error, 0, 0, []
-
-    def __call__(self):
-        self.open += 1
-        try:
-            with np.errstate(divide="print"):
-                for batch in batches(X, Y):
-                    self.count += 1
-                    self.settings.append(np.geterr())
-                    if self.count == self.n:
-                        raise self.error("of a source")
-                    yield batch
-        finally:
-            self.open -= 1
 
 
 @pytest.mark.parametrize("error", [Fault, FloatingPointError, SystemExit, KeyboardInterrupt])
@@ -201,12 +204,12 @@ def test_a_caller_who_raises_all_numpy_errors_gets_the_same_fit(learn):
     with np.errstate(all="raise"):
         settings = np.geterr()
         model = learn()
-        rows = (IRIS_X if len(model.classes_) == 3 else X) * 1e3
-        probabilities, logs = model.predict_proba(rows), model.predict_log_proba(rows)
+        far = (IRIS_X if len(model.classes_) == 3 else X) * 1e3
+        probabilities, logs = model.predict_proba(far), model.predict_log_proba(far)
         assert np.geterr() == settings
     np.testing.assert_array_equal(model.coef_, expected.coef_)
-    np.testing.assert_array_equal(probabilities, expected.predict_proba(rows))
-    np.testing.assert_array_equal(logs, expected.predict_log_proba(rows))
+    np.testing.assert_array_equal(probabilities, expected.predict_proba(far))
+    np.testing.assert_array_equal(logs, expected.predict_log_proba(far))
 
 
 @pytest.mark.parametrize("setting", ["ignore", "warn", "raise", "call"])
@@ -227,3 +230,133 @@ def test_an_overflow_is_named_whatever_numpys_error_settings_are(setting):
                 fit()
             assert_unchanged(model, before)
             assert np.geterr() == settings
+
+
+# --- A fault at any block --------------------------------------------------------------------------------
+
+
+def raise_memory_error():
+    raise MemoryError
+
+
+@fits
+@pytest.mark.filterwarnings("ignore:J is about")
+def test_memory_that_runs_out_at_any_block_leaves_the_estimator_as_it_was(make, few_or_many_threads, monkeypatch):
+    (model, before), (expected, _) = make(), make()
+    for error in at_every_block(lambda: model.fit(FEW_X, FEW_Y), raise_memory_error, monkeypatch):
+        assert isinstance(error, MemoryError)
+        assert_unchanged(model, before)
+        assert rows.ONE_BLAS_THREAD._users == 0
+    np.testing.assert_array_equal(model.coef_, expected.fit(FEW_X, FEW_Y).coef_)  # the last fit met no fault
+
+
+def press_ctrl_c():
+    signal.raise_signal(signal.SIGINT)
+
+
+@fits
+def test_an_interrupt_at_any_block_either_keeps_the_best_or_changes_nothing(make, few_or_many_threads, monkeypatch):
+    (model, before), kept = make(), []
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        for error in at_every_block(lambda: model.fit(FEW_X, FEW_Y), press_ctrl_c, monkeypatch):
+            kept.append(error is None)
+            if error is not None:
+                assert_unchanged(model, before)
+                continue
+            assert "Interrupted" in str(record.pop().message)
+            assert not model.converged_
+            assert model.loss_curve_.min() <= np.log(2)  # J at zero
+            assert np.isfinite(model.coef_).all()
+            model.__dict__ = before.copy()
+    assert [key for key, _ in groupby(kept)] == [False, True, False]  # before the first step; later; at the proof
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+def test_an_interrupt_while_blas_is_limited_leaves_no_limit(n, monkeypatch):
+    libraries = rows._blas_and_cores()[0]
+    count = 0
+    original = type(libraries[0]).set_num_threads
+
+    def set_num_threads(library, number):
+        nonlocal count
+        count += 1
+        if count == n:
+            raise KeyboardInterrupt
+        return original(library, number)
+
+    for kind in {type(library) for library in libraries}:
+        monkeypatch.setattr(kind, "set_num_threads", set_num_threads)
+    if n > 2 * len(libraries):
+        pytest.skip("BLAS is one library here")
+    with pytest.raises(KeyboardInterrupt), rows.ONE_BLAS_THREAD:
+        pass
+
+
+def test_where_no_thread_can_be_had_the_fit_does_without(two_threads, monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    expected = GDLogisticRegression(random_state=0).fit(X, Y)
+    monkeypatch.setattr(threading.Thread, "start", start)
+    np.testing.assert_array_equal(GDLogisticRegression(random_state=0).fit(X, Y).coef_, expected.coef_)
+
+
+CHANGES = {
+    "other values": lambda X: X.__setitem__(slice(None), np.random.default_rng(0).standard_normal(X.shape)),
+    "signs": lambda X: np.negative(X, out=X),
+    "too large": lambda X: np.multiply(X, 1e200, out=X),
+    "nan": lambda X: X.__setitem__(0, np.nan),
+}
+
+
+@pytest.mark.parametrize("name", ["auto", "gd"])
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_an_X_that_changes_at_any_block_gives_finite_coefficients_or_an_error(make, change, monkeypatch):
+    monkeypatch.setattr(rows, "BLOCK_BYTES", FEW_X.nbytes)
+    (model, before), changing = make(), FEW_X.copy()
+
+    def fit():
+        changing[:] = FEW_X
+        model.__dict__ = before.copy()
+        try:
+            model.fit(changing, FEW_Y)
+        except (ValueError, RuntimeError, np.linalg.LinAlgError):  # of ours, of ARPACK, of LAPACK
+            assert_unchanged(model, before)
+        assert np.isfinite(model.coef_).all()
+
+    assert all(error is None for error in at_every_block(fit, lambda: change(changing), monkeypatch))
+
+
+def test_failed_fits_leave_no_memory_and_no_open_files(two_threads, tmp_path):
+    np.save(tmp_path / "X.npy", X)
+    files = Path("/proc/self/fd")
+
+    def fail():
+        mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+        sources = [Source(6), lambda: ((mapped[i : i + 100], Y[i : i + 50 + i]) for i in range(0, 500, 50))]
+        for fit in (
+            lambda: model.fit_batches(sources[0]),
+            lambda: model.fit_batches(sources[1]),
+            lambda: model.fit(mapped, Y, X_val=X, y_val=Y + 1),
+            lambda: model.set_params(C=1.0).fit(1e200 * mapped, Y),
+        ):
+            with pytest.raises((Fault, ValueError)):
+                fit()
+
+    def measure():
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0], len(list(files.iterdir())) if files.exists() else 0
+
+    model, _ = half_fitted()
+    tracemalloc.start()
+    for _ in range(3):
+        fail()
+    memory, n_files = measure()
+    for _ in range(8):
+        fail()
+    grown = measure()
+    tracemalloc.stop()
+    assert grown[0] - memory < 20_000
+    assert grown[1] == n_files
