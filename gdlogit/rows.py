@@ -337,7 +337,7 @@ def compact(rows, max_rows):
     With X = V s Q^T, its thin singular value decomposition, the scores X W are (V s) W' for W' = Q^T W, and |W| = |W'|
     in the span of the rows, where a minimum with an l2 penalty lies. s and V come from the R of a QR decomposition of
     X^T, a few columns of X at a time; Q = X^T V / s is never formed. W = Q W' loses s_1 / s_i in precision, which one
-    step of iterative refinement, Q times what W lacks of W', makes good.
+    step of iterative refinement, Q times what W lacks of W', makes good. X is measured from the rows' centre.
 
     Returns
     -------
@@ -345,24 +345,28 @@ def compact(rows, max_rows):
     lower, lift : functions from theta to theta', and back
     """
     X, n = rows.X, rows.n_rows
-    if not (isinstance(X, np.ndarray) and n < min(rows.n_features, max_rows) and _comparable(X)):
+    if not (isinstance(X, np.ndarray) and n < min(rows.n_features, max_rows) and _comparable(X, rows.centre)):
         return rows, lambda theta: theta, lambda theta: theta
     pieces = [slice(*ends) for ends in pairwise([*range(0, rows.n_features, 2 * n), rows.n_features])]
+
+    def columns(piece):
+        return X[:, piece] - rows.centre[piece]
+
     with ONE_BLAS_THREAD:
         R = np.empty((0, n))
         for piece in pieces:
-            R = qr(np.vstack([R, X[:, piece].T]), mode="r", check_finite=False)[0][:n]
+            R = qr(np.vstack([R, columns(piece).T]), mode="r", check_finite=False)[0][:n]
         _, s, Vt = svd(R, full_matrices=False, check_finite=False)
     rank = max(1, np.count_nonzero(s > s[0] * max(X.shape) * np.finfo(X.dtype).eps))
     s, V = np.maximum(s[:rank], np.finfo(float).tiny), Vt[:rank].T
 
     def lower(theta):
-        scores = sum(X[:, piece] @ theta[piece] for piece in pieces)
+        scores = sum(columns(piece) @ theta[piece] for piece in pieces)
         return np.vstack([V.T @ scores / s[:, None], theta[-1]])
 
     def roughly_lifted(theta):
         v = V @ (theta[:-1] / s[:, None])
-        return np.vstack([*(X[:, piece].T @ v for piece in pieces), theta[-1]])
+        return np.vstack([*(columns(piece).T @ v for piece in pieces), theta[-1]])
 
     def lift(theta):
         rough = roughly_lifted(theta)
@@ -379,9 +383,9 @@ def _column_means(X):
     return np.where(low == high, low, X.mean(axis=0, dtype=float).astype(X.dtype))
 
 
-def _comparable(X):
+def _comparable(X, centre):
     """Whether the features' scales are near enough for the small ones not to drown in an SVD's rounding."""
-    scales = np.maximum(X.max(axis=0), -X.min(axis=0))
+    scales = np.maximum(X.max(axis=0) - centre, centre - X.min(axis=0))
     return scales.max() <= 1e8 * np.min(scales, where=scales > 0, initial=np.inf)
 
 

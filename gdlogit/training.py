@@ -38,14 +38,15 @@ class Training:
         self.estimator, self.dtype = estimator, rows.dtype
         strength = 1 / (estimator.C * rows.total)
         penalty = ElasticNet((1 - estimator.l1_ratio) * strength, estimator.l1_ratio * strength)
-        rows, self._lower, self._lift = compact(rows, DENSE_PARAMETERS // loss.n_outputs if penalty.l1 == 0 else 0)
-        self.rows = rows if estimator.solver in TEXTBOOK else rows.centred()
+        self._given = rows if estimator.solver in TEXTBOOK else rows.centred()
+        most = DENSE_PARAMETERS // loss.n_outputs if penalty.l1 == 0 else 0
+        self.rows, self._lower, self._lift = compact(self._given, most)
         self.objective = Objective(self.rows, loss, penalty)
         self.held_out = held_out and Objective(held_out, loss, ElasticNet(0.0))
 
     def inside(self, theta):
         """The theta of the descent, of one outside."""
-        return self.rows.enter(self._lower(theta))
+        return self._lower(self._given.enter(theta))
 
     def start(self, theta):
         """The same, or no coefficients where J is lower there, as after a fit to the same features on other scales."""
@@ -55,7 +56,7 @@ class Training:
 
     def outside(self, theta):
         """The theta of the features as they come, of one inside; of a softmax, with intercepts that add up to 0."""
-        theta = self._lift(self.rows.leave(theta))
+        theta = self._given.leave(self._lift(theta))
         if theta.shape[1] > 1:
             theta[-1] -= theta[-1].mean()  # a shift that it does not see, and that an l1 penalty leaves open
         return theta

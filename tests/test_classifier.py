@@ -221,6 +221,15 @@ def test_float32_with_more_features_than_rows_stays_float32():
     assert model.coef_.dtype == model.intercept_.dtype == np.float32
 
 
+@pytest.mark.parametrize("n_features", [11, 12, 40])
+def test_wide_features_that_are_the_same_in_all_rows_leave_the_intercept_alone(n_features):
+    X = np.tile(np.random.default_rng(0).uniform(0.1, 1, n_features) * np.logspace(-4, 4, n_features), (10, 1))
+    y = np.arange(10) % 3 * (np.arange(10) > 3)
+    model = GDLogisticRegression(C=np.inf).fit(X, y)
+    assert model.converged_
+    assert value(model, X, y) == pytest.approx(-sum(q * np.log(q) for q in np.bincount(y) / 10), rel=1e-9)
+
+
 @sets
 def test_swapped_labels_swap_the_classes(X, y):
     plain = GDLogisticRegression(tol=1e-13).fit(X, y)
