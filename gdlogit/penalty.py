@@ -79,21 +79,19 @@ class ElasticNet(NamedTuple):
 
     def feasible(self, V):
         """The largest rho <= 1 with R*(-rho V) finite, R* being R's convex conjugate; V in theta's shape."""
-        largest = np.abs(V[:-1]).max(initial=0.0)
+        largest = np.abs(V[:-1]).max()
         return 1.0 if self.l2 or largest <= self.l1 else self.l1 / largest
 
     def gap(self, theta, V):
         """R(theta) + R*(-V) + <W, V>, the Fenchel gap, as a sum of terms none of which is negative.
 
-        With R*(v) = sum (|v| - l1)_+^2 / (2 l2); without an l2 part |V| <= l1 must hold.
+        With R*(v) = sum (|v| - l1)_+^2 / (2 l2), and V = U + (V - U) where U is V held within [-l1, l1]:
+        sum l2 / 2 (W + (V - U) / l2)^2 + (l1 |W| + W U). Without an l2 part V = U must hold.
         """
         W, V = theta[:-1], V[:-1]
-        sign = np.sign(V)
-        beyond = np.maximum(np.abs(V) - self.l1, 0) if self.l2 else np.zeros_like(V)
-        quadratic = (beyond + sign * self.l2 * W) ** 2 / (2 * self.l2) if self.l2 else 0.0
-        aligned = np.abs(W) + sign * W
-        inside = 0.5 * self.l2 * W**2 + np.maximum(self.l1 * np.abs(W) + W * V, 0)
-        return float(np.where(beyond > 0, quadratic + self.l1 * aligned, inside).sum())
+        U = np.clip(V, -self.l1, self.l1)
+        quadratic = 0.5 * self.l2 * (W + (V - U) / self.l2) ** 2 if self.l2 else 0.0
+        return float((quadratic + (self.l1 * np.abs(W) + W * U)).sum())
 
 
 def shrink(x, by):

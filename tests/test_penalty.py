@@ -60,6 +60,32 @@ def test_prox_without_an_l1_part_changes_nothing(theta):
     np.testing.assert_array_equal(ElasticNet(l2=0.7).prox(theta, 2.0), theta)
 
 
+@pytest.mark.parametrize(("l2", "l1"), [(0.0, 0.3), (0.7, 0.3), (0.01, 0.3), (0.7, 0.0)])
+@pytest.mark.parametrize("k", [3, 4])
+def test_balanced_shifts_each_feature_to_the_least_penalty(k, l2, l1, rng):
+    penalty, theta = ElasticNet(l2, l1), 1 + rng.standard_normal((20, k))
+    balanced = penalty.balanced(theta)
+    np.testing.assert_array_equal(balanced[-1], theta[-1])
+    np.testing.assert_allclose(np.ptp(theta - balanced, axis=1), 0, atol=1e-15)  # no probability changes
+    for w, ours in zip(theta[:-1], balanced[:-1], strict=True):
+        found = minimize_scalar(lambda t, w=w: cost(penalty, w - t), (w.min(), w.max()), tol=1e-10)
+        assert cost(penalty, ours) <= found.fun * (1 + 1e-12)
+
+
+def cost(penalty, w):
+    """Of one feature's coefficients."""
+    return penalty.value(np.vstack([w, w]))
+
+
+def test_balanced_moves_nothing_where_nothing_is_gained(rng):
+    theta = np.array([[-1.0, -2.0, 3.0, 1.0], [0.0, 0.0, 0.0, 0.0], [5.0, 6.0, 7.0, 8.0]])
+    for penalty in (ElasticNet(l2=0.0, l1=0.3), ElasticNet(l2=0.1, l1=0.3)):
+        np.testing.assert_array_equal(penalty.balanced(theta)[1:], theta[1:])
+    np.testing.assert_array_equal(ElasticNet(l2=0.0, l1=0.3).balanced(theta), theta)  # any shift up to 1 costs the same
+    binary = rng.standard_normal((6, 1))
+    np.testing.assert_array_equal(ElasticNet(l2=0.7, l1=0.3).balanced(binary), binary)
+
+
 def test_theta_is_not_changed(theta):
     theta.flags.writeable = False
     penalty = ElasticNet(l2=0.7, l1=0.3)
@@ -105,7 +131,8 @@ def test_fenchel_gap_is_made_of_the_conjugate(theta, rng):
 
 
 def test_feasible_is_the_largest_part_that_l1_allows():
-    V = np.array([[0.6, -1.2], [9.0, 9.0]])
+    V = np.array([[0.6, -0.2], [0.6, -1.2], [9.0, 9.0]])
     assert ElasticNet(l2=0.0, l1=0.3).feasible(V) == pytest.approx(0.25)
     assert ElasticNet(l2=0.0, l1=2.0).feasible(V) == 1
     assert ElasticNet(l2=0.1, l1=0.3).feasible(V) == 1
+    assert ElasticNet(l2=0.0).feasible(0 * V) == 1
