@@ -115,10 +115,9 @@ class Objective:
         """The mean B (k, k) of the rows' Hessians in their scores; with an intercept, the Hessian's entries there."""
 
         def bend(block):
-            ones = np.eye(self.shape[1], dtype=c.dtype)
-            return (np.stack([block.weight @ self.loss.bend(c[block.span], one) for one in ones]),)
+            return (np.stack([block.weight @ self.loss.bend(c[block.span], one) for one in np.eye(self.shape[1])]),)
 
-        return self.rows.sum(bend)[0].astype(float, copy=False) / self.total
+        return self.rows.sum(bend)[0] / self.total
 
     def gram(self, c):
         """The mean G (p + 1, p + 1) of x x^T over the rows, each counting by the trace of its Hessian in its scores."""
@@ -174,8 +173,9 @@ class Objective:
         n = self.n_rows
         b = min(batch_size, n)
         (largest_row,) = self.rows.fold(lambda block: (block.largest_row(),), max)
-        largest_row *= self.loss.max_curvature * n / self.total
-        return (n * (b - 1) * self.smoothness() + (n - b) * (largest_row + self.penalty.l2)) / (b * max(n - 1, 1))
+        of_a_row = self.loss.max_curvature * largest_row * n / self.total + self.penalty.l2
+        share = (n - b) / (b * max(n - 1, 1))
+        return share * of_a_row + (1 - share) * self.smoothness()
 
     @property
     def separation_value(self):

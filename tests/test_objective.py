@@ -86,6 +86,7 @@ def test_hessian_is_the_derivative_of_the_gradient(objective, rng):
 def test_hessian_products_and_diagonal_are_those_of_the_hessian(objective, rng):
     theta, v = rng.standard_normal((2, *objective.shape))
     hessian = objective.hessian(theta)
+    assert hessian.shape == (objective.n_parameters, objective.n_parameters)
     np.testing.assert_allclose(hessian, hessian.T, rtol=0, atol=1e-15 * hessian.max())
     c = curvature(objective, theta)
     ours = objective.hessian_product(c)(v).ravel(), objective.hessian_diagonal(c).ravel()
@@ -145,7 +146,16 @@ def test_float32_is_near_float64(k, rng):
     single, double = (value_and_derivatives(make_objective(k, dtype=dtype), theta) for dtype in (np.float32, float))
     assert_same(single, double, rtol=2e-6)
     assert single[1].dtype == np.float64
-    assert make_objective(k, dtype=np.float32).resolution == pytest.approx(10 * np.finfo(np.float32).eps)
+    objective = make_objective(k, dtype=np.float32)
+    assert objective.precision == "float32"
+    assert objective.resolution == pytest.approx(10 * np.finfo(np.float32).eps)
+    assert objective.scores(theta).dtype == objective.scores(0 * theta).dtype == np.float32
+
+
+@objectives
+def test_value_is_that_of_the_point(objective, rng):
+    theta = rng.standard_normal(objective.shape)
+    assert objective.value(theta) == pytest.approx(objective.at(theta).value, rel=1e-14)
 
 
 # --- Weights, and parts of the rows ----------------------------------------------------------------------
@@ -203,12 +213,56 @@ def test_a_part_is_a_share_of_the_sum(k, rng):
     theta = rng.standard_normal(objective.shape)
     assert objective.part(N, rng) is objective
     part = objective.part(25, rng)
-    assert part.n_rows == 25
+    assert part.n_rows == len(np.unique(part.rows.X, axis=0)) == 25
     alone = objective.on(np.arange(N))
     assert alone.at(theta).value == pytest.approx(objective.at(theta).value, rel=1e-14)
     mean = part.at(theta).value * objective.total / part.rows.total
     assert part.at(theta).value < objective.at(theta).value
     assert mean == pytest.approx(Objective(part.rows, part.loss, part.penalty).at(theta).value, rel=1e-13)
+
+
+def test_a_part_has_no_more_rows_than_may_be_copied(rng):
+    objective = make_objective()
+    objective.largest_sample = 10
+    assert objective.part(25, rng).n_rows == 10
+
+
+@outputs
+def test_shares_of_some_rows_and_of_the_others_add_up(k, rng):
+    objective = make_objective(k, l2=0.0)
+    theta, some = rng.standard_normal(objective.shape), rng.random(N) < 0.3
+    shares = [objective.without(rows).without(np.zeros(N, bool)).at(theta).value for rows in (some, ~some)]
+    assert sum(shares) == pytest.approx(objective.at(theta).value, rel=1e-13)
+
+
+@outputs
+def test_centred_features_have_the_same_j_for_the_same_model(k, rng):
+    objective = make_objective(k).part(50, rng)
+    objective.rows.X[:] += 10
+    theta = rng.standard_normal(objective.shape)
+    centred, moved = objective.centred(theta)
+    assert centred.rows.centre.all()
+    assert centred.at(moved).value == pytest.approx(objective.at(theta).value, rel=1e-12)
+    assert centred.centred(moved)[0] is centred
+
+
+@outputs
+@pytest.mark.parametrize("holder", [np.asarray, sp.csr_array])
+def test_blocks_do_not_change_the_answer(k, holder, rng, monkeypatch):
+    weight = rng.integers(0, 4, N) * (np.arange(N) > 20.0)  # a block may have no weight at all
+    theta = rng.standard_normal((P + 1, k))
+
+    def answers():
+        objective = make_objective(k, weight=weight, holder=holder)
+        c = curvature(objective, theta)
+        sums = *value_and_derivatives(objective, theta), objective.coupling(c), objective.gram(c)
+        return len(objective.rows.blocks), (*sums, objective.margin_changes(theta), objective.expected_smoothness(7))
+
+    n_blocks, whole = answers()
+    monkeypatch.setattr("gdlogit.rows.BLOCK_SCORES", 10)
+    n_more_blocks, parts = answers()
+    assert n_more_blocks > n_blocks == 1
+    assert_same(parts, whole)
 
 
 # --- Bounds ----------------------------------------------------------------------------------------------
@@ -245,6 +299,16 @@ def test_expected_smoothness_goes_from_the_largest_row_to_all_rows(k):
     assert smoothness[-1] == objective.expected_smoothness(10 * N) == pytest.approx(objective.smoothness())
 
 
+@pytest.mark.parametrize("n", [1, 2])
+def test_expected_smoothness_of_one_or_two_rows(n):
+    objective = make_objective().on(np.arange(n))
+    objective.rows.weight[:] = 1
+    squares = (objective.rows.X**2).sum(axis=1) + 1
+    alone = Objective(objective.rows, objective.loss, objective.penalty)
+    assert alone.expected_smoothness(1) == pytest.approx(squares.max() / 4 + 0.1)
+    assert alone.expected_smoothness(n) == pytest.approx(alone.smoothness())
+
+
 def test_no_loss_is_below_the_separation_value_while_a_row_is_on_the_wrong_side(rng):
     objective = make_objective(l2=0.0)
     assert make_objective(l2=0.1).separation_value == 0
@@ -257,13 +321,28 @@ def test_no_loss_is_below_the_separation_value_while_a_row_is_on_the_wrong_side(
         assert objective.at(theta).value > objective.separation_value
 
 
+def test_separation_value_is_the_loss_of_the_lightest_row_on_the_boundary():
+    rows = Rows(np.array([[-1.0], [1.0], [0.0], [0.0]]), np.array([0, 1, 0, 1]), np.array([2.0, 3.0, 0.5, 0.0]))
+    objective = Objective(rows, Sigmoid(), ElasticNet(0.0))
+    assert objective.at(np.array([[1e3], [0.0]])).value == pytest.approx(objective.separation_value, rel=1e-15)
+    assert Objective(rows, Sigmoid(), ElasticNet(0.0, 0.1)).separation_value == 0
+
+
 @outputs
 def test_margin_changes_are_those_of_the_weighted_rows(k, rng):
     objective = make_objective(k)
-    direction = rng.standard_normal(objective.shape)
     rows = objective.rows
-    margins = objective.loss.margins(rows.X @ direction[:-1] + direction[-1], rows.y)[rows.weight > 0]
-    np.testing.assert_allclose(objective.margin_changes(direction), (margins.max(), -margins.min()), rtol=1e-13)
+    for _ in range(20):
+        direction = rng.standard_normal(objective.shape)
+        margins = objective.loss.margins(rows.X @ direction[:-1] + direction[-1], rows.y)[rows.weight > 0]
+        np.testing.assert_allclose(objective.margin_changes(direction), (margins.max(), -margins.min()), rtol=1e-12)
+
+
+def test_a_separating_direction_lowers_no_margin():
+    rows = Rows(np.array([[-2.0], [1.0], [3.0]]), np.array([0, 1, 1]), np.ones(3))
+    objective, direction = Objective(rows, Sigmoid(), ElasticNet(0.0)), np.array([[0.125], [0.0]])
+    assert objective.margin_changes(direction) == (0.375, 0)
+    assert objective.margin_changes(-direction) == (0, 0.375)
 
 
 # --- Passes ----------------------------------------------------------------------------------------------
@@ -274,6 +353,8 @@ def test_a_pass_is_counted_once():
     theta = np.zeros(objective.shape)
     objective.at(theta)
     assert objective.passes == 1
+    objective.scores(theta)  # those of 0 are known
+    assert objective.passes == 1
     z = objective.scores(theta + 1)
     objective.margin_changes(theta)
     assert objective.passes == 2  # half a pass each: forward alone
@@ -283,3 +364,6 @@ def test_a_pass_is_counted_once():
     objective.hessian_product(c)(theta)
     objective.hessian_diagonal(c)
     assert objective.passes == 4.5
+    objective.value(theta)
+    objective.at(theta)
+    assert objective.passes == 6
