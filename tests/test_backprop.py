@@ -9,7 +9,7 @@ import pytest
 from gradcheck import check_gradient
 
 from gdlogit import graph, logistic_backward
-from gdlogit.backprop import Sigmoid, Softmax
+from gdlogit.backprop import Sigmoid, Softmax, excess_of_tilt, loss_of
 
 EPS, TINY, LARGEST = sys.float_info.epsilon, sys.float_info.min, sys.float_info.max
 SCORES = [0.0, *(sign * z for z in (1e-300, 1e-8, 1.0, 37.0, 1e3, 1e20, 1e300, LARGEST) for sign in (1, -1))]
@@ -64,6 +64,14 @@ def test_sigmoid_has_every_digit_at_any_score(dtype):
     np.testing.assert_allclose(dz[:, 0], expected[:, 1], rtol=few_ulp, atol=tiny)
 
 
+def test_curvature_of_the_sigmoid_has_every_digit_at_any_score():
+    z = np.array(SCORES)[:, None]
+    with mpmath.workdps(60):
+        e = [mpmath.exp(-abs(exact(z_i))) for z_i in SCORES]
+        expected = [float(e_i / (1 + e_i) ** 2) for e_i in e]
+    np.testing.assert_allclose(Sigmoid.curvature(z)[:, 0], expected, rtol=4 * EPS, atol=TINY)
+
+
 def test_softmax_has_every_digit_at_any_mixture_of_scores():
     scores = [0.0, 1e-300, -1e-8, 1.0, -37.0, 1e3, -1e20, 1e300, -1e300, LARGEST]
     z = np.array([row for row in itertools.product(scores, repeat=3) if max(row) - min(row) < np.inf])
@@ -81,6 +89,8 @@ def test_the_largest_finite_scores_against_each_other_have_an_infinite_loss_and_
     loss, dz = Softmax.forward_backward(z, np.array([1]))
     assert loss == [np.inf]  # it is 2 LARGEST
     np.testing.assert_array_equal(dz, [[1, -1, 0]])
+    np.testing.assert_array_equal(Softmax.probabilities(z), [[1, 0, 0]])
+    np.testing.assert_array_equal(Softmax.log_probabilities(z), [[0, -np.inf, -LARGEST]])
 
 
 @losses
@@ -187,6 +197,21 @@ def test_tilt_is_the_divergence_of_probabilities_moved_by_a_change_of_the_scores
     np.testing.assert_allclose(change, loss.bend(loss.curvature(z), v), rtol=0, atol=1e-15)
 
 
+def test_excess_of_tilt_is_its_formula_below_one_and_nothing_beyond():
+    t = np.array([-1e3, -1.0, -1e-3, -1e-8, 0.0, 1e-8, 1e-3, 0.5, 1 - 1e-9])
+    with mpmath.workdps(60):
+        expected = [float((1 - exact(t_i)) * mpmath.log1p(-exact(t_i)) + exact(t_i)) for t_i in t]
+    assert (np.abs(excess_of_tilt(t) - expected) <= 4 * EPS * np.maximum(np.abs(t), expected)).all()
+    np.testing.assert_array_equal(excess_of_tilt(np.array([1.0, 1.5, 2.0, 1e300])), 0)
+
+
+def test_loss_of_two_classes_has_one_score_and_of_more_one_each():
+    assert isinstance(loss_of(2), Sigmoid)
+    assert loss_of(2).n_outputs == 1
+    assert isinstance(loss_of(3), Softmax)
+    assert [loss_of(n_classes).n_outputs for n_classes in (3, 10)] == [3, 10]
+
+
 # --- The graph, and the textbook -------------------------------------------------------------------------
 
 
@@ -233,6 +258,14 @@ def test_logistic_backward_takes_rows_and_vectors(Y_shape, A_shape, rng):
     np.testing.assert_array_equal(shaped["dw"], plain["dw"])
     assert shaped["dw"].shape == (2, 1)
     assert shaped["db"] == plain["db"]
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.float32])
+def test_logistic_backward_takes_numbers_of_any_type(dtype):
+    X, Y, A = np.array([[1, 0, 1, 1]]), np.array([0, 1, 1, 0]), np.array([1, 0, 1, 1])  # a hard classifier's A
+    gradient = logistic_backward(X.astype(dtype), Y.astype(dtype), A.astype(dtype))
+    np.testing.assert_array_equal(gradient["dw"], [[0.5]])  # A - Y = [1, -1, 0, 1]
+    assert gradient["db"] == 0.25
 
 
 @pytest.mark.parametrize(
