@@ -158,7 +158,5 @@ def class_shrinkage(objective, theta):
 
     (flow,) = objective.rows.sum(flows)
     objective.passes += 1
-    if flow.shape[1] == 1:
-        flow = np.hstack([-flow, flow])
-    rho = np.abs(np.linalg.svd(flow.T)[2][-1])
+    rho = np.abs(np.linalg.svd(flow.T)[2][-1])  # what flow.T takes to 0
     return rho / rho.max()

@@ -46,6 +46,7 @@ def test_solution_is_numpys_in_the_shape_of_the_right_side(make, shape, hessian,
     g = rng.standard_normal(shape)
     solution = make(hessian, shape).solve(g)
     assert solution.shape == shape
+    assert make(hessian, shape).decrement(g) == pytest.approx(0.5 * np.vdot(g, solution), rel=1e-9)
     np.testing.assert_allclose(solution.ravel(), np.linalg.solve(hessian, g.ravel()), rtol=1e-9)
 
 
@@ -98,6 +99,9 @@ def test_kronecker_solves_with_its_product_to_within_the_rounding_of_the_curvatu
     g = rng.standard_normal((6, 4)) @ Q[:, 1:] @ Q[:, 1:].T  # no part where there is no curvature
     x = np.linalg.lstsq(hessian, g.ravel())[0].reshape(6, 4)
     assert 0.5 <= np.vdot(g, metric.solve(g)) / np.vdot(g, x) <= 2
+    unseen = rng.standard_normal((6, 1)) * Q[:, 0]  # counts as a millionth of the largest
+    x = np.linalg.solve(curvature.NO_CURVATURE * 0.31 * gram + np.diag(penalty[:, 0]), unseen)
+    assert 0.5 <= np.vdot(unseen, metric.solve(unseen)) / np.vdot(unseen, x) <= 2
     gamma[1:] = 1 / 64, 1 / 4, 1 / 4  # powers of 4: no rounding
     metric = Kronecker(gram, Q * gamma @ Q.T, penalty)
     hessian = np.kron(gram, Q * gamma @ Q.T) + np.diag(penalty.ravel())
@@ -110,7 +114,11 @@ def test_iterates_of_conjugate_gradients_know_the_fall_and_bound_the_rest(hessia
     metric = ConjugateGradients(lambda v: hessian @ v, Jacobi(hessian.diagonal()), lambda r: r @ r / (2 * smallest))
     whole = 0.5 * g @ np.linalg.solve(hessian, g)
     last = 0.0
+    assert next(metric.iterates(g)).residual == 1
     for iterate in metric.iterates(g):
+        r = g - hessian @ iterate.x
+        rest = 0.5 * np.sum(r**2 / hessian.diagonal())
+        assert iterate.estimate == pytest.approx(iterate.fall + rest, rel=1e-9)
         quadratic = g @ iterate.x - 0.5 * iterate.x @ hessian @ iterate.x
         assert iterate.fall == pytest.approx(quadratic, rel=1e-9, abs=1e-12)
         assert last <= iterate.fall <= whole * (1 + 1e-9)

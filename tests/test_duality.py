@@ -1,7 +1,10 @@
 """The duality gap bounds the excess of J wherever it is asked, and is sharp near the minimum, on any scale."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from scipy.special import rel_entr
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 
 from gdlogit import curvature, duality
@@ -126,6 +129,49 @@ def test_shrunk_residuals_sum_to_zero(name):
     np.testing.assert_allclose((weighted * rho[block.y][:, None]).sum(axis=0), 0, atol=1e-10 * np.abs(weighted).sum())
 
 
+@pytest.mark.parametrize("name", ["sigmoid, weighted", "softmax, raw, weighted", "softmax, no intercept"])
+def test_shrunk_bound_is_what_its_probabilities_prove(name):
+    objective, rng = CASES[name], np.random.default_rng(0)
+    rows, l2 = objective.rows, objective.penalty.l2
+    theta = rng.standard_normal(objective.shape) / np.append(np.abs(rows.X).max(axis=0), 1)[:, None]
+    a = objective.loss.probabilities(rows.X @ theta[:-1] + rows.constant * theta[-1])
+    y = np.eye(a.shape[1])[rows.y]
+    rho = duality.class_shrinkage(objective, theta)[rows.y][:, None]
+    other = y + rho * (a - y)
+    residuals = (other - y)[:, -objective.shape[1] :]
+    V = l2 * theta[:-1] + rows.X.T @ (rows.weight[:, None] * residuals) / objective.total
+    proven = rows.weight @ rel_entr(other, a).sum(axis=1) / objective.total + np.vdot(V, V) / (2 * l2)
+    passes = objective.passes
+    assert duality.shrunk_bound(objective, objective.at(theta)) == pytest.approx(proven, rel=1e-9)
+    assert objective.passes == passes + (3 if rows.constant else 2)  # one of them J's
+
+
+def test_all_rows_are_tilted_where_a_sample_proves_too_little(monkeypatch):
+    monkeypatch.setattr(duality, "FEW_ROWS", 1)
+    monkeypatch.setattr(duality, "PASS_PARAMETERS", 1)
+    objective = make_objective(load_breast_cancer)
+    minimum, points = path(objective)
+    for point in points:
+        excess = point.value - minimum
+        if 1e-13 < excess < 1e-3:
+            passes = objective.passes
+            bound = duality.duality_gap(objective, point, np.random.default_rng(0))
+            enough = bound <= duality.WANTED * point.value
+            assert enough or bound < 1.1 * excess
+            assert (objective.passes < passes + 1) == enough
+    assert enough
+
+
+@pytest.mark.parametrize("n_parameters", [2, 101, 1000])
+@pytest.mark.parametrize("n_rows", [100, 10_000, 1_000_001])
+def test_hessian_of_the_sample_costs_a_pass_or_takes_what_the_parameters_need(n_rows, n_parameters):
+    objective = SimpleNamespace(n_rows=n_rows, n_parameters=n_parameters, part=lambda size, rng: size)
+    size, least = duality.sample(objective, None), max(4 * n_parameters, 1000)
+    assert size >= least
+    assert size == least or size * n_parameters <= 25 * n_rows and 4 * size <= n_rows
+    assert (size + 1) * n_parameters > 25 * n_rows or 4 * (size + 1) > n_rows
+
+
 def test_bound_is_infinite_without_a_penalty():
     objective = make_objective(load_iris, l2=0.0)
     point = objective.at(np.zeros(objective.shape))
@@ -157,6 +203,16 @@ def test_separable_classes_are_seen(X, y, separable, n_dense, monkeypatch):
     method = newton.sketch(1e-8, np.random.default_rng(0)) if n_dense else truncated.truncated(1e-8)
     result = descend(method, objective, np.zeros(objective.shape), tol=1e-8, max_iter=100)
     assert (result.status == "separable" or duality.is_unbounded(objective, result.point)) == separable
+
+
+@pytest.mark.parametrize(("X", "y", "separable"), separation_cases().values(), ids=separation_cases())
+def test_separable_classes_are_seen_from_far_away(X, y, separable, monkeypatch):
+    loss = Sigmoid() if y.max() == 1 else Softmax(3)
+    objective = Objective(Rows(X, y, np.ones(len(y))), loss, ElasticNet(0.0))
+    start = objective.at(np.zeros(objective.shape))
+    assert duality.is_unbounded(objective, start) == separable
+    monkeypatch.setattr(duality, "SEPARATING_STEPS", 0)
+    assert not duality.is_unbounded(objective, start)  # nothing is claimed that was not seen
 
 
 def test_separability_is_not_asked_of_a_penalised_objective():

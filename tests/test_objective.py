@@ -86,7 +86,6 @@ def test_hessian_is_the_derivative_of_the_gradient(objective, rng):
 def test_hessian_products_and_diagonal_are_those_of_the_hessian(objective, rng):
     theta, v = rng.standard_normal((2, *objective.shape))
     hessian = objective.hessian(theta)
-    assert hessian.shape == (objective.n_parameters, objective.n_parameters)
     np.testing.assert_allclose(hessian, hessian.T, rtol=0, atol=1e-15 * hessian.max())
     c = curvature(objective, theta)
     ours = objective.hessian_product(c)(v).ravel(), objective.hessian_diagonal(c).ravel()
@@ -146,10 +145,15 @@ def test_float32_is_near_float64(k, rng):
     single, double = (value_and_derivatives(make_objective(k, dtype=dtype), theta) for dtype in (np.float32, float))
     assert_same(single, double, rtol=2e-6)
     assert single[1].dtype == np.float64
-    objective = make_objective(k, dtype=np.float32)
-    assert objective.precision == "float32"
-    assert objective.resolution == pytest.approx(10 * np.finfo(np.float32).eps)
-    assert objective.scores(theta).dtype == objective.scores(0 * theta).dtype == np.float32
+
+
+@outputs
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_objective_knows_its_size_and_precision(k, dtype):
+    objective, theta = make_objective(k, dtype=dtype), np.ones((P + 1, k))
+    assert objective.hessian(theta).shape == (objective.n_parameters, objective.n_parameters)
+    assert objective.precision == objective.scores(theta).dtype == objective.scores(0 * theta).dtype == dtype
+    assert objective.resolution == pytest.approx(10 * np.finfo(dtype).eps)
 
 
 @objectives
