@@ -113,6 +113,13 @@ def test_all_zeros_are_reached_from_the_wrong_side_and_kept(minimise):
     assert fall == pytest.approx(300 + 0.5 * np.array([1.0, -2.0]) @ M @ [1.0, -2.0])
 
 
+@pytest.mark.parametrize("minimise", [formed, by_products])
+def test_all_signs_may_turn(minimise):
+    M, theta, strength = np.array([[2.0, 1.0], [1.0, 3.0]]), np.array([1.0, 2.0]), np.full(2, 0.1)
+    x, _ = minimise(M, M @ (2 * theta), theta, strength)
+    np.testing.assert_allclose(x, np.linalg.solve(M, strength) - theta)
+
+
 def test_a_model_that_was_not_minimised_knows_no_excess(monkeypatch):
     M, g, theta, strength = problem(20, 0)
     monkeypatch.setattr(lasso, "ROUNDS", 1)
