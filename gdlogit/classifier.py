@@ -174,8 +174,8 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Fit the model.
 
-        Ctrl-C ends the fit at the best coefficients so far, with a warning. Pressed once more, or before the end of the
-        first iteration, it is raised as ever, and the estimator stays as it was.
+        Ctrl-C ends the fit at the best coefficients so far, with a warning. Before the end of the first iteration, and
+        while the gap is proven in the end, it is raised as ever, and the estimator stays as it was.
 
         Parameters
         ----------
