@@ -12,6 +12,8 @@ import numpy as np
 from .objective import objective
 from .peers import Stop
 
+SPINNING = 0.12  # seconds that OpenBLAS's threads wait for more work after a fit, taking a core from the next
+
 
 class Attempt(NamedTuple):
     """One fit."""
@@ -38,7 +40,7 @@ def fit(method, problem, stop, seed=0):
     """Fit once, timed, with the objective evaluated afterwards."""
     model = method.make(problem, stop, seed)
     gc.collect()
-    time.sleep(0.02)  # threads of the last fit may still spin, waiting for work
+    time.sleep(SPINNING)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         start = time.perf_counter()
