@@ -40,11 +40,12 @@ class Sigmoid:
     @staticmethod
     def forward_backward(z, y):
         """Loss (m,) and dz (m, 1), through t, the score of the wrong class: L = log(1 + e^t), dz = +-sigma(t)."""
-        sign = 1 - 2 * y.astype(z.dtype)
-        t = sign * z[:, 0]
-        e = np.exp(np.copysign(t, -1))  # e^-|t|, at most 1: nothing overflows
-        loss = np.maximum(t, 0) + np.log1p(e)
-        dz = sign * np.maximum(e, t >= 0) / (1 + e)
+        half = 0.5 - y.astype(z.dtype)  # of the sign
+        t = half * z[:, 0]  # half of it, so that t + |t| is max(score, 0), exactly
+        size = np.abs(t)
+        e = np.exp(-2 * size)  # at most 1: nothing overflows
+        loss = t + size + np.log1p(e)
+        dz = half * np.maximum(e, t >= 0) / (0.5 + 0.5 * e)
         return loss, dz[:, None]
 
     @staticmethod
