@@ -7,7 +7,6 @@ at the head of ``online`` and of ``out_of_core``.
 from functools import partial
 
 import numpy as np
-from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, column_or_1d, validate_data
 
@@ -26,6 +25,7 @@ from .validation import (
     check_weight,
     distinct,
     encode_as,
+    generator,
     overflow_named,
     stream_classes,
 )
@@ -103,8 +103,8 @@ class BatchLearner:
         (True, 0.958)
         """
         with self._unchanged_on_error():
-            message = self._fit_batches(source, classes)
-        warn_of_end(message)
+            result, objective = self._fit_batches(source, classes)
+        warn_of_end(self, result, objective)
         return self
 
     @with_callbacks
@@ -117,16 +117,16 @@ class BatchLearner:
         check_source(batches)
         classes = None if classes is None else distinct(column_or_1d(classes))
         source = Source(batches, partial(check_batch, self), classes, self.class_weight)
-        rng = np.random.default_rng(check_random_state(self.random_state).randint(2**31))
+        rng = generator(self.random_state)
         loss = loss_of(len(source.classes))
         start = self._start(source.classes, (len(source.centre) + 1, loss.n_outputs))
         rows = BatchRows(source, self.fit_intercept, loss.n_outputs)
         task = FitTask(self, batches, None, None, self.max_iter)
         with overflow_named(np.array([source.largest], source.dtype)):
-            message = self._train(Training(self, rows, loss), source.classes, start, rng, task)
+            ended = self._train(Training(self, rows, loss), source.classes, start, rng, task)
         self.n_passes_ = source.n_passes
         task.end()
-        return message
+        return ended
 
     @available_if(has_no_l1)
     def partial_fit(self, X, y, classes=None, sample_weight=None):

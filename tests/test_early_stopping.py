@@ -119,7 +119,7 @@ def test_the_split_is_by_the_seed_and_the_rest_is_fitted_as_if_it_were_all(solve
     np.testing.assert_array_equal(first.coef_, again.coef_)
     assert not np.array_equal(first.coef_, other.coef_)
     if solver in ("gd", "nesterov"):  # the others draw rows
-        rng = np.random.default_rng(np.random.RandomState(0).randint(2**31))  # noqa: NPY002
+        rng = np.random.default_rng(0)
         (X_val, y_val, _), rest = hold_out(X, Y, np.ones(len(Y)), 0.1, rng)
         theirs = GDLogisticRegression(**settings).fit(X[rest > 0], Y[rest > 0], X_val=X_val, y_val=y_val)
         np.testing.assert_allclose(first.coef_, theirs.coef_, atol=1e-10)
@@ -150,7 +150,7 @@ def test_the_split_has_the_share_of_each_class_and_the_last_row_of_none(fraction
 
 def test_a_held_out_row_is_not_seen_by_the_fit():
     model = GDLogisticRegression(solver="gd", early_stopping=True, max_iter=1000, random_state=0, C=0.1).fit(X, Y)
-    rng = np.random.default_rng(np.random.RandomState(0).randint(2**31))  # noqa: NPY002
+    rng = np.random.default_rng(0)
     _, rest = hold_out(X, Y, np.ones(len(Y)), 0.1, rng)
     z = model.decision_function(X)
     J = np.average(np.logaddexp(0, np.where(Y == 1, -z, z)), weights=rest)

@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
 from ..backprop import Sigmoid
@@ -11,6 +10,7 @@ from ..descent import gradient, newton, stochastic
 from ..objective import Objective
 from ..penalty import ElasticNet
 from ..rows import Rows
+from ..validation import generator
 from .style import pyplot, style
 
 __all__ = ["DescentPathDisplay"]
@@ -182,7 +182,7 @@ def objective_of(estimator, X, y):
 
 def make_method(estimator, solver):
     """The solver's method, with the parameters of the estimator and random numbers of its own."""
-    rng = np.random.default_rng(check_random_state(estimator.random_state).randint(2**31))
+    rng = generator(estimator.random_state)
     methods = {
         "auto": lambda: newton.sketch(estimator.tol, rng),
         "gd": lambda: gradient.batch(estimator.learning_rate),
