@@ -151,7 +151,8 @@ class BatchRows(Rows):
     @property
     def largest_sample(self):
         """How many rows may be copied."""
-        return max(1, SAMPLE_BYTES * self.n_rows // max(self.source.n_bytes, 1))
+        n_bytes = self.source.n_bytes + self.n_rows * self.dtype.itemsize  # a copy has the constant feature, too
+        return max(1, SAMPLE_BYTES * self.n_rows // n_bytes)
 
     def fold(self, f, combine, products=None):
         """Combine the tuples f(block), entry by entry, over all blocks of all batches: one pass."""

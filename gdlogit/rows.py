@@ -1,15 +1,15 @@
 """Where the rows live: blocks of (X, y, weight), and sums over them on all cores.
 
 A fit asks one thing of its data: sum f(block) over all rows, for a few functions f. Here, and only here, it is known
-whether X is dense or CSR, how large a block is, and which thread takes it.
+how large a block is, and which thread takes it.
 
 - A block is small enough to stay in cache between the forward product X W and the backward product X^T dz, so a pass
   over dense data reads X from memory once.
 - Threads take whole blocks, with BLAS held to one thread each: measured 1.3 to 1.5 times faster on dense data than two
   products with the whole matrix, and twice as fast on CSR, whose products BLAS does not thread. Each must have enough
   to do: a pass over 2,000,000 entries is done before a second thread has got going, a Hessian takes half as long.
-- Nothing is copied but what ``take`` is asked for, a CSR that is not in canonical form, and its values, a few megabytes
-  at a time, to be squared. No CSR is made dense. A row's constant feature, which carries the intercept, is implied.
+- Nothing is copied but what ``take`` is asked for, X of a few rows (256 kB), and a CSR that is not in canonical form. A
+  row's constant feature, which carries the intercept, is implied; only dense copies hold it.
 
 Shapes: X (n, p); y (n,), class codes; weight (n,), called s_i in formulas; theta (p + 1, k), intercept last; z and dz
 (m, k) for a block's m rows.
@@ -30,131 +30,17 @@ import scipy.sparse as sp
 from scipy.linalg import qr, svd
 from threadpoolctl import ThreadpoolController
 
+from .blocks import Block, SparseBlock, WholeBlock, csr_view, spans
+
 __all__ = ["Rows", "compact", "concatenated"]
 
+FEW_BYTES = 2**18  # of rows that are copied at a time, or unasked
 BLOCK_BYTES = 2**22  # of X a block: so much stays in cache
-PIECE_BYTES = 2**24  # of a temporary copy of CSR's values, at most
 SPARSE_ENTRIES = 8  # of a block of CSR a feature: adding up its gradient, dense, then costs less than its products
 BLOCK_SCORES = 2**14  # of all outputs a block, at most: larger arrays are slower to allocate than to compute
 CENTRE_ROWS = 1000  # whose mean is near enough to that of all
 THREAD_PRODUCTS = 4e6  # multiplications that a thread must have to do, or handing them over costs more than it saves
 SPARSE_PRODUCTS = 16  # of a dense X weigh as much as one of a CSR: it takes 4 times as long, and the GIL less often
-
-
-class Block:
-    """Some rows, and the linear layer over them: forward X W + b, backward X^T dz."""
-
-    def __init__(self, X, y, weight, constant, centre, span):
-        self.X, self.y, self.weight = X, y, weight
-        self.constant = constant  # the value of the intercept's feature: 1, or 0 where there is no intercept
-        self.centre = centre  # what the features are measured from
-        self.span = span  # which rows these are: a slice
-
-    def forward(self, theta):
-        """Scores z = (X - centre) W + b, in X's precision."""
-        W, b = theta[:-1], self.constant * theta[-1] - self.centre @ theta[:-1]
-        z = self.X @ W.astype(self.X.dtype, copy=False)
-        z += b.astype(self.X.dtype, copy=False)
-        return z
-
-    def backward(self, dz):
-        """[(X - centre)^T dz; sum dz], the gradient of theta where dz is that of z; in float64 from here on."""
-        gradient = np.empty((self.X.shape[1] + 1, dz.shape[1]))
-        total = dz.sum(axis=0, dtype=float)
-        gradient[:-1] = self.X.T @ dz
-        gradient[:-1] -= np.outer(self.centre, total)
-        gradient[-1] = self.constant * total
-        return gradient
-
-    def gram(self, c):
-        """Sum over i of s_i x_i x_i^T (x) B_i: x_i = [X_i - centre, 1]; B_i = c_i, or diag(c_i) - c_i c_i^T for k > 1.
-
-        Shape (P, P), P = (p + 1) k: of theta flattened.
-        """
-        m, p, k = self.X.shape[0], self.X.shape[1] + 1, c.shape[1]
-        root = np.sqrt(self.weight * c[:, 0] if k == 1 else self.weight)[:, None]
-        X = np.empty((m, p), dtype=self.X.dtype)
-        if self.centre.any():
-            np.subtract(self.X, self.centre, out=X[:, :-1])
-            X[:, :-1] *= root
-        else:
-            np.multiply(self.X, root, out=X[:, :-1])
-        X[:, -1:] = self.constant * root
-        if k == 1:
-            return (X.T @ X).astype(float, copy=False)
-        coupled = (X[:, :, None] * c[:, None, :]).reshape(m, p * k)
-        gram = -(coupled.T @ coupled).astype(float, copy=False)
-        np.einsum("jclc->jlc", gram.reshape(p, k, p, k))[:] += (X.T @ coupled).reshape(p, p, k)
-        return gram
-
-    def squared_backward(self, dz):
-        """[((X - centre)^2)^T dz; sum dz]: ``backward`` with every feature squared."""
-        squared, none = (self.X - self.centre) ** 2, np.zeros_like(self.centre)
-        return Block(squared, self.y, self.weight, self.constant, none, self.span).backward(dz)
-
-    def largest_row(self):
-        """The largest weight_i |[X_i - centre, 1]|^2."""
-        squared = (self.X - self.centre) ** 2
-        return float((self.weight * (squared.sum(axis=1) + self.constant)).max())
-
-
-class SparseBlock(Block):
-    """Some rows in CSR. Centred features have no zeros, so what ``centre`` adds is worked out, never subtracted from X.
-
-    ``forward`` and ``backward`` are those of any X; the products that they have in common are sparse.
-    """
-
-    def gram(self, c):
-        """As for dense rows: the sparse X^T B X, bordered and shifted by what the constant feature adds to it.
-
-        In float64: where X is far from the centre, the shift leaves little of X^T B X.
-        """
-        X, (m, k), weight, c = self.X, c.shape, self.weight[:, None, None], c.astype(float, copy=False)
-        p = X.shape[1]
-        B = weight * (c[:, :, None] if k == 1 else c[:, :, None] * (np.eye(k) - c[:, None, :]))
-        gram = np.empty((p + 1, k, p + 1, k))
-        if k == 1:
-            gram[:-1, 0, :-1, 0] = (X.T @ _scaled(X, B[:, 0])).toarray()
-        else:
-            coupled = _scaled(X, c)  # (m, p k)
-            weighted = _scaled(coupled, self.weight[:, None])
-            gram[:-1, :, :-1] = -(coupled.T @ weighted).toarray().reshape(p, k, p, k)
-            np.einsum("jclc->jlc", gram[:-1, :, :-1])[:] += (X.T @ weighted).toarray().reshape(p, p, k)
-        total = B.sum(axis=0, dtype=float)
-        border = (X.T @ B.reshape(m, k * k)).reshape(p, k, k)
-        centre = self.centre[:, None, None].astype(float, copy=False)
-        border -= 0.5 * centre * total  # half of m m^T (x) total goes with either side
-        gram[:-1, :, :-1] -= np.einsum("jcd,l->jcld", border, self.centre)
-        gram[:-1, :, :-1] -= np.einsum("lcd,j->jcld", border, self.centre)
-        border -= 0.5 * centre * total
-        gram[:-1, :, -1] = self.constant * border
-        gram[-1, :, :-1] = self.constant * border.transpose(1, 0, 2)
-        gram[-1, :, -1] = self.constant * total
-        return gram.reshape((p + 1) * k, -1)
-
-    def squared_backward(self, dz):
-        """(X - centre)^2 = X^2 - 2 centre X + centre^2; X is squared a piece at a time."""
-        gradient = self.backward(dz)  # that of X - centre, of which there is centre (centre + 2 (X - centre)) too much
-        gradient[:-1] *= -2 * self.centre[:, None]
-        gradient[:-1] -= self.centre[:, None].astype(float) ** 2 * dz.sum(axis=0, dtype=float)
-        for rows, squared in self._squares():
-            gradient[:-1] += squared.T @ dz[rows]
-        gradient[-1] = self.constant * dz.sum(axis=0, dtype=float)
-        return gradient
-
-    def largest_row(self):
-        """The largest weight_i |[X_i - centre, 1]|^2."""
-        squared = self.X @ (-2 * self.centre) + self.centre @ self.centre
-        for rows, X in self._squares():
-            squared[rows] += X.sum(axis=1)
-        return float((self.weight * (squared + self.constant)).max())
-
-    def _squares(self):
-        """X's squares, some rows at a time: a copy of its values, which is kept small."""
-        n_pieces = -(-self.X.data.nbytes // PIECE_BYTES)
-        for span in _spans(self.X.shape[0], n_pieces):
-            X = _csr_view(self.X, span.start, span.stop)
-            yield span, _csr(X.data**2, X.indices, X.indptr, X.shape[1])
 
 
 class Rows:
@@ -173,6 +59,7 @@ class Rows:
     """
 
     def __init__(self, X, y, weight, intercept=True, n_scores=1, centre=None, first=0):
+        self.whole = None  # [X - centre, 1], where there is a copy of that; X is a part of it then, and the centre 0
         if sp.issparse(X):
             X = sp.csr_array(X)  # of a csr_matrix, whose sums are matrices
             if not X.has_canonical_format:
@@ -195,7 +82,8 @@ class Rows:
     @property
     def largest_sample(self):
         """How many rows may be copied: 40 MB of them, or 6.5% of X up to 160 MB, beyond which more rows tell little."""
-        return max(40 * 2**20, min(int(0.065 * self.n_bytes), 160 * 2**20)) * self.n_rows // self.n_bytes
+        n_bytes = self.n_bytes + self.n_rows * self.dtype.itemsize  # a copy has the constant feature, too
+        return max(40 * 2**20, min(int(0.065 * self.n_bytes), 160 * 2**20)) * self.n_rows // n_bytes
 
     @property
     def n_bytes(self):
@@ -241,7 +129,7 @@ class Rows:
         if n_threads == 1:
             return partial(self.blocks)
         blocks = self._cut(-(-len(self.blocks) // n_threads) * n_threads)
-        parts = [blocks[span] for span in _spans(len(blocks), n_threads)]
+        parts = [blocks[span] for span in spans(len(blocks), n_threads)]
         contexts = [copy_context() for _ in parts]  # NumPy's error settings are in it, and go with the work
         try:
             sums = self._pool.map(lambda context, part: context.run(partial, part), contexts, parts)
@@ -260,23 +148,30 @@ class Rows:
     def _cut(self, n_blocks):
         """So many blocks of the rows, at least one and not more than there are rows."""
         if n_blocks not in self._cuts:
-            self._cuts[n_blocks] = [self._block(span) for span in _spans(self.n_rows, n_blocks)]
+            self._cuts[n_blocks] = [self._block(span) for span in spans(self.n_rows, n_blocks)]
         return self._cuts[n_blocks]
 
     def _block(self, span):
         numbers = slice(self.first + span.start, self.first + span.stop)
         parts = self.y[span], self.weight[span], self.constant, self.centre, numbers
+        if self.whole is not None:
+            return WholeBlock(self.whole[span], *parts)
         if isinstance(self.X, np.ndarray):
             return Block(self.X[span], *parts)
-        return SparseBlock(_csr_view(self.X, span.start, span.stop), *parts)
+        return SparseBlock(csr_view(self.X, span.start, span.stop), *parts)
 
     def take(self, index):
         """A copy of the rows at ``index``, on the same threads; dense ones are centred once and for all."""
-        X, centre = self.X[index], self.centre
-        if isinstance(X, np.ndarray) and centre.any():
-            X -= centre
-            centre = None
-        return self._with(X, self.y[index], self.weight[index], centre)
+        y, weight = self.y[index], self.weight[index]
+        if not isinstance(self.X, np.ndarray):
+            return self._with(self.X[index], y, weight, self.centre)
+        if self.whole is not None:
+            return self._with_whole(self.whole[index], y, weight)
+        whole = np.empty((len(index), self.n_features + 1), self.dtype)
+        for some in spans(len(index), -(-whole.nbytes // FEW_BYTES)):
+            np.subtract(_gathered(self.X, index[some]), self.centre, out=whole[some, :-1])
+        whole[:, -1] = self.constant
+        return self._with_whole(whole, y, weight)
 
     def after(self, earlier):
         """A copy of earlier rows, which ``take`` gave, and of these after them; CSR if both are."""
@@ -284,7 +179,7 @@ class Rows:
 
     def without(self, rows):
         """The same rows, with a weight of 0 where the mask ``rows`` holds."""
-        return self._with(self.X, self.y, np.where(rows, 0, self.weight), self.centre)
+        return self._with(self.X, self.y, np.where(rows, 0, self.weight), self.centre, self.whole)
 
     def centred(self):
         """The same rows, their features measured from about their means.
@@ -298,6 +193,11 @@ class Rows:
             return self
         some = self.X[:: -(-self.n_rows // CENTRE_ROWS)]
         return self._with(self.X, self.y, self.weight, _column_means(some))
+
+    def copied_if_few(self):
+        """A copy of these rows if it is small enough to cost less than the calls that it spares; else these."""
+        few = isinstance(self.X, np.ndarray) and self.n_bytes <= FEW_BYTES
+        return self.take(np.arange(self.n_rows)) if few else self
 
     def about(self, centre):
         """The same rows, their features measured from a given centre; then CSR becomes dense, unless that is 0."""
@@ -314,8 +214,12 @@ class Rows:
         with ONE_BLAS_THREAD:
             return np.vstack([theta[:-1], theta[-1] - self.centre @ theta[:-1]])
 
-    def _with(self, X, y, weight, centre):
+    def _with_whole(self, whole, y, weight):
+        return self._with(whole[:, :-1], y, weight, None, whole)
+
+    def _with(self, X, y, weight, centre, whole=None):
         rows = Rows(X, y, weight, bool(self.constant), self.n_scores, centre)
+        rows.whole = whole
         rows._pool, rows._n_threads = self._pool, self._n_threads
         return rows
 
@@ -323,11 +227,13 @@ class Rows:
 def concatenated(parts):
     """One Rows of several, which ``take`` gave; CSR if all are."""
     Xs = [part.X for part in parts]
+    y, weight = (np.concatenate([getattr(part, name) for part in parts]) for name in ("y", "weight"))
+    if all(part.whole is not None for part in parts):
+        return parts[-1]._with_whole(np.vstack([part.whole for part in parts]), y, weight)
     if all(map(sp.issparse, Xs)):
         X = sp.vstack(Xs, format="csr")
     else:
         X = np.vstack([X.toarray() if sp.issparse(X) else X for X in Xs])
-    y, weight = (np.concatenate([getattr(part, name) for part in parts]) for name in ("y", "weight"))
     return parts[-1]._with(X, y, weight, parts[-1].centre)
 
 
@@ -389,31 +295,9 @@ def _comparable(X, centre):
     return scales.max() <= 1e8 * np.min(scales, where=scales > 0, initial=np.inf)
 
 
-def _spans(n_rows, n_spans):
-    """So many rows, in about so many slices of the same length."""
-    n_spans = min(max(1, n_spans), n_rows)
-    return [slice(*span) for span in pairwise(i * n_rows // n_spans for i in range(n_spans + 1))]
-
-
-def _csr_view(X, start, stop):
-    """Rows start to stop of X, sharing its values and indices: slicing copies."""
-    first, last = X.indptr[start], X.indptr[stop]
-    return _csr(X.data[first:last], X.indices[first:last], X.indptr[start : stop + 1] - first, X.shape[1])
-
-
-def _csr(data, indices, indptr, n_columns):
-    """A CSR array of these very parts: the constructor reads them all for a check, and may copy them."""
-    X = sp.csr_array((len(indptr) - 1, n_columns), dtype=data.dtype)
-    X.data, X.indices, X.indptr = data, indices, indptr
-    return X
-
-
-def _scaled(X, c):
-    """Row i's Kronecker product with row i of c: X (m, p) in CSR and c (m, k) make (m, p k)."""
-    k = c.shape[1]
-    data = X.data[:, None] * np.repeat(c, np.diff(X.indptr), axis=0)
-    indices = X.indices[:, None] * k + np.arange(k, dtype=X.indices.dtype)
-    return _csr(data.ravel(), indices.ravel(), X.indptr * k, X.shape[1] * k)
+def _gathered(X, index):
+    """Rows of X. ``take`` is twice as fast as an index, but copies all of X where it is not in C order."""
+    return X.take(index, axis=0) if X.flags.c_contiguous else X[index]
 
 
 class _OneBlasThread:

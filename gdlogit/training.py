@@ -41,7 +41,7 @@ class Training:
         self._given = rows if estimator.solver in TEXTBOOK else rows.centred()
         most = DENSE_PARAMETERS // loss.n_outputs if penalty.l1 == 0 else 0
         self.rows, self._lower, self._lift = compact(self._given, most)
-        self.objective = Objective(self.rows, loss, penalty)
+        self.objective = Objective(self.rows.copied_if_few(), loss, penalty)
         self.held_out = held_out and Objective(held_out, loss, ElasticNet(0.0))
 
     def inside(self, theta):
@@ -73,7 +73,7 @@ class Training:
         estimator, objective = self.estimator, self.objective
         method = self._method(rng)
         method = method._replace(step=announced(method.step))
-        with self.rows.threads():
+        with self.objective.rows.threads():
             result = descend(
                 method,
                 objective,

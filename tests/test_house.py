@@ -10,10 +10,11 @@ import pytest
 import gdlogit
 
 HOUSE = Path(gdlogit.__file__).parent
-LEAVES = {"rows", "backprop", "penalty", "curvature", "graph"}
+LEAVES = {"blocks", "backprop", "penalty", "curvature", "graph"}
 ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     **dict.fromkeys(LEAVES, set()),
     "graph": {"graph"},
+    "rows": {"blocks"},
     "objective": {"rows", "backprop"},
     "descent": {"descent", "objective", "penalty", "curvature"},
     "duality": {"descent", "objective", "penalty", "curvature"},
@@ -26,7 +27,7 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "forms": {"sklearn"},
     "report": {"validation", "sklearn"},
     # It draws the methods at work.
-    "display": {"display", "sklearn", "descent", "objective", "penalty", "rows", "backprop"},
+    "display": {"display", "sklearn", "validation", "descent", "objective", "penalty", "rows", "backprop"},
 }
 ALLOWED["batches"] = {"sklearn", *ALLOWED}
 ALLOWED["classifier"] = {"sklearn", *ALLOWED}

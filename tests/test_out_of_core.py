@@ -266,7 +266,7 @@ def test_a_memory_map_of_any_dtype_and_order_is_not_copied(tmp_path, dtype, orde
     tracemalloc.stop()
     assert model.converged_
     np.testing.assert_allclose(model.coef_, reference.coef_, atol=1e-4 if dtype == "float32" else 1e-6)
-    assert peak < 56 * 2**20  # a sample and a slice; X in float64 is 76 MB
+    assert peak < 60 * 2**20  # a sample and a slice; X in float64 is 76 MB
 
 
 def test_rows_are_taken_and_left_out_across_batches():

@@ -158,7 +158,7 @@ def test_a_sum_over_csr_makes_no_array_of_its_shape(rng):
 
 @pytest.mark.parametrize("piece", [1, 700, 10**6])
 def test_csr_is_squared_in_pieces_of_any_size(piece, X, rng, monkeypatch):
-    monkeypatch.setattr(gdlogit.rows, "PIECE_BYTES", piece)
+    monkeypatch.setattr(gdlogit.blocks, "PIECE_BYTES", piece)
     dz = rng.standard_normal((N, K))
     (block,) = make_rows(sp.csr_array(X)).blocks
     np.testing.assert_allclose(block.squared_backward(dz)[:-1], (X**2).T @ dz, rtol=0, atol=1e-12)
@@ -228,6 +228,55 @@ def test_taken_rows_are_a_copy_of_those(hold, X, tmp_path):
     np.testing.assert_array_equal(taken.weight, rows.weight[index])
     assert taken.constant == 0
     assert taken.X.dtype == rows.X.dtype
+
+
+@holders
+@intercepts
+def test_a_copy_has_the_sums_of_the_rows_that_it_copies(hold, intercept, X, rng, tmp_path, monkeypatch):
+    monkeypatch.setattr(gdlogit.rows, "FEW_BYTES", 500)  # copied some rows at a time
+    theta, centre = theta_of(rng), np.round(4 * rng.standard_normal(P)) / 4 * intercept
+    X = hold(X, tmp_path)
+    rows = make_rows(X, intercept, centre.astype(X.dtype))
+    index = np.sort(rng.choice(N, 90, replace=False))
+    theirs = Rows(X[index], rows.y[index], rows.weight[index], intercept, centre=rows.centre)
+    rtol = 1e-13 if X.dtype == np.float64 else 1e-5
+    copies = rows.take(index), rows.take(np.arange(N)).take(index)
+    assert all(copy.whole is not None or sp.issparse(copy.X) for copy in copies)
+    for copy in copies:
+        assert_close(all_sums(copy, theta), all_sums(theirs, theta), rtol)
+        some = np.arange(90) % 3 == 0
+        assert_close(all_sums(copy.without(some), theta), all_sums(theirs.without(some), theta), rtol)
+    assert_close(all_sums(theirs.after(copies[0]), theta), [2 * total for total in all_sums(theirs, theta)], rtol)
+
+
+@pytest.mark.parametrize("size", [1, 10, 10_000])
+def test_gram_of_pieces_of_any_size_is_the_same(size, X, rng, monkeypatch):
+    theta = theta_of(rng)
+    rows = make_rows(X, centre=np.ones(P))
+    whole = all_sums(rows, theta)
+    monkeypatch.setattr(gdlogit.blocks, "GRAM_BYTES", 1)
+    monkeypatch.setattr(gdlogit.blocks, "GRAM_ROWS", size)
+    assert_close(all_sums(rows, theta), whole, rtol=1e-13)
+    assert_close(all_sums(rows.take(np.arange(N)), theta), whole, rtol=1e-13)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_rows_are_taken_without_a_copy_of_all(order, rng):
+    X = np.asarray(rng.standard_normal((100_000, 10)), order=order)
+    rows = Rows(X, np.zeros(len(X), np.uint8), np.ones(len(X)), centre=np.ones(10))
+    tracemalloc.start()
+    rows.take(np.arange(0, len(X), 100))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.1 * X.nbytes
+
+
+@holders
+def test_only_few_dense_rows_are_copied_unasked(hold, X, tmp_path, monkeypatch):
+    rows = make_rows(hold(X, tmp_path))
+    assert (rows.copied_if_few() is rows) == sp.issparse(rows.X)
+    monkeypatch.setattr(gdlogit.rows, "FEW_BYTES", rows.n_bytes - 1)
+    assert rows.copied_if_few() is rows
 
 
 @holders

@@ -1,0 +1,187 @@
+"""Blocks of rows, dense or CSR, and the linear layer over them: forward X W + b, backward X^T dz, and the Gram matrix.
+
+What a sum over rows does, it does block by block. Here, and only here, it is known how the features are kept: as they
+come, measured from a centre that is taken off in the products; as a copy with the centre taken off and the constant
+feature in it; or in CSR, which is never made dense. Shapes: see ``rows``.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+import scipy.sparse as sp
+
+__all__ = ["Block", "SparseBlock", "WholeBlock", "csr_view", "spans"]
+
+GRAM_BYTES = 2**20  # of the copy of dense rows that a Gram matrix is made of, at a time: it stays in a core's own cache
+GRAM_ROWS = 512  # at a time, at least: with fewer, the product is not worth its call
+PIECE_BYTES = 2**24  # of a temporary copy of CSR's values, at most
+
+
+class Block:
+    """Some rows, and the linear layer over them: forward X W + b, backward X^T dz."""
+
+    def __init__(self, X, y, weight, constant, centre, span):
+        self.X, self.y, self.weight = X, y, weight
+        self.constant = constant  # the value of the intercept's feature: 1, or 0 where there is no intercept
+        self.centre = centre  # what the features are measured from
+        self.span = span  # which rows these are: a slice
+
+    def forward(self, theta):
+        """Scores z = (X - centre) W + b, in X's precision."""
+        W, b = theta[:-1], self.constant * theta[-1] - self.centre @ theta[:-1]
+        z = self.X @ W.astype(self.X.dtype, copy=False)
+        z += b.astype(self.X.dtype, copy=False)
+        return z
+
+    def backward(self, dz):
+        """[(X - centre)^T dz; sum dz], the gradient of theta where dz is that of z; in float64 from here on."""
+        gradient = np.empty((self.X.shape[1] + 1, dz.shape[1]))
+        total = dz.sum(axis=0, dtype=float)
+        gradient[:-1] = self.X.T @ dz
+        gradient[:-1] -= np.outer(self.centre, total)
+        gradient[-1] = self.constant * total
+        return gradient
+
+    def gram(self, c):
+        """Sum over i of s_i x_i x_i^T (x) B_i: x_i = [X_i - centre, 1]; B_i = c_i, or diag(c_i) - c_i c_i^T for k > 1.
+
+        Shape (P, P), P = (p + 1) k: of theta flattened. The copy of X that has s_i and c_i in it is made in pieces.
+        """
+        (m, k), p = c.shape, self.X.shape[1] + 1
+        root = np.sqrt(self.weight * c[:, 0] if k == 1 else self.weight).astype(self.X.dtype, copy=False)[:, None]
+        gram = np.zeros((p * k, p * k))
+        size = min(m, max(GRAM_ROWS, GRAM_BYTES // (p * k * self.X.itemsize)))
+        scratch = np.empty((size, p), self.X.dtype)
+        for start in range(0, m, size):
+            some = slice(start, min(start + size, m))
+            X = self.scaled(root[some], some, scratch[: some.stop - start])
+            if k == 1:
+                gram += X.T @ X
+            else:
+                coupled = (X[:, :, None] * c[some, None, :]).reshape(-1, p * k)
+                gram -= coupled.T @ coupled
+                np.einsum("jclc->jlc", gram.reshape(p, k, p, k))[:] += (X.T @ coupled).reshape(p, p, k)
+        return gram
+
+    def scaled(self, factor, some, out):
+        """[X - centre, 1] of some rows, each row times its factor."""
+        np.subtract(self.X[some], self.centre, out=out[:, :-1])
+        out[:, -1] = self.constant
+        out *= factor
+        return out
+
+    def squared_backward(self, dz):
+        """[((X - centre)^2)^T dz; sum dz]: ``backward`` with every feature squared."""
+        squared, none = (self.X - self.centre) ** 2, np.zeros_like(self.centre)
+        return Block(squared, self.y, self.weight, self.constant, none, self.span).backward(dz)
+
+    def largest_row(self):
+        """The largest weight_i |[X_i - centre, 1]|^2."""
+        squared = (self.X - self.centre) ** 2
+        return float((self.weight * (squared.sum(axis=1) + self.constant)).max())
+
+
+class WholeBlock(Block):
+    """Some rows of a copy that holds all that theta multiplies, [X - centre, 1]: one product each way."""
+
+    def __init__(self, whole, *parts):
+        super().__init__(whole[:, :-1], *parts)
+        self.whole = whole
+
+    def forward(self, theta):
+        """Scores z = (X - centre) W + b."""
+        return self.whole @ theta.astype(self.whole.dtype, copy=False)
+
+    def backward(self, dz):
+        """[(X - centre)^T dz; sum dz]."""
+        return (self.whole.T @ dz).astype(float, copy=False)
+
+    def scaled(self, factor, some, out):
+        """[X - centre, 1] of some rows, each row times its factor."""
+        return np.multiply(self.whole[some], factor, out=out)
+
+
+class SparseBlock(Block):
+    """Some rows in CSR. Centred features have no zeros, so what ``centre`` adds is worked out, never subtracted from X.
+
+    ``forward`` and ``backward`` are those of any X; the products that they have in common are sparse.
+    """
+
+    def gram(self, c):
+        """As for dense rows: the sparse X^T B X, bordered and shifted by what the constant feature adds to it.
+
+        In float64: where X is far from the centre, the shift leaves little of X^T B X.
+        """
+        X, (m, k), weight, c = self.X, c.shape, self.weight[:, None, None], c.astype(float, copy=False)
+        p = X.shape[1]
+        B = weight * (c[:, :, None] if k == 1 else c[:, :, None] * (np.eye(k) - c[:, None, :]))
+        gram = np.empty((p + 1, k, p + 1, k))
+        if k == 1:
+            gram[:-1, 0, :-1, 0] = (X.T @ _scaled(X, B[:, 0])).toarray()
+        else:
+            coupled = _scaled(X, c)  # (m, p k)
+            weighted = _scaled(coupled, self.weight[:, None])
+            gram[:-1, :, :-1] = -(coupled.T @ weighted).toarray().reshape(p, k, p, k)
+            np.einsum("jclc->jlc", gram[:-1, :, :-1])[:] += (X.T @ weighted).toarray().reshape(p, p, k)
+        total = B.sum(axis=0, dtype=float)
+        border = (X.T @ B.reshape(m, k * k)).reshape(p, k, k)
+        centre = self.centre[:, None, None].astype(float, copy=False)
+        border -= 0.5 * centre * total  # half of m m^T (x) total goes with either side
+        gram[:-1, :, :-1] -= np.einsum("jcd,l->jcld", border, self.centre)
+        gram[:-1, :, :-1] -= np.einsum("lcd,j->jcld", border, self.centre)
+        border -= 0.5 * centre * total
+        gram[:-1, :, -1] = self.constant * border
+        gram[-1, :, :-1] = self.constant * border.transpose(1, 0, 2)
+        gram[-1, :, -1] = self.constant * total
+        return gram.reshape((p + 1) * k, -1)
+
+    def squared_backward(self, dz):
+        """(X - centre)^2 = X^2 - 2 centre X + centre^2; X is squared a piece at a time."""
+        gradient = self.backward(dz)  # that of X - centre, of which there is centre (centre + 2 (X - centre)) too much
+        gradient[:-1] *= -2 * self.centre[:, None]
+        gradient[:-1] -= self.centre[:, None].astype(float) ** 2 * dz.sum(axis=0, dtype=float)
+        for rows, squared in self._squares():
+            gradient[:-1] += squared.T @ dz[rows]
+        gradient[-1] = self.constant * dz.sum(axis=0, dtype=float)
+        return gradient
+
+    def largest_row(self):
+        """The largest weight_i |[X_i - centre, 1]|^2."""
+        squared = self.X @ (-2 * self.centre) + self.centre @ self.centre
+        for rows, X in self._squares():
+            squared[rows] += X.sum(axis=1)
+        return float((self.weight * (squared + self.constant)).max())
+
+    def _squares(self):
+        """X's squares, some rows at a time: a copy of its values, which is kept small."""
+        n_pieces = -(-self.X.data.nbytes // PIECE_BYTES)
+        for span in spans(self.X.shape[0], n_pieces):
+            X = csr_view(self.X, span.start, span.stop)
+            yield span, _csr(X.data**2, X.indices, X.indptr, X.shape[1])
+
+
+def spans(n_rows, nspans):
+    """So many rows, in about so many slices of the same length."""
+    nspans = min(max(1, nspans), n_rows)
+    return [slice(*span) for span in pairwise(i * n_rows // nspans for i in range(nspans + 1))]
+
+
+def csr_view(X, start, stop):
+    """Rows start to stop of X, sharing its values and indices: slicing copies."""
+    first, last = X.indptr[start], X.indptr[stop]
+    return _csr(X.data[first:last], X.indices[first:last], X.indptr[start : stop + 1] - first, X.shape[1])
+
+
+def _csr(data, indices, indptr, n_columns):
+    """A CSR array of these very parts: the constructor reads them all for a check, and may copy them."""
+    X = sp.csr_array((len(indptr) - 1, n_columns), dtype=data.dtype)
+    X.data, X.indices, X.indptr = data, indices, indptr
+    return X
+
+
+def _scaled(X, c):
+    """Row i's Kronecker product with row i of c: X (m, p) in CSR and c (m, k) make (m, p k)."""
+    k = c.shape[1]
+    data = X.data[:, None] * np.repeat(c, np.diff(X.indptr), axis=0)
+    indices = X.indices[:, None] * k + np.arange(k, dtype=X.indices.dtype)
+    return _csr(data.ravel(), indices.ravel(), X.indptr * k, X.shape[1] * k)
