@@ -36,11 +36,16 @@ class Objective:
         self.n_rows = rows.shape[0]
         self.shape = rows.shape[1], loss.n_outputs
         self.n_parameters = self.shape[0] * self.shape[1]
-        self.precision = rows.dtype.name
         self.resolution = 10 * float(np.finfo(rows.dtype).eps)
         self.largest_sample = rows.largest_sample
         self.passes = 0
         self.kept = None, None  # a theta, and the metric there
+        self.copied = None  # some random rows, where a descent has a copy of them
+
+    @property
+    def precision(self):
+        """The name of the floating-point type."""
+        return self.rows.dtype.name
 
     def at(self, theta):
         """J and its gradient at theta, in one pass."""
@@ -205,10 +210,11 @@ class Objective:
 
     def part(self, size, rng):
         """The share of some random rows in J's sum: all of them where size allows, else what may be copied."""
-        if size >= self.n_rows:
-            return self
-        index = np.sort(rng.choice(self.n_rows, min(size, self.largest_sample), replace=False))
-        return Objective(self.rows.take(index), self.loss, self.penalty, self.total)
+        size = min(size, max(self.largest_sample, 1)) if size < self.n_rows else self.n_rows
+        rows = self.rows if self.copied is None or self.copied.n_rows < size else self.copied
+        if size < rows.n_rows:
+            rows = rows.take(np.sort(rng.choice(rows.n_rows, size, replace=False)))
+        return self if rows is self.rows else Objective(rows, self.loss, self.penalty, self.total)
 
     def without(self, rows):
         """The share of the other rows in J's sum."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from .descent import descend, gradient, newton, stochastic, target, truncated
 from .descent.metric import DENSE_PARAMETERS, is_dense
-from .duality import duality_gap, is_unbounded
+from .duality import duality_gap, is_unbounded, promises
 from .objective import Objective
 from .penalty import ElasticNet
 from .rows import compact
@@ -73,20 +73,30 @@ class Training:
         estimator, objective = self.estimator, self.objective
         method = self._method(rng)
         method = method._replace(step=announced(method.step))
-        with self.objective.rows.threads():
+        proven = None, inf  # a point, and the gap there
+
+        def prove(point, excess, goal):
+            nonlocal proven
+            if not promises(objective, excess, goal):
+                return False
+            proven = point, duality_gap(objective, point, rng)
+            return proven[1] <= goal
+
+        with objective.rows.threads():
             result = descend(
                 method,
                 objective,
                 self.start(theta),
                 tol=estimator.tol,
                 max_iter=estimator.max_iter,
+                prove=prove,
                 validate=self.held_out and self.validate,
                 patience=estimator.n_iter_no_change if estimator.early_stopping else inf,
                 watch=watch,
             )
             if result.status not in ASKED_FOR and is_unbounded(objective, result.point):
                 result = result._replace(status="separable")
-            gap = duality_gap(objective, result.point, rng)
+            gap = proven[1] if proven[0] is result.point else duality_gap(objective, result.point, rng)
             doubtful = max(UNPROVEN * result.point.value, target(objective, result.point, estimator.tol))
             if result.status == "converged" and objective.penalty.l1 and gap > doubtful:
                 result = result._replace(status="unproven")

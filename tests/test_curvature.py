@@ -99,20 +99,13 @@ def test_kronecker_solves_with_its_product_to_within_the_rounding_of_the_curvatu
     g = rng.standard_normal((6, 4)) @ Q[:, 1:] @ Q[:, 1:].T  # no part where there is no curvature
     x = np.linalg.lstsq(hessian, g.ravel())[0].reshape(6, 4)
     assert 0.5 <= np.vdot(g, metric.solve(g)) / np.vdot(g, x) <= 2
+    unseen = rng.standard_normal((6, 1)) * Q[:, 0]  # counts as a millionth of the largest
+    x = np.linalg.solve(curvature.NO_CURVATURE * 0.31 * gram + np.diag(penalty[:, 0]), unseen)
+    assert 0.5 <= np.vdot(unseen, metric.solve(unseen)) / np.vdot(unseen, x) <= 2
     gamma[1:] = 1 / 64, 1 / 4, 1 / 4  # powers of 4: no rounding
     metric = Kronecker(gram, Q * gamma @ Q.T, penalty)
     hessian = np.kron(gram, Q * gamma @ Q.T) + np.diag(penalty.ravel())
     np.testing.assert_allclose(hessian @ metric.solve(g).ravel(), g.ravel(), atol=1e-10)
-
-
-def test_kronecker_gives_what_has_no_curvature_a_millionth_of_the_largest(rng):
-    A, gamma = rng.standard_normal((40, 6)), np.array([0.0, 1e-9, 1e-8, 1.0])
-    Q = np.linalg.qr(rng.standard_normal((4, 4)))[0]
-    gram = A.T @ A / 40
-    metric = Kronecker(gram, Q * gamma @ Q.T, np.zeros((6, 4)))
-    g = rng.standard_normal((6, 1)) * Q[:, 0]
-    x = np.linalg.solve(curvature.NO_CURVATURE * gram, g)
-    assert 0.5 <= np.vdot(g, metric.solve(g)) / np.vdot(g, x) <= 2
 
 
 def test_iterates_of_conjugate_gradients_know_the_fall_and_bound_the_rest(hessian, rng):
@@ -141,11 +134,6 @@ def test_conjugate_gradients_end_where_there_is_no_curvature():
     metric = ConjugateGradients(np.zeros_like, Jacobi(np.zeros(N)), lambda r: np.inf)
     np.testing.assert_array_equal(metric.solve(np.ones(N)), 0)
     assert metric.decrement(np.ones(N)) == N / 2
-
-
-def test_conjugate_gradients_end_where_the_square_of_the_slope_underflows():
-    metric = ConjugateGradients(lambda v: 1e200 * v, Jacobi(np.ones(N)), lambda r: np.inf)
-    np.testing.assert_array_equal(metric.solve(np.full(N, 1e-170)), 0)
 
 
 def test_a_solution_is_kept_for_who_asks_next(hessian, rng):

@@ -269,6 +269,17 @@ def test_blocks_do_not_change_the_answer(k, holder, rng, monkeypatch):
     assert_same(parts, whole)
 
 
+def test_a_part_is_of_the_rows_that_a_descent_has_copied(rng):
+    objective = make_objective(1, l2=0.0)
+    copied = objective.on(np.arange(0, N, 2)).rows
+    objective.copied = copied
+    assert objective.part(copied.n_rows, rng).rows is copied
+    fewer, more = objective.part(10, rng), objective.part(copied.n_rows + 1, rng)
+    assert set(map(tuple, fewer.rows.X)) < set(map(tuple, copied.X))
+    assert (fewer.n_rows, more.n_rows) == (10, copied.n_rows + 1)
+    assert fewer.total == more.total == objective.total
+
+
 # --- Bounds ----------------------------------------------------------------------------------------------
 
 

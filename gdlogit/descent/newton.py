@@ -80,6 +80,7 @@ def samples(objective, rng):
         order = rng.choice(objective.n_rows, sizes[0], replace=False)
         index = np.sort(order)
         largest = objective.on(index)  # the others are taken from it: rows in batches take a pass to get at
+        objective.copied = largest.rows
         for size in reversed(sizes[1:]):
             yield largest.on(np.searchsorted(index, np.sort(order[:size])))
         yield largest
