@@ -160,10 +160,10 @@ class SparseBlock(Block):
             yield span, _csr(X.data**2, X.indices, X.indptr, X.shape[1])
 
 
-def spans(n_rows, nspans):
+def spans(n_rows, n_spans):
     """So many rows, in about so many slices of the same length."""
-    nspans = min(max(1, nspans), n_rows)
-    return [slice(*span) for span in pairwise(i * n_rows // nspans for i in range(nspans + 1))]
+    n_spans = min(max(1, n_spans), n_rows)
+    return [slice(*span) for span in pairwise(i * n_rows // n_spans for i in range(n_spans + 1))]
 
 
 def csr_view(X, start, stop):
