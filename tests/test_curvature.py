@@ -82,6 +82,11 @@ def test_singular_matrices_have_finite_solutions_that_descend(make, spoil, rng):
         assert np.linalg.norm(residual) <= 1e-6 * np.linalg.norm(scale * g)
 
 
+def test_a_matrix_that_rounding_made_indefinite_is_solved_where_it_has_curvature():
+    hessian = np.array([[1, 1 + 1e-9], [1 + 1e-9, 1]])
+    np.testing.assert_allclose(Cholesky(hessian).solve(np.ones(2)), 0.5, rtol=1e-6)
+
+
 def test_equilibration_gives_a_unit_diagonal_and_leaves_zeros():
     diagonal = np.array([1e-300, 4.0, 0.0, 1e300])
     np.testing.assert_allclose(equilibration(diagonal) ** 2 * diagonal, [1, 1, 0, 1], rtol=1e-14)
@@ -99,13 +104,20 @@ def test_kronecker_solves_with_its_product_to_within_the_rounding_of_the_curvatu
     g = rng.standard_normal((6, 4)) @ Q[:, 1:] @ Q[:, 1:].T  # no part where there is no curvature
     x = np.linalg.lstsq(hessian, g.ravel())[0].reshape(6, 4)
     assert 0.5 <= np.vdot(g, metric.solve(g)) / np.vdot(g, x) <= 2
-    unseen = rng.standard_normal((6, 1)) * Q[:, 0]  # counts as a millionth of the largest
-    x = np.linalg.solve(curvature.NO_CURVATURE * 0.31 * gram + np.diag(penalty[:, 0]), unseen)
-    assert 0.5 <= np.vdot(unseen, metric.solve(unseen)) / np.vdot(unseen, x) <= 2
     gamma[1:] = 1 / 64, 1 / 4, 1 / 4  # powers of 4: no rounding
     metric = Kronecker(gram, Q * gamma @ Q.T, penalty)
     hessian = np.kron(gram, Q * gamma @ Q.T) + np.diag(penalty.ravel())
     np.testing.assert_allclose(hessian @ metric.solve(g).ravel(), g.ravel(), atol=1e-10)
+
+
+def test_kronecker_gives_what_has_no_curvature_a_millionth_of_the_largest(rng):
+    A, gamma = rng.standard_normal((40, 6)), np.array([0.0, 1e-9, 1e-8, 16.0])
+    Q = np.linalg.qr(rng.standard_normal((4, 4)))[0]
+    gram = A.T @ A / 40
+    metric = Kronecker(gram, Q * gamma @ Q.T, np.zeros((6, 4)))
+    g = rng.standard_normal((6, 1)) * Q[:, 0]
+    x = np.linalg.solve(curvature.NO_CURVATURE * 16 * gram, g)
+    assert 0.5 <= np.vdot(g, metric.solve(g)) / np.vdot(g, x) <= 2
 
 
 def test_iterates_of_conjugate_gradients_know_the_fall_and_bound_the_rest(hessian, rng):
@@ -119,6 +131,9 @@ def test_iterates_of_conjugate_gradients_know_the_fall_and_bound_the_rest(hessia
         r = g - hessian @ iterate.x
         rest = 0.5 * np.sum(r**2 / hessian.diagonal())
         assert iterate.estimate == pytest.approx(iterate.fall + rest, rel=1e-9)
+        assert iterate.residual**2 == pytest.approx(
+            rest / (0.5 * np.sum(g**2 / hessian.diagonal())), rel=1e-6, abs=1e-15
+        )
         quadratic = g @ iterate.x - 0.5 * iterate.x @ hessian @ iterate.x
         assert iterate.fall == pytest.approx(quadratic, rel=1e-9, abs=1e-12)
         assert last <= iterate.fall <= whole * (1 + 1e-9)
@@ -136,6 +151,11 @@ def test_conjugate_gradients_end_where_there_is_no_curvature():
     assert metric.decrement(np.ones(N)) == N / 2
 
 
+def test_conjugate_gradients_end_where_the_square_of_the_slope_underflows():
+    metric = ConjugateGradients(lambda v: 1e200 * v, Jacobi(np.ones(N)), lambda r: np.inf)
+    np.testing.assert_array_equal(metric.solve(np.full(N, 1e-170)), 0)
+
+
 def test_a_solution_is_kept_for_who_asks_next(hessian, rng):
     g, products = rng.standard_normal(N), []
 
@@ -149,6 +169,20 @@ def test_a_solution_is_kept_for_who_asks_next(hessian, rng):
     assert len(products) == n_products
     metric.solve(g + 1)
     assert len(products) > n_products
+
+
+def test_a_solution_with_a_bound_ends_as_soon_as_it_is_sharp(hessian, rng):
+    g, products, smallest = rng.standard_normal(N), [], np.linalg.eigvalsh(hessian)[0]
+
+    def product(v):
+        products.append(v)
+        return hessian @ v
+
+    metric = ConjugateGradients(product, Jacobi(hessian.diagonal()), lambda r: r @ r / (2 * smallest))
+    metric.solve(g)
+    n_products = len(products)
+    ratios = [i.bound / i.fall for _, i in zip(range(N), metric.iterates(g), strict=False) if i.fall]
+    assert ratios[n_products - 1] <= curvature.SHARP < min(ratios[: n_products - 1])
 
 
 def test_conjugate_gradients_stop_after_so_many_products(hessian, rng, monkeypatch):

@@ -100,6 +100,12 @@ def test_strength_is_l1_but_on_the_intercept():
     np.testing.assert_array_equal(strength, [[0.3, 0.3]] * 3 + [[0, 0]])
 
 
+def test_there_is_no_penalty_only_where_both_strengths_are_zero():
+    assert ElasticNet(l2=0.0, l1=0.0).is_none
+    for l2, l1 in ((0.3, 0.0), (0.0, 0.3), (0.3, 0.3)):
+        assert not ElasticNet(l2, l1).is_none
+
+
 def test_shrink_moves_towards_zero_and_not_beyond():
     np.testing.assert_array_equal(shrink(np.array([3.0, -3.0, 0.5, -0.5, 0.0]), 1.0), [2, -2, 0, 0, 0])
 
