@@ -103,8 +103,8 @@ class BatchLearner:
         (True, 0.958)
         """
         with self._unchanged_on_error():
-            result, objective = self._fit_batches(source, classes)
-        warn_of_end(self, result, objective)
+            message = self._fit_batches(source, classes)
+        warn_of_end(message)
         return self
 
     @with_callbacks
@@ -123,10 +123,10 @@ class BatchLearner:
         rows = BatchRows(source, self.fit_intercept, loss.n_outputs)
         task = FitTask(self, batches, None, None, self.max_iter)
         with overflow_named(np.array([source.largest], source.dtype)):
-            ended = self._train(Training(self, rows, loss), source.classes, start, rng, task)
+            message = self._train(Training(self, rows, loss), source.classes, start, rng, task)
         self.n_passes_ = source.n_passes
         task.end()
-        return ended
+        return message
 
     @available_if(has_no_l1)
     def partial_fit(self, X, y, classes=None, sample_weight=None):

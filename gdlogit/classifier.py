@@ -13,7 +13,7 @@ from .backprop import Sigmoid, Softmax, loss_of
 from .batches import OF_A_FIT, OF_A_STREAM, BatchLearner, slices
 from .callbacks import CallbackSupportMixin, FitTask, with_callbacks
 from .forms import OtherForms
-from .report import print_record, warn_of_end
+from .report import message_of_end, print_record, warn_of_end
 from .rows import Rows
 from .training import Training
 from .validation import (
@@ -174,8 +174,8 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
     def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
         """Fit the model.
 
-        Ctrl-C ends the fit at the best coefficients so far, with a warning. Pressed once more, or before the end of the
-        first iteration, it is raised as ever, and the estimator stays as it was.
+        Ctrl-C ends the fit at the best coefficients so far, with a warning. Before the end of the first iteration, and
+        while the gap is proven in the end, it is raised as ever, and the estimator stays as it was.
 
         Parameters
         ----------
@@ -216,10 +216,10 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         with self._unchanged_on_error():
             if isinstance(X, np.memmap) and X.ndim == 2 and X.dtype not in (np.float64, np.float32) and not at_hand:
                 given = X, *(values if values is None else np.asarray(values) for values in (y, sample_weight))
-                result, objective = self._fit_batches(partial(slices, *given), None)  # converted a slice at a time
+                message = self._fit_batches(partial(slices, *given), None)  # converted a slice at a time
             else:
-                result, objective = self._fit(X, y, sample_weight, validation)
-        warn_of_end(self, result, objective)
+                message = self._fit(X, y, sample_weight, validation)
+        warn_of_end(message)
         return self
 
     def decision_function(self, X):
@@ -310,7 +310,7 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
 
     @with_callbacks
     def _fit(self, X, y, sample_weight, validation):
-        """Set the fitted attributes; the descent's result, and its objective."""
+        """Set the fitted attributes; what there is to warn of."""
         check_parameters(self)
         given = X, y, sample_weight
         X, y = validate_data(self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
@@ -329,12 +329,12 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         with overflow_named(X):
             held_out = held_out and Rows(*held_out, **settings)
             training = Training(self, Rows(X, codes, weight, **settings), loss, held_out)
-            ended = self._train(training, classes, start, rng, task)
+            message = self._train(training, classes, start, rng, task)
         task.end()
-        return ended
+        return message
 
     def _train(self, training, classes, start, rng, task):
-        """Set what a training finds, from a theta on; the descent's result, and its objective."""
+        """Set what a training finds, from a theta on; what there is to warn of."""
 
         def attributes(point):
             with np.errstate(under="ignore"):  # a callback has it made under the caller's settings
@@ -356,7 +356,7 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         if training.held_out is not None:
             self.validation_loss_curve_ = self.history_["validation_loss"].copy()
         self.converged_, self.duality_gap_ = result.status == "converged", gap
-        return result, training.objective
+        return message_of_end(self, result, training.objective)
 
     def _start(self, classes, shape):
         if not (self.warm_start and hasattr(self, "coef_")):

@@ -7,7 +7,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from .validation import TEXTBOOK
 
-__all__ = ["print_record", "warn_of_end"]
+__all__ = ["message_of_end", "print_record", "warn_of_end"]
 
 
 def print_record(record):
@@ -19,39 +19,44 @@ def print_record(record):
     )
 
 
-def warn_of_end(estimator, result, objective):
-    """Warn the caller of ``fit`` where it did not end at the minimum, unasked: how far from it, and what to do."""
+def message_of_end(estimator, result, objective):
+    """Where a fit did not end at the minimum, unasked: how far from it, and what to do. Else None."""
     far = f"about {result.excess:.1e}" if isfinite(result.excess) else "by an unknown amount"
     distance = f"J is {far} above its minimum (tol={estimator.tol:g})"
     remedy = ", scale the features, or use solver='auto'" if estimator.solver in TEXTBOOK else ""
     match result.status:
         case "converged" | "stopped" | "early_stopped":
-            return
+            return None
         case "max_iter":
-            message = f"{distance} after max_iter={estimator.max_iter} iterations. Raise max_iter or tol{remedy}."
+            return f"{distance} after max_iter={estimator.max_iter} iterations. Raise max_iter or tol{remedy}."
         case "stalled":
-            message = f"{distance}, and no step lowers it in {objective.precision}. Raise tol{remedy}."
+            return f"{distance}, and no step lowers it in {objective.precision}. Raise tol{remedy}."
         case "unproven":
-            message = (
+            return (
                 f"J seems to be at its minimum, but it is only proven to be within {estimator.duality_gap_:.1e} of it: "
                 "some coefficients are free to move far. Lower C, or use an l2 share (l1_ratio below 1)."
             )
         case "interrupted":
-            message = (
+            return (
                 f"Interrupted after {len(result.history)} iterations: {distance}. The coefficients are the best so "
                 "far; to go on from them, set warm_start=True and fit again."
             )
         case "separable":
-            message = (
+            return (
                 "The classes are separable, completely or in part: without a penalty J has no minimum, and some "
                 "coefficients would grow for ever. They are left where the descent stopped. Set a finite C."
             )
         case "diverged" if estimator.learning_rate == "auto":
-            message = f"{distance}: the descent has not come below its start. Raise max_iter{remedy}."
+            return f"{distance}: the descent has not come below its start. Raise max_iter{remedy}."
         case _:  # it diverged at a rate of the user's
-            message = (
+            return (
                 f"learning_rate={estimator.learning_rate} diverges: J rose above its start. The coefficients are the "
                 f"best that the descent met. The largest rate that is stable is about "
                 f"{2 / objective.smoothness():.3g}; learning_rate='auto' takes half of it."
             )
-    warnings.warn(message, ConvergenceWarning, stacklevel=3)
+
+
+def warn_of_end(message):
+    """Warn the caller of ``fit``, where there is a message of its end."""
+    if message is not None:
+        warnings.warn(message, ConvergenceWarning, stacklevel=3)

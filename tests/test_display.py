@@ -40,6 +40,9 @@ def test_the_loss_curve_drawn_is_the_fits(fitted):
     np.testing.assert_array_equal(line.get_xdata(), 1 + np.arange(fitted.n_iter_))
     assert display.ax_.figure is display.figure_
     assert display.ax_.get_title() == "solver='auto'"
+    frame = display.frame()
+    assert list(frame) == ["name", "iteration", "training"]
+    np.testing.assert_array_equal(frame["training"], fitted.loss_curve_)
 
 
 def test_the_gap_drawn_bounds_the_distance_to_the_minimum(cancer):
@@ -176,7 +179,13 @@ def test_an_unknown_solver_is_named(small):
         DescentPathDisplay.from_estimator(GDLogisticRegression(), *small, solvers=("adam",))
 
 
-def test_a_missing_matplotlib_is_named():
+def test_a_missing_matplotlib_is_named(fitted, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match=r"LossCurveDisplay draws with matplotlib: pip install 'gdlogit\[plot\]'"):
+        LossCurveDisplay.from_estimator(fitted)
+
+
+def test_the_package_is_imported_without_matplotlib():
     code = """
 import sys
 sys.modules["matplotlib"] = None

@@ -28,6 +28,7 @@ from faults import (
     half_fitted,
     held,
 )
+from sklearn.exceptions import ConvergenceWarning
 
 from gdlogit import GDLogisticRegression, c_min, rows
 from gdlogit.descent import metric
@@ -127,6 +128,18 @@ def test_an_error_of_a_source_is_raised_as_it_is_wherever_it_happens(n, error):
     assert source.open == 0
     if issubclass(error, Exception):
         assert caught.value.__notes__ == [f"In pass {(n + 3) // 4} over source, at batch {(n - 1) % 4 + 1}."]
+
+
+def test_an_error_of_a_source_that_is_read_for_the_warning_leaves_the_estimator_as_it_was():
+    parameters = {"solver": "gd", "learning_rate": 1e5, "max_iter": 2}  # the warning names the largest stable rate
+    source = Source()
+    with pytest.warns(ConvergenceWarning, match="diverges"):
+        passes = GDLogisticRegression(**parameters).fit_batches(source).n_passes_
+    assert source.count == 4 * passes
+    model, before = half_fitted(**parameters)
+    with pytest.raises(Fault):
+        model.fit_batches(Source(source.count))
+    assert_unchanged(model, before)
 
 
 def test_a_source_is_closed_when_the_fit_fails_for_another_reason():

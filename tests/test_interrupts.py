@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_info
 
 from gdlogit import GDLogisticRegression, training
 from gdlogit.backprop import Sigmoid
-from gdlogit.descent import descend, gradient, metric, newton
+from gdlogit.descent import Best, descend, gradient, metric, newton
 from gdlogit.objective import Objective
 from gdlogit.penalty import ElasticNet
 from gdlogit.rows import ONE_BLAS_THREAD, Rows
@@ -106,6 +106,17 @@ def test_before_the_first_step_an_interrupt_is_raised_and_nothing_changes(solver
             model.fit(X[:400], Y[:400])
     assert vars(fitted) == before
     assert vars(unfitted) == unfitted.get_params()
+
+
+def test_an_interrupt_between_a_step_and_its_record_keeps_what_the_history_says(press):
+    press(Best, "update", 3)
+    model = GDLogisticRegression(solver="gd", C=0.1)
+    with interrupted:
+        model.fit(X, Y)
+    z = model.decision_function(X)
+    J = np.logaddexp(0, np.where(Y == 1, -z, z)).mean() + 10 * (model.coef_**2).sum() / 2 / len(z)
+    assert len(model.loss_curve_) == 2
+    assert J == pytest.approx(model.loss_curve_.min())
 
 
 def test_an_interrupt_of_the_start_on_samples_is_raised(press):

@@ -116,9 +116,9 @@ def descend(method, objective, theta, *, tol, max_iter, prove=None, validate=Non
                 loss = validate(point.theta)
             norm, seconds = sqrt(np.vdot(point.gradient, point.gradient)), perf_counter() - began
             record = Record(iteration, point.value, excess, norm, state.rate, objective.passes, seconds, loss)
-            history.append(record)
             if not lost:
                 best.update(state, loss if by_validation else point.value, tol)
+            history.append(record)  # last: what an interrupt keeps is at least as good as the history says
             stop = watch is not None and watch(record, point)
             goal = target(objective, point, tol)
             small = abs(excess) <= goal  # one below 0 is not of a convex model
