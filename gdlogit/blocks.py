@@ -112,8 +112,8 @@ class SparseBlock(Block):
 
         In float64: where X is far from the centre, the shift leaves little of X^T B X.
         """
-        X, (m, k), weight, c = self.X, c.shape, self.weight[:, None, None], c.astype(float, copy=False)
-        p = X.shape[1]
+        (X, centre), (m, k) = self._from_the_centre(), c.shape
+        p, weight, c = X.shape[1], self.weight[:, None, None], c.astype(float, copy=False)
         B = weight * (c[:, :, None] if k == 1 else c[:, :, None] * (np.eye(k) - c[:, None, :]))
         gram = np.empty((p + 1, k, p + 1, k))
         if k == 1:
@@ -125,11 +125,11 @@ class SparseBlock(Block):
             np.einsum("jclc->jlc", gram[:-1, :, :-1])[:] += (X.T @ weighted).toarray().reshape(p, p, k)
         total = B.sum(axis=0, dtype=float)
         border = (X.T @ B.reshape(m, k * k)).reshape(p, k, k)
-        centre = self.centre[:, None, None].astype(float, copy=False)
-        border -= 0.5 * centre * total  # half of m m^T (x) total goes with either side
-        gram[:-1, :, :-1] -= np.einsum("jcd,l->jcld", border, self.centre)
-        gram[:-1, :, :-1] -= np.einsum("lcd,j->jcld", border, self.centre)
-        border -= 0.5 * centre * total
+        half = 0.5 * centre[:, None, None].astype(float, copy=False) * total
+        border -= half  # half of m m^T (x) total goes with either side
+        gram[:-1, :, :-1] -= np.einsum("jcd,l->jcld", border, centre)
+        gram[:-1, :, :-1] -= np.einsum("lcd,j->jcld", border, centre)
+        border -= half
         gram[:-1, :, -1] = self.constant * border
         gram[-1, :, :-1] = self.constant * border.transpose(1, 0, 2)
         gram[-1, :, -1] = self.constant * total
@@ -137,27 +137,34 @@ class SparseBlock(Block):
 
     def squared_backward(self, dz):
         """(X - centre)^2 = X^2 - 2 centre X + centre^2; X is squared a piece at a time."""
-        gradient = self.backward(dz)  # that of X - centre, of which there is centre (centre + 2 (X - centre)) too much
-        gradient[:-1] *= -2 * self.centre[:, None]
-        gradient[:-1] -= self.centre[:, None].astype(float) ** 2 * dz.sum(axis=0, dtype=float)
-        for rows, squared in self._squares():
+        X, centre = self._from_the_centre()
+        centre, total = centre[:, None].astype(float, copy=False), dz.sum(axis=0, dtype=float)
+        gradient = np.empty((X.shape[1] + 1, dz.shape[1]))
+        gradient[:-1] = centre**2 * total - 2 * centre * (X.T @ dz)
+        for rows, squared in _squares(X):
             gradient[:-1] += squared.T @ dz[rows]
-        gradient[-1] = self.constant * dz.sum(axis=0, dtype=float)
+        gradient[-1] = self.constant * total
         return gradient
 
     def largest_row(self):
         """The largest weight_i |[X_i - centre, 1]|^2."""
-        squared = self.X @ (-2 * self.centre) + self.centre @ self.centre
-        for rows, X in self._squares():
-            squared[rows] += X.sum(axis=1)
+        X, centre = self._from_the_centre()
+        squared = X @ (-2 * centre) + centre @ centre
+        for rows, squares in _squares(X):
+            squared[rows] += squares.sum(axis=1)
         return float((self.weight * (squared + self.constant)).max())
 
-    def _squares(self):
-        """X's squares, some rows at a time: a copy of its values, which is kept small."""
-        n_pieces = -(-self.X.data.nbytes // PIECE_BYTES)
-        for span in spans(self.X.shape[0], n_pieces):
-            X = csr_view(self.X, span.start, span.stop)
-            yield span, _csr(X.data**2, X.indices, X.indptr, X.shape[1])
+    def _from_the_centre(self):
+        """X with the features that have no zero here measured from their centre, and what is left of the centre.
+
+        What a square of a feature loses to its offset is (offset / spread)^2 in precision; a feature with a zero
+        among m rows has a spread, and that ratio is at most about m.
+        """
+        X, centre = self.X, self.centre
+        shift = np.where(np.bincount(X.indices, minlength=X.shape[1]) == X.shape[0], centre, 0)
+        if not shift.any():
+            return X, centre
+        return _csr(X.data - shift[X.indices], X.indices, X.indptr, X.shape[1]), centre - shift
 
 
 def spans(n_rows, n_spans):
@@ -170,6 +177,13 @@ def csr_view(X, start, stop):
     """Rows start to stop of X, sharing its values and indices: slicing copies."""
     first, last = X.indptr[start], X.indptr[stop]
     return _csr(X.data[first:last], X.indices[first:last], X.indptr[start : stop + 1] - first, X.shape[1])
+
+
+def _squares(X):
+    """The squares of a CSR, some rows at a time: a copy of its values, which is kept small."""
+    for span in spans(X.shape[0], -(-X.data.nbytes // PIECE_BYTES)):
+        rows = csr_view(X, span.start, span.stop)
+        yield span, _csr(rows.data**2, rows.indices, rows.indptr, X.shape[1])
 
 
 def _csr(data, indices, indptr, n_columns):

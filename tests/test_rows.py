@@ -396,6 +396,21 @@ def test_compact_rows_of_scales_over_six_orders_come_back_with_their_scores(rng)
     np.testing.assert_allclose(z, z_compact, rtol=0, atol=1e-9)
 
 
+def test_compact_coefficients_have_the_scores_of_small_features_beside_large_ones(rng):
+    X = rng.standard_normal((6, 30))
+    X[:, 0] = 1e7 + X[:, 0]  # the rows are nearly parallel
+    rows, theta = Rows(X, np.arange(6) % 2, np.ones(6)), np.vstack([1e-7, rng.standard_normal((29, 1)), 0.0])
+    compact, lower, lift = gdlogit.rows.compact(rows, 1000)
+    z = compact.blocks[0].forward(lower(theta))
+    np.testing.assert_allclose(rows.blocks[0].forward(lift(lower(theta))), z, rtol=0, atol=1e-12)
+
+
+def test_compact_keeps_small_features_of_float32(rng):
+    X = rng.standard_normal((4, 30), dtype=np.float32) * np.where(np.arange(30) < 2, 1e4, 1e-3).astype(np.float32)
+    compact, _, _ = gdlogit.rows.compact(Rows(X, np.arange(4) % 2, np.ones(4)), 1000)
+    assert compact.X.shape == (4, 4)
+
+
 @pytest.mark.parametrize("hold", [sp.csr_array, lambda X: X[:, :10], lambda X: X * np.logspace(0, 20, 300)])
 def test_compact_leaves_tall_sparse_and_badly_scaled_rows_as_they_are(hold, rng):
     rows = Rows(hold(rng.standard_normal((20, 300))), np.zeros(20, int), np.ones(20))

@@ -125,3 +125,13 @@ def test_an_offset_of_a_full_column_does_not_move_the_optimum(n_dense, fit_inter
     assert ours.converged_
     assert ours.loss_curve_[-1] == pytest.approx(dense.loss_curve_[-1], rel=1e-10)
     np.testing.assert_allclose(ours.decision_function(X), dense.decision_function(X), atol=1e-4)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_an_offset_costs_csr_no_more_precision_than_dense(n_classes):
+    X, y = example(n_classes)
+    X[:, 0] = np.arange(N) % 7 + 1e8  # no zero in it; in CSR, X^T X alone would say nothing of its spread
+    dense, sparse = (GDLogisticRegression(tol=1e-13, random_state=0).fit(form, y) for form in (X, sp.csr_array(X)))
+    assert sparse.converged_
+    assert sparse.duality_gap_ < 1e-12
+    np.testing.assert_allclose(sparse.coef_, dense.coef_, rtol=1e-5, atol=1e-8)
