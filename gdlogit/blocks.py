@@ -5,12 +5,13 @@ come, measured from a centre that is taken off in the products; as a copy with t
 feature in it; or in CSR, which is never made dense. Shapes: see ``rows``.
 """
 
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 import scipy.sparse as sp
 
-__all__ = ["Block", "SparseBlock", "WholeBlock", "csr_view", "spans"]
+__all__ = ["Block", "SparseBlock", "WholeBlock", "column_ranges", "csr_view", "spans"]
 
 GRAM_BYTES = 2**20  # of the copy of dense rows that a Gram matrix is made of, at a time: it stays in a core's own cache
 GRAM_ROWS = 512  # at a time, at least: with fewer, the product is not worth its call
@@ -39,8 +40,17 @@ class Block:
         total = dz.sum(axis=0, dtype=float)
         gradient[:-1] = self.X.T @ dz
         gradient[:-1] -= np.outer(self.centre, total)
+        gradient[self.still] = 0
         gradient[-1] = self.constant * total
         return gradient
+
+    @cached_property
+    def still(self):
+        """The features that are nothing but their centre here: the rounding of what they add up to is no gradient."""
+        first = self.X[:1].toarray()[0] if sp.issparse(self.X) else self.X[0]
+        same = np.flatnonzero((first == self.centre) & (first != 0))
+        low, high = column_ranges(self.X[:, same])
+        return same[low == high]
 
     def gram(self, c):
         """Sum over i of s_i x_i x_i^T (x) B_i: x_i = [X_i - centre, 1]; B_i = c_i, or diag(c_i) - c_i c_i^T for k > 1.
@@ -165,6 +175,12 @@ class SparseBlock(Block):
         if not shift.any():
             return X, centre
         return _csr(X.data - shift[X.indices], X.indices, X.indptr, X.shape[1]), centre - shift
+
+
+def column_ranges(X):
+    """The least and the largest entry of each column."""
+    ends = X.min(axis=0), X.max(axis=0)
+    return tuple(end.toarray().ravel() for end in ends) if sp.issparse(X) else ends
 
 
 def spans(n_rows, n_spans):

@@ -30,7 +30,7 @@ import scipy.sparse as sp
 from scipy.linalg import qr, svd
 from threadpoolctl import ThreadpoolController
 
-from .blocks import Block, SparseBlock, WholeBlock, csr_view, spans
+from .blocks import Block, SparseBlock, WholeBlock, column_ranges, csr_view, spans
 
 __all__ = ["Rows", "compact", "concatenated"]
 
@@ -283,9 +283,7 @@ def compact(rows, max_rows):
 
 def _column_means(X):
     """The means of X's columns; of a constant one its very value, or its rounding would pass for a feature."""
-    low, high = X.min(axis=0), X.max(axis=0)
-    if sp.issparse(X):
-        low, high = low.toarray().ravel(), high.toarray().ravel()
+    low, high = column_ranges(X)
     return np.where(low == high, low, X.mean(axis=0, dtype=float).astype(X.dtype))
 
 
