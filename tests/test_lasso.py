@@ -125,3 +125,12 @@ def test_a_model_that_was_not_minimised_knows_no_excess(monkeypatch):
     monkeypatch.setattr(lasso, "ROUNDS", 1)
     monkeypatch.setattr(lasso, "STEPS", 1)
     assert not minimise_formed(M, g, theta, strength, lambda x: x, np.inf)[2]
+
+
+def test_no_step_raises_the_model_where_rounding_is_all_that_is_left_of_a_direction():
+    x = np.array([1.0, -2.0, 0.5])
+    M = lasso.Formed(np.ones((3, 3)), lambda x: x)  # of rank one
+    slope, strength = np.array([1e-3, 1e-3, 1e-3]), np.full(3, 1e-6)
+    spot = lasso.Spot(x, slope, 0.0)
+    after, _ = lasso.step_within_signs(M, spot, np.array([1e10, 1.0, 1e10]), strength)
+    assert after.fall >= 0

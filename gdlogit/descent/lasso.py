@@ -139,7 +139,8 @@ def reduced_newton(M, spot, strength, steps, rtol=0.0):
 def step_within_signs(M, spot, direction, strength):
     """A step along a direction, each penalised coordinate that reaches zero staying there; whether none did.
 
-    Where some do, a full step may be too long: the best of it, a quarter of it, and so on to the first zero.
+    Where some do, a full step may be too long: the best of it, a quarter of it, and so on to the first zero. No step is
+    taken that q rises by: where M is singular, the direction may be nothing but rounding.
     """
     x = spot.x
     meets = (strength > 0) & (x * direction < 0)
@@ -152,7 +153,7 @@ def step_within_signs(M, spot, direction, strength):
         if best.fall > max(shorter.fall, spot.fall):
             break
         best = max(shorter, best, key=lambda spot: spot.fall)
-    return best, first == 1
+    return max(spot, best, key=lambda spot: spot.fall), first == 1
 
 
 def move(M, spot, x, strength):
