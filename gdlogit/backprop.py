@@ -71,10 +71,9 @@ class Sigmoid:
         With a'_c = a_c (1 - t_c), t_c = v_c - E_a v and v_0 = 0: KL(a' || a), shape (m,); a - a', shape (m, 1); and the
         largest t, shape (m,).
         """
-        a = expit(z[:, 0])
-        t1 = (1 - a) * v[:, 0]
-        t0 = -a * v[:, 0]
-        return a * excess_of_tilt(t1) + (1 - a) * excess_of_tilt(t0), (a * t1)[:, None], np.maximum(t0, t1)
+        a0, a1 = expit(-z[:, 0]), expit(z[:, 0])  # 1 - a1 would lose a small a0
+        t0, t1 = -a1 * v[:, 0], a0 * v[:, 0]
+        return a0 * excess_of_tilt(t0) + a1 * excess_of_tilt(t1), (a1 * t1)[:, None], np.maximum(t0, t1)
 
     @staticmethod
     def margins(z, y):

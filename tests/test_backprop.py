@@ -280,3 +280,10 @@ def test_logistic_backward_takes_numbers_of_any_type(dtype):
 def test_logistic_backward_names_what_has_the_wrong_shape(shapes, message):
     with pytest.raises(ValueError, match=message):
         logistic_backward(*map(np.ones, shapes))
+
+
+@pytest.mark.parametrize("z", [-15.0, 15.0])
+def test_tilt_keeps_its_digits_in_float32_where_one_probability_is_nearly_1(z):
+    single, double = (Sigmoid.tilt(*np.full((2, 1, 1), [[[z]], [[0.9]]], dtype)) for dtype in (np.float32, np.float64))
+    for ours, exact in zip(single, double, strict=True):
+        np.testing.assert_allclose(ours, exact, rtol=2e-5)
