@@ -26,6 +26,7 @@ __all__ = ["Cholesky", "ConjugateGradients", "Iterate", "Jacobi", "Kronecker"]
 
 PRODUCTS = 500  # of H with a vector, at most
 NO_CURVATURE = 1e-6  # of the largest: softmax has none where all scores move together
+BLIND = 1e3  # times the rounding of an entry is a curvature too small to be sure of
 FINE = 0.01  # a residual relative to that of no step
 SHARP = 1.5  # times the fall is a good bound
 
@@ -56,6 +57,12 @@ class Cholesky:
     def decrement(self, g):
         """Half of g^T H^-1 g."""
         return 0.5 * float(np.vdot(g, self.solve(g)))
+
+    @property
+    def is_blind(self):
+        """Whether some direction has so little curvature, beside the features that it mixes, that tau may hide it."""
+        least, _ = lapack.dpocon(self.factor, 1.0, uplo="L")  # about the smallest eigenvalue of the equilibrated H
+        return least <= BLIND * len(self.factor) * np.finfo(float).eps
 
 
 class Jacobi:

@@ -49,9 +49,12 @@ NEGLIGIBLE = 1e-3  # of the largest change
 
 
 def duality_gap(objective, point, rng):
-    """Bound J(theta) - min J at a point; infinite without a penalty, where the minimum need not exist."""
-    if objective.penalty.is_none:
-        return np.inf
+    """Bound J(theta) - min J at a point, by J itself at most; infinite without a penalty, as a minimum need not exist."""
+    return np.inf if objective.penalty.is_none else float(min(proven_bound(objective, point, rng), point.value))
+
+
+def proven_bound(objective, point, rng):
+    """The least bound of those below that is worth its price."""
     if is_dense(objective):
         some = sample(objective, rng)
         bound = tilted_bound(objective, point, some)

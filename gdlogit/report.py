@@ -24,6 +24,7 @@ def message_of_end(estimator, result, objective):
     far = f"about {result.excess:.1e}" if isfinite(result.excess) else "by an unknown amount"
     distance = f"J is {far} above its minimum (tol={estimator.tol:g})"
     remedy = ", scale the features, or use solver='auto'" if estimator.solver in TEXTBOOK else ""
+    free = "use an l2 share (l1_ratio below 1)" if estimator.l1_ratio == 1 else "scale the features"
     match result.status:
         case "converged" | "stopped" | "early_stopped":
             return None
@@ -34,7 +35,7 @@ def message_of_end(estimator, result, objective):
         case "unproven":
             return (
                 f"J seems to be at its minimum, but it is only proven to be within {estimator.duality_gap_:.1e} of it: "
-                "some coefficients are free to move far. Lower C, or use an l2 share (l1_ratio below 1)."
+                f"some coefficients are free to move far. Lower C, or {free}."
             )
         case "interrupted":
             return (

@@ -10,7 +10,7 @@ from math import inf, log
 import numpy as np
 
 from .descent import descend, gradient, newton, stochastic, target, truncated
-from .descent.metric import DENSE_PARAMETERS, is_dense
+from .descent.metric import DENSE_PARAMETERS, is_dense, metric_at
 from .duality import duality_gap, is_unbounded, promises
 from .objective import Objective
 from .penalty import ElasticNet
@@ -20,6 +20,7 @@ from .validation import TEXTBOOK
 __all__ = ["Training"]
 
 UNPROVEN = 0.01  # of J: a larger gap with an l1 penalty puts the estimate of its excess in doubt
+UNCLEAR = 100  # times the goal: a larger gap does so with l2, where the Hessian is singular to rounding
 ASKED_FOR = ("stopped", "early_stopped", "interrupted")  # ends that need no other reason
 
 
@@ -97,10 +98,18 @@ class Training:
             if result.status not in ASKED_FOR and is_unbounded(objective, result.point):
                 result = result._replace(status="separable")
             gap = proven[1] if proven[0] is result.point else duality_gap(objective, result.point, rng)
-            doubtful = max(UNPROVEN * result.point.value, target(objective, result.point, estimator.tol))
-            if result.status == "converged" and objective.penalty.l1 and gap > doubtful:
+            if result.status == "converged" and self._is_doubtful(result.point, gap):
                 result = result._replace(status="unproven")
             return result, gap
+
+    def _is_doubtful(self, point, gap):
+        """Whether the estimate of the excess at a point may have missed what the gap allows."""
+        objective = self.objective
+        goal = target(objective, point, self.estimator.tol)
+        if objective.penalty.l1:
+            return gap > max(UNPROVEN * point.value, goal)
+        unclear = objective.penalty.l2 and gap > UNCLEAR * goal and is_dense(objective)
+        return bool(unclear and metric_at(objective, point.theta).hessian.is_blind)
 
     def _method(self, rng):
         estimator = self.estimator

@@ -28,7 +28,7 @@ from sklearn.preprocessing import StandardScaler, scale
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from threadpoolctl import threadpool_limits
 
-from gdlogit import GDLogisticRegression
+from gdlogit import GDLogisticRegression, training
 
 SOLVERS = ["auto", "newton-sketch", "gd", "nesterov", "sgd"]
 solvers = pytest.mark.parametrize("solver", SOLVERS)
@@ -726,3 +726,40 @@ def test_csr_of_zeros_leaves_the_intercept(solver):
     model = GDLogisticRegression(solver=solver).fit(X, y)
     assert not model.coef_.any()
     assert model.intercept_ == pytest.approx(-np.log(2), abs=1e-3)
+
+
+# --- Beyond what is sensible -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array], ids=["dense", "csr"])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_constant_feature_as_large_as_a_timestamp_gets_no_coefficient(form, n_classes):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((1000, 3)), rng.integers(0, n_classes, 1000)
+    X[:, 1] = 1.7e9
+    model = GDLogisticRegression(C=1e6, random_state=0).fit(form(X), y)
+    assert not model.coef_[:, 1].any()
+    assert model.duality_gap_ < 1e-12
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
+def test_the_gap_is_never_more_than_j(l1_ratio):
+    X, y = CANCER
+    model = fit(X * 10.0 ** np.arange(-75, 75, 5), y, C=1e6, l1_ratio=l1_ratio, max_iter=1)
+    assert model.duality_gap_ <= model.loss_curve_[-1]
+
+
+def test_separable_classes_under_hardly_a_penalty_converge_where_j_is_nothing_but_rounding():
+    model = GDLogisticRegression(C=1e100).fit([[-2.0], [-1.0], [1.0], [2.0]], [0, 0, 1, 1])
+    assert model.converged_
+    assert model.loss_curve_[-1] < 1e-14
+    assert model.n_iter_ < 50
+
+
+def test_a_hessian_that_is_singular_to_rounding_claims_no_more_than_the_gap_proves(monkeypatch):
+    monkeypatch.setattr(training, "duality_gap", lambda *_: 1e-5)
+    X, y = CANCER
+    assert fit(X, y).converged_  # the estimate can be believed
+    with pytest.warns(ConvergenceWarning, match=r"only proven to be within 1.0e-05 of it.*Lower C, or scale"):
+        model = GDLogisticRegression(C=1e12).fit(np.hstack([X[:, :1], X[:, :1]]), y)
+    assert not model.converged_

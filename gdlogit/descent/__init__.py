@@ -160,5 +160,9 @@ def conclude(objective, state, status, history, tol):
 
 
 def target(objective, point, tol):
-    """The excess at which to stop: tol min(1, J), or J's rounding where that is more."""
-    return max(tol, objective.resolution) * min(1.0, point.value)
+    """The excess at which to stop: tol min(1, J), or J's rounding where that is more.
+
+    A J below the rounding of 1 is near enough to its minimum, which is not negative; it may go on falling for long.
+    """
+    relative, resolution = max(tol, objective.resolution), objective.resolution
+    return relative * min(1.0, point.value) if point.value > resolution else resolution
