@@ -49,7 +49,7 @@ NEGLIGIBLE = 1e-3  # of the largest change
 
 
 def duality_gap(objective, point, rng):
-    """Bound J(theta) - min J at a point, by J itself at most; infinite without a penalty, as a minimum need not exist."""
+    """Bound J(theta) - min J at a point, by J itself at most; infinite without a penalty, where none need exist."""
     return np.inf if objective.penalty.is_none else float(min(proven_bound(objective, point, rng), point.value))
 
 

@@ -1,0 +1,11 @@
+"""Hypothesis draws the same few examples in every run, and thousands of new ones in the profile "deep".
+
+    python -m pytest tests/test_properties.py --hypothesis-profile=deep --hypothesis-seed=1
+"""
+
+from hypothesis import HealthCheck, settings
+
+PLAIN = {"deadline": None, "database": None, "suppress_health_check": [*HealthCheck]}  # fits may take their time
+settings.register_profile("committed", max_examples=20, derandomize=True, **PLAIN)
+settings.register_profile("deep", max_examples=3000, print_blob=True, **PLAIN)
+settings.load_profile("committed")
