@@ -102,10 +102,11 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
     validation_loss_curve_ : ndarray of shape (`n_iter_`,)
         Mean log-loss of the held-out rows after each iteration, weighted as in J; only where there are such rows.
     converged_ : bool
-        Whether J is within ``tol`` of its minimum; False after an interrupt.
+        Whether J is within ``tol * min(1, J)`` of its minimum, or below the rounding of 1; False after an interrupt.
     duality_gap_ : float
         A proven bound on J - min J at the returned coefficients, by Fenchel duality: it holds whatever the solver did,
-        and is sharp on raw scales too, as far as rounding lets it be. Infinite where ``C=np.inf``.
+        and is sharp on raw scales too, as far as rounding lets it be (scales to about 1e20); at most J. Infinite where
+        ``C=np.inf``.
     progressive_loss_curve_ : ndarray of shape (n_batches,)
         After ``partial_fit``: each batch's mean log-loss before it was learned from, an honest test as the stream goes.
         8 bytes a batch.
