@@ -739,7 +739,7 @@ def test_a_constant_feature_as_large_as_a_timestamp_gets_no_coefficient(form, n_
     X[:, 1] = 1.7e9
     model = GDLogisticRegression(C=1e6, random_state=0).fit(form(X), y)
     assert not model.coef_[:, 1].any()
-    assert model.duality_gap_ < 1e-12
+    assert model.duality_gap_ <= 1e-8
 
 
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
