@@ -263,7 +263,8 @@ def compact(rows, max_rows):
         for piece in pieces:
             R = qr(np.vstack([R, columns(piece).T]), mode="r", check_finite=False)[0][:n]
         _, s, Vt = svd(R, full_matrices=False, check_finite=False)
-    rank = max(1, np.count_nonzero(s > s[0] * max(X.shape) * np.finfo(float).eps))
+    of_centre = np.sqrt(n) * np.linalg.norm(rows.centre) * np.finfo(X.dtype).eps  # by which the rows do not add up to 0
+    rank = max(1, np.count_nonzero(s > s[0] * max(X.shape) * np.finfo(float).eps + of_centre))
     s, V = np.maximum(s[:rank], np.finfo(float).tiny), Vt[:rank].T
 
     def lower(theta):
