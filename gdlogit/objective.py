@@ -209,12 +209,18 @@ class Objective:
         return Objective(self.rows.take(index), self.loss, self.penalty)
 
     def part(self, size, rng):
-        """The share of some random rows in J's sum: all of them where size allows, else what may be copied."""
-        size = min(size, max(self.largest_sample, 1)) if size < self.n_rows else self.n_rows
-        rows = self.rows if self.copied is None or self.copied.n_rows < size else self.copied
-        if size < rows.n_rows:
-            rows = rows.take(np.sort(rng.choice(rows.n_rows, size, replace=False)))
-        return self if rows is self.rows else Objective(rows, self.loss, self.penalty, self.total)
+        """The share of some random rows in J's sum: all of them where size allows, else what may be copied.
+
+        Where a descent has a copy of enough rows, they are of those, up to twice as many, and not copied again.
+        """
+        if size >= self.n_rows:
+            return self
+        size = min(size, self.largest_sample)
+        if self.copied is not None and self.copied.n_rows >= size:
+            rows = self.copied.every(self.copied.n_rows // size)
+        else:
+            rows = self.rows.take(np.sort(rng.choice(self.n_rows, size, replace=False)))
+        return Objective(rows, self.loss, self.penalty, self.total)
 
     def without(self, rows):
         """The share of the other rows in J's sum."""

@@ -173,6 +173,12 @@ class Rows:
         whole[:, -1] = self.constant
         return self._with_whole(whole, y, weight)
 
+    def every(self, step):
+        """Every step-th row, of a copy without another one."""
+        some = slice(None, None, step)
+        whole = None if self.whole is None else self.whole[some]
+        return self._with(self.X[some], self.y[some], self.weight[some], self.centre, whole)
+
     def after(self, earlier):
         """A copy of earlier rows, which ``take`` gave, and of these after them; CSR if both are."""
         return concatenated([earlier, self.take(np.arange(self.n_rows))])

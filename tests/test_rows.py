@@ -242,8 +242,10 @@ def test_a_copy_has_the_sums_of_the_rows_that_it_copies(hold, intercept, X, rng,
     rtol = 1e-13 if X.dtype == np.float64 else 1e-5
     copies = rows.take(index), rows.take(np.arange(N)).take(index)
     assert all(copy.whole is not None or sp.issparse(copy.X) for copy in copies)
+    third = Rows(X[index[::3]], rows.y[index[::3]], rows.weight[index[::3]], intercept, centre=rows.centre)
     for copy in copies:
         assert_close(all_sums(copy, theta), all_sums(theirs, theta), rtol)
+        assert_close(all_sums(copy.every(3), theta), all_sums(third, theta), rtol)
         some = np.arange(90) % 3 == 0
         assert_close(all_sums(copy.without(some), theta), all_sums(theirs.without(some), theta), rtol)
     assert_close(all_sums(theirs.after(copies[0]), theta), [2 * total for total in all_sums(theirs, theta)], rtol)
