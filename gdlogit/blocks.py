@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 import scipy.sparse as sp
 
-__all__ = ["Block", "SparseBlock", "WholeBlock", "column_ranges", "csr_view", "spans"]
+__all__ = ["Block", "SparseBlock", "WholeBlock", "column_ranges", "csr_view", "row_kronecker", "spans"]
 
 GRAM_BYTES = 2**20  # of the copy of dense rows that a Gram matrix is made of, at a time: it stays in a core's own cache
 GRAM_ROWS = 512  # at a time, at least: with fewer, the product is not worth its call
@@ -127,10 +127,10 @@ class SparseBlock(Block):
         B = weight * (c[:, :, None] if k == 1 else c[:, :, None] * (np.eye(k) - c[:, None, :]))
         gram = np.empty((p + 1, k, p + 1, k))
         if k == 1:
-            gram[:-1, 0, :-1, 0] = (X.T @ _scaled(X, B[:, 0])).toarray()
+            gram[:-1, 0, :-1, 0] = (X.T @ row_kronecker(X, B[:, 0])).toarray()
         else:
-            coupled = _scaled(X, c)  # (m, p k)
-            weighted = _scaled(coupled, self.weight[:, None])
+            coupled = row_kronecker(X, c)  # (m, p k)
+            weighted = row_kronecker(coupled, self.weight[:, None])
             gram[:-1, :, :-1] = -(coupled.T @ weighted).toarray().reshape(p, k, p, k)
             np.einsum("jclc->jlc", gram[:-1, :, :-1])[:] += (X.T @ weighted).toarray().reshape(p, p, k)
         total = B.sum(axis=0, dtype=float)
@@ -209,7 +209,7 @@ def _csr(data, indices, indptr, n_columns):
     return X
 
 
-def _scaled(X, c):
+def row_kronecker(X, c):
     """Row i's Kronecker product with row i of c: X (m, p) in CSR and c (m, k) make (m, p k)."""
     k = c.shape[1]
     data = X.data[:, None] * np.repeat(c, np.diff(X.indptr), axis=0)

@@ -24,6 +24,7 @@ from scipy.linalg import lapack
 
 __all__ = ["Cholesky", "ConjugateGradients", "Iterate", "Jacobi", "Kronecker"]
 
+SINGULAR = 1000  # times the rounding of an entry, of 1
 PRODUCTS = 500  # of H with a vector, at most
 NO_CURVATURE = 1e-6  # of the largest: softmax has none where all scores move together
 BLIND = 1e3  # times the rounding of an entry is a curvature too small to be sure of
@@ -47,6 +48,11 @@ class Cholesky:
             np.einsum("ii->i", equilibrated)[:] = 1 + tau
             self.factor, failed = lapack.dpotrf(equilibrated, lower=True, clean=False)
             tau *= 100
+
+    @property
+    def is_singular(self):
+        """Whether some direction has no curvature that can be told from rounding."""
+        return np.abs(self.factor.diagonal()).min() ** 2 < SINGULAR * len(self.scale) * np.finfo(float).eps
 
     def solve(self, g):
         """H^-1 g."""

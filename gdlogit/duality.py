@@ -34,7 +34,7 @@ from scipy.special import xlog1py, xlogy
 
 from .descent.metric import is_dense, metric_at
 
-__all__ = ["duality_gap", "is_unbounded", "promises"]
+__all__ = ["duality_gap", "promises"]
 
 PASS_PARAMETERS = 25  # so many parameters make the Hessian of all rows cost about one pass
 ROWS_PER_PARAMETER = 4  # at least, in the sample
@@ -43,9 +43,6 @@ WANTED = 1e-6  # of J: a bound beyond it may come from a feature that the sample
 SURE = 2  # times the bound to be expected, for a sample to be likely to prove it
 SHARP = 10  # times the excess, as roughly estimated, is a bound that many parameters need not improve
 TILTS = 5  # at most, each without the rows that the last would have pushed out of [0, 1]
-SEPARATING_STEPS = 20  # of Newton's method, for the rest of the step to die away
-NOTICEABLE = 0.1  # change of a margin; a step along a separating direction raises some by about 1
-NEGLIGIBLE = 1e-3  # of the largest change
 
 
 def duality_gap(objective, point, rng):
@@ -113,26 +110,6 @@ def tilt(part, point, u):
 
     kl, change = part.rows.sum(f)
     return kl, point.gradient - change / part.total, inside
-
-
-def is_unbounded(objective, point):
-    """Whether J is seen to have no minimum: unpenalised, with a direction along which it falls for ever.
-
-    Such a direction raises the margins of some rows and lowers none: it separates the classes, completely or in part
-    (Albert and Anderson, "On the existence of maximum likelihood estimates in logistic regression models", Biometrika
-    71, 1984). Newton's method finds it: its steps shrink towards a minimum, but not along such a direction.
-    """
-    if not objective.penalty.is_none:
-        return False
-    for _ in range(SEPARATING_STEPS):
-        step, _ = metric_at(objective, point.theta).aim(point)
-        raised, lowered = objective.margin_changes(step)
-        if raised < NOTICEABLE:
-            return False
-        if lowered <= NEGLIGIBLE * raised:
-            return True
-        point = objective.at(point.theta + step)
-    return False
 
 
 def shrunk_bound(objective, point):

@@ -197,12 +197,27 @@ class Objective:
         self.passes += 0.5
         return self.rows.fold(extremes, max)
 
+    def margin_matrix(self, numbers):
+        """Margins as a matrix that acts on a flat theta of the rows as they are stored; a number is k row + class."""
+        index, other = np.divmod(numbers, self.shape[1])
+        part, margin = self.rows.take(index), (np.arange(len(numbers)), other)
+        units = np.eye(self.shape[1])[:, None].repeat(len(numbers), axis=1)
+        return part.kronecker(np.stack([self.loss.margins(unit, part.y)[margin] for unit in units], axis=1))
+
+    def stored(self):
+        """The same objective over the rows as they are stored, so that a matrix of them is sparse where they are."""
+        return Objective(self.rows.stored(), self.loss, self.penalty, self.total)
+
     def centred(self, theta):
         """The same objective, and theta, where features are measured from about their means."""
         rows = self.rows.centred()
         if rows is self.rows:
             return self, theta
         return Objective(rows, self.loss, self.penalty, self.total), rows.enter(theta)
+
+    def without_constants(self, theta):
+        """A theta with the same scores, in which features that are constant on these rows have no part."""
+        return self.rows.without_constants(theta)
 
     def on(self, index):
         """The same objective on the rows at ``index`` alone."""

@@ -178,6 +178,10 @@ class BatchRows(Rows):
             return self
         return self._like(self.source.centre, self.skipped)
 
+    def stored(self):
+        """The same rows, measured from 0 again."""
+        return self._like(None, self.skipped)
+
     def _batches(self):
         """One pass over the batches, as ``Rows``."""
         for first, X, codes, weight in self.source.read():

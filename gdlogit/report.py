@@ -9,6 +9,8 @@ from .validation import TEXTBOOK
 
 __all__ = ["message_of_end", "print_record", "warn_of_end"]
 
+FEW_TERMS = 5  # of a direction: so many are named
+
 
 def print_record(record):
     """One line for an iteration, on standard output, as scikit-learn's solvers do."""
@@ -44,8 +46,9 @@ def message_of_end(estimator, result, objective):
             )
         case "separable":
             return (
-                "The classes are separable, completely or in part: without a penalty J has no minimum, and some "
-                "coefficients would grow for ever. They are left where the descent stopped. Set a finite C."
+                f"The classes are separable, completely or in part{along(estimator, result.direction)}: without a "
+                "penalty J has no minimum, and some coefficients would grow for ever. They are left where the descent "
+                "stopped. Set a finite C."
             )
         case "diverged" if estimator.learning_rate == "auto":
             return f"{distance}: the descent has not come below its start. Raise max_iter{remedy}."
@@ -61,3 +64,22 @@ def warn_of_end(message):
     """Warn the caller of ``fit``, where there is a message of its end."""
     if message is not None:
         warnings.warn(message, ConvergenceWarning, stacklevel=3)
+
+
+def along(estimator, terms):
+    """The first terms of a direction by the names of the features, and of more than two classes by the class.
+
+    The coefficients are those of the features' own units, in proportion to the first.
+    """
+    if not terms:
+        return ""
+    names = getattr(estimator, "feature_names_in_", None)
+    first, by_score = abs(terms[0][1]), {}
+    for (feature, score), coefficient in terms[:FEW_TERMS]:
+        name = f"feature {feature}" if names is None else names[feature]
+        by_score.setdefault(score, []).append(f"{coefficient / first:+.3g} {name}")
+    parts = [" ".join(named) for named in by_score.values()]
+    if len(estimator.classes_) > 2:
+        parts = [f"{part} for class {estimator.classes_[score]!s}" for score, part in zip(by_score, parts, strict=True)]
+    more = f" and {len(terms) - FEW_TERMS} more" if len(terms) > FEW_TERMS else ""
+    return f", along {'; '.join(parts)}{more}"

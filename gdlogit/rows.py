@@ -30,7 +30,7 @@ import scipy.sparse as sp
 from scipy.linalg import qr, svd
 from threadpoolctl import ThreadpoolController
 
-from .blocks import Block, SparseBlock, WholeBlock, column_ranges, csr_view, spans
+from .blocks import Block, SparseBlock, WholeBlock, column_ranges, csr_view, row_kronecker, spans
 
 __all__ = ["Rows", "compact", "concatenated"]
 
@@ -205,6 +205,20 @@ class Rows:
         few = isinstance(self.X, np.ndarray) and self.n_bytes <= FEW_BYTES
         return self.take(np.arange(self.n_rows)) if few else self
 
+    def stored(self):
+        """The same rows, CSR measured from 0 again."""
+        return self._with(self.X, self.y, self.weight, None) if sp.issparse(self.X) else self
+
+    def spread(self):
+        """The root of the mean square of each feature."""
+        (squares,) = self.sum(lambda block: (block.squared_backward(block.weight[:, None]),))
+        return np.sqrt(np.maximum(squares[:-1, 0], 0) / self.total)
+
+    def kronecker(self, c):
+        """Row i's [x_i, 1] (x) c_i, for x as it is stored and c (n, k): CSR of shape (n, (p + 1) k), in float64."""
+        X, ones = sp.csr_array(self.X, dtype=float), sp.csr_array(np.full((self.n_rows, 1), self.constant))
+        return row_kronecker(sp.hstack([X, ones], format="csr"), c)
+
     def about(self, centre):
         """The same rows, their features measured from a given centre; then CSR becomes dense, unless that is 0."""
         X = self.X.toarray() if sp.issparse(self.X) and centre.any() else self.X
@@ -219,6 +233,22 @@ class Rows:
         """The inverse of ``enter``."""
         with ONE_BLAS_THREAD:
             return np.vstack([theta[:-1], theta[-1] - self.centre @ theta[:-1]])
+
+    def without_constants(self, theta):
+        """A theta with the same scores, in which features that are constant here have no part: a flag never set, say.
+
+        Their coefficients are anything, and would be nonsense on rows where the features are not constant.
+        """
+        if not self.constant:
+            return theta
+        low, high = column_ranges(self.X[:CENTRE_ROWS])
+        constant = np.flatnonzero(low == high)
+        low, high = column_ranges(self.X[:, constant])
+        constant, value = constant[low == high], low[low == high]
+        theta = theta.copy()
+        theta[-1] += (value - self.centre[constant]) @ theta[constant]
+        theta[constant] = 0
+        return theta
 
     def _with_whole(self, whole, y, weight):
         return self._with(whole[:, :-1], y, weight, None, whole)

@@ -11,16 +11,18 @@ import numpy as np
 
 from .descent import descend, gradient, newton, stochastic, target, truncated
 from .descent.metric import DENSE_PARAMETERS, is_dense, metric_at
-from .duality import duality_gap, is_unbounded, promises
+from .duality import duality_gap, promises
 from .objective import Objective
 from .penalty import ElasticNet
 from .rows import compact
+from .separation import separating_direction
 from .validation import TEXTBOOK
 
 __all__ = ["Training"]
 
 UNPROVEN = 0.01  # of J: a larger gap with an l1 penalty puts the estimate of its excess in doubt
 UNCLEAR = 100  # times the goal: a larger gap does so with l2, where the Hessian is singular to rounding
+NO_WEIGHT = 1e-6  # of the largest: rounding
 ASKED_FOR = ("stopped", "early_stopped", "interrupted")  # ends that need no other reason
 
 
@@ -95,8 +97,9 @@ class Training:
                 patience=estimator.n_iter_no_change if estimator.early_stopping else inf,
                 watch=watch,
             )
-            if result.status not in ASKED_FOR and is_unbounded(objective, result.point):
-                result = result._replace(status="separable")
+            direction = None if result.status in ASKED_FOR else separating_direction(objective, result.point)
+            if direction is not None:
+                result = result._replace(status="separable", direction=self._terms(direction))
             gap = proven[1] if proven[0] is result.point else duality_gap(objective, result.point, rng)
             if result.status == "converged" and self._is_doubtful(result.point, gap):
                 result = result._replace(status="unproven")
@@ -110,6 +113,13 @@ class Training:
             return gap > max(UNPROVEN * point.value, goal)
         unclear = objective.penalty.l2 and gap > UNCLEAR * goal and is_dense(objective)
         return bool(unclear and metric_at(objective, point.theta).hessian.is_blind)
+
+    def _terms(self, direction):
+        """A direction inside as pairs of an index (feature, score) and a coefficient, those with most weight first."""
+        W = self.outside(direction)[:-1]
+        weight = np.abs(W) * self._given.spread()[:, None]
+        order = [divmod(flat, W.shape[1]) for flat in weight.argsort(axis=None)[::-1].tolist()]
+        return [(index, float(W[index])) for index in order if weight[index] > NO_WEIGHT * weight.max()]
 
     def _method(self, rng):
         estimator = self.estimator

@@ -47,7 +47,7 @@ def largest_curvature(X, C):
 
 
 def never_rises(loss_curve):
-    return (np.diff(loss_curve) <= 4 * np.finfo(float).eps * loss_curve[:-1]).all()
+    return (np.diff(loss_curve) <= 10 * np.finfo(float).eps * loss_curve[:-1]).all()  # what a line search sees
 
 
 # --- gd, nesterov, sgd -----------------------------------------------------------------------------------

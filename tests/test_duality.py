@@ -9,8 +9,8 @@ from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 
 from gdlogit import curvature, duality
 from gdlogit.backprop import Sigmoid, Softmax
-from gdlogit.descent import descend, metric, newton, truncated
-from gdlogit.objective import Objective, Point
+from gdlogit.descent import metric, newton
+from gdlogit.objective import Objective
 from gdlogit.penalty import ElasticNet
 from gdlogit.rows import Rows
 
@@ -187,48 +187,6 @@ def test_bound_is_infinite_without_a_penalty():
     objective = make_objective(load_iris, l2=0.0)
     point = objective.at(np.zeros(objective.shape))
     assert duality.duality_gap(objective, point, np.random.default_rng(0)) == np.inf
-
-
-def separation_cases():
-    rng = np.random.default_rng(0)
-    X, noise = rng.standard_normal((300, 3)), rng.integers(0, 2, 300)
-    rare, classes = np.arange(300) < 10, rng.integers(0, 3, 300)
-    some = rng.random(300) < 0.3
-    return {
-        "overlapping": (X, noise, False),
-        "duplicated and constant columns": (np.c_[X, X, np.ones(300), np.zeros(300)], noise, False),
-        "overlapping softmax": (X, classes, False),
-        "complete": (X, (X[:, 0] > 0).astype(int), True),
-        "a rare flag of one class": (np.c_[X, rare], np.where(rare, 1, noise), True),
-        "a flag of one class of three": (np.c_[X, some & (classes == 0)], classes, True),
-        "a flag of two classes of three": (np.c_[X, some & (classes < 2)], classes, True),
-    }
-
-
-@pytest.mark.parametrize("n_dense", [1500, 0], ids=["Hessian", "products"])
-@pytest.mark.parametrize(("X", "y", "separable"), separation_cases().values(), ids=separation_cases())
-def test_separable_classes_are_seen(X, y, separable, n_dense, monkeypatch):
-    monkeypatch.setattr(metric, "DENSE_PARAMETERS", n_dense)
-    loss = Sigmoid() if y.max() == 1 else Softmax(3)
-    objective = Objective(Rows(X, y, np.ones(len(y))), loss, ElasticNet(0.0))
-    method = newton.sketch(1e-8, np.random.default_rng(0)) if n_dense else truncated.truncated(1e-8)
-    result = descend(method, objective, np.zeros(objective.shape), tol=1e-8, max_iter=100)
-    assert (result.status == "separable" or duality.is_unbounded(objective, result.point)) == separable
-
-
-@pytest.mark.parametrize(("X", "y", "separable"), separation_cases().values(), ids=separation_cases())
-def test_separable_classes_are_seen_from_far_away(X, y, separable, monkeypatch):
-    loss = Sigmoid() if y.max() == 1 else Softmax(3)
-    objective = Objective(Rows(X, y, np.ones(len(y))), loss, ElasticNet(0.0))
-    start = objective.at(np.zeros(objective.shape))
-    assert duality.is_unbounded(objective, start) == separable
-    monkeypatch.setattr(duality, "SEPARATING_STEPS", 0)
-    assert not duality.is_unbounded(objective, start)  # nothing is claimed that was not seen
-
-
-def test_separability_is_not_asked_of_a_penalised_objective():
-    objective = CASES["softmax"]
-    assert not duality.is_unbounded(objective, Point(np.zeros(objective.shape), 1.0, np.ones(objective.shape)))
 
 
 SPARSE = {

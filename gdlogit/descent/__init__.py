@@ -63,13 +63,15 @@ class Result(NamedTuple):
     """Where the descent ended, and why.
 
     ``status`` is converged, max_iter, stalled, separable, diverged, or what was asked for: stopped (by ``watch``),
-    early_stopped (by the held-out rows) or interrupted.
+    early_stopped (by the held-out rows) or interrupted. ``direction`` has, if separable, the
+    terms of a direction along which J falls for ever: the index (feature, score) and the coefficient of each.
     """
 
     point: Point
     excess: float
     status: str
     history: list[Record]
+    direction: list = []
 
     def table(self):
         """The history as a structured array, a field for each of a Record's."""

@@ -16,6 +16,8 @@ Hessian of all rows costs many passes. A sample of rows gives nearly the same M 
 
 References
 ----------
+Boehning and Lindsay, "Monotonicity of quadratic-approximation algorithms", Annals of the Institute of Statistical
+Mathematics 40 (1988).
 Roosta-Khorasani and Mahoney, "Sub-sampled Newton methods", Mathematical Programming 174 (2019).
 Mokhtari et al., "Adaptive Newton method for empirical risk minimization", NeurIPS 2016 (nested samples).
 Nocedal and Wright, "Numerical Optimization" (2006), sections 3.1 (Armijo) and 7.2 (L-BFGS).
@@ -58,7 +60,7 @@ def sketch(tol, rng):
         cold, metric = not theta.any(), None
         for sample in samples(objective, rng):
             if cold:
-                theta = minimise(sample, theta, metric)
+                theta = sample.without_constants(minimise(sample, theta, metric))
             metric = metric_at(sample, theta)
         return begin(objective, theta, metric)
 
@@ -99,8 +101,8 @@ def minimise(sample, theta, metric):
 
 def begin(objective, theta, metric):
     """The state at theta; the metric is that of a sample, or is made here from all rows."""
-    sampled = metric is not None
-    return aim(objective.at(theta), metric if sampled else metric_at(objective, theta), sampled, 1.0)
+    point = objective.at(theta)
+    return refresh(objective, point, 1.0) if metric is None else aim(point, metric, True, 1.0)
 
 
 def aim(point, metric, sampled, rate):
@@ -112,9 +114,14 @@ def aim(point, metric, sampled, rate):
 def advance(objective, state, goal):
     """One step, and a new metric where the old one contracts too slowly to reach the goal."""
     point, rate = line_search(objective, state, LEAST_SAMPLED_RATE if state.sampled else 0.0)
+    if rate == 0 and state.sampled:
+        return refresh(objective, state.point, 1.0)
+    is_lost = rate == 0 and state.point.value < state.excess < inf  # the model promises a J below 0
+    if is_lost:
+        point, rate = line_search_at_zero(objective, state)
     if rate == 0:
-        return refresh(objective, state.point, 1.0) if state.sampled else state._replace(rate=0.0)
-    if is_tiny(objective):
+        return state._replace(rate=0.0)
+    if is_tiny(objective) or is_lost:
         return refresh(objective, point, rate)
     ds, dg = point.theta - state.point.theta, point.gradient - state.point.gradient
     new = aim(point, state.metric.updated(ds, dg), state.sampled, rate)
@@ -125,6 +132,16 @@ def advance(objective, state, goal):
 def refresh(objective, point, rate):
     """The same point in the metric of all rows."""
     return aim(point, metric_at(objective, point.theta), False, rate)
+
+
+def line_search_at_zero(objective, state):
+    """A line search along the step in the metric at 0, where that at the point is no model of J.
+
+    No loss has more curvature than at 0, but for a factor of the classes' number (Boehning and Lindsay), so that step
+    leads back from where rows are far on the wrong side and have no curvature left.
+    """
+    direction, _ = metric_at(objective, np.zeros_like(state.point.theta)).aim(state.point)
+    return line_search(objective, state._replace(direction=direction))
 
 
 def line_search(objective, state, least=0.0):

@@ -1,0 +1,178 @@
+r"""Separation: whether J, unpenalised, has no minimum, and along which features.
+
+J falls for ever along a direction d that lowers no row's margin and raises some: the classes are separated along d,
+completely or in part (Albert and Anderson). With a_r theta the margins, one for each row of X and, of a softmax, for
+each class but the row's own, that is a linear programme,
+
+    max sum_r a_r d    subject to    a_r d >= 0,    |d_j| <= 1 / spread_j,
+
+whose maximum is 0 where the classes overlap (Konis). It is solved only where the last Newton step is not small, as it
+is at a minimum, and on few of the margins: those that the solution violates are added until there are none. A second
+programme, if it is not too large, makes the direction readable. Of those that raise the same margins, each by at least
+as much or by 1, it is the one of least sum_j spread_j |d_j|: few features, and a flag that only one class has gets a
+coefficient of 1.
+
+Where the programme fails, the direction is looked for among Newton's steps: they shrink towards a minimum, but go on
+along such a direction.
+
+References
+----------
+Albert and Anderson, "On the existence of maximum likelihood estimates in logistic regression models", Biometrika 71
+(1984). Konis, "Linear programming algorithms for detecting separated data in binary logistic regression models", PhD
+thesis, University of Oxford (2007).
+"""
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.optimize import linprog
+
+from .descent.metric import is_dense, metric_at
+
+__all__ = ["separating_direction"]
+
+NOTICEABLE = 0.1  # change of a margin; a step along a separating direction raises some by about 1
+READABLE = 10_000_000  # entries, of a programme for the fewest features, which is slow
+STEEP = 20  # margins from here on have no curvature that a Hessian singular to rounding could show
+MARGINS = 2000  # that are added to a programme, at most
+SHARE = 0.02  # of the largest: less is the rest of a step towards the minimum in other directions
+ROUNDS = 100
+EXACT = 1e-10  # of the programme's margins, in units of the largest entry: HiGHS goes no further
+ROUNDING = 1e-9  # of margins, where the largest coefficient is 1 / spread
+VISIBLE = 1e-6  # raise of a margin, likewise
+NEWTON_STEPS = 20  # for the rest of the step to die away
+LONGEST = 10  # change of a margin in one of them
+NEGLIGIBLE = 1e-3  # of the largest change
+
+
+def separating_direction(objective, point):
+    """A direction along which J falls for ever, in theta's shape; None where there is none, as with a penalty."""
+    if not objective.penalty.is_none:
+        return None
+    metric = metric_at(objective, point.theta)
+    step, _ = metric.aim(point)
+    raised, _ = objective.margin_changes(step)
+    if raised < NOTICEABLE and not is_hidden(objective, point, metric):
+        return None
+    stored = objective.stored()
+    theta, step = (stored.rows.enter(objective.rows.leave(array)) for array in (point.theta, step))
+    margins = Margins(stored, theta)
+    for free in (margins.moved_by(step), np.ones(step.size, dtype=bool)):
+        direction = margins.meet(np.zeros(step.shape), margins.largest_sum, free)
+        if direction is None:
+            return direction_of_newton(objective, point)
+        if stored.margin_changes(direction)[0] >= VISIBLE:
+            readable = margins.meet(direction, margins.fewest_features, free)
+            return objective.rows.enter(stored.rows.leave(direction if readable is None else readable))
+    return None
+
+
+def is_hidden(objective, point, metric):
+    """Whether a direction may have lost its curvature to rounding, so that no step shows it."""
+    return is_dense(objective) and metric.hessian.is_singular and objective.margin_changes(point.theta)[0] > STEEP
+
+
+class Margins:
+    """Programmes over the margins of an objective, which begin with those that are least at theta.
+
+    A margin is numbered k row + c, c the class whose score the row's own is to exceed. Coefficients are in units of
+    1 / spread.
+    """
+
+    def __init__(self, objective, theta):
+        self.objective = objective
+        spread = np.append(objective.rows.spread(), 1.0)
+        self.unit = np.repeat(1 / np.where(spread > 0, spread, 1.0)[:, None], objective.shape[1], axis=1)
+        self.numbers = np.sort(self.least(theta, np.zeros(objective.shape), np.inf))
+
+    def moved_by(self, step):
+        """The coefficients that have a share in the margins that a step raises most."""
+        raised = self.objective.margin_matrix(np.sort(self.least(-step, np.zeros(step.shape), np.inf)))
+        share = abs(raised @ sp.diags_array(step.ravel())).max(axis=0).toarray().ravel()
+        free = share > SHARE * share.max()
+        free[-step.shape[1] :] = True
+        return free
+
+    def meet(self, reference, programme, free):
+        """The solution of a programme with each margin at least that of a reference, or 1; None where it is too much.
+
+        Only free coefficients are not 0.
+        """
+        for _ in range(ROUNDS):
+            if reference.any() and len(self.numbers) * free.sum() > READABLE:
+                return None
+            matrix = self.objective.margin_matrix(self.numbers) @ sp.diags_array(self.unit.ravel())
+            size = abs(matrix).max(axis=1).toarray().ravel()
+            size[size == 0] = 1
+            least = np.clip(matrix @ (reference / self.unit).ravel(), 0, 1) / size
+            found = programme((sp.diags_array(1 / size) @ matrix).tocsc()[:, free], least, free)
+            if found is None:
+                return None
+            tolerance = max(ROUNDING, 10 * self.objective.resolution) * max(1.0, np.abs(found).max())
+            solution = np.zeros(self.unit.size)
+            solution[free] = found
+            solution = solution.reshape(self.unit.shape) * self.unit
+            missed = np.setdiff1d(self.least(solution, reference, -tolerance), self.numbers)
+            if not len(missed):
+                return solution
+            self.numbers = np.union1d(self.numbers, missed)
+        return None
+
+    def largest_sum(self, matrix, least, free):
+        """The direction in the box that raises the sum of all margins most."""
+        slope = self.objective.at(np.zeros(self.unit.shape)).gradient * self.unit  # minus the sum, but for a factor
+        slope = slope.ravel() / np.abs(slope).max()
+        return solved(slope[free], matrix, least, (-1, 1))
+
+    def fewest_features(self, matrix, least, free):
+        """The direction of least absolute sum, the intercept free."""
+        cost = np.ones(self.unit.shape)
+        cost[-1] = 0
+        parts = solved(np.tile(cost.ravel()[free], 2), sp.hstack([matrix, -matrix]), least, (0, None))
+        return None if parts is None else np.subtract(*np.split(parts, 2))
+
+    def least(self, theta, reference, below):
+        """The numbers of the least margins at theta, less a reference's or 1, that are below a bound."""
+        loss, k = self.objective.loss, self.unit.shape[1]
+
+        def least(block):
+            margins = loss.margins(block.forward(theta), block.y)
+            excess = margins - np.clip(loss.margins(block.forward(reference), block.y), 0, 1)
+            excess[block.weight == 0] = np.inf
+            if k > 1:
+                excess[np.arange(len(block.y)), block.y] = np.inf
+            return (smallest(np.arange(block.span.start * k, block.span.stop * k), excess.ravel()),)
+
+        def merged(left, right):
+            return smallest(*map(np.concatenate, zip(left, right, strict=True)))
+
+        ((numbers, excess),) = self.objective.rows.fold(least, merged)
+        return numbers[excess < below]
+
+
+def smallest(numbers, values):
+    """The MARGINS smallest of some values, with their numbers."""
+    if len(values) > MARGINS:
+        some = np.argpartition(values, MARGINS)[:MARGINS]
+        numbers, values = numbers[some], values[some]
+    return numbers, values
+
+
+def solved(cost, matrix, least, bounds):
+    """The x within bounds that minimises the cost with matrix x >= least; None where HiGHS gives up."""
+    exact = {"primal_feasibility_tolerance": EXACT, "dual_feasibility_tolerance": EXACT}
+    with np.errstate(all="ignore"):
+        result = linprog(cost, A_ub=-matrix, b_ub=-least, bounds=bounds, method="highs", options=exact)
+    return result.x if result.success else None
+
+
+def direction_of_newton(objective, point):
+    """A step of Newton's method that raises some margins and lowers none to speak of; None where its steps die away."""
+    for _ in range(NEWTON_STEPS):
+        step, _ = metric_at(objective, point.theta).aim(point)
+        raised, lowered = objective.margin_changes(step)
+        if raised < NOTICEABLE:
+            return None
+        if lowered <= NEGLIGIBLE * raised:
+            return step
+        point = objective.at(point.theta + min(1.0, LONGEST / raised) * step)
+    return None
