@@ -218,11 +218,3 @@ def test_bound_with_an_l1_part_is_finite_everywhere_and_sharp_at_the_minimum(obj
         assert np.isfinite(gap)
         assert gap >= point.value - minimum
     assert duality.duality_gap(objective, points[-1], rng) <= 1e-9
-
-
-def test_what_is_not_proven_separable_in_some_steps_is_not_called_so(monkeypatch):
-    objective = make_objective(load_breast_cancer, l2=0.0)
-    X, y = load_breast_cancer(return_X_y=True)
-    objective = Objective(Rows(X[:, :2], y, np.ones(len(y))), Sigmoid(), ElasticNet(0.0))
-    monkeypatch.setattr(duality, "SEPARATING_STEPS", 1)
-    assert not duality.is_unbounded(objective, objective.at(np.zeros(objective.shape)))

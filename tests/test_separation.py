@@ -225,6 +225,20 @@ def test_steps_of_newton_judge_where_the_programme_fails(monkeypatch):
             assert is_named(said(X, y)) == separable
 
 
+def test_what_is_not_proven_in_some_steps_of_newton_is_not_claimed(monkeypatch):
+    X, y = load_breast_cancer(return_X_y=True)
+    objective = Objective(Rows(X[:, :2], y, np.ones(len(y))), loss_of(2), ElasticNet(0.0))
+    monkeypatch.setattr(separation, "solved", lambda *_: None)
+    monkeypatch.setattr(separation, "NEWTON_STEPS", 1)
+    assert separation.separating_direction(objective, objective.at(np.zeros(objective.shape))) is None
+
+
+def test_a_programme_that_does_not_end_is_given_up(monkeypatch):
+    monkeypatch.setattr(separation, "ROUNDS", 0)
+    X, y, _ = cases()["complete"]
+    assert is_named(said(X, y))
+
+
 def test_a_programme_that_is_too_large_to_be_made_readable_names_them_all_the_same(monkeypatch):
     monkeypatch.setattr(separation, "READABLE", 0)
     X, y, _ = cases()["a rare flag of one class"]
