@@ -12,6 +12,7 @@ import numpy as np
 from .descent import descend, gradient, newton, stochastic, target, truncated
 from .descent.metric import DENSE_PARAMETERS, is_dense, metric_at
 from .duality import duality_gap, promises
+from .least_norm import of_least_norm
 from .objective import Objective
 from .penalty import ElasticNet
 from .rows import compact
@@ -100,6 +101,9 @@ class Training:
             direction = None if result.status in ASKED_FOR else separating_direction(objective, result.point)
             if direction is not None:
                 result = result._replace(status="separable", direction=self._terms(direction))
+            elif result.status not in ASKED_FOR:
+                theta = of_least_norm(objective, result.point.theta)
+                result = result._replace(point=result.point._replace(theta=theta))
             gap = proven[1] if proven[0] is result.point else duality_gap(objective, result.point, rng)
             if result.status == "converged" and self._is_doubtful(result.point, gap):
                 result = result._replace(status="unproven")

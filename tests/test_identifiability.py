@@ -1,4 +1,4 @@
-"""Without a penalty, features that carry nothing, or the same twice, change no score; nor do flags that a sample misses."""
+"""Without a penalty, features that carry nothing new change no score; of all minima the one of least norm is found."""
 
 import numpy as np
 import pytest
@@ -53,6 +53,27 @@ def test_redundant_features_change_no_score(name, n_classes, n, form):
     assert np.abs(ours.coef_[:, :3]).max() < 1e4
     np.testing.assert_allclose(ours.predict_proba(form(X)), theirs.predict_proba(plain), atol=1e-5)
     assert ours.loss_curve_[-1] == pytest.approx(theirs.loss_curve_[-1], abs=1e-12)
+
+
+@forms
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("name", [name for name in redundant(300) if not name.startswith("nearly")])
+def test_of_all_minima_the_one_of_least_norm_is_returned(name, n_classes, form):
+    X, plain = redundant(300, n_classes)[name]
+    y = drawn(300, n_classes)[2]
+    z = plain @ (theirs := GDLogisticRegression(C=np.inf, tol=1e-13).fit(plain, y)).coef_.T + theirs.intercept_
+    spread = np.where(X.std(axis=0) > 1e-9, X.std(axis=0), 1)
+    least = np.linalg.lstsq((X - X.mean(axis=0)) / spread, z - z.mean(axis=0), rcond=1e-9)[0]
+    ours = GDLogisticRegression(C=np.inf, tol=1e-13, random_state=0).fit(form(X), y)
+    np.testing.assert_allclose(ours.coef_.T * spread[:, None], least, atol=1e-5)
+
+
+def test_nearly_collinear_features_keep_the_scores_that_they_have():
+    rng, X, y = drawn(300)
+    X = np.c_[X, X[:, 0] + 1e-5 * rng.standard_normal(300)]
+    model = GDLogisticRegression(C=np.inf, tol=1e-13).fit(X, y)
+    assert model.converged_
+    assert model.loss_curve_[-1] < GDLogisticRegression(C=np.inf, tol=1e-13).fit(X[:, :3], y).loss_curve_[-1] - 1e-5
 
 
 @pytest.mark.parametrize("value", [0.1, 1 / 3, 1e6 / 3, -7e-5])

@@ -1,0 +1,35 @@
+r"""Of the minima that J has where features are collinear and nothing is penalised, the one of least norm.
+
+Directions N that change no score lead from one minimum to all others, theta + N t. They are the null space of the
+features' second moments, in units of each feature's spread; of these minima the one with the least
+
+    sum_jc (spread_j W_jc)^2
+
+is returned. Columns that are the same share their weight evenly, and a constant feature has none.
+"""
+
+import numpy as np
+
+from .descent.metric import is_dense, metric_at
+
+__all__ = ["of_least_norm"]
+
+NULL = 1e-7  # of a feature's offset: a smaller spread is the offset's rounding
+UNSEEN = 0.01  # of the root of J's rounding: a smaller change of a margin is none
+
+
+def of_least_norm(objective, theta):
+    """The theta of least norm with the same scores; the theta itself unless J is unpenalised and some are collinear."""
+    if not (objective.penalty.is_none and is_dense(objective) and metric_at(objective, theta).hessian.is_singular):
+        return theta
+    spread = objective.rows.spread()
+    constant = spread <= NULL * np.abs(objective.rows.centre)
+    unit = np.append(1 / np.where(constant, 1.0, spread), 1.0)[:, None]
+    gram = objective.gram(objective.curvature(np.zeros((objective.n_rows, theta.shape[1]), objective.precision)))
+    constant = np.append(constant, False)
+    gram[constant] = gram[:, constant] = 0
+    values, vectors = np.linalg.eigh(unit * gram * unit.T)
+    null = vectors[:, values <= len(values) * objective.resolution * values[-1]]
+    shift = unit * (null @ np.linalg.lstsq(null[:-1], -(theta / unit)[:-1])[0])
+    seen = max(objective.margin_changes(shift)) > UNSEEN * np.sqrt(objective.resolution)
+    return theta if seen else theta + shift
