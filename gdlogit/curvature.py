@@ -24,10 +24,9 @@ from scipy.linalg import lapack
 
 __all__ = ["Cholesky", "ConjugateGradients", "Iterate", "Jacobi", "Kronecker"]
 
-SINGULAR = 1000  # times the rounding of an entry, of 1
 PRODUCTS = 500  # of H with a vector, at most
 NO_CURVATURE = 1e-6  # of the largest: softmax has none where all scores move together
-BLIND = 1e3  # times the rounding of an entry is a curvature too small to be sure of
+SINGULAR = 1e3  # times the rounding of an entry is a curvature too small to be sure of
 FINE = 0.01  # a residual relative to that of no step
 SHARP = 1.5  # times the fall is a good bound
 
@@ -49,11 +48,6 @@ class Cholesky:
             self.factor, failed = lapack.dpotrf(equilibrated, lower=True, clean=False)
             tau *= 100
 
-    @property
-    def is_singular(self):
-        """Whether some direction has no curvature that can be told from rounding."""
-        return np.abs(self.factor.diagonal()).min() ** 2 < SINGULAR * len(self.scale) * np.finfo(float).eps
-
     def solve(self, g):
         """H^-1 g."""
         columns = g.reshape(len(self.scale), -1)
@@ -65,10 +59,10 @@ class Cholesky:
         return 0.5 * float(np.vdot(g, self.solve(g)))
 
     @property
-    def is_blind(self):
+    def is_singular(self):
         """Whether some direction has so little curvature, beside the features that it mixes, that tau may hide it."""
         least, _ = lapack.dpocon(self.factor, 1.0, uplo="L")  # about the smallest eigenvalue of the equilibrated H
-        return least <= BLIND * len(self.factor) * np.finfo(float).eps
+        return least <= SINGULAR * len(self.factor) * np.finfo(float).eps
 
 
 class Jacobi:

@@ -116,7 +116,7 @@ class Training:
         if objective.penalty.l1:
             return gap > max(UNPROVEN * point.value, goal)
         unclear = objective.penalty.l2 and gap > UNCLEAR * goal and is_dense(objective)
-        return bool(unclear and metric_at(objective, point.theta).hessian.is_blind)
+        return bool(unclear and metric_at(objective, point.theta).hessian.is_singular)
 
     def _terms(self, direction):
         """A direction inside as pairs of an index (feature, score) and a coefficient, those with most weight first."""
