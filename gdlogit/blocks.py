@@ -38,7 +38,7 @@ class Block:
         """[(X - centre)^T dz; sum dz], the gradient of theta where dz is that of z; in float64 from here on."""
         gradient = np.empty((self.X.shape[1] + 1, dz.shape[1]))
         total = dz.sum(axis=0, dtype=float)
-        gradient[:-1] = self.X.T @ dz
+        gradient[:-1] = self._XT @ dz
         gradient[:-1] -= np.outer(self.centre, total)
         gradient[self.still] = 0
         gradient[-1] = self.constant * total
@@ -51,6 +51,10 @@ class Block:
         same = np.flatnonzero((first == self.centre) & (first != 0))
         low, high = column_ranges(self.X[:, same])
         return same[low == high]
+
+    @cached_property
+    def _XT(self):
+        return self.X.T  # of a CSR, as slow to make as the product with some thousands of entries
 
     def gram(self, c):
         """Sum over i of s_i x_i x_i^T (x) B_i: x_i = [X_i - centre, 1]; B_i = c_i, or diag(c_i) - c_i c_i^T for k > 1.

@@ -45,18 +45,24 @@ SHARP = 10  # times the excess, as roughly estimated, is a bound that many param
 TILTS = 5  # at most, each without the rows that the last would have pushed out of [0, 1]
 
 
-def duality_gap(objective, point, rng):
-    """Bound J(theta) - min J at a point, by J itself at most; infinite without a penalty, where none need exist."""
-    return np.inf if objective.penalty.is_none else float(min(proven_bound(objective, point, rng), point.value))
+def duality_gap(objective, point, rng, tol=0.0):
+    """Bound J(theta) - min J at a point, by J itself at most; infinite without a penalty, where none need exist.
+
+    A bound of tol J is made no sharper where that costs passes: it is what the descent was asked for.
+    """
+    return np.inf if objective.penalty.is_none else float(min(proven_bound(objective, point, rng, tol), point.value))
 
 
-def proven_bound(objective, point, rng):
+def proven_bound(objective, point, rng, tol):
     """The least bound of those below that is worth its price."""
     if is_dense(objective):
         some = sample(objective, rng)
         bound = tilted_bound(objective, point, some)
-        if bound > WANTED * point.value and some is not objective:
+        if bound > max(WANTED, tol) * point.value and some is not objective:
             bound = min(bound, tilted_bound(objective, point, objective))
+        return bound if np.isfinite(bound) else shrunk_bound(objective, point)
+    if objective.penalty.l1:
+        bound = tilted_bound(objective, point, objective)
         return bound if np.isfinite(bound) else shrunk_bound(objective, point)
     bound = shrunk_bound(objective, point)
     if bound <= SHARP * metric_at(objective, point.theta).rough_excess(point):
@@ -86,6 +92,7 @@ def tilted_bound(objective, point, part):
     """The bound from tilting a part of the rows; infinite where the tilt is too strong."""
     for _ in range(TILTS):
         u = -metric_at(part, point.theta).aim(point)[0]
+        part.kept = None, None  # a metric may hold its part: in that circle copies of X would stay
         kl, V, inside = tilt(part, point, u)
         if np.abs(V[-1]).max() > objective.resolution:  # the sum of the residuals: it must be 0
             intercepts = part.coupling(part.curvature(part.scores(point.theta)))

@@ -14,6 +14,8 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 __all__ = ["Objective", "Point"]
 
+FLAT = 1e-12  # curvature that a row has at least, where it is divided by
+
 
 class Point(NamedTuple):
     """A theta, with J and dJ there."""
@@ -155,6 +157,30 @@ class Objective:
             return self.rows.sum(bend)[0] / self.total + self.penalty.gradient(v)
 
         return product
+
+    @property
+    def has_least_squares(self):
+        """Whether ``least_squares`` can be asked for."""
+        return self.shape[1] == 1 and self.rows.has_columns
+
+    def least_squares(self, z, features, constant):
+        """The loss around scores z as a sum of squares, |u + F d|^2 / 2: u, and what ``Rows.columns`` gives.
+
+        F^T F is the Hessian, F^T u the gradient, d the change of some features' parameters and of a constant feature's.
+        """
+        root, u = np.empty(self.n_rows), np.empty(self.n_rows)
+
+        def linearise(block):
+            z_ = z[block.span]
+            bend = np.sqrt(np.maximum(self.loss.curvature(z_), FLAT))
+            _, dz = self.loss.forward_backward(z_, block.y)
+            share = np.sqrt(block.weight / self.total)
+            root[block.span], u[block.span] = share * bend[:, 0], share * (dz / bend)[:, 0]
+            return ()
+
+        self.rows.sum(linearise)
+        self.passes += 1
+        return u, *self.rows.columns(features, root, constant)
 
     def smoothness(self):
         """L: no eigenvalue of any Hessian of J is larger. The loss's largest curvature times that of the rows."""

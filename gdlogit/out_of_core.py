@@ -133,7 +133,7 @@ class Source:
 class BatchRows(Rows):
     """The rows of a source, with the sums of ``Rows``; ``skipped`` is a mask of rows that count for nothing."""
 
-    X = None  # not at hand
+    X, has_columns = None, False  # not at hand
 
     def __init__(self, source, intercept=True, n_scores=1, centre=None, skipped=None):
         self.source, self.skipped = source, skipped

@@ -8,8 +8,8 @@ how large a block is, and which thread takes it.
 - Threads take whole blocks, with BLAS held to one thread each: measured 1.3 to 1.5 times faster on dense data than two
   products with the whole matrix, and twice as fast on CSR, whose products BLAS does not thread. Each must have enough
   to do: a pass over 2,000,000 entries is done before a second thread has got going, a Hessian takes half as long.
-- Nothing is copied but what ``take`` is asked for, X of a few rows (256 kB), and a CSR that is not in canonical form. A
-  row's constant feature, which carries the intercept, is implied; only dense copies hold it.
+- Nothing is copied but what ``take`` or ``columns`` is asked for, X of a few rows (256 kB), and a CSR that is not in
+  canonical form. A row's constant feature, which carries the intercept, is implied; only dense copies hold it.
 
 Shapes: X (n, p); y (n,), class codes; weight (n,), called s_i in formulas; theta (p + 1, k), intercept last; z and dz
 (m, k) for a block's m rows.
@@ -179,6 +179,37 @@ class Rows:
         whole = None if self.whole is None else self.whole[some]
         return self._with(self.X[some], self.y[some], self.weight[some], self.centre, whole)
 
+    def columns(self, features, root, constant):
+        """Some features and then a constant one, column by column, each row times its root: float64.
+
+        Returns F, CSC with 32-bit indices or a Fortran-ordered ndarray; the centre to measure features from, where F's
+        are not; and their sums of squares from there, with that of a constant 1.
+        """
+        constant, total = constant * self.constant, root @ root
+        if isinstance(self.X, np.ndarray):
+            X, centre = self.X[:, features] - self.centre[features], np.zeros(len(features))
+            F = np.asfortranarray(np.column_stack([X, np.full(self.n_rows, constant)]) * root[:, None])
+            squares = np.einsum("ij,ij->j", F[:, :-1], F[:, :-1])
+        else:
+            X, centre = self._by_column[:, features], self.centre[features].astype(float)
+            roots, data = root[X.indices], np.append(X.data, constant * root)
+            data[: X.nnz] *= roots
+            squares, means = _sums(data[: X.nnz] ** 2, X.indptr), _sums(roots * data[: X.nnz], X.indptr)
+            squares += centre * (centre * total - 2 * means)
+            indices = np.append(X.indices, np.arange(self.n_rows, dtype=X.indices.dtype)).astype(np.int32, copy=False)
+            F = sp.csc_array((self.n_rows, len(features) + 1))
+            F.data, F.indices, F.indptr = data, indices, np.append(X.indptr, len(data)).astype(np.int32, copy=False)
+        return F, centre, np.append(squares, self.constant * total)
+
+    @property
+    def has_columns(self):
+        """Whether ``columns`` can be asked for: indices of 32 bits must reach."""
+        return isinstance(self.X, np.ndarray) or self.X.nnz + self.n_rows < 2**31
+
+    @cached_property
+    def _by_column(self):
+        return self.X.tocsc()
+
     def after(self, earlier):
         """A copy of earlier rows, which ``take`` gave, and of these after them; CSR if both are."""
         return concatenated([earlier, self.take(np.arange(self.n_rows))])
@@ -333,6 +364,13 @@ def _comparable(X, centre):
 def _gathered(X, index):
     """Rows of X. ``take`` is twice as fast as an index, but copies all of X where it is not in C order."""
     return X.take(index, axis=0) if X.flags.c_contiguous else X[index]
+
+
+def _sums(values, indptr):
+    """The sum of each column's values."""
+    sums, some = np.zeros(len(indptr) - 1), np.flatnonzero(np.diff(indptr))
+    sums[some] = np.add.reduceat(values, indptr[some]) if len(some) else 0.0
+    return sums
 
 
 class _OneBlasThread:

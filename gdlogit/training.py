@@ -104,7 +104,8 @@ class Training:
             elif result.status not in ASKED_FOR:
                 theta = of_least_norm(objective, result.point.theta)
                 result = result._replace(point=result.point._replace(theta=theta))
-            gap = proven[1] if proven[0] is result.point else duality_gap(objective, result.point, rng)
+            by_proof = proven[0] is result.point
+            gap = proven[1] if by_proof else duality_gap(objective, result.point, rng, estimator.tol)
             if result.status == "converged" and self._is_doubtful(result.point, gap):
                 result = result._replace(status="unproven")
             return result, gap

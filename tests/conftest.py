@@ -1,6 +1,6 @@
 """Hypothesis draws the same few examples in every run, and thousands of new ones in the profile "deep".
 
-    python -m pytest tests/test_properties.py --hypothesis-profile=deep --hypothesis-seed=1
+python -m pytest tests/test_properties.py --hypothesis-profile=deep --hypothesis-seed=1
 """
 
 from hypothesis import HealthCheck, settings

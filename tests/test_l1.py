@@ -95,6 +95,58 @@ def test_wide_data_meets_the_conditions_of_the_minimum(l1_ratio):
     assert np.abs(slope).max() <= l1_ratio * (1 + 1e-3)
 
 
+def words(n=400, p=2000, seed=0):
+    """Counts of words by Zipf's law, in CSR, too many for a Hessian; and labels that some of them tell."""
+    rng = np.random.default_rng(seed)
+    X = sp.csr_array(rng.poisson(2 / np.arange(1, p + 1) ** 0.8, (n, p)).astype(float))
+    return X, (X[:, :20] @ rng.standard_normal(20) + rng.standard_normal(n) > 0).astype(int)
+
+
+OF_WORDS = {
+    "plain": {},
+    "elastic net": {"l1_ratio": 0.5},
+    "no intercept": {"fit_intercept": False},
+    "weights": {"sample_weight": np.arange(400) % 3},
+    "many nonzeros": {"C": 100.0},
+}
+
+
+@pytest.mark.parametrize("setting", OF_WORDS.values(), ids=OF_WORDS)
+def test_words_meet_the_conditions_of_the_minimum(setting):
+    X, y = words()
+    model = fit(X, y, **{"C": 0.3} | setting)
+    W, l1 = model.coef_[0], model.l1_ratio
+    residual = np.broadcast_to(setting.get("sample_weight", 1), y.shape) * (model.predict_proba(X)[:, 1] - y)
+    slope = model.C * X.T @ residual + (1 - l1) * W
+    assert model.converged_
+    assert 0 < np.count_nonzero(W) < 400
+    np.testing.assert_allclose(slope[W != 0], -l1 * np.sign(W[W != 0]), atol=1e-4)
+    assert np.abs(slope).max() <= l1 * (1 + 1e-4)
+    assert not model.fit_intercept or abs(model.C * residual.sum()) <= 1e-4
+    assert model.duality_gap_ <= 1e-6 * model.loss_curve_[-1]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda X: X.toarray(),
+        lambda X: sp.csc_matrix(X),
+        lambda X: sp.csr_array((X.data, X.indices.astype(np.int64), X.indptr.astype(np.int64)), X.shape),
+    ],
+    ids=["dense", "csc", "int64"],
+)
+def test_words_have_the_same_coefficients_in_every_form(change):
+    X, y = words()
+    np.testing.assert_allclose(fit(change(X), y, tol=1e-14).coef_, fit(X, y, tol=1e-14).coef_, atol=1e-8)
+
+
+def test_words_without_columns_at_hand_have_the_same_coefficients():
+    X, y = words()
+    model = GDLogisticRegression(l1_ratio=1.0, tol=1e-12, C=0.1, random_state=0)
+    batches = [(X[i : i + 100], y[i : i + 100]) for i in range(0, 400, 100)]
+    np.testing.assert_allclose(model.fit_batches(batches).coef_, fit(X, y).coef_, atol=1e-6)
+
+
 @sets
 def test_warm_start_across_C_ends_where_a_cold_one_does(X, y):
     model = GDLogisticRegression(l1_ratio=1, tol=1e-12, warm_start=True, random_state=0)

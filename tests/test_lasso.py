@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gdlogit.descent import lasso
-from gdlogit.descent.lasso import least_slope, minimise_formed, minimise_with_products
+from gdlogit.descent.lasso import CONSTANT, Columns, Products, least_slope, minimise_formed, minimise_roughly
+from gdlogit.penalty import ElasticNet
 
 
 def problem(n, seed, rank=None):
@@ -42,13 +43,31 @@ def formed(M, g, theta, strength):
 
 
 def by_products(M, g, theta, strength):
+    return in_steps(lambda g, x: Products(lambda v: M @ v, M.diagonal()), M, g, theta, strength)
+
+
+def by_columns(M, g, theta, strength):
+    """M = A^T A, the last column of A being the intercept's, and the others measured from a centre that F's are not."""
+    A, centre = np.linalg.cholesky(M).T, np.random.default_rng(0).standard_normal(len(g) - 1)
+    F = np.column_stack([A[:, :-1] + np.outer(A[:, -1], centre), CONSTANT * A[:, -1]])
+    penalty = ElasticNet(0.0, strength[0])
+
+    def at(g, x):
+        return Columns(np.linalg.solve(A.T, g), np.asfortranarray(F), centre, M.diagonal(), penalty, x)
+
+    return in_steps(at, M, g, theta, strength)
+
+
+def in_steps(at, M, g, theta, strength):
+    """As the descent does it: from where the last step ended."""
     x = theta
-    for _ in range(100):  # as the descent does: from where the last ended
-        x, _ = minimise_with_products(lambda v: M @ v, M.diagonal(), g + M @ (x - theta), x, strength, 1e-4)
+    for _ in range(100):
+        slope = g + M @ (x - theta)
+        x, _ = minimise_roughly(at(slope, x), slope, x, strength, 1e-4)
     return x, q(theta, M, g, theta, strength) - q(x, M, g, theta, strength)
 
 
-methods = pytest.mark.parametrize("minimise", [formed, by_products])
+methods = pytest.mark.parametrize("minimise", [formed, by_products, by_columns])
 seeds = pytest.mark.parametrize("seed", range(5))
 
 

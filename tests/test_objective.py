@@ -92,6 +92,27 @@ def test_hessian_products_and_diagonal_are_those_of_the_hessian(objective, rng):
     assert_same(ours, (hessian @ v.ravel(), hessian.diagonal()))
 
 
+@pytest.mark.parametrize("holder", [np.asarray, sp.csr_array], ids=["dense", "csr"])
+@pytest.mark.parametrize("intercept", [True, False])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_least_squares_have_the_gradient_and_the_hessian_of_the_loss(holder, intercept, dtype, rng):
+    objective = make_objective(intercept=intercept, l2=0.0, dtype=dtype, holder=holder)
+    objective = Objective(objective.rows.centred(), objective.loss, objective.penalty)
+    theta = rng.standard_normal(objective.shape) * ([[1]] * P + [[intercept]])
+    features, constant = np.array([0, 2, 3]), 10.0
+    some = np.append(features, P)
+    u, F, centre, squares = objective.least_squares(objective.scores(theta), features, constant)
+    F = F.toarray() if sp.issparse(F) else F
+    inside = np.eye(4)  # from parameters of features about their centre to those of F's columns
+    inside[-1, :-1] = -centre
+    inside[-1] /= constant
+    hessian = objective.hessian(theta)[np.ix_(some, some)]
+    rtol = 1e-12 if dtype == np.float64 else 1e-5
+    assert F.dtype == np.float64
+    assert_same([inside.T @ F.T @ F @ inside, squares], [hessian, hessian.diagonal()], rtol)
+    assert_same([inside.T @ (F.T @ u)], [objective.at(theta).gradient[some, 0]], rtol)
+
+
 @objectives
 def test_gram_and_coupling_make_the_hessian_where_all_rows_curve_alike(objective, rng):
     k = objective.shape[1]

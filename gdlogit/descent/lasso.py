@@ -3,14 +3,15 @@ r"""The minimum of a quadratic with an l1 penalty: where a proximal Newton step 
     q(x) = g^T (x - theta) + 1/2 (x - theta)^T M (x - theta) + sum_j lambda_j |x_j|
 
 M is a Hessian, g the gradient at theta, lambda the strengths, 0 for what is not penalised; all arrays are flat. Two
-methods take turns, in equilibrated coordinates, where M has a unit diagonal:
+methods take turns, in equilibrated coordinates, where M has a unit diagonal.
 
-*Reduced Newton*, on the nonzeros, whose signs make q quadratic. A zero stays one unless the slope there exceeds
-lambda_j; then a step of steepest descent takes it off zero. Newton's step follows, along which a coordinate that
-reaches zero stays there. From a good start, it is at the exact minimum in a few steps.
+*Reduced Newton*, on the nonzeros, whose signs make q quadratic. A zero stays one, and a coordinate that reaches zero
+along Newton's step stays there. From a good start, with the right zeros, it is at the minimum in a few steps.
 
-*ADMM*, where M is formed. From a bad start many signs are wrong, and if features are correlated reduced Newton rights
-few at a time. With M + rho factorised once, some tens of cheap iterations get nearly all of them right.
+*A descent that knows the kink* gets nearly all signs right, from any start. Which one depends on what is known of M.
+The matrix: some tens of iterations of ADMM, with M + rho factorised once. The columns of an F with M = F^T F, of the
+features in play among many: some sweeps of coordinate descent (``coordinates``). Products with vectors alone: a step of
+steepest descent for the zeros whose slope exceeds lambda_j.
 
 References
 ----------
@@ -19,24 +20,26 @@ Boyd et al., "Distributed optimization and statistical learning via ADMM", Found
 3.4.1 (rho), 3.4.3 (over-relaxation) and 6.4 (the lasso).
 """
 
-from collections.abc import Callable
 from math import inf
 from typing import NamedTuple
 
 import numpy as np
 
+from ..coordinates import swept
 from ..curvature import Cholesky, ConjugateGradients, Jacobi, equilibration
 from ..penalty import shrink
 
-__all__ = ["least_slope", "minimise_formed", "minimise_with_products"]
+__all__ = ["CONSTANT", "Columns", "Products", "least_slope", "minimise_formed", "minimise_roughly"]
 
 ROUNDS = 20  # of reduced Newton and ADMM, at most
-STEPS = 8  # of reduced Newton a round
+STEPS = 8  # of reduced Newton, at most, a round
 ITERATIONS = 40  # of ADMM a round
 RELAXATION = 1.6  # of ADMM
 SETTLED = 1e-6  # of the fall so far: what the last round brought, at the end
 PRECISION = 1e-9  # of lambda: the slopes at the minimum
 FLAT = 1e-14  # of the diagonal, for each parameter: more than rounding takes from directions without curvature
+SWEEPS = 5  # of coordinate descent, at a time
+CONSTANT = 1e4  # the feature that carries the intercept where all parameters are penalised
 FORCING = 0.3  # the residual to which conjugate gradients solve
 PRODUCTS = 15  # in one solve, at most: if it takes more, signs are about to change
 
@@ -49,8 +52,27 @@ class Spot(NamedTuple):
     fall: float
 
 
-class Formed:
-    """M as a matrix, and ``balanced``, which makes the penalty of an x less where M sees no difference."""
+class Quadratic:
+    """M, in equilibrated coordinates."""
+
+    def balanced(self, x):
+        """X, or another that M does not tell from it and whose penalty is less."""
+        return x
+
+    def freed(self, spot, strength):
+        """The spot, or one with more off zero: after a step of steepest descent on zeros that ought not to be any."""
+        v = least_slope(spot.x, spot.slope, strength)
+        rising = np.where((spot.x == 0) & (strength > 0), v, 0.0)
+        if not rising.any():
+            return spot
+        Mr = self.product(rising)
+        curvature = rising @ Mr
+        rate = rising @ rising / curvature if curvature > 0 else 1.0
+        return Spot(spot.x - rate * rising, spot.slope - rate * Mr, spot.fall + 0.5 * rate * rising @ rising)
+
+
+class Formed(Quadratic):
+    """M as a matrix; ``balanced`` moves along a null space that is known."""
 
     def __init__(self, M, balanced):
         self.M, self.balanced = M, balanced
@@ -59,7 +81,7 @@ class Formed:
         """M v."""
         return self.M @ v
 
-    def solve(self, v, free):
+    def solve(self, v, free, residual):
         """M^-1 v, on the coordinates that are free."""
         solution = np.zeros_like(v)
         free = np.flatnonzero(free)
@@ -68,22 +90,55 @@ class Formed:
         return solution
 
 
-class Products(NamedTuple):
-    """M as a function v -> M v."""
+class Products(Quadratic):
+    """M by a function for its products with vectors, and its diagonal, in the coordinates of theta."""
 
-    product: Callable
+    def __init__(self, product, diagonal):
+        self.unscaled, self.scale = product, equilibration(diagonal)
 
-    def balanced(self, x):
-        """As it is: the null space of M is not known."""
-        return x
+    def product(self, v):
+        """M v."""
+        return self.scale * self.unscaled(self.scale * v)
 
-    def solve(self, v, free):
-        """M^-1 v, on the coordinates that are free, by conjugate gradients."""
+    def solve(self, v, free, residual):
+        """M^-1 v, on the coordinates that are free, by conjugate gradients, which may be rough."""
         reduced = ConjugateGradients(lambda u: free * self.product(free * u), Jacobi(np.ones(len(v))), lambda r: inf)
         for products, iterate in enumerate(reduced.iterates(free * v)):
-            if iterate.residual <= FORCING or products == PRODUCTS:
+            if iterate.residual <= min(FORCING, residual) or products == PRODUCTS:
                 break
         return iterate.x
+
+
+class Columns(Products):
+    """M = F^T F + l2 by the columns of F, for a loss of |u + F d|^2 / 2 at a step d from theta.
+
+    The last column of F is a feature of CONSTANT. Its parameter is that part of the intercept, so its penalty is as
+    good as none. Theta's features are measured from the centre, F's are not: a step of W moves the intercept.
+    """
+
+    def __init__(self, u, F, centre, squares, penalty, theta):
+        self.F, self.FT, self.centre, self.penalty, self.theta = F, F.T, centre, penalty, theta
+        self.scale = equilibration(squares + penalty.curvature(theta))
+        self.y = F @ np.append(theta[:-1], 0.0) - u
+
+    def unscaled(self, v):
+        """M v, in the coordinates of theta."""
+        Mv = self.FT @ (self.F @ self.outside(v))
+        Mv[-1] /= CONSTANT
+        Mv[:-1] -= self.centre * Mv[-1]
+        return Mv + self.penalty.gradient(v)
+
+    def outside(self, d):
+        """The parameters of F's columns."""
+        return np.append(d[:-1], (d[-1] - self.centre @ d[:-1]) / CONSTANT)
+
+    def freed(self, spot, strength):
+        """The spot after some sweeps of coordinate descent."""
+        x = self.scale * spot.x
+        start = np.append(x[:-1], self.outside(x - self.theta)[-1])
+        step = swept(self.F, self.y, start, self.penalty.l1, self.penalty.l2, SWEEPS) - start
+        x += np.append(step[:-1], CONSTANT * step[-1] + self.centre @ step[:-1])
+        return move(self, spot, x / self.scale, strength)
 
 
 def minimise_formed(M, g, theta, strength, balanced, most):
@@ -107,32 +162,35 @@ def minimise_formed(M, g, theta, strength, balanced, most):
     return scale * spot.x, spot.fall, settled
 
 
-def minimise_with_products(product, diagonal, g, theta, strength, rtol):
-    """A point where the slope of q is a part rtol of that at theta, or not much more; and how far q falls to there."""
-    scale = equilibration(diagonal)
-    M = Products(lambda v: scale * product(scale * v))
-    spot, _ = reduced_newton(M, Spot(theta / scale, scale * g, 0.0), strength * scale, STEPS, rtol)
-    return scale * spot.x, spot.fall
+def minimise_roughly(M, g, theta, strength, rtol):
+    """A point where the slope of q is a part rtol of that at theta, or not much more; and how far q falls to there.
+
+    M is ``Products`` or ``Columns``.
+    """
+    spot, _ = reduced_newton(M, Spot(theta / M.scale, M.scale * g, 0.0), strength * M.scale, STEPS, rtol)
+    return M.scale * spot.x, spot.fall
 
 
 def reduced_newton(M, spot, strength, steps, rtol=0.0):
-    """Steps on the nonzeros and those that leave zero; whether the last has reached the minimum."""
-    goal = rtol**2 * np.sum(least_slope(spot.x, spot.slope, strength) ** 2)
+    """Steps on the nonzeros and what leaves zero; whether they end at the minimum, or at a slope that is a part rtol.
+
+    Zeros are freed only where the last step was whole: else the same ones would leave zero and come back.
+    """
+    v = least_slope(spot.x, spot.slope, strength)
+    goal = rtol * np.linalg.norm(v)
     whole = True
     for i in range(steps):
-        v = least_slope(spot.x, spot.slope, strength)
-        free = (spot.x != 0) | (strength == 0)
-        rising = np.where(free, 0.0, v)
-        if v @ v <= goal or (i and whole and (np.abs(v) <= PRECISION * strength)[strength > 0].all()):
+        if np.linalg.norm(v) <= goal or (i and whole and (np.abs(v) <= PRECISION * strength)[strength > 0].all()):
             return spot, True
-        if whole and rising.any():
-            Mr = M.product(rising)
-            curvature = rising @ Mr
-            rate = rising @ rising / curvature if curvature > 0 else 1.0
-            spot = Spot(spot.x - rate * rising, spot.slope - rate * Mr, spot.fall + 0.5 * rate * rising @ rising)
-            free = (spot.x != 0) | (strength == 0)
+        if whole:
+            spot = M.freed(spot, strength)
             v = least_slope(spot.x, spot.slope, strength)
-        spot, whole = step_within_signs(M, spot, -M.solve(np.where(free, v, 0.0), free), strength)
+            if np.linalg.norm(v) <= goal:
+                return spot, True
+        free = (spot.x != 0) | (strength == 0)
+        residual = goal / max(np.linalg.norm(v), np.finfo(float).tiny)
+        spot, whole = step_within_signs(M, spot, -M.solve(np.where(free, v, 0.0), free, residual), strength)
+        v = least_slope(spot.x, spot.slope, strength)
     return spot, False
 
 

@@ -13,14 +13,15 @@ import numpy as np
 
 from ..curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker
 from ..penalty import ElasticNet
-from .lasso import least_slope, minimise_formed, minimise_with_products
+from .lasso import CONSTANT, Columns, Products, minimise_formed, minimise_roughly
 
 __all__ = ["Smooth", "Sparse", "excess_of", "is_dense", "metric_at", "products_at", "rough_metric"]
 
 DENSE_PARAMETERS = 1500  # up to so many, the Hessian is formed and factorised
 ROWS_PER_FEATURE, FEW_ROWS = 10, 1000  # that a Kronecker product is made of
 MEMORY = 10  # secant pairs
-FINE = 1e-4  # of the slope: what a solution by products leaves, for an estimate or a proof
+NEAR = 0.9  # of l1: a zero with that slope may leave zero in the next step
+FINE = 1e-3  # of the slope: what a solution by products leaves, for an estimate or a proof
 
 
 class Smooth(NamedTuple):
@@ -91,28 +92,63 @@ class Sparse(NamedTuple):
 
 
 class SparseProducts(NamedTuple):
-    """An l1 penalty on more parameters: M by its products with vectors, and its diagonal; solved to a part rtol."""
+    """An l1 penalty on more parameters: M by its products with vectors, and its diagonal."""
 
     product: Callable
     diagonal: np.ndarray
     penalty: ElasticNet
-    rtol: float = FINE
 
-    def aim(self, point):
-        """A step towards the minimum of the model, and how far it falls."""
+    def aim(self, point, rtol=FINE):
+        """A step towards the minimum of the model, to where the slope is a part rtol; and how far it falls."""
         shape = point.theta.shape
-        flat = (array.ravel() for array in (self.diagonal, point.gradient, point.theta, self.penalty.strength(shape)))
-        x, fall = minimise_with_products(lambda v: self.product(v.reshape(shape)).ravel(), *flat, self.rtol)
+        flat = (array.ravel() for array in (point.gradient, point.theta, self.penalty.strength(shape)))
+        M = Products(lambda v: self.product(v.reshape(shape)).ravel(), self.diagonal.ravel())
+        x, fall = minimise_roughly(M, *flat, rtol)
         return x.reshape(shape) - point.theta, float(fall)
 
     def excess(self, point):
         """J - min J, estimated by the fall of the model."""
         return self.aim(point)[1]
 
-    def rough_excess(self, point):
-        """The same, as the diagonal alone estimates it."""
-        slope = least_slope(point.theta, point.gradient, self.penalty.strength(point.theta.shape))
-        return 0.5 * float(np.sum(slope**2 / self.diagonal))
+
+class SparseColumns:
+    """The same for one score, at scores z: M by columns, of the features that are off zero or may get there.
+
+    The columns are kept for the next aim from the same point.
+    """
+
+    def __init__(self, objective, z):
+        self.objective, self.z = objective, z
+        self.kept = None, None, None  # a theta, the parameters in play, and M there
+
+    def aim(self, point, rtol=FINE):
+        """A step towards the minimum of the model, to where the slope is a part rtol; and how far it falls."""
+        if self.kept[0] is not point.theta:
+            self.kept = point.theta, *self._columns(point)
+        theta, some, M = self.kept
+        strength = self.objective.penalty.strength(theta.shape)
+        x, fall = minimise_roughly(M, point.gradient[some, 0], theta[some, 0], strength[some, 0], rtol)
+        direction = np.zeros_like(theta)
+        direction[some, 0] = x - theta[some, 0]
+        return direction, float(fall)
+
+    def excess(self, point):
+        """J - min J, estimated by the fall of the model."""
+        return self.aim(point)[1]
+
+    def _columns(self, point):
+        penalty, theta, slope = self.objective.penalty, point.theta[:, 0], np.abs(point.gradient[:-1, 0])
+        features = np.flatnonzero((theta[:-1] != 0) | (slope > NEAR * penalty.l1))
+        some = np.append(features, len(slope))
+        return some, Columns(*self.objective.least_squares(self.z, features, CONSTANT), penalty, theta[some])
+
+
+def sparse_metric(objective, z):
+    """The metric with an l1 penalty and more parameters than a Hessian is formed of, at scores z."""
+    if objective.has_least_squares:
+        return SparseColumns(objective, z)
+    c = objective.curvature(z)
+    return SparseProducts(objective.hessian_product(c), rough_metric(objective, z).diagonal, objective.penalty)
 
 
 def is_dense(objective):
@@ -133,9 +169,9 @@ def _metric_at(objective, theta):
         hessian = without_shift(hessian, objective.shape, slice(-1, None) if l1 else slice(None))
         return Sparse(hessian, objective.penalty) if l1 else Smooth(Cholesky(hessian))
     z = objective.scores(theta)
-    c, rough = objective.curvature(z), rough_metric(objective, z)
     if objective.penalty.l1:
-        return SparseProducts(objective.hessian_product(c), rough.diagonal, objective.penalty)
+        return sparse_metric(objective, z)
+    c, rough = objective.curvature(z), rough_metric(objective, z)
     return Smooth(products_at(objective, c, rough))
 
 

@@ -10,7 +10,8 @@ H is the Hessian of all rows, known by its products with vectors, each a pass; e
    intercept's direction, and text needs two to three times the products. For several classes a Kronecker product, the
    features' mean x x^T and the classes' mean curvature. It is taken anew when the losses have lost half of their
    curvature since the last.
-3. *Scores*. z = X W + b is linear, so with z and the scores of d at hand no step length costs a pass, and a new
+3. *l1*. The step goes to the minimum of the quadratic with the penalty, roughly: see ``lasso``.
+4. *Scores*. z = X W + b is linear, so with z and the scores of d at hand no step length costs a pass, and a new
    gradient only half of one.
 
 References
@@ -27,7 +28,7 @@ import numpy as np
 from ..curvature import Jacobi, Kronecker
 from ..objective import Point
 from . import Method, target
-from .metric import Smooth, SparseProducts, products_at, rough_metric
+from .metric import Smooth, products_at, rough_metric, sparse_metric
 
 __all__ = ["truncated"]
 
@@ -71,15 +72,15 @@ def truncated(tol):
 
 def aim(objective, point, z, preconditioner, rate, tol):
     """The state whose next step solves H d = -g."""
+    if objective.penalty.l1:
+        metric = sparse_metric(objective, z)
+        objective.kept = point.theta, metric
+        direction, excess = metric.aim(point, ROUGH)
+        return TruncatedState(point, excess, rate, z, None, direction)
     c = objective.curvature(z)
     total = float(objective.loss.bend_diagonal(c).sum(dtype=float))
     if preconditioner is None or total < LOST_CURVATURE * preconditioner.total:
         preconditioner = Preconditioner(rough_metric(objective, z), total)
-    if objective.penalty.l1:
-        metric = SparseProducts(objective.hessian_product(c), preconditioner.metric.diagonal, objective.penalty)
-        objective.kept = point.theta, metric
-        direction, excess = metric._replace(rtol=ROUGH).aim(point)
-        return TruncatedState(point, excess, rate, z, preconditioner, direction)
     hessian = products_at(objective, c, preconditioner.metric)
     objective.kept = point.theta, Smooth(hessian)
     goal = target(objective, point, tol)
