@@ -12,6 +12,8 @@ Friedman, Hastie and Tibshirani, "Regularization paths for generalized linear mo
 Softw. 33 (2010).
 """
 
+import os
+import threading
 import warnings
 
 from sklearn import config_context
@@ -20,6 +22,10 @@ from sklearn.linear_model import enet_path
 
 __all__ = ["swept"]
 
+FILTERS = threading.Lock()  # those of warnings are the process's: fits side by side must not restore each other's
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=FILTERS.acquire, after_in_parent=FILTERS.release, after_in_child=FILTERS.release)
+
 
 def swept(F, y, x, l1, l2, sweeps):
     """The x that so many sweeps lead to from a given one.
@@ -27,7 +33,7 @@ def swept(F, y, x, l1, l2, sweeps):
     F (n, p) is CSC with indices of 32 bits, or Fortran-ordered; all arrays are float64.
     """
     strength = l1 + l2
-    with warnings.catch_warnings(), config_context(skip_parameter_validation=True):
+    with FILTERS, warnings.catch_warnings(), config_context(skip_parameter_validation=True):
         warnings.simplefilter("ignore", ConvergenceWarning)  # that is not for these sweeps to reach
         _, path, _ = enet_path(
             F,

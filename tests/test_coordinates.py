@@ -1,5 +1,8 @@
 """Coordinate descent: the conditions of its minimum, and what it must leave alone."""
 
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -56,3 +59,12 @@ def test_the_global_random_numbers_are_left_alone():
     before = np.random.get_state()[1].copy()  # noqa: NPY002
     swept(np.asfortranarray(F), y, np.zeros(P), 0.5, 0.0, 3)
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
+def test_sweeps_side_by_side_leave_the_warning_filters_as_they_were():
+    F, y = problem()
+    F = np.asfortranarray(F)
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: swept(F, y, np.zeros(P), 1e-3, 0.0, 1), range(200)))
+    assert warnings.filters == before
