@@ -203,9 +203,9 @@ def test_an_argument_that_breaks_leaves_the_estimator_as_it_was(argument, error)
     "learn",
     [
         lambda: GDLogisticRegression(C=np.inf, random_state=0).fit(X[::2], Y[::2]),
-        lambda: GDLogisticRegression(C=1e6).fit(np.vstack([X, 1e3 * X]), np.tile(Y, 2)),
-        lambda: GDLogisticRegression(C=1e6).fit(sp.csr_array(X.astype(np.float32)), Y),
-        lambda: GDLogisticRegression(C=1e6).fit_batches(batches(X, Y)),
+        lambda: GDLogisticRegression(C=1e6, random_state=0).fit(np.vstack([X, 1e3 * X]), np.tile(Y, 2)),
+        lambda: GDLogisticRegression(C=1e6, random_state=0).fit(sp.csr_array(X.astype(np.float32)), Y),
+        lambda: GDLogisticRegression(C=1e6, random_state=0).fit_batches(batches(X, Y)),
         lambda: GDLogisticRegression().partial_fit(1e3 * IRIS_X, IRIS_Y, [0, 1, 2]).partial_fit(IRIS_X, IRIS_Y),
         lambda: GDLogisticRegression(C=1e6, random_state=0, solver="sgd", max_iter=2).fit(1e3 * X, Y),
         lambda: GDLogisticRegression(random_state=0, solver="gd", max_iter=2, early_stopping=True).fit(X, Y),
