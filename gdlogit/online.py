@@ -138,27 +138,24 @@ def learn(stream, rows, loss, C):
     n_rows = rows.shape[0]
     goal = GOAL * min(1.0, rows.total / n_rows)  # weights may add up to 1
     with rows.threads():
-        aim = settle(present, [stream.theta, stream.past.theta], goal)
-    theta = aim.point.theta + aim.direction if aim.excess <= goal else aim.point.theta
+        point, theta = settle(present, [stream.theta, stream.past.theta], goal)
     if n_rows < ENOUGH_ROWS:
         return stream._replace(theta=theta, waiting=rows.take(np.arange(n_rows))), before
-    return stream._replace(theta=theta, past=present.taken_in(aim.point).about(theta), waiting=None), before
+    return stream._replace(theta=theta, past=present.taken_in(point).about(theta), waiting=None), before
 
 
 def settle(present, starts, goal):
-    """Newton steps from the better start, until the next would gain no more than the goal; that one is not taken.
+    """Newton steps from the better start; the last gains no more than the goal: the point before it, theta after it.
 
     Where the last theta was led astray, by rows of one class, say, the losses may have no curvature left there.
     """
     aim = aim_from(present, min(map(present.at, starts), key=lambda point: point.value))
     for _ in range(MOST_STEPS):
-        if aim.excess <= goal:
-            break
         point, rate = line_search(present, aim)
-        if rate == 0:
-            break
+        if aim.excess <= goal or rate == 0:
+            return aim.point, point.theta
         aim = aim_from(present, point)
-    return aim
+    return aim.point, aim.point.theta
 
 
 def aim_from(present, point):

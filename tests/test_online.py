@@ -95,6 +95,14 @@ def test_separable_rows_do_not_lead_those_after_them_astray(seed):
     assert loss(model, X, y) < loss(GDLogisticRegression(C=1e9).fit(X, y), X, y) + 1e-2
 
 
+def test_a_row_that_a_feature_of_a_huge_scale_tells_apart_is_not_forgotten():
+    X, y, weight = np.diag([0, 1e-4, 1e7])[:, 1:], np.arange(3), np.array([4, 1e-7, 0.3])
+    model = GDLogisticRegression(C=1e5)
+    for i in range(3):
+        model.partial_fit(X[[i]], y[[i]], y, weight[[i]])
+    assert log_loss(y, model.predict_proba(X), sample_weight=weight) < 0.01
+
+
 @pytest.mark.parametrize("C", [1.0, np.inf])
 @pytest.mark.parametrize("k", [2, 3])
 def test_one_row_at_a_time_and_one_class_only_stay_finite(C, k):
