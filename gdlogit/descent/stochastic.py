@@ -4,8 +4,9 @@
 
 One iteration is an epoch: the rows in a new random order, batch after batch, and then J over all rows. Batches of one
 row are stochastic descent; one batch of all rows is batch descent. The automatic rate is alpha = 1 / (2 L_B), with L_B
-the expected smoothness of a batch, between L for all rows and max_i L_i for one; it is halved after each epoch that did
-not lower J, so the noise dies out. An explicit rate stays as it is.
+the expected smoothness of a batch, between L for all rows and max_i L_i for one; after m epochs that did not lower J it
+is 1 / (1 + m) of that. Where only noise is left it falls like 1 / epochs, as Robbins and Monro ask: the noise dies out,
+and the descent never stalls, for the rates have no finite sum. An explicit rate stays as it is.
 
 References
 ----------
@@ -24,11 +25,12 @@ __all__ = ["minibatch"]
 
 
 class StochasticState(NamedTuple):
-    """theta; the rate of the next epoch."""
+    """theta; the rate of the next epoch, and that of the first."""
 
     point: Point
     excess: float
     rate: float
+    first: float
 
 
 def minibatch(learning_rate, batch_size, rng):
@@ -37,7 +39,7 @@ def minibatch(learning_rate, batch_size, rng):
 
     def start(objective, theta):
         rate = stable_rate(2 * objective.expected_smoothness(batch_size)) if automatic else learning_rate
-        return StochasticState(objective.at(theta), nan, rate)
+        return StochasticState(objective.at(theta), nan, rate, rate)
 
     def step(objective, state):
         theta = state.point.theta
@@ -47,9 +49,9 @@ def minibatch(learning_rate, batch_size, rng):
                 break
             theta = downhill(theta, state.rate, point.gradient, objective.penalty)
         point = evaluate(objective, theta)
-        if (theta == state.point.theta).all():  # the rate has shrunk below theta's rounding
-            return StochasticState(point, nan, 0.0)
+        if (theta == state.point.theta).all():  # no batch has moved it, now or ever
+            return state._replace(point=point, rate=0.0)
         noisy = automatic and point.value >= state.point.value
-        return StochasticState(point, nan, state.rate / 2 if noisy else state.rate)
+        return state._replace(point=point, rate=state.rate / (1 + state.rate / state.first) if noisy else state.rate)
 
     return Method(start, step)
