@@ -199,11 +199,11 @@ def a_warm_start_ends_where_a_cold_one_does(trial):
     other = trial.run("ndarray", "float64", {}, other).model
     warm = trial.run("ndarray", "float64", {}, other.set_params(C=trial.parameters["C"], max_iter=1000))
     assert warm.error is None, repr(warm.error)
-    if not warm.model.converged_:
-        assert not trial.exact.model.converged_, f"{warm.said[0].message}"
-        return
+    if any("separable" in str(w.message) for w in warm.said):
+        return IDLE
     value, (lowest, who) = trial.objective(warm.model), trial.lowest
-    assert value - lowest <= 2e-8 * min(1, lowest) + 1e-15, f"J is {value - lowest:.3g} above that of {who}"
+    allowed = (2e-8 if warm.model.converged_ else 1e-6) * min(1, lowest) + 1e-15
+    assert value - lowest <= allowed, f"J is {value - lowest:.3g} above that of {who}"
 
 
 def the_same_seed_gives_the_same_bits(trial):

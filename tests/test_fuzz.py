@@ -1,0 +1,35 @@
+"""A few cases of the fuzzer, and that it would see a fault; ``python -m tests.fuzz`` runs as many as time allows."""
+
+import numpy as np
+import pytest
+from fuzz.__main__ import failures, shrunk
+from fuzz.cases import data, draw
+from fuzz.oracles import j_is_what_the_history_says
+
+from gdlogit import GDLogisticRegression
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_random_case_holds_every_claim(seed):
+    assert [f"{oracle.__name__}: {how}" for oracle, how in failures(draw(seed))] == []
+
+
+def test_a_case_is_the_same_for_the_same_seed():
+    for one, other in zip(data(draw(3)), data(draw(3)), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_planted_fault_is_found_and_shrunk(monkeypatch):
+    fit = GDLogisticRegression.fit
+
+    def wrong(self, *given, **more):
+        fit(self, *given, **more)
+        self.coef_ += 0.1
+        return self
+
+    monkeypatch.setattr(GDLogisticRegression, "fit", wrong)
+    case = next(case for case in map(draw, range(99)) if case.form == "ndarray" and min(case[1:3]) > 8)
+    assert [oracle for oracle, _ in failures(case, [j_is_what_the_history_says])]
+    smaller = shrunk(case, j_is_what_the_history_says)
+    assert (smaller.rows, smaller.columns) < (case.rows, case.columns)
+    assert draw(case.seed)._replace(rows=smaller.rows, columns=smaller.columns) == smaller
