@@ -7,7 +7,7 @@ from math import isfinite
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from .backprop import Sigmoid, Softmax, loss_of
 from .batches import OF_A_FIT, OF_A_STREAM, BatchLearner, slices
@@ -218,7 +218,7 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         at_hand = self.solver == "sgd" or self.early_stopping or any(part is not None for part in validation)
         with self._unchanged_on_error():
             if isinstance(X, np.memmap) and X.ndim == 2 and X.dtype not in (np.float64, np.float32) and not at_hand:
-                given = X, *(values if values is None else np.asarray(values) for values in (y, sample_weight))
+                given = X, column_or_1d(y, warn=True), check_weight(sample_weight, X)
                 message = self._fit_batches(partial(slices, *given), None)  # converted a slice at a time
             else:
                 message = self._fit(X, y, sample_weight, validation)

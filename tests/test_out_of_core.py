@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from sklearn.exceptions import ConvergenceWarning
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 
 from gdlogit import GDLogisticRegression
 from gdlogit.out_of_core import BatchRows, Source
@@ -282,3 +282,21 @@ def test_rows_are_taken_and_left_out_across_batches():
         return (block.weight.sum(),)
 
     assert rows.without(first).without(last).sum(total)[0] == weight[500:900].sum()
+
+
+@pytest.mark.parametrize(
+    ("y", "weight", "message"),
+    [(None, None, "^y should be"), (1, None, "^y should be"), ([0, 1] * 10, 3.0, "^sample_weight must have one weight")],
+)
+def test_a_memory_map_of_integers_names_what_does_not_go_with_it(y, weight, message, tmp_path):
+    X = np.memmap(tmp_path / "X", np.int32, "w+", shape=(20, 3))
+    X[:, 0] = np.arange(20)
+    with pytest.raises(ValueError, match=message):
+        GDLogisticRegression().fit(X, y, weight)
+
+
+def test_a_memory_map_of_integers_takes_a_column_of_labels_with_one_warning(tmp_path):
+    X = np.memmap(tmp_path / "X", np.int32, "w+", shape=(20, 3))
+    with pytest.warns(DataConversionWarning, match="column-vector y") as said:
+        GDLogisticRegression().fit(X, np.arange(20)[:, None] % 2)
+    assert len(said) == 1
