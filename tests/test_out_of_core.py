@@ -286,7 +286,7 @@ def test_rows_are_taken_and_left_out_across_batches():
 
 @pytest.mark.parametrize(
     ("y", "weight", "message"),
-    [(None, None, "^y should be"), (1, None, "^y should be"), ([0, 1] * 10, 3.0, "^sample_weight must have one weight")],
+    [(None, None, "^y should be"), (1, None, "^y should be"), ([0, 1] * 10, 3.0, "^sample_weight must have one")],
 )
 def test_a_memory_map_of_integers_names_what_does_not_go_with_it(y, weight, message, tmp_path):
     X = np.memmap(tmp_path / "X", np.int32, "w+", shape=(20, 3))
