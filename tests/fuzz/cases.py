@@ -122,7 +122,7 @@ def data(case):
         "huge": rng.uniform(0, 1e8, n),
     }[case.weights]
     if weight is not None:
-        weight[:k] = np.maximum(weight[:k], 1e-6)
+        weight[:k] = np.maximum(weight[:k], weight[weight > 0].min(initial=1))
     labels = {
         "integers": np.arange(k) * 3 - 1,
         "strings": np.array(["a", "b b", "", "d", "é", "f", "longer than the others", "h"][:k]),
