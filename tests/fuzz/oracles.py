@@ -111,7 +111,7 @@ def the_duality_gap_is_no_less_than_the_excess(trial):
         return IDLE
     model, value, (lowest, who) = trial.fit.model, trial.objective(trial.fit.model), trial.lowest
     assert model.duality_gap_ >= 0, model.duality_gap_
-    excess = value - lowest - 10 * resolution(trial) * value
+    excess = value - lowest - 10 * resolution(trial) * value - error_of_scores(trial)
     assert model.duality_gap_ >= excess, (
         f"{model.duality_gap_:.3g}; J is {excess:.3g} above that of {who}, {lowest:.12g}"
     )
