@@ -35,7 +35,7 @@ ROUNDS = 20  # of reduced Newton and ADMM, at most
 STEPS = 8  # of reduced Newton, at most, a round
 ITERATIONS = 40  # of ADMM a round
 RELAXATION = 1.6  # of ADMM
-SETTLED = 1e-6  # of the fall so far: what the last round brought, at the end
+SETTLED, ROUGH = 1e-6, 0.1  # of the fall so far: what the last round brought, at the end, and far from it
 PRECISION = 1e-9  # of lambda: the slopes at the minimum
 FLAT = 1e-14  # of the diagonal, for each parameter: more than rounding takes from directions without curvature
 SWEEPS = 5  # of coordinate descent, at a time
@@ -155,7 +155,8 @@ def minimise_formed(M, g, theta, strength, balanced, most):
     for _ in range(ROUNDS):
         before = spot.fall
         spot, settled = reduced_newton(M, spot, strength, STEPS)
-        settled = (settled or spot.fall - before <= SETTLED * spot.fall) and spot.fall <= most
+        enough = max(SETTLED, min(ROUGH, spot.fall / most))
+        settled = (settled or spot.fall - before <= enough * spot.fall) and spot.fall <= most
         if settled or spot.fall > most:
             break
         spot, rho = admm(M, spot, strength, rho)
