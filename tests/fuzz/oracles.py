@@ -102,7 +102,9 @@ def converged_is_within_tol_of_the_lowest_j_of_any_solver(trial):
     if not has_j(trial) or not trial.fit.model.converged_:
         return IDLE
     value, (lowest, who) = trial.objective(trial.fit.model), trial.lowest
-    allowed = 2 * max(trial.parameters["tol"], resolution(trial)) * min(1, lowest) + error_of_scores(trial) ** 2
+    rounding = resolution(trial)
+    goal = max(trial.parameters["tol"], rounding) * min(1, value) if value > rounding else rounding
+    allowed = 2 * goal + error_of_scores(trial) ** 2
     assert value - lowest <= allowed + 1e-15, f"J is {value - lowest:.3g} above that of {who}, {lowest:.12g}"
 
 
