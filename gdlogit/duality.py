@@ -34,13 +34,12 @@ from scipy.special import xlog1py, xlogy
 
 from .descent.metric import is_dense, metric_at
 
-__all__ = ["duality_gap", "promises"]
+__all__ = ["duality_gap"]
 
 PASS_PARAMETERS = 25  # so many parameters make the Hessian of all rows cost about one pass
 ROWS_PER_PARAMETER = 4  # at least, in the sample
 FEW_ROWS = 1000  # not worth sampling from
 WANTED = 1e-6  # of J: a bound beyond it may come from a feature that the sample misses
-SURE = 2  # times the bound to be expected, for a sample to be likely to prove it
 SHARP = 10  # times the excess, as roughly estimated, is a bound that many parameters need not improve
 TILTS = 5  # at most, each without the rows that the last would have pushed out of [0, 1]
 
@@ -70,22 +69,11 @@ def proven_bound(objective, point, rng, tol):
     return min(bound, tilted_bound(objective, point, objective))
 
 
-def promises(objective, excess, goal):
-    """Whether the gap is likely to be within a goal: it needs no more than a sample, and that is large enough."""
-    if objective.penalty.is_none or objective.penalty.l1 or not is_dense(objective):
-        return False
-    return SURE * excess * objective.n_rows <= goal * min(sample_size(objective), objective.n_rows)
-
-
 def sample(objective, rng):
     """The share in J of some rows, whose Hessian costs less than a pass; of all where they are few."""
-    return objective.part(sample_size(objective), rng)
-
-
-def sample_size(objective):
-    """How many rows to tilt."""
     n, n_parameters = objective.n_rows, objective.n_parameters
-    return max(min(PASS_PARAMETERS * n // n_parameters, n // 4), ROWS_PER_PARAMETER * n_parameters, FEW_ROWS)
+    size = max(min(PASS_PARAMETERS * n // n_parameters, n // 4), ROWS_PER_PARAMETER * n_parameters, FEW_ROWS)
+    return objective.part(size, rng)
 
 
 def tilted_bound(objective, point, part):

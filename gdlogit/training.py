@@ -11,7 +11,7 @@ import numpy as np
 
 from .descent import descend, gradient, newton, stochastic, target, truncated
 from .descent.metric import DENSE_PARAMETERS, is_dense, metric_at
-from .duality import duality_gap, promises
+from .duality import duality_gap
 from .least_norm import of_least_norm
 from .objective import Objective
 from .penalty import ElasticNet
@@ -77,15 +77,6 @@ class Training:
         estimator, objective = self.estimator, self.objective
         method = self._method(rng)
         method = method._replace(step=announced(method.step))
-        proven = None, inf  # a point, and the gap there
-
-        def prove(point, excess, goal):
-            nonlocal proven
-            if not promises(objective, excess, goal):
-                return False
-            proven = point, duality_gap(objective, point, rng)
-            return proven[1] <= goal
-
         with objective.rows.threads():
             result = descend(
                 method,
@@ -93,7 +84,6 @@ class Training:
                 self.start(theta),
                 tol=estimator.tol,
                 max_iter=estimator.max_iter,
-                prove=prove,
                 validate=self.held_out and self.validate,
                 patience=estimator.n_iter_no_change if estimator.early_stopping else inf,
                 watch=watch,
@@ -104,8 +94,7 @@ class Training:
             elif result.status not in ASKED_FOR:
                 theta = of_least_norm(objective, result.point.theta)
                 result = result._replace(point=result.point._replace(theta=theta))
-            by_proof = proven[0] is result.point
-            gap = proven[1] if by_proof else duality_gap(objective, result.point, rng, estimator.tol)
+            gap = duality_gap(objective, result.point, rng, estimator.tol)
             if result.status == "converged" and self._is_doubtful(result.point, gap):
                 result = result._replace(status="unproven")
             return result, gap

@@ -115,8 +115,8 @@ def test_a_request_to_stop_ends_conjugate_gradients_too(monkeypatch):
 
 
 def test_a_request_to_stop_at_the_minimum_leaves_a_converged_fit():
-    n_iter = GDLogisticRegression(l1_ratio=1).fit(IRIS_X, IRIS_Y).n_iter_  # with l1, the last step only confirms
-    model = GDLogisticRegression(l1_ratio=1).set_callbacks(Recorder(stop_at=n_iter - 1)).fit(IRIS_X, IRIS_Y)
+    n_iter = GDLogisticRegression().fit(IRIS_X, IRIS_Y).n_iter_
+    model = GDLogisticRegression().set_callbacks(Recorder(stop_at=n_iter - 1)).fit(IRIS_X, IRIS_Y)
     assert model.n_iter_ == n_iter - 1
     assert model.converged_
 

@@ -136,7 +136,7 @@ def test_optimum_is_scikit_learns(name, setting):
     ours = GDLogisticRegression(tol=1e-14, random_state=0, **parameters).fit(X, y, weight)
     theirs = reference(X, y, weight, **parameters)
     assert ours.converged_
-    assert_same_model(ours, theirs, rtol=1e-5)
+    assert_same_model(ours, theirs, rtol=1e-6)
 
 
 @pytest.mark.parametrize("solver", ["auto", "newton-sketch", "gd", "nesterov"])

@@ -16,7 +16,7 @@ from sklearn.preprocessing import scale
 
 from gdlogit import GDLogisticRegression
 from gdlogit.backprop import Sigmoid, Softmax
-from gdlogit.descent import descend, gradient, metric, newton, stochastic, target, truncated
+from gdlogit.descent import descend, gradient, metric, newton, stochastic, truncated
 from gdlogit.objective import Objective
 from gdlogit.penalty import ElasticNet
 from gdlogit.rows import Rows
@@ -394,24 +394,6 @@ def test_a_start_at_the_minimum_stays_there(method):
     again = descend(method(), objective, best.point.theta, tol=1e-8, max_iter=100)
     assert again.status == "converged"
     assert again.point.value == pytest.approx(best.point.value, abs=1e-8)
-
-
-@methods
-@pytest.mark.parametrize("true", [True, False])
-def test_a_proof_takes_the_place_of_a_second_estimate(true, method):
-    objective = make_objective(scale(BUNDLED["iris"][0]), BUNDLED["iris"][1], l2=1e-2)
-    asked = []
-
-    def prove(point, excess, goal):
-        assert abs(excess) <= goal == target(objective, point, 0.05)
-        asked.append(point)
-        return true
-
-    proven = descend(method(), objective, np.zeros(objective.shape), tol=0.05, max_iter=1000, prove=prove)
-    twice = descend(method(), objective, np.zeros(objective.shape), tol=0.05, max_iter=1000)
-    assert proven.status == twice.status == "converged"
-    assert (proven.point is asked[0]) == true
-    assert (len(proven.history) < len(twice.history)) == true
 
 
 def test_a_negative_estimate_of_the_excess_is_no_convergence():

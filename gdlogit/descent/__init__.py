@@ -9,9 +9,9 @@ It stops where the excess of J over its minimum, as estimated by half the square
 
     (J - min J)  ~  1/2 g^T H^-1 g,
 
-is at most tol min(1, J), twice in a row: once is an estimate, and the step taken in between confirms it. Once is enough
-where ``prove`` has a proof. The estimate does not depend on the scale of any feature. A method that has its own metric
-brings its own estimate (``excess``); for the others, which leave it as nan, the loop makes one now and then.
+is at most tol min(1, J), twice in a row: once is an estimate, and the step taken in between confirms it. The estimate
+does not depend on the scale of any feature. A method that has its own metric brings its own estimate (``excess``); for
+the others, which leave it as nan, the loop makes one now and then.
 
 Rows that are held out may end it too, where none of the last steps has lowered their loss; the result is then the point
 where that loss was lowest, whatever ended the descent. An interrupt (Ctrl-C) ends it at the best point so far; before
@@ -94,10 +94,9 @@ class Best:
             self.reference, self.unchanged = score, 0
 
 
-def descend(method, objective, theta, *, tol, max_iter, prove=None, validate=None, patience=inf, watch=None):
+def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=inf, watch=None):
     """Step from theta until J is within tol of its minimum; at most max_iter steps, at least one.
 
-    ``prove(point, excess, goal)`` says whether J, estimated to be within a goal, is proven to be.
     ``validate(theta)`` is the loss of held-out rows; it ends the descent after ``patience`` steps that do not lower it.
     ``watch(record, point)`` sees every step, and may return True to end the descent there.
     """
@@ -122,11 +121,10 @@ def descend(method, objective, theta, *, tol, max_iter, prove=None, validate=Non
                 best.update(state, loss if by_validation else point.value, tol)
             history.append(record)  # last: what an interrupt keeps is at least as good as the history says
             stop = watch is not None and watch(record, point)
-            goal = target(objective, point, tol)
-            small = abs(excess) <= goal  # one below 0 is not of a convex model
+            small = abs(excess) <= target(objective, point, tol)  # one below 0 is not of a convex model
             if lost:
                 status = "diverged"
-            elif small and (confirmed or (prove is not None and prove(point, excess, goal))):
+            elif small and confirmed:
                 status = "converged"
             elif stop:
                 status = "stopped"
