@@ -33,6 +33,7 @@ import numpy as np
 from scipy.special import xlog1py, xlogy
 
 from .descent.metric import is_dense, metric_at
+from .objective import Overflow, overflow_raised
 
 __all__ = ["duality_gap"]
 
@@ -77,7 +78,16 @@ def sample(objective, rng):
 
 
 def tilted_bound(objective, point, part):
-    """The bound from tilting a part of the rows; infinite where the tilt is too strong."""
+    """The bound from tilting a part of the rows; infinite where the tilt is too strong, or overflows."""
+    try:
+        with overflow_raised():
+            return bound_of_tilts(objective, point, part)
+    except Overflow:
+        return np.inf
+
+
+def bound_of_tilts(objective, point, part):
+    """The same, from some tilts, each without the rows that the last took out of [0, 1]."""
     for _ in range(TILTS):
         u = -metric_at(part, point.theta).aim(point)[0]
         part.kept = None, None  # a metric may hold its part: in that circle copies of X would stay

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-__all__ = ["Objective", "Point"]
+__all__ = ["Objective", "Overflow", "Point", "overflow_raised"]
 
 FLAT = 1e-12  # curvature that a row has at least, where it is divided by
 
@@ -23,6 +23,19 @@ class Point(NamedTuple):
     theta: np.ndarray
     value: float
     gradient: np.ndarray
+
+
+class Overflow(ArithmeticError):
+    """A number is beyond what its floating-point type can hold."""
+
+
+def overflow_raised():
+    """Inside, an overflow is raised as ``Overflow``: a FloatingPointError may be one of the caller's own."""
+
+    def raise_it(*_):
+        raise Overflow
+
+    return np.errstate(over="call", invalid="call", call=raise_it)
 
 
 class Objective:
@@ -53,6 +66,14 @@ class Objective:
         """J and its gradient at theta, in one pass."""
         self.passes += 0.5
         return self._at(theta, lambda block: block.forward(theta))
+
+    def tried(self, theta):
+        """The same; J is infinite where the scores overflow, as they may after a step that is much too long."""
+        try:
+            with overflow_raised():
+                return self.at(theta)
+        except Overflow:
+            return Point(theta, np.inf, theta)
 
     def value(self, theta):
         """J at theta, without its gradient, in half a pass."""

@@ -22,7 +22,7 @@ from .validation import TEXTBOOK
 __all__ = ["Training"]
 
 UNPROVEN = 0.01  # of J: a larger gap with an l1 penalty puts the estimate of its excess in doubt
-UNCLEAR = 100  # times the goal: a larger gap does so with l2, where the Hessian is singular to rounding
+UNCLEAR = 100  # times the goal: a larger gap does so with l2, in float32 or where the Hessian is singular to rounding
 NO_WEIGHT = 1e-6  # of the largest: rounding
 ASKED_FOR = ("stopped", "early_stopped", "interrupted")  # ends that need no other reason
 
@@ -105,8 +105,9 @@ class Training:
         goal = target(objective, point, self.estimator.tol)
         if objective.penalty.l1:
             return gap > max(UNPROVEN * point.value, goal)
-        unclear = objective.penalty.l2 and gap > UNCLEAR * goal and is_dense(objective)
-        return bool(unclear and metric_at(objective, point.theta).hessian.is_singular)
+        if not objective.penalty.l2 or gap <= UNCLEAR * goal or not is_dense(objective):
+            return False
+        return objective.precision == "float32" or metric_at(objective, point.theta).hessian.is_singular
 
     def _terms(self, direction):
         """A direction inside as pairs of an index (feature, score) and a coefficient, those with most weight first."""

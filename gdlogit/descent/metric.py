@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker
+from ..objective import Overflow, overflow_raised
 from ..penalty import ElasticNet
 from .lasso import CONSTANT, Columns, Products, minimise_formed, minimise_roughly
 
@@ -203,9 +204,9 @@ def excess_of(objective, point):
     if centred is not objective:
         point = centred.at(theta)
     try:
-        with np.errstate(over="raise", invalid="raise"):
+        with overflow_raised():
             return metric_at(centred, theta).excess(point._replace(theta=theta))
-    except FloatingPointError:  # scores so large that hardly a row has any curvature left
+    except Overflow:  # scores so large that hardly a row has any curvature left
         return np.inf
 
 

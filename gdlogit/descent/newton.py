@@ -152,7 +152,7 @@ def line_search(objective, state, least=0.0):
     slack = objective.resolution * abs(point.value)
     rate = 1.0
     while rate >= max(least, objective.resolution):
-        new = objective.at(point.theta + rate * state.direction)
+        new = objective.tried(point.theta + rate * state.direction)
         if new.value <= point.value + ARMIJO * rate * slope + slack:
             return new, rate
         rate /= 2
