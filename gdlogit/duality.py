@@ -78,16 +78,7 @@ def sample(objective, rng):
 
 
 def tilted_bound(objective, point, part):
-    """The bound from tilting a part of the rows; infinite where the tilt is too strong, or overflows."""
-    try:
-        with overflow_raised():
-            return bound_of_tilts(objective, point, part)
-    except Overflow:
-        return np.inf
-
-
-def bound_of_tilts(objective, point, part):
-    """The same, from some tilts, each without the rows that the last took out of [0, 1]."""
+    """The bound from tilting a part of the rows; infinite where the tilt is too strong."""
     for _ in range(TILTS):
         u = -metric_at(part, point.theta).aim(point)[0]
         part.kept = None, None  # a metric may hold its part: in that circle copies of X would stay
@@ -105,7 +96,7 @@ def bound_of_tilts(objective, point, part):
 
 
 def tilt(part, point, u):
-    """S KL(a' || a); V, from which u takes H_B u; and which rows it leaves in [0, 1]."""
+    """S KL(a' || a), infinite where it overflows; V, from which u takes H_B u; and which rows it leaves in [0, 1]."""
     inside = np.ones(part.n_rows, dtype=bool)
 
     def f(block):
@@ -113,7 +104,11 @@ def tilt(part, point, u):
         inside[block.span] = (largest < 1) | (block.weight == 0)
         return float(block.weight @ kl), block.backward(change * block.weight[:, None])
 
-    kl, change = part.rows.sum(f)
+    try:
+        with overflow_raised():
+            kl, change = part.rows.sum(f)
+    except Overflow:
+        return np.inf, point.gradient, np.ones(part.n_rows, dtype=bool)
     return kl, point.gradient - change / part.total, inside
 
 

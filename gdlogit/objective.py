@@ -67,14 +67,6 @@ class Objective:
         self.passes += 0.5
         return self._at(theta, lambda block: block.forward(theta))
 
-    def tried(self, theta):
-        """The same; J is infinite where the scores overflow, as they may after a step that is much too long."""
-        try:
-            with overflow_raised():
-                return self.at(theta)
-        except Overflow:
-            return Point(theta, np.inf, theta)
-
     def value(self, theta):
         """J at theta, without its gradient, in half a pass."""
 

@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..objective import Point
+from ..objective import Overflow, Point, overflow_raised
 from . import Method, target
 from .metric import Smooth, Sparse, metric_at
 
@@ -152,11 +152,20 @@ def line_search(objective, state, least=0.0):
     slack = objective.resolution * abs(point.value)
     rate = 1.0
     while rate >= max(least, objective.resolution):
-        new = objective.tried(point.theta + rate * state.direction)
+        new = tried(objective, point.theta + rate * state.direction)
         if new.value <= point.value + ARMIJO * rate * slope + slack:
             return new, rate
         rate /= 2
     return point, 0.0
+
+
+def tried(objective, theta):
+    """J and dJ at theta; J is infinite where it overflows, as after a step that is much too long."""
+    try:
+        with overflow_raised():
+            return objective.at(theta)
+    except Overflow:
+        return Point(theta, inf, theta)
 
 
 def steps_left(last_excess, state, goal):
