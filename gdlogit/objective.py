@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-__all__ = ["Objective", "Overflow", "Point", "overflow_raised"]
+__all__ = ["Objective", "Overflow", "Point", "overflow_raised", "tried"]
 
 FLAT = 1e-12  # curvature that a row has at least, where it is divided by
 
@@ -36,6 +36,15 @@ def overflow_raised():
         raise Overflow
 
     return np.errstate(over="call", invalid="call", call=raise_it)
+
+
+def tried(objective, theta):
+    """J and dJ at theta; J is infinite where it overflows, as after a step that is much too long."""
+    try:
+        with overflow_raised():
+            return objective.at(theta)
+    except Overflow:
+        return Point(theta, np.inf, theta)
 
 
 class Objective:

@@ -483,3 +483,13 @@ def test_a_descent_that_ends_above_its_start_says_so():
 def test_a_descent_to_where_no_row_has_curvature_is_no_overflow():
     with pytest.warns(ConvergenceWarning, match="The classes are separable"):
         GDLogisticRegression(solver="nesterov", learning_rate=1.0, C=np.inf, max_iter=30).fit(CANCER_X, CANCER_Y)
+
+
+@pytest.mark.parametrize("solver", ["gd", "nesterov", "sgd"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_rate_that_diverges_beyond_the_floating_point_type_is_named_not_x(solver, dtype):
+    X = (1e4 * scale(CANCER_X)).astype(dtype)
+    model = GDLogisticRegression(solver=solver, learning_rate=1e6, C=1e-3, max_iter=300, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="learning_rate=1000000.0 diverges"):
+        model.fit(X, CANCER_Y)
+    assert np.isfinite(model.coef_).all()

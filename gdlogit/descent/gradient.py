@@ -17,30 +17,21 @@ Beck and Teboulle, "A fast iterative shrinkage-thresholding algorithm", SIAM J. 
 O'Donoghue and Candes, "Adaptive restart for accelerated gradient schemes", Found. Comput. Math. 15 (2015).
 """
 
-from math import inf, nan, sqrt
+from math import nan, sqrt
 from typing import NamedTuple
 
 import numpy as np
 
-from ..objective import Point
+from ..objective import Point, tried
 from . import Method
 
 __all__ = ["batch", "nesterov"]
 
-LOST = 1e100  # no entry of theta gets here but by divergence; scores of what is beyond would overflow
-
 
 def downhill(theta, rate, gradient, penalty):
-    """One step: prox(theta - alpha dJ). A rate beyond reason may overflow; ``evaluate`` sees that."""
+    """One step: prox(theta - alpha dJ). A rate beyond reason may overflow; ``tried`` sees that."""
     with np.errstate(over="ignore", invalid="ignore"):
         return penalty.prox(theta - rate * gradient, rate)
-
-
-def evaluate(objective, theta):
-    """J and dJ at theta; J is infinite where theta is lost."""
-    if not np.abs(theta).max() < LOST:
-        return Point(theta, inf, theta)
-    return objective.at(theta)
 
 
 class GradientState(NamedTuple):
@@ -59,7 +50,7 @@ def batch(learning_rate):
 
     def step(objective, state):
         theta, _, gradient = state.point
-        return state._replace(point=evaluate(objective, downhill(theta, state.rate, gradient, objective.penalty)))
+        return state._replace(point=tried(objective, downhill(theta, state.rate, gradient, objective.penalty)))
 
     return Method(start, step)
 
@@ -88,7 +79,7 @@ def nesterov(learning_rate):
             clock = 1.0 if uphill else state.t
             t = (1 + sqrt(1 + 4 * clock**2)) / 2
             v = theta + (clock - 1) / t * (theta - state.theta)
-        return state._replace(point=evaluate(objective, v), theta=theta, t=t)
+        return state._replace(point=tried(objective, v), theta=theta, t=t)
 
     return Method(start, step)
 

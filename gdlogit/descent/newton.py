@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..objective import Overflow, Point, overflow_raised
+from ..objective import Point, tried
 from . import Method, target
 from .metric import Smooth, Sparse, metric_at
 
@@ -157,15 +157,6 @@ def line_search(objective, state, least=0.0):
             return new, rate
         rate /= 2
     return point, 0.0
-
-
-def tried(objective, theta):
-    """J and dJ at theta; J is infinite where it overflows, as after a step that is much too long."""
-    try:
-        with overflow_raised():
-            return objective.at(theta)
-    except Overflow:
-        return Point(theta, inf, theta)
 
 
 def steps_left(last_excess, state, goal):

@@ -14,12 +14,12 @@ Robbins and Monro, "A stochastic approximation method", Annals of Mathematical S
 Gower et al., "SGD: general analysis and improved rates", ICML 2019, equation 8 (expected smoothness).
 """
 
-from math import inf, nan
+from math import isfinite, nan
 from typing import NamedTuple
 
-from ..objective import Point
+from ..objective import Point, tried
 from . import Method
-from .gradient import downhill, evaluate, stable_rate
+from .gradient import downhill, stable_rate
 
 __all__ = ["minibatch"]
 
@@ -44,11 +44,11 @@ def minibatch(learning_rate, batch_size, rng):
     def step(objective, state):
         theta = state.point.theta
         for part in objective.batches(batch_size, rng):
-            point = evaluate(part, theta)
-            if point.value == inf:
+            point = tried(part, theta)
+            if not isfinite(point.value):
                 break
             theta = downhill(theta, state.rate, point.gradient, objective.penalty)
-        point = evaluate(objective, theta)
+        point = tried(objective, theta)
         if (theta == state.point.theta).all():  # no batch has moved it, now or ever
             return state._replace(point=point, rate=0.0)
         noisy = automatic and point.value >= state.point.value
