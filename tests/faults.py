@@ -77,8 +77,11 @@ def blas_threads():
 
 
 def held():
-    """What a fit holds of the process, and must give back."""
-    threads = [thread.name for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
+    """What a fit holds of the process, and must give back: threads, too, though a signal may come as they are joined."""
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
+    for thread in threads:
+        thread.join(10)
+    threads = [thread.name for thread in threads if thread.is_alive()]
     state = threads, blas_threads(), rows.ONE_BLAS_THREAD._users, signal.getsignal(signal.SIGINT)
     return *state, np.geterr(), list(warnings.filters)
 
