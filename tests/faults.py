@@ -77,7 +77,7 @@ def blas_threads():
 
 
 def held():
-    """What a fit holds of the process, and must give back: threads, too, though a signal may come as they are joined."""
+    """What a fit holds of the process, and must give back; threads may still be about to end."""
     threads = [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
     for thread in threads:
         thread.join(10)

@@ -7,7 +7,7 @@ from gradcheck import check_gradient
 
 from gdlogit import graph
 from gdlogit.backprop import Sigmoid, Softmax
-from gdlogit.objective import Objective
+from gdlogit.objective import Objective, tried
 from gdlogit.penalty import ElasticNet
 from gdlogit.rows import Rows
 
@@ -300,6 +300,19 @@ def test_a_part_is_of_the_rows_that_a_descent_has_copied(rng):
     assert 10 <= fewer.n_rows < 20
     assert more.n_rows == copied.n_rows + 1
     assert fewer.total == more.total == objective.total
+
+
+@pytest.mark.parametrize("settings", ["ignore", "raise"])
+def test_scores_that_overflow_have_an_infinite_j_whatever_the_callers_settings(settings):
+    objective = make_objective(1, l2=1.0)
+    theta = np.ones(objective.shape)
+    with np.errstate(all=settings):
+        before = np.geterr()
+        lost, point = tried(objective, 1e308 * theta), tried(objective, theta)
+        assert np.geterr() == before
+    assert lost.value == np.inf
+    assert lost.theta.max() == lost.gradient.max() == 1e308
+    np.testing.assert_array_equal(point.gradient, objective.at(theta).gradient)
 
 
 # --- Bounds ----------------------------------------------------------------------------------------------
