@@ -145,8 +145,8 @@ def minimise_formed(M, g, theta, strength, balanced, most):
     """The minimum of q, how far q falls on the way from theta to it, and whether it is the minimum indeed.
 
     M may have a null space that is known. Then ``balanced`` moves an x along it, to where the penalty is least. Where q
-    falls by more than ``most`` it is no model of what it stands for, and its minimum is not looked for any further;
-    where it falls by a part of that, it is right to about that part, and rounds that bring less are not worth their price.
+    falls by more than ``most`` it is no model of what it stands for, and its minimum is not looked for any further.
+    Where it falls by a part of that, it is right to about that part: rounds that bring less are not worth their price.
     """
     scale = equilibration(M.diagonal())
     M = Formed(scale[:, None] * M * scale, lambda x: balanced(scale * x) / scale)
