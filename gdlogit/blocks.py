@@ -11,10 +11,11 @@ from itertools import pairwise
 import numpy as np
 import scipy.sparse as sp
 
-__all__ = ["Block", "SparseBlock", "WholeBlock", "column_ranges", "csr_view", "row_kronecker", "spans"]
+__all__ = ["Block", "SparseBlock", "WholeBlock", "csr_view", "first_row", "is_constant", "row_kronecker", "spans"]
 
 GRAM_BYTES = 2**20  # of the copy of dense rows that a Gram matrix is made of, at a time: it stays in a core's own cache
 GRAM_ROWS = 512  # at a time, at least: with fewer, the product is not worth its call
+FIRST_ROWS = 100  # in which most features are seen to vary
 PIECE_BYTES = 2**24  # of a temporary copy of CSR's values, at most
 
 
@@ -39,7 +40,7 @@ class Block:
         gradient = np.empty((self.X.shape[1] + 1, dz.shape[1]))
         total = dz.sum(axis=0, dtype=float)
         gradient[:-1] = self._XT @ dz
-        gradient[:-1] -= np.outer(self.centre, total)
+        gradient[:-1] -= self.centre[:, None] * total
         gradient[self.still] = 0
         gradient[-1] = self.constant * total
         return gradient
@@ -47,10 +48,9 @@ class Block:
     @cached_property
     def still(self):
         """The features that are nothing but their centre here: the rounding of what they add up to is no gradient."""
-        first = self.X[:1].toarray()[0] if sp.issparse(self.X) else self.X[0]
+        first = first_row(self.X)
         same = np.flatnonzero((first == self.centre) & (first != 0))
-        low, high = column_ranges(self.X[:, same])
-        return same[low == high]
+        return same[is_constant(self.X[:, same])]
 
     @cached_property
     def _XT(self):
@@ -181,10 +181,24 @@ class SparseBlock(Block):
         return _csr(X.data - shift[X.indices], X.indices, X.indptr, X.shape[1]), centre - shift
 
 
-def column_ranges(X):
-    """The least and the largest entry of each column."""
-    ends = X.min(axis=0), X.max(axis=0)
-    return tuple(end.toarray().ravel() for end in ends) if sp.issparse(X) else ends
+def first_row(X):
+    """The first row, dense."""
+    return X[:1].toarray()[0] if sp.issparse(X) else X[0]
+
+
+def is_constant(X):
+    """Whether each column is; those that the first rows show not to be are not looked at further."""
+    constant = _is_constant(X[:FIRST_ROWS])
+    if X.shape[0] > FIRST_ROWS:
+        constant[constant] = _is_constant(X[:, constant])
+    return constant
+
+
+def _is_constant(X):
+    if sp.issparse(X):
+        low, high = (end.toarray().ravel() for end in (X.min(axis=0), X.max(axis=0)))
+        return low == high
+    return (X == X[0]).all(axis=0)
 
 
 def spans(n_rows, n_spans):

@@ -30,7 +30,7 @@ import scipy.sparse as sp
 from scipy.linalg import qr, svd
 from threadpoolctl import ThreadpoolController
 
-from .blocks import Block, SparseBlock, WholeBlock, column_ranges, csr_view, row_kronecker, spans
+from .blocks import Block, SparseBlock, WholeBlock, csr_view, first_row, is_constant, row_kronecker, spans
 
 __all__ = ["Rows", "compact", "concatenated"]
 
@@ -272,12 +272,9 @@ class Rows:
         """
         if not self.constant:
             return theta
-        low, high = column_ranges(self.X[:CENTRE_ROWS])
-        constant = np.flatnonzero(low == high)
-        low, high = column_ranges(self.X[:, constant])
-        constant, value = constant[low == high], low[low == high]
+        constant = np.flatnonzero(is_constant(self.X))
         theta = theta.copy()
-        theta[-1] += (value - self.centre[constant]) @ theta[constant]
+        theta[-1] += (first_row(self.X) - self.centre)[constant] @ theta[constant]
         theta[constant] = 0
         return theta
 
@@ -351,8 +348,7 @@ def compact(rows, max_rows):
 
 def _column_means(X):
     """The means of X's columns; of a constant one its very value, or its rounding would pass for a feature."""
-    low, high = column_ranges(X)
-    return np.where(low == high, low, X.mean(axis=0, dtype=float).astype(X.dtype))
+    return np.where(is_constant(X), first_row(X), X.mean(axis=0, dtype=float).astype(X.dtype))
 
 
 def _comparable(X, centre):

@@ -48,18 +48,19 @@ class Smooth(NamedTuple):
         """M^-1 g: the two loops of L-BFGS, with the Hessian as its first matrix."""
         g = g.copy()
         parts = []
-        for ds, dg in reversed(self.pairs):
-            part = np.vdot(ds, g) / np.vdot(ds, dg)
+        for ds, dg, curvature in reversed(self.pairs):
+            part = np.vdot(ds, g) / curvature
             parts.append(part)
             g -= part * dg
         step = self.hessian.solve(g)
-        for (ds, dg), part in zip(self.pairs, reversed(parts), strict=True):
-            step += (part - np.vdot(dg, step) / np.vdot(ds, dg)) * ds
+        for (ds, dg, curvature), part in zip(self.pairs, reversed(parts), strict=True):
+            step += (part - np.vdot(dg, step) / curvature) * ds
         return step
 
     def updated(self, ds, dg):
         """With one more pair, where it has positive curvature."""
-        return self._replace(pairs=(*self.pairs, (ds, dg))[-MEMORY:]) if np.vdot(ds, dg) > 0 else self
+        curvature = np.vdot(ds, dg)
+        return self._replace(pairs=(*self.pairs, (ds, dg, curvature))[-MEMORY:]) if curvature > 0 else self
 
 
 class Sparse(NamedTuple):
