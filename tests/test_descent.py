@@ -403,6 +403,19 @@ def test_a_negative_estimate_of_the_excess_is_no_convergence():
     assert descend(blind, objective, np.zeros(objective.shape), tol=1e-8, max_iter=4).status == "max_iter"
 
 
+def test_an_estimate_is_no_convergence_where_the_next_step_refutes_it():
+    objective, tol = make_objective(scale(CANCER_X), CANCER_Y), 1e-3
+    gd = gradient.batch("auto")
+    sure = gd._replace(step=lambda objective, state: gd.step(objective, state)._replace(excess=0.0))
+    result = descend(sure, objective, np.zeros(objective.shape), tol=tol, max_iter=1000)
+    values = result.table()["value"]
+    refuted = -np.diff(values) > tol * values[:-1]
+    assert result.status == "converged"
+    assert len(values) > 5
+    assert refuted[:-1].all()
+    assert not refuted[-1]
+
+
 @methods
 def test_max_iter_ends_a_descent_with_an_estimate_of_the_excess(method):
     objective = make_objective(scale(CANCER_X), CANCER_Y)

@@ -8,8 +8,10 @@ from fuzz.oracles import j_is_what_the_history_says
 
 from gdlogit import GDLogisticRegression
 
+FOUND = [30_000_001_079]  # two estimates in a row that were three times too low
 
-@pytest.mark.parametrize("seed", range(20))
+
+@pytest.mark.parametrize("seed", [*range(20), *FOUND])
 def test_a_random_case_holds_every_claim(seed):
     assert [f"{oracle.__name__}: {how}" for oracle, how in failures(draw(seed))] == []
 

@@ -9,9 +9,10 @@ It stops where the excess of J over its minimum, as estimated by half the square
 
     (J - min J)  ~  1/2 g^T H^-1 g,
 
-is at most tol min(1, J), twice in a row: once is an estimate, and the step taken in between confirms it. The estimate
-does not depend on the scale of any feature. A method that has its own metric brings its own estimate (``excess``); for
-the others, which leave it as nan, the loop makes one now and then.
+is at most tol min(1, J), twice in a row: once is an estimate, and the step taken in between confirms it, unless it
+lowers J by more than there was said to be left. The estimate does not depend on the scale of any feature. A method that
+has its own metric brings its own estimate (``excess``); for the others, which leave it as nan, the loop makes one now
+and then.
 
 Rows that are held out may end it too, where none of the last steps has lowered their loss; the result is then the point
 where that loss was lowest, whatever ended the descent. An interrupt (Ctrl-C) ends it at the best point so far; before
@@ -105,7 +106,7 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
     by_validation = patience < inf
     best = Best(first, inf if by_validation else first.point.value)  # held-out rows choose among the steps
     history = []
-    confirmed, measured_at, status = False, 0, "max_iter"
+    claim, measured_at, status = inf, 0, "max_iter"  # claim: below it J cannot fall, if the last estimate was right
     try:
         for iteration in range(1, max_iter + 1):
             state = method.step(objective, state)
@@ -121,10 +122,11 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
                 best.update(state, loss if by_validation else point.value, tol)
             history.append(record)  # last: what an interrupt keeps is at least as good as the history says
             stop = watch is not None and watch(record, point)
-            small = abs(excess) <= target(objective, point, tol)  # one below 0 is not of a convex model
+            goal = target(objective, point, tol)
+            small = abs(excess) <= goal  # one below 0 is not of a convex model
             if lost:
                 status = "diverged"
-            elif small and confirmed:
+            elif small and point.value >= claim:
                 status = "converged"
             elif stop:
                 status = "stopped"
@@ -135,7 +137,8 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
             elif best.unchanged >= patience:
                 status = "early_stopped"
             else:
-                confirmed = small or (confirmed and isnan(excess))
+                if not isnan(excess):
+                    claim = point.value - goal if small else inf
                 continue
             break
     except KeyboardInterrupt:
