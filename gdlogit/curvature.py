@@ -45,7 +45,7 @@ class Cholesky:
         failed = True
         while failed:
             np.einsum("ii->i", equilibrated)[:] = 1 + tau
-            self.factor, failed = lapack.dpotrf(equilibrated, lower=True, clean=False)
+            self.factor, failed = lapack.dpotrf(equilibrated, lower=True)
             tau *= 100
 
     def solve(self, g):
@@ -79,7 +79,7 @@ class Jacobi:
 class Kronecker:
     """H ~ G (x) B + diag(penalty), as if the rows' features x x^T and their curvatures B were independent.
 
-    G (p, p) is the mean of x x^T, B (k, k) that of the curvatures, penalty (p, k) the same in each column. In the
+    G (p, p) is the mean of x x^T, B (k, k) that of the curvatures, penalty (p,) is shared by the k columns. In the
     eigenvectors of B the columns come apart: one Cholesky factor of gamma G + penalty each, for the eigenvalues gamma
     as rounded to powers of 4, so that most of them share it.
     """
@@ -87,7 +87,7 @@ class Kronecker:
     def __init__(self, gram, coupling, penalty):
         gamma, self.vectors = np.linalg.eigh(coupling)
         rounded = 4.0 ** np.round(0.5 * np.log2(np.maximum(gamma, NO_CURVATURE * gamma[-1])))
-        self.columns = [(rounded == g, Cholesky(g * gram + np.diag(penalty[:, 0]))) for g in np.unique(rounded)]
+        self.columns = [(rounded == g, Cholesky(g * gram + np.diag(penalty))) for g in np.unique(rounded)]
 
     def solve(self, g):
         """H^-1 g."""

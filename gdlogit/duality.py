@@ -55,19 +55,16 @@ def duality_gap(objective, point, rng, tol=0.0):
 
 def proven_bound(objective, point, rng, tol):
     """The least bound of those below that is worth its price."""
-    if is_dense(objective):
-        some = sample(objective, rng)
-        bound = tilted_bound(objective, point, some)
-        if bound > max(WANTED, tol) * point.value and some is not objective:
-            bound = min(bound, tilted_bound(objective, point, objective))
-        return bound if np.isfinite(bound) else shrunk_bound(objective, point)
-    if objective.penalty.l1:
-        bound = tilted_bound(objective, point, objective)
-        return bound if np.isfinite(bound) else shrunk_bound(objective, point)
-    bound = shrunk_bound(objective, point)
-    if bound <= SHARP * metric_at(objective, point.theta).rough_excess(point):
-        return bound
-    return min(bound, tilted_bound(objective, point, objective))
+    if not (is_dense(objective) or objective.penalty.l1):
+        bound = shrunk_bound(objective, point)
+        if bound <= SHARP * metric_at(objective, point.theta).rough_excess(point):
+            return bound
+        return min(bound, tilted_bound(objective, point, objective))
+    some = sample(objective, rng) if is_dense(objective) else objective
+    bound = tilted_bound(objective, point, some)
+    if bound > max(WANTED, tol) * point.value and some is not objective:
+        bound = min(bound, tilted_bound(objective, point, objective))
+    return bound if np.isfinite(bound) else shrunk_bound(objective, point)
 
 
 def sample(objective, rng):
@@ -78,37 +75,44 @@ def sample(objective, rng):
 
 
 def tilted_bound(objective, point, part):
-    """The bound from tilting a part of the rows; infinite where the tilt is too strong."""
-    for _ in range(TILTS):
-        u = -metric_at(part, point.theta).aim(point)[0]
-        part.kept = None, None  # a metric may hold its part: in that circle copies of X would stay
-        kl, V, inside = tilt(part, point, u)
-        if np.abs(V[-1]).max() > objective.resolution:  # the sum of the residuals: it must be 0
-            intercepts = part.coupling(part.curvature(part.scores(point.theta)))
-            u = np.vstack([u[:-1], u[-1] + np.linalg.pinv(intercepts) @ V[-1]])
-            kl, V, inside = tilt(part, point, u)
-        objective.passes += 2 * part.n_rows / objective.n_rows
-        if inside.all():
-            feasible = np.abs(V[-1]).max() <= objective.resolution
-            return bound(objective, point, kl, V - objective.penalty.gradient(point.theta)) if feasible else np.inf
-        part = part.without(~inside)
+    """The bound from tilting a part of the rows; infinite where the tilt is too strong, or beyond all numbers."""
+    try:
+        with overflow_raised():
+            for _ in range(TILTS):
+                kl, V, inside = balanced_tilt(part, point)
+                objective.passes += 2 * part.n_rows / objective.n_rows
+                if inside.all():
+                    feasible = np.abs(V[-1]).max() <= objective.resolution
+                    V = V - objective.penalty.gradient(point.theta)
+                    return bound(objective, point, kl, V) if feasible else np.inf
+                part = part.without(~inside)
+    except Overflow:  # a step where hardly a row has any curvature left
+        pass
     return np.inf
 
 
+def balanced_tilt(part, point):
+    """The ``tilt`` by Newton's step, its intercept such that the residuals add up to 0."""
+    u = -metric_at(part, point.theta).aim(point)[0]
+    part.kept = None, None  # a metric may hold its part: in that circle copies of X would stay
+    tilted = tilt(part, point, u)
+    lacking = tilted[1][-1]  # of V, the sum of the residuals
+    if np.abs(lacking).max() <= part.resolution:
+        return tilted
+    intercepts = part.coupling(part.curvature(part.scores(point.theta)))
+    return tilt(part, point, np.vstack([u[:-1], u[-1] + np.linalg.pinv(intercepts) @ lacking]))
+
+
 def tilt(part, point, u):
-    """S KL(a' || a), infinite where it overflows; V, from which u takes H_B u; and which rows it leaves in [0, 1]."""
-    inside = np.ones(part.n_rows, dtype=bool)
+    """S KL(a' || a); V, from which u takes H_B u; and which rows it leaves in [0, 1]."""
+    inside = np.empty(part.n_rows, dtype=bool)
 
     def f(block):
         kl, change, largest = part.loss.tilt(block.forward(point.theta), block.forward(u))
         inside[block.span] = (largest < 1) | (block.weight == 0)
         return float(block.weight @ kl), block.backward(change * block.weight[:, None])
 
-    try:
-        with overflow_raised():
-            kl, change = part.rows.sum(f)
-    except Overflow:
-        return np.inf, point.gradient, np.ones(part.n_rows, dtype=bool)
+    kl, change = part.rows.sum(f)
     return kl, point.gradient - change / part.total, inside
 
 

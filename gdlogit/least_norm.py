@@ -31,5 +31,6 @@ def of_least_norm(objective, theta):
     values, vectors = np.linalg.eigh(unit * gram * unit.T)
     null = vectors[:, values <= len(values) * objective.resolution * values[-1]]
     shift = unit * (null @ np.linalg.lstsq(null[:-1], -(theta / unit)[:-1])[0])
+    shift[-1] *= objective.rows.constant  # without an intercept, nothing but rounding
     seen = max(objective.margin_changes(shift)) > UNSEEN * np.sqrt(objective.resolution)
     return theta if seen else theta + shift

@@ -104,6 +104,16 @@ def test_probabilities_sum_to_one_and_their_logarithms_are_finite_at_any_score(l
 
 
 @losses
+def test_probabilities_that_round_to_zero_are_no_error_whatever_the_callers_settings(loss):
+    z = np.array([[-1e3], [1e3]]) * np.arange(loss.n_outputs, 0, -1)
+    with np.errstate(all="raise"):
+        probabilities, log_probabilities = loss.probabilities(z), loss.log_probabilities(z)
+    np.testing.assert_array_equal(probabilities, loss.probabilities(z))
+    assert {*probabilities.ravel()} == {0.0, 1.0}
+    assert np.isfinite(log_probabilities).all()
+
+
+@losses
 def test_own_class_log_probability_is_minus_the_loss(loss, rng):
     z, y = random_rows(loss, rng)
     own = loss.log_probabilities(z)[np.arange(len(y)), y]

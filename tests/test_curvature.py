@@ -97,8 +97,8 @@ def test_kronecker_solves_with_its_product_to_within_the_rounding_of_the_curvatu
     A, gamma = rng.standard_normal((40, 6)), np.array([0.0, 0.02, 0.3, 0.31])
     Q = np.linalg.qr(rng.standard_normal((4, 4)))[0]
     gram, coupling = A.T @ A / 40, Q * gamma @ Q.T
-    penalty = np.full((6, 4), 1e-3) * (np.arange(6) < 5)[:, None]
-    hessian = np.kron(gram, coupling) + np.diag(penalty.ravel())
+    penalty = 1e-3 * (np.arange(6) < 5)
+    hessian = np.kron(gram, coupling) + np.diag(penalty.repeat(4))
     metric = Kronecker(gram, coupling, penalty)
     assert len(metric.columns) == 3  # the largest two share a factor
     g = rng.standard_normal((6, 4)) @ Q[:, 1:] @ Q[:, 1:].T  # no part where there is no curvature
@@ -106,7 +106,7 @@ def test_kronecker_solves_with_its_product_to_within_the_rounding_of_the_curvatu
     assert 0.5 <= np.vdot(g, metric.solve(g)) / np.vdot(g, x) <= 2
     gamma[1:] = 1 / 64, 1 / 4, 1 / 4  # powers of 4: no rounding
     metric = Kronecker(gram, Q * gamma @ Q.T, penalty)
-    hessian = np.kron(gram, Q * gamma @ Q.T) + np.diag(penalty.ravel())
+    hessian = np.kron(gram, Q * gamma @ Q.T) + np.diag(penalty.repeat(4))
     np.testing.assert_allclose(hessian @ metric.solve(g).ravel(), g.ravel(), atol=1e-10)
 
 
@@ -114,7 +114,7 @@ def test_kronecker_gives_what_has_no_curvature_a_millionth_of_the_largest(rng):
     A, gamma = rng.standard_normal((40, 6)), np.array([0.0, 1e-9, 1e-8, 16.0])
     Q = np.linalg.qr(rng.standard_normal((4, 4)))[0]
     gram = A.T @ A / 40
-    metric = Kronecker(gram, Q * gamma @ Q.T, np.zeros((6, 4)))
+    metric = Kronecker(gram, Q * gamma @ Q.T, np.zeros(6))
     g = rng.standard_normal((6, 1)) * Q[:, 0]
     x = np.linalg.solve(curvature.NO_CURVATURE * 16 * gram, g)
     assert 0.5 <= np.vdot(g, metric.solve(g)) / np.vdot(g, x) <= 2
@@ -183,6 +183,18 @@ def test_a_solution_with_a_bound_ends_as_soon_as_it_is_sharp(hessian, rng):
     n_products = len(products)
     ratios = [i.bound / i.fall for _, i in zip(range(N), metric.iterates(g), strict=False) if i.fall]
     assert ratios[n_products - 1] <= curvature.SHARP < min(ratios[: n_products - 1])
+
+
+def test_a_solution_without_a_bound_ends_as_soon_as_the_residual_is_small(hessian, rng, monkeypatch):
+    monkeypatch.setattr(curvature, "FINE", 0.1)
+    metric, g = conjugate_gradients(hessian), rng.standard_normal(N)
+    residuals = [iterate.residual for iterate in metric.iterates(g)]
+    first = next(i for i, residual in enumerate(residuals) if residual <= 0.1)
+    assert first < len(residuals) - 1
+    steps = metric.iterates(g)
+    for _ in range(first + 1):
+        x = next(steps).x
+    np.testing.assert_array_equal(metric.solve(g), x)
 
 
 def test_conjugate_gradients_stop_after_so_many_products(hessian, rng, monkeypatch):

@@ -7,7 +7,7 @@ from gradcheck import check_gradient
 
 from gdlogit import graph
 from gdlogit.backprop import Sigmoid, Softmax
-from gdlogit.objective import Objective, tried
+from gdlogit.objective import Objective, Overflow, overflow_raised, tried
 from gdlogit.penalty import ElasticNet
 from gdlogit.rows import Rows
 
@@ -261,6 +261,16 @@ def test_shares_of_some_rows_and_of_the_others_add_up(k, rng):
 
 
 @outputs
+@pytest.mark.parametrize("holder", [np.asarray, sp.csr_array])
+def test_rows_as_they_are_stored_have_the_same_share_in_j(k, holder, rng):
+    part = make_objective(k, holder=holder).part(50, rng)
+    centred, moved = part.centred(rng.standard_normal(part.shape))
+    stored = centred.stored()
+    theta = stored.rows.enter(centred.rows.leave(moved))
+    assert stored.at(theta).value == pytest.approx(centred.at(moved).value, rel=1e-12)
+
+
+@outputs
 def test_centred_features_have_the_same_j_for_the_same_model(k, rng):
     objective = make_objective(k).part(50, rng)
     objective.rows.X[:] += 10
@@ -300,6 +310,7 @@ def test_a_part_is_of_the_rows_that_a_descent_has_copied(rng):
     assert 10 <= fewer.n_rows < 20
     assert more.n_rows == copied.n_rows + 1
     assert fewer.total == more.total == objective.total
+    assert np.shares_memory(objective.part(copied.n_rows, rng).rows.X, copied.X)
 
 
 @pytest.mark.parametrize("settings", ["ignore", "raise"])
@@ -313,6 +324,13 @@ def test_scores_that_overflow_have_an_infinite_j_whatever_the_callers_settings(s
     assert lost.value == np.inf
     assert lost.theta.max() == lost.gradient.max() == 1e308
     np.testing.assert_array_equal(point.gradient, objective.at(theta).gradient)
+
+
+@pytest.mark.parametrize("settings", ["ignore", "raise"])
+@pytest.mark.parametrize("operation", [lambda x: x * x, lambda x: x / 0.1 - x / 0.1, lambda x: np.inf * x - np.inf])
+def test_a_number_that_is_beyond_the_type_or_none_at_all_is_an_overflow(operation, settings):
+    with np.errstate(all=settings), overflow_raised(), pytest.raises(Overflow):
+        operation(np.array([1e308]))
 
 
 # --- Bounds ----------------------------------------------------------------------------------------------
@@ -417,3 +435,5 @@ def test_a_pass_is_counted_once():
     objective.value(theta)
     objective.at(theta)
     assert objective.passes == 6
+    objective.least_squares(z, np.arange(2), 1.0)
+    assert objective.passes == 7

@@ -9,8 +9,8 @@ It stops where the excess of J over its minimum, as estimated by half the square
 
     (J - min J)  ~  1/2 g^T H^-1 g,
 
-is at most tol min(1, J), twice in a row: once is an estimate, and the step taken in between confirms it, unless it
-lowers J by more than there was said to be left. The estimate does not depend on the scale of any feature. A method that
+is at most tol min(1, J), twice in a row: once is an estimate, and the step taken in between confirms it, unless its
+fall and what is left by then add up to more than that. The estimate does not depend on the scale of any feature. A method that
 has its own metric brings its own estimate (``excess``); for the others, which leave it as nan, the loop makes one now
 and then.
 
@@ -126,7 +126,7 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
             small = abs(excess) <= goal  # one below 0 is not of a convex model
             if lost:
                 status = "diverged"
-            elif small and point.value >= claim:
+            elif small and point.value - excess >= claim:
                 status = "converged"
             elif stop:
                 status = "stopped"

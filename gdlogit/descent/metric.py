@@ -185,7 +185,7 @@ def rough_metric(objective, z):
     size = min(objective.n_rows, max(ROWS_PER_FEATURE * p, FEW_ROWS), objective.largest_sample)
     some = np.arange(size) * objective.n_rows // size
     part, c = objective.on(some), objective.loss.curvature(z[some])
-    return Kronecker(part.gram(c), part.coupling(c), objective.penalty.curvature(np.empty((p, k))))
+    return Kronecker(part.gram(c), part.coupling(c), objective.penalty.curvature(np.empty(p)))
 
 
 def products_at(objective, c, preconditioner):
