@@ -146,20 +146,75 @@ def test_shrunk_bound_is_what_its_probabilities_prove(name):
     assert objective.passes == passes + (3 if rows.constant else 2)  # one of them J's
 
 
+def near_minimum(objective):
+    """The minimum's J; and points whose excess goes from 1e-3 of J down to 1e-12 of it."""
+    minimum, points = path(objective)
+    lowest = points[-1].theta
+    away = np.random.default_rng(0).standard_normal(lowest.shape) * lowest
+    curvature = 2 * (objective.at(lowest + 1e-3 * away).value - minimum) / 1e-6
+    return minimum, [
+        objective.at(lowest + np.sqrt(2 * minimum * part / curvature) * away) for part in np.logspace(-3, -12, 28)
+    ]
+
+
 def test_all_rows_are_tilted_where_a_sample_proves_too_little(monkeypatch):
     monkeypatch.setattr(duality, "FEW_ROWS", 1)
     monkeypatch.setattr(duality, "PASS_PARAMETERS", 1)
     objective = make_objective(load_breast_cancer)
-    minimum, points = path(objective)
+    minimum, points = near_minimum(objective)
+    verdicts = []
     for point in points:
-        excess = point.value - minimum
-        if 1e-13 < excess < 1e-3:
-            passes = objective.passes
-            bound = duality.duality_gap(objective, point, np.random.default_rng(0))
-            enough = bound <= duality.WANTED * point.value
-            assert enough or bound < 1.1 * excess
-            assert (objective.passes < passes + 1) == enough
-    assert enough
+        some = duality.tilted_bound(objective, point, duality.sample(objective, np.random.default_rng(0)))
+        passes = objective.passes
+        bound = duality.duality_gap(objective, point, np.random.default_rng(0))
+        verdicts.append(bool(some <= duality.WANTED * point.value))
+        assert bound == pytest.approx(some) if verdicts[-1] else bound < 1.1 * (point.value - minimum) + 1e-15
+        assert (objective.passes < passes + 1) == verdicts[-1]
+    assert verdicts == sorted(verdicts)
+    assert 5 < sum(verdicts) < len(verdicts) - 5
+
+
+def test_a_tilt_takes_two_passes_over_its_rows_and_needs_no_intercept_set_right_where_the_step_is_exact(monkeypatch):
+    objective = CASES["sigmoid, raw"]
+    point = path(objective)[1][-1]
+    monkeypatch.setattr(Objective, "coupling", None)
+    part = objective.part(300, np.random.default_rng(0))
+    passes = objective.passes
+    assert duality.tilted_bound(objective, point, part) < 1e-9
+    assert objective.passes == passes + 2 * 300 / objective.n_rows
+
+
+def test_residuals_that_do_not_add_up_to_zero_prove_nothing(monkeypatch):
+    objective = CASES["softmax, raw, weighted"]
+    point = path(objective)[1][-8]
+    monkeypatch.setattr(metric, "DENSE_PARAMETERS", 0)
+    monkeypatch.setattr(curvature, "FINE", 0.5)
+    monkeypatch.setattr(curvature, "SHARP", np.inf)
+    objective.kept = None, None
+    assert duality.tilted_bound(objective, point, objective) < np.inf
+    objective.kept = None, None
+    monkeypatch.setattr(Objective, "coupling", lambda *_: np.zeros((3, 3)))
+    assert duality.tilted_bound(objective, point, objective) == np.inf
+
+
+def test_rows_that_a_tilt_takes_to_a_probability_of_0_or_beyond_are_named():
+    rows = Rows(np.array([[2.0], [-2.0], [1.9], [3.0], [3.0]]), np.array([0, 1, 0, 1, 0]), np.array([1.0, 1, 1, 1, 0]))
+    objective = Objective(rows, Sigmoid(), ElasticNet(0.1))
+    point = objective.at(np.zeros((2, 1)))
+    _, _, inside = duality.tilt(objective, point, np.array([[1.0], [0.0]]))  # t is half of the feature, both ways
+    assert inside.tolist() == [False, False, True, False, True]
+
+
+@pytest.mark.parametrize("l1", [0.0, 1e-3])
+@pytest.mark.parametrize("dense", [0, 1500])
+def test_far_out_where_no_row_curves_the_shrunk_bound_is_the_one(l1, dense, monkeypatch):
+    monkeypatch.setattr(metric, "DENSE_PARAMETERS", dense)
+    X, y = np.array([[-1.0], [1.0], [1.0], [-1.0]]), np.array([0, 1, 0, 0])
+    objective = Objective(Rows(X, y, np.array([1.0, 1.0, 1e-3, 1.0])), Sigmoid(), ElasticNet(1e-9, l1))
+    point = objective.at(np.array([[900.0], [0.0]]))
+    shrunk = duality.shrunk_bound(objective, point)
+    assert duality.tilted_bound(objective, point, objective) == np.inf
+    assert duality.duality_gap(objective, point, np.random.default_rng(0)) == min(shrunk, point.value)
 
 
 @pytest.mark.parametrize("n_parameters", [2, 101, 1000])
@@ -167,6 +222,7 @@ def test_all_rows_are_tilted_where_a_sample_proves_too_little(monkeypatch):
 def test_hessian_of_the_sample_costs_a_pass_or_takes_what_the_parameters_need(n_rows, n_parameters):
     objective = SimpleNamespace(n_rows=n_rows, n_parameters=n_parameters, part=lambda size, rng: size)
     size, least = duality.sample(objective, None), max(4 * n_parameters, 1000)
+    assert isinstance(size, int)
     assert size >= least
     assert size == least or size * n_parameters <= 25 * n_rows and 4 * size <= n_rows
     assert (size + 1) * n_parameters > 25 * n_rows or 4 * (size + 1) > n_rows
@@ -194,6 +250,32 @@ def test_bound_holds_with_an_l1_part_all_the_way_to_the_minimum(objective, bound
     minimum, points = path(objective)
     for point in points:
         assert bound(objective, point, np.random.default_rng(0)) >= point.value - minimum - 1e-15
+
+
+@pytest.mark.parametrize("objective", SPARSE.values(), ids=SPARSE)
+def test_products_alone_prove_a_bound_with_an_l1_part(objective, monkeypatch):
+    minimum, points = path(objective)
+    monkeypatch.setattr(metric, "DENSE_PARAMETERS", 0)
+    for point in points:
+        objective.kept = None, None
+        assert duality.duality_gap(objective, point, np.random.default_rng(0)) >= point.value - minimum - 1e-15
+    assert duality.duality_gap(objective, points[-1], np.random.default_rng(0)) <= 1e-6
+
+
+@pytest.mark.parametrize("name", ["l1", "l1, weighted", "l1, softmax"])
+def test_a_part_of_the_dual_point_that_l1_allows_proves_what_its_probabilities_do(name):
+    objective, rng = SPARSE[name], np.random.default_rng(0)
+    rows, penalty = objective.rows, objective.penalty
+    theta = rng.standard_normal(objective.shape) / np.append(np.abs(rows.X).max(axis=0), 1)[:, None]
+    a = objective.loss.probabilities(rows.X @ theta[:-1] + theta[-1])
+    y = np.eye(a.shape[1])[rows.y]
+    other = y + duality.class_shrinkage(objective, theta)[rows.y][:, None] * (a - y)
+    V = rows.X.T @ (rows.weight[:, None] * (other - y)[:, -objective.shape[1] :]) / objective.total
+    rho = penalty.l1 / np.abs(V).max()
+    assert rho < 1
+    divergence, loss = (rows.weight @ rel_entr(p, a).sum(axis=1) / objective.total for p in (other, y))
+    proven = rho * divergence + (1 - rho) * loss + penalty.value(theta) + rho * np.vdot(theta[:-1], V)
+    assert duality.shrunk_bound(objective, objective.at(theta)) == pytest.approx(proven, rel=1e-9)
 
 
 @pytest.mark.parametrize("objective", SPARSE.values(), ids=SPARSE)

@@ -10,9 +10,9 @@ It stops where the excess of J over its minimum, as estimated by half the square
     (J - min J)  ~  1/2 g^T H^-1 g,
 
 is at most tol min(1, J), twice in a row: once is an estimate, and the step taken in between confirms it, unless its
-fall and what is left by then add up to more than that. The estimate does not depend on the scale of any feature. A method that
-has its own metric brings its own estimate (``excess``); for the others, which leave it as nan, the loop makes one now
-and then.
+fall and what is left by then add up to more than that. The estimate does not depend on the scale of any feature. A
+method that has its own metric brings its own estimate (``excess``); for the others, which leave it as nan, the loop
+makes one now and then.
 
 Rows that are held out may end it too, where none of the last steps has lowered their loss; the result is then the point
 where that loss was lowest, whatever ended the descent. An interrupt (Ctrl-C) ends it at the best point so far; before
