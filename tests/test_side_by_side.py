@@ -156,8 +156,8 @@ def test_a_search_over_pipelines_on_two_workers_finds_what_one_does(backend, two
 
 # --- Threads ---------------------------------------------------------------------------------------------
 #
-# scikit-learn's check of X sets a filter of warnings for a moment. Filters are the process's, and two threads that do so
-# at once may leave it set: they are put back here.
+# The check of X in scikit-learn sets a filter of warnings for a moment. Filters are the process's, and two threads that
+# do so at once may leave it set: they are put back here.
 
 
 def test_fits_side_by_side_are_those_one_after_another_though_some_fail(two_threads):
