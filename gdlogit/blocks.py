@@ -48,6 +48,8 @@ class Block:
     @cached_property
     def still(self):
         """The features that are nothing but their centre here: the rounding of what they add up to is no gradient."""
+        if not self.centre.any():
+            return np.arange(0)
         first = first_row(self.X)
         same = np.flatnonzero((first == self.centre) & (first != 0))
         return same[is_constant(self.X[:, same])]

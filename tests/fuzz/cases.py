@@ -76,7 +76,7 @@ def draw(seed):
         "class_weight": class_weight,
         "max_iter": one(1, 3, 50, 200) if textbook else one(2, 1000, 1000, 1000, 1000, 1000),
         "tol": one(1e-8, 1e-8, 1e-8, 1e-4, 1e-12),
-        "batch_size": one(1 if n_rows < 50 else 32, 32, 256),  # a row of a CSR takes 0.4 ms
+        "batch_size": one(1 if n_rows < 100 else 32, 32, 256),
         "learning_rate": one("auto", "auto", "auto", 0.1, 10.0),
         "early_stopping": one(False, False, False, False, False, True) and not batches,
         "random_state": int(rng.integers(100)),
