@@ -24,6 +24,7 @@ from scipy.linalg import lapack
 
 __all__ = ["Cholesky", "ConjugateGradients", "Iterate", "Jacobi", "Kronecker"]
 
+EPS = np.finfo(float).eps
 PRODUCTS = 500  # of H with a vector, at most
 NO_CURVATURE = 1e-6  # of the largest: softmax has none where all scores move together
 SINGULAR = 1e3  # times the rounding of an entry is a curvature too small to be sure of
@@ -35,14 +36,15 @@ class Cholesky:
     """H, factorised: ``solve(g)`` is H^-1 g, for g with as many entries as H has rows or with such columns.
 
     Where features are collinear, H is singular to rounding. Then tau diag(H) is added; tau starts at the rounding of an
-    entry and grows until the factor exists. The directions that this touches have no curvature that can be seen.
+    entry, eps for each row, and grows until the factor exists. The directions that this touches have no curvature that
+    can be seen.
     """
 
-    def __init__(self, hessian):
+    def __init__(self, hessian, eps=EPS):
+        self.rounding = len(hessian) * float(eps)
         self.scale = equilibration(hessian.diagonal())
         equilibrated = self.scale[:, None] * hessian * self.scale
-        tau = len(hessian) * np.finfo(float).eps
-        failed = True
+        tau, failed = self.rounding, True
         while failed:
             np.einsum("ii->i", equilibrated)[:] = 1 + tau
             self.factor, failed = lapack.dpotrf(equilibrated, lower=True)
@@ -62,7 +64,7 @@ class Cholesky:
     def is_singular(self):
         """Whether some direction has so little curvature, beside the features that it mixes, that tau may hide it."""
         least, _ = lapack.dpocon(self.factor, 1.0, uplo="L")  # about the smallest eigenvalue of the equilibrated H
-        return least <= SINGULAR * len(self.factor) * np.finfo(float).eps
+        return least <= SINGULAR * self.rounding
 
 
 class Jacobi:

@@ -38,7 +38,7 @@ SHARE = 0.02  # of the largest: less is the rest of a step towards the minimum i
 ROUNDS = 100
 EXACT = 1e-10  # of the programme's margins, in units of the largest entry: HiGHS goes no further
 ROUNDING = 1e-9  # of margins, where the largest coefficient is 1 / spread
-VISIBLE = 1e-6  # raise of a margin, likewise
+VISIBLE = 1e3  # times that is a raise of a margin that can be seen
 NEWTON_STEPS = 20  # for the rest of the step to die away
 LONGEST = 10  # change of a margin in one of them
 NEGLIGIBLE = 1e-3  # of the largest change
@@ -60,7 +60,7 @@ def separating_direction(objective, point):
         direction = margins.meet(np.zeros(step.shape), margins.largest_sum, free)
         if direction is None:
             return direction_of_newton(objective, point)
-        if stored.margin_changes(direction)[0] >= VISIBLE:
+        if stored.margin_changes(direction)[0] >= VISIBLE * margins.rounding:
             readable = margins.meet(direction, margins.fewest_features, free)
             return objective.rows.enter(stored.rows.leave(direction if readable is None else readable))
     return None
@@ -79,7 +79,7 @@ class Margins:
     """
 
     def __init__(self, objective, theta):
-        self.objective = objective
+        self.objective, self.rounding = objective, max(ROUNDING, 10 * objective.resolution)
         spread = np.append(objective.rows.spread(), 1.0)
         self.unit = np.repeat(1 / np.where(spread > 0, spread, 1.0)[:, None], objective.shape[1], axis=1)
         self.numbers = np.sort(self.least(theta, np.zeros(objective.shape), np.inf))
@@ -107,7 +107,7 @@ class Margins:
             found = programme((sp.diags_array(1 / size) @ matrix).tocsc()[:, free], least, free)
             if found is None:
                 return None
-            tolerance = max(ROUNDING, 10 * self.objective.resolution) * max(1.0, np.abs(found).max())
+            tolerance = self.rounding * max(1.0, np.abs(found).max())
             solution = np.zeros(self.unit.size)
             solution[free] = found
             solution = solution.reshape(self.unit.shape) * self.unit

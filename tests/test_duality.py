@@ -7,7 +7,7 @@ import pytest
 from scipy.special import rel_entr
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 
-from gdlogit import curvature, duality
+from gdlogit import GDLogisticRegression, curvature, duality
 from gdlogit.backprop import Sigmoid, Softmax
 from gdlogit.descent import metric, newton
 from gdlogit.objective import Objective
@@ -232,6 +232,15 @@ def test_bound_is_infinite_without_a_penalty():
     objective = make_objective(load_iris, l2=0.0)
     point = objective.at(np.zeros(objective.shape))
     assert duality.duality_gap(objective, point, np.random.default_rng(0)) == np.inf
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_bound_holds_beside_an_offset_of_a_million_spreads_in_float32():
+    X = (np.random.default_rng(0).standard_normal((3, 3)) + [0, 0, 1e6]).astype(np.float32)
+    y = [1, 0, 0]
+    model = GDLogisticRegression(solver="sgd", max_iter=20, random_state=0).fit(X, y)
+    lowest = GDLogisticRegression(tol=1e-12).fit(X.astype(float), y).loss_curve_[-1]
+    assert model.duality_gap_ >= model.loss_curve_[-1] - lowest > 0.03
 
 
 SPARSE = {

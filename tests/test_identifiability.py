@@ -84,6 +84,18 @@ def test_a_constant_feature_is_left_to_the_intercept(value):
     np.testing.assert_allclose(model.coef_[0, :3], GDLogisticRegression(C=np.inf).fit(X, y).coef_[0], atol=1e-3)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_heavy_tails_and_sums_of_columns_in_float32_have_the_minimum_of_the_columns_alone(seed):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_t(1.5, (3000, 15)).astype(np.float32)
+    y = (X[:, 0] + rng.logistic(size=3000) > 1).astype(int)
+    alone = GDLogisticRegression(C=np.inf).fit(X.astype(float), y)
+    model = GDLogisticRegression(C=np.inf, random_state=0).fit(np.c_[X, X[:, :2], X[:, 0] + X[:, 1]], y)
+    assert model.converged_
+    assert model.loss_curve_[-1] == pytest.approx(alone.loss_curve_[-1], rel=1e-5)
+    assert np.abs(model.coef_).max() < 2
+
+
 @forms
 def test_rows_that_contradict_each_other_have_even_odds(form):
     X = np.random.default_rng(0).standard_normal((10, 50))

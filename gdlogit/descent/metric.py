@@ -169,7 +169,10 @@ def _metric_at(objective, theta):
     if is_dense(objective):
         hessian, l1 = objective.hessian(theta), objective.penalty.l1
         hessian = without_shift(hessian, objective.shape, slice(-1, None) if l1 else slice(None))
-        return Sparse(hessian, objective.penalty) if l1 else Smooth(Cholesky(hessian))
+        if l1:
+            return Sparse(hessian, objective.penalty)
+        eps = np.finfo(objective.precision if objective.penalty.is_none else float).eps  # a penalty has all its digits
+        return Smooth(Cholesky(hessian, eps))
     z = objective.scores(theta)
     if objective.penalty.l1:
         return sparse_metric(objective, z)

@@ -95,7 +95,7 @@ def j_is_what_the_history_says(trial):
         assert min(curve) >= true * (1 - 10 * resolution(trial)), f"J is {min(curve)!r} after some step, {true!r} at 0"
         return
     said = min(curve, key=lambda value: abs(value - true)) if ended_above_its_start(trial.fit) else curve[-1]
-    rounding = 10 * resolution(trial) * max(true, 1e-6) + error_of_scores(trial)
+    rounding = 20 * resolution(trial) * max(true, 1e-6) + error_of_scores(trial)
     assert abs(true - said) <= rounding, f"J is {true!r}, not {said!r} ({true - said:.2g} more)"
 
 
