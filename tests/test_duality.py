@@ -205,6 +205,30 @@ def test_rows_that_a_tilt_takes_to_a_probability_of_0_or_beyond_are_named():
     assert inside.tolist() == [False, False, True, False, True]
 
 
+def test_rows_that_a_tilt_would_take_out_have_no_part_in_it():
+    objective, found = CASES["sigmoid, raw"], 0
+    for point in path(objective)[1]:
+        inside = duality.balanced_tilt(objective, point)[2]
+        rest = objective.without(~inside)
+        if not inside.all() and duality.balanced_tilt(rest, point)[2].all():
+            bound = duality.tilted_bound(objective, point, objective)
+            assert bound == duality.tilted_bound(objective, point, rest) < np.inf
+            found += 1
+    assert found
+
+
+@pytest.mark.parametrize("name", ["sigmoid, raw", "softmax", "l1", "elastic net, softmax"])
+@pytest.mark.parametrize("dense", [0, 1500])
+def test_where_no_tilt_proves_anything_the_shrunk_residuals_do(name, dense, monkeypatch):
+    objective = (CASES | SPARSE)[name]
+    theta = 1 / np.append(np.sqrt(np.mean(objective.rows.X**2, axis=0)), 1)[:, None] * np.ones(objective.shape)
+    point = objective.at(theta)
+    monkeypatch.setattr(metric, "DENSE_PARAMETERS", dense)
+    monkeypatch.setattr(duality, "tilted_bound", lambda *_: np.inf)
+    bound = duality.proven_bound(objective, point, np.random.default_rng(0), 0.0)
+    assert bound == duality.shrunk_bound(objective, point) < np.inf
+
+
 @pytest.mark.parametrize("l1", [0.0, 1e-3])
 @pytest.mark.parametrize("dense", [0, 1500])
 def test_far_out_where_no_row_curves_the_shrunk_bound_is_the_one(l1, dense, monkeypatch):
