@@ -33,6 +33,7 @@ __all__ = ["separating_direction"]
 NOTICEABLE = 0.1  # change of a margin; a step along a separating direction raises some by about 1
 READABLE = 10_000_000  # entries, of a programme for the fewest features, which is slow
 STEEP = 20  # margins from here on have no curvature that a Hessian singular to rounding could show
+LOST = 36  # margins from here on have no slope, e^-LOST, that is not lost in the rounding of the others'
 MARGINS = 2000  # that are added to a programme, at most
 SHARE = 0.02  # of the largest: less is the rest of a step towards the minimum in other directions
 ROUNDS = 100
@@ -67,8 +68,11 @@ def separating_direction(objective, point):
 
 
 def is_hidden(objective, point, metric):
-    """Whether a direction may have lost its curvature to rounding, so that no step shows it."""
-    return is_dense(objective) and metric.hessian.is_singular and objective.margin_changes(point.theta)[0] > STEEP
+    """Whether a direction may have lost its curvature or its slope to rounding, so that no step shows it."""
+    if not is_dense(objective):
+        return False
+    largest, _ = objective.margin_changes(point.theta)
+    return largest > LOST or (largest > STEEP and metric.hessian.is_singular)
 
 
 class Margins:

@@ -140,6 +140,14 @@ def test_a_warm_start_far_out_hides_nothing():
         model.fit(X, y)
 
 
+@pytest.mark.parametrize("tol", [1e-4, 1e-8, 1e-10, 1e-12, 1e-14])
+def test_steps_that_have_died_away_hide_no_direction(tol):
+    a, b, c, d = [-2, 0, 0, -200, 20, 1], [0, -300, -100, 0, 0, 1], [-2, 100, 0, -200, 20, 1], [-2, 0, 0, -200, -20, 1]
+    X, y, weight = np.array([a, b, b, c, d, a]) / 10, np.array([3, 1, 2, 0, 1, 2]), np.array([2.0, 2, 1, 3, 1, 0])
+    assert judged(X, y, weight, intercept=False)
+    assert is_named(said(X, y, weight, tol=tol, fit_intercept=False))
+
+
 def test_rows_without_a_weight_separate_nothing_and_hold_nothing_together():
     X, y, _ = cases()["a rare flag of one class"]
     assert not is_named(said(X, y, np.where(X[:, 3] > 0, 0.0, 1.0)))
