@@ -161,6 +161,7 @@ def test_all_rows_are_tilted_where_a_sample_proves_too_little(monkeypatch):
     monkeypatch.setattr(duality, "FEW_ROWS", 1)
     monkeypatch.setattr(duality, "PASS_PARAMETERS", 1)
     objective = make_objective(load_breast_cancer)
+    objective, _ = objective.centred(np.zeros(objective.shape))
     minimum, points = near_minimum(objective)
     verdicts = []
     for point in points:
