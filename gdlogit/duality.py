@@ -82,6 +82,7 @@ def sample(objective, rng):
 
 def tilted_bound(objective, point, part):
     """The bound from tilting a part of the rows; infinite where the tilt is too strong, or beyond all numbers."""
+    metric_at(part, point.theta)  # an overflow there is that of X, and named as such
     try:
         with overflow_raised():
             for _ in range(TILTS):
@@ -92,7 +93,7 @@ def tilted_bound(objective, point, part):
                     V = V - objective.penalty.gradient(point.theta)
                     return bound(objective, point, kl, V) if feasible else np.inf
                 part = part.without(~inside)
-    except Overflow:  # a step where hardly a row has any curvature left
+    except Overflow:  # of a step where hardly a row has any curvature left
         pass
     return np.inf
 
