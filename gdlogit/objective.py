@@ -140,6 +140,15 @@ class Objective:
         self.rows.sum(curve)
         return c
 
+    def curvature_along(self, theta, z):
+        """The curvature of J's smooth part along theta, whose scores are z: theta^T H theta."""
+
+        def curve(block):
+            z_ = z[block.span]
+            return (block.weight @ (z_ * self.loss.bend(self.loss.curvature(z_), z_)).sum(axis=1),)
+
+        return float(self.rows.sum(curve)[0] / self.total + np.vdot(theta, self.penalty.gradient(theta)))
+
     def coupling(self, c):
         """The mean B (k, k) of the rows' Hessians in their scores; with an intercept, the Hessian's entries there."""
 

@@ -35,6 +35,7 @@ __all__ = ["truncated"]
 ARMIJO = 1e-4  # of the fall that the slope promises
 ROUGH, FINE = 0.3, 0.01  # of the residual: enough for a step, as the next has another H; enough for an estimate
 NEAR, NEGLIGIBLE = 0.3, 0.1  # of the goal: no step but the one that confirms it is needed; not even a product
+LONGEST, NOTICEABLE = 2.0, 1.1  # multiples of theta: as far as its curvature is to be trusted; worth half a pass
 LOST_CURVATURE = 0.5  # of the losses, at which the preconditioner is of another Hessian
 
 
@@ -65,6 +66,7 @@ def truncated(tol):
 
     def step(objective, state):
         point, z, rate = line_search(objective, state)
+        point, z = lengthened(objective, point, z)
         return aim(objective, point, z, state.preconditioner, rate, tol) if rate else state._replace(rate=0.0)
 
     return Method(start, step)
@@ -111,3 +113,18 @@ def line_search(objective, state):
             return new, moved, rate
         rate /= 2
     return point, z, 0.0
+
+
+def lengthened(objective, point, z):
+    """The point and its scores z, or a multiple of both where J is lower: Newton's method in that one number.
+
+    Along theta, J has the slope theta^T dJ and the curvature theta^T H theta, which the scores know without a pass.
+    """
+    curvature = objective.curvature_along(point.theta, z)
+    slope = float(np.vdot(point.gradient, point.theta)) + objective.penalty.rough_value(point.theta)
+    length = min(1 - slope / curvature, LONGEST) if curvature > 0 else 1.0
+    if length > NOTICEABLE:
+        longer = objective.at_scores(length * point.theta, length * z)
+        if longer.value < point.value:
+            return longer, length * z
+    return point, z
