@@ -35,7 +35,7 @@ __all__ = ["truncated"]
 ARMIJO = 1e-4  # of the fall that the slope promises
 ROUGH, FINE = 0.3, 0.01  # of the residual: enough for a step, as the next has another H; enough for an estimate
 NEAR, NEGLIGIBLE = 0.3, 0.1  # of the goal: no step but the one that confirms it is needed; not even a product
-LONGEST, NOTICEABLE = 2.0, 1.1  # multiples of theta: as far as its curvature is to be trusted; worth half a pass
+LONGEST, NOTICEABLE = 2.0, 1.02  # multiples of theta: as far as its curvature is to be trusted; worth half a pass
 LOST_CURVATURE = 0.5  # of the losses, at which the preconditioner is of another Hessian
 
 
