@@ -462,6 +462,28 @@ def test_truncated_newton_takes_no_step_that_ascends():
     assert stalled == state._replace(direction=state.point.gradient, rate=0.0)
 
 
+@pytest.mark.parametrize("l1", [0.0, 0.01])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_short_theta_is_lengthened_to_where_j_is_lower_and_the_best_multiple_stays(n_classes, l1):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((200, 5)), rng.integers(0, n_classes, 200)
+    X[:, 0] += y
+    k = 1 if n_classes == 2 else n_classes
+    objective = Objective(Rows(X, y, np.ones(200)), Sigmoid() if k == 1 else Softmax(k), ElasticNet(0.01, l1))
+    theta = (
+        0.1 * descend(truncated.truncated(1e-6), objective, np.zeros(objective.shape), tol=1e-6, max_iter=50)[0].theta
+    )
+    point, z = objective.at(theta), objective.scores(theta)
+    longer, scores = truncated.lengthened(objective, point, z)
+    assert longer.value < point.value
+    assert longer.value == objective.at(truncated.LONGEST * theta).value  # ten times would be best
+    np.testing.assert_array_equal(scores, truncated.LONGEST * z)
+    while (longer := truncated.lengthened(objective, point, z))[0] is not point:
+        point, z = longer
+    for length in (1 / truncated.NOTICEABLE, truncated.NOTICEABLE):
+        assert objective.at(length * point.theta).value > point.value - 1e-3 * abs(point.value)
+
+
 def test_a_secant_pair_without_curvature_is_not_learned_from():
     X, y = scale(CANCER_X), CANCER_Y
     objective = Objective(Rows(X, y, np.ones(len(y))), Sigmoid(), ElasticNet(1e-3, 1e-3))

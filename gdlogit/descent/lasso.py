@@ -100,6 +100,10 @@ class Products(Quadratic):
         """M v."""
         return self.scale * self.unscaled(self.scale * v)
 
+    def levelled(self, spot):
+        """The spot's x, or one with a smaller slope along the intercept."""
+        return spot.x
+
     def solve(self, v, free, residual):
         """M^-1 v, on the coordinates that are free, by conjugate gradients, which may be rough."""
         reduced = ConjugateGradients(lambda u: free * self.product(free * u), Jacobi(np.ones(len(v))), lambda r: inf)
@@ -131,6 +135,10 @@ class Columns(Products):
     def outside(self, d):
         """The parameters of F's columns."""
         return np.append(d[:-1], (d[-1] - self.centre @ d[:-1]) / CONSTANT)
+
+    def levelled(self, spot):
+        """The spot's x with the intercept at its minimum, which a proof asks for: one step, M having a unit diagonal."""
+        return np.append(spot.x[:-1], spot.x[-1] - spot.slope[-1])
 
     def freed(self, spot, strength):
         """The spot after some sweeps of coordinate descent."""
@@ -170,7 +178,7 @@ def minimise_roughly(M, g, theta, strength, rtol):
     M is ``Products`` or ``Columns``.
     """
     spot, _ = reduced_newton(M, Spot(theta / M.scale, M.scale * g, 0.0), strength * M.scale, STEPS, rtol)
-    return M.scale * spot.x, spot.fall
+    return M.scale * M.levelled(spot), spot.fall
 
 
 def reduced_newton(M, spot, strength, steps, rtol=0.0):
