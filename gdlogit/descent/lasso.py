@@ -137,7 +137,7 @@ class Columns(Products):
         return np.append(d[:-1], (d[-1] - self.centre @ d[:-1]) / CONSTANT)
 
     def levelled(self, spot):
-        """The spot's x with the intercept at its minimum, which a proof asks for: one step, M having a unit diagonal."""
+        """The spot's x, the intercept at its minimum, as a proof asks: one step, for M has a unit diagonal."""
         return np.append(spot.x[:-1], spot.x[-1] - spot.slope[-1])
 
     def freed(self, spot, strength):
