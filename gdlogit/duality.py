@@ -48,15 +48,9 @@ TILTS = 5  # at most, each without the rows that the last would have pushed out 
 def duality_gap(objective, point, rng, tol=0.0):
     """Bound J(theta) - min J at a point, by J itself at most; infinite without a penalty, where none need exist.
 
-    A bound of tol J is made no sharper where that costs passes: it is what the descent was asked for. Features are
-    measured from about their means: beside a large offset, rounding in the sum of the residuals is no small matter.
+    A bound of tol J is made no sharper where that costs passes: it is what the descent was asked for.
     """
-    if objective.penalty.is_none:
-        return np.inf
-    centred, theta = objective.centred(point.theta)
-    if centred is not objective:
-        point = centred.at(theta)
-    return float(min(proven_bound(centred, point, rng, tol), point.value))
+    return np.inf if objective.penalty.is_none else float(min(proven_bound(objective, point, rng, tol), point.value))
 
 
 def proven_bound(objective, point, rng, tol):
