@@ -15,7 +15,7 @@ __all__ = ["Block", "SparseBlock", "WholeBlock", "csr_view", "first_row", "is_co
 
 GRAM_BYTES = 2**20  # of the copy of dense rows that a Gram matrix is made of, at a time: it stays in a core's own cache
 GRAM_ROWS = 512  # at a time, at least: with fewer, the product is not worth its call
-FIRST_ROWS = 100  # in which most features are seen to vary
+FIRST_ROWS = 100  # of dense rows, in which most features are seen to vary
 PIECE_BYTES = 2**24  # of a temporary copy of CSR's values, at most
 
 
@@ -52,7 +52,7 @@ class Block:
             return np.arange(0)
         first = first_row(self.X)
         same = np.flatnonzero((first == self.centre) & (first != 0))
-        return same[is_constant(self.X[:, same])]
+        return same[is_constant(self.X[:, same])] if len(same) else same
 
     @cached_property
     def _XT(self):
@@ -189,18 +189,15 @@ def first_row(X):
 
 
 def is_constant(X):
-    """Whether each column is; those that the first rows show not to be are not looked at further."""
-    constant = _is_constant(X[:FIRST_ROWS])
-    if X.shape[0] > FIRST_ROWS:
-        constant[constant] = _is_constant(X[:, constant])
-    return constant
-
-
-def _is_constant(X):
+    """Whether each column is, dense or CSR."""
+    first = first_row(X)
     if sp.issparse(X):
-        low, high = (end.toarray().ravel() for end in (X.min(axis=0), X.max(axis=0)))
-        return low == high
-    return (X == X[0]).all(axis=0)
+        varies = (first != 0) & (np.bincount(X.indices, minlength=X.shape[1]) < X.shape[0])
+        varies[X.indices[X.data != first[X.indices]]] = True
+        return ~varies
+    constant = (X[:FIRST_ROWS] == first).all(axis=0)
+    constant[constant] = (X[:, constant] == first[constant]).all(axis=0)
+    return constant
 
 
 def spans(n_rows, n_spans):

@@ -16,12 +16,14 @@ import os
 import threading
 import warnings
 
+import numpy as np
 from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import enet_path
 
 __all__ = ["swept"]
 
+UNUSED = np.random.RandomState(0)  # made once: seeding one takes as long as a sweep
 FILTERS = threading.Lock()  # those of warnings are the process's: fits side by side must not restore each other's
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=FILTERS.acquire, after_in_parent=FILTERS.release, after_in_child=FILTERS.release)
@@ -45,6 +47,6 @@ def swept(F, y, x, l1, l2, sweeps):
             check_input=False,
             max_iter=sweeps,
             tol=0.0,
-            random_state=0,  # which it does not use, but would else take from NumPy's global one
+            random_state=UNUSED,  # by sweeps in order; without one it takes NumPy's global one
         )
     return path[:, 0]

@@ -191,14 +191,14 @@ class Rows:
             F = np.asfortranarray(np.column_stack([X, np.full(self.n_rows, constant)]) * root[:, None])
             squares = np.einsum("ij,ij->j", F[:, :-1], F[:, :-1])
         else:
-            X, centre = self._by_column[:, features], self.centre[features].astype(float)
-            roots, data = root[X.indices], np.append(X.data, constant * root)
-            data[: X.nnz] *= roots
-            squares, means = _sums(data[: X.nnz] ** 2, X.indptr), _sums(roots * data[: X.nnz], X.indptr)
-            squares += centre * (centre * total - 2 * means)
-            indices = np.append(X.indices, np.arange(self.n_rows, dtype=X.indices.dtype)).astype(np.int32, copy=False)
-            F = sp.csc_array((self.n_rows, len(features) + 1))
-            F.data, F.indices, F.indptr = data, indices, np.append(X.indptr, len(data)).astype(np.int32, copy=False)
+            centre = self.centre[features].astype(float)
+            F = self._by_column[:, np.append(features, self.n_features)]
+            F.indices, F.indptr = (part.astype(np.int32, copy=False) for part in (F.indices, F.indptr))
+            F.data, scratch = F.data.astype(float, copy=False), self._scratch[: F.nnz]
+            F.data *= np.take(root, F.indices, out=scratch, mode="clip")
+            squares = _sums(np.square(F.data, out=scratch), F.indptr)[:-1]
+            squares += centre * (centre * total - 2 * (F.T @ root)[:-1])
+            F.data[F.indptr[-2] :] *= constant
         return F, centre, np.append(squares, self.constant * total)
 
     @property
@@ -208,7 +208,15 @@ class Rows:
 
     @cached_property
     def _by_column(self):
-        return self.X.tocsc()
+        """CSC of X and a feature of 1."""
+        X, n = self.X.tocsc(), self.n_rows
+        parts = (X.data, np.ones(n, X.dtype)), (X.indices, np.arange(n, dtype=X.indices.dtype)), (X.indptr, [X.nnz + n])
+        return sp.csc_array(tuple(map(np.concatenate, parts)), shape=(n, self.n_features + 1))
+
+    @cached_property
+    def _scratch(self):
+        """A number for each of its entries: new memory, a page at a time, costs more than what is done with it."""
+        return np.empty(self._by_column.nnz)
 
     def after(self, earlier):
         """A copy of earlier rows, which ``take`` gave, and of these after them; CSR if both are."""
