@@ -416,6 +416,22 @@ def test_an_estimate_is_no_convergence_where_the_next_step_refutes_it():
     assert not refuted[-1]
 
 
+def test_steps_that_creep_confirm_no_estimate():
+    objective, tol = make_objective(scale(CANCER_X), CANCER_Y), 1e-3
+    gd = gradient.batch("auto")
+
+    def step(objective, state):  # estimates that each step takes away all that is left
+        new = gd.step(objective, state)
+        return new._replace(excess=state.point.value - new.point.value)
+
+    result = descend(gd._replace(step=step), objective, np.zeros(objective.shape), tol=tol, max_iter=1000)
+    excess, goal = result.table()["excess"], 0.1 * tol * result.table()["value"]
+    assert result.status == "converged"
+    assert (excess[1:] > 0.5 * excess[:-1]).sum() > 0.9 * len(excess)
+    assert excess[-1] <= goal[-1]
+    assert (excess[:-1] > goal[:-1]).all()
+
+
 @methods
 def test_max_iter_ends_a_descent_with_an_estimate_of_the_excess(method):
     objective = make_objective(scale(CANCER_X), CANCER_Y)

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 import threadpoolctl
 
 import gdlogit.rows
+from gdlogit.blocks import is_constant
 from gdlogit.rows import Rows
 
 N, P, K = 211, 7, 3
@@ -427,3 +428,18 @@ def test_compact_takes_rows_of_zeros():
     compact, lower, lift = gdlogit.rows.compact(Rows(np.zeros((2, 5)), np.array([0, 1]), np.ones(2)), 1000)
     assert compact.X.shape == (2, 1)
     np.testing.assert_array_equal(lift(lower(np.zeros((6, 1)))), 0)
+
+
+@pytest.mark.parametrize("hold", [np.asarray, sp.csr_array, int64_indices], ids=["dense", "CSR", "CSR, int64 indices"])
+@pytest.mark.parametrize("n", [1, 2, 100, 101, 300])
+def test_a_column_is_constant_where_its_least_entry_is_its_largest(hold, n):
+    X = np.zeros((n, 8))
+    X[:, 1] = 3.5
+    X[-1, 2] = X[0, 3] = X[n // 2, 4] = 1.0  # constant but for one row
+    X[:, 5], X[:-1, 6] = np.arange(n), -2.0
+    assert is_constant(hold(X)).tolist() == (X.min(axis=0) == X.max(axis=0)).tolist()
+
+
+def test_an_explicit_zero_varies_no_column():
+    X = sp.csr_array(([0.0, 2.0, 0.0], [0, 1, 1], [0, 2, 3]), shape=(2, 2))
+    assert is_constant(X).tolist() == [True, False]

@@ -12,7 +12,8 @@ It stops where the excess of J over its minimum, as estimated by half the square
 is at most tol min(1, J), twice in a row: once is an estimate, and the step taken in between confirms it, unless its
 fall and what is left by then add up to more than that. The estimate does not depend on the scale of any feature. A
 method that has its own metric brings its own estimate (``excess``); for the others, which leave it as nan, the loop
-makes one now and then.
+makes one now and then. The own ones come of models solved more or less roughly: where a step leaves most of what it was
+to take away, steps creep, each sees but a part of what is left, and none confirms anything.
 
 Rows that are held out may end it too, where none of the last steps has lowered their loss; the result is then the point
 where that loss was lowest, whatever ended the descent. An interrupt (Ctrl-C) ends it at the best point so far; before
@@ -34,6 +35,8 @@ from ..objective import Point
 from .metric import excess_of
 
 __all__ = ["Method", "Record", "Result", "descend", "target"]
+
+MOST, NEGLIGIBLE = 0.5, 0.1  # of the last estimate: a step that leaves more creeps; of the goal: no matter
 
 
 class Method(NamedTuple):
@@ -107,6 +110,7 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
     best = Best(first, inf if by_validation else first.point.value)  # held-out rows choose among the steps
     history = []
     claim, measured_at, status = inf, 0, "max_iter"  # claim: below it J cannot fall, if the last estimate was right
+    last = nan  # estimate that the method itself has made
     try:
         for iteration in range(1, max_iter + 1):
             state = method.step(objective, state)
@@ -124,9 +128,10 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
             stop = watch is not None and watch(record, point)
             goal = target(objective, point, tol)
             small = abs(excess) <= goal  # one below 0 is not of a convex model
+            creeps = excess > MOST * last and excess > NEGLIGIBLE * goal
             if lost:
                 status = "diverged"
-            elif small and point.value - excess >= claim:
+            elif small and not creeps and point.value - excess >= claim:
                 status = "converged"
             elif stop:
                 status = "stopped"
@@ -139,6 +144,7 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
             else:
                 if not isnan(excess):
                     claim = point.value - goal if small else inf
+                last = state.excess
                 continue
             break
     except KeyboardInterrupt:
