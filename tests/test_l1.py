@@ -236,3 +236,19 @@ def test_below_c_min_all_is_zero_and_probabilities_are_the_frequencies(X, y):
     model = fit(X, y, C=0.5 * c_min(X, y))
     assert not model.coef_.any()
     np.testing.assert_allclose(model.predict_proba(X[:1])[0], np.bincount(y) / len(y), atol=1e-6)
+
+
+@pytest.mark.parametrize("C", [0.1, 1.0, 100.0])
+def test_few_rows_of_many_raw_features_come_to_the_minimum_in_a_few_steps(C):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 400)) * 10 ** rng.uniform(-2, 2, 400)
+    y = (X[:, 0] / X[:, 0].std() + rng.standard_normal(60) > 0).astype(int)
+    model = GDLogisticRegression(C=C, l1_ratio=1.0).fit(X, y)
+    residuals = model.predict_proba(X)[:, 1] - y
+    slope, w = C * X.T @ residuals, model.coef_[0]
+    assert model.converged_
+    assert model.n_iter_ < 30
+    assert model.duality_gap_ < 1e-5 * model.loss_curve_[-1]
+    np.testing.assert_allclose(residuals.sum() * C, 0, atol=1e-2)
+    np.testing.assert_allclose(slope[w != 0], -np.sign(w[w != 0]), atol=1e-2)
+    assert np.abs(slope[w == 0]).max() <= 1

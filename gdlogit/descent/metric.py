@@ -154,8 +154,9 @@ def sparse_metric(objective, z):
 
 
 def is_dense(objective):
-    """Whether the Hessian of so many parameters is formed."""
-    return objective.n_parameters <= DENSE_PARAMETERS
+    """Whether the Hessian is formed: not of very many parameters, nor with l1 of more than there are rows."""
+    wide = objective.penalty.l1 and objective.n_rows < objective.n_parameters and objective.has_least_squares
+    return objective.n_parameters <= DENSE_PARAMETERS and not wide
 
 
 def metric_at(objective, theta):
