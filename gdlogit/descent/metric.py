@@ -19,6 +19,7 @@ from .lasso import CONSTANT, Columns, Products, minimise_formed, minimise_roughl
 __all__ = ["Smooth", "Sparse", "excess_of", "is_dense", "metric_at", "products_at", "rough_metric"]
 
 DENSE_PARAMETERS = 1500  # up to so many, the Hessian is formed and factorised
+FEW_PARAMETERS = 100  # with l1, as many as rows; but so many in any case, for nothing ends more sharply
 ROWS_PER_FEATURE, FEW_ROWS = 10, 1000  # that a Kronecker product is made of
 MEMORY = 10  # secant pairs
 NEAR = 0.9  # of l1: a zero with that slope may leave zero in the next step
@@ -154,9 +155,9 @@ def sparse_metric(objective, z):
 
 
 def is_dense(objective):
-    """Whether the Hessian is formed: not of very many parameters, nor with l1 of more than there are rows."""
-    wide = objective.penalty.l1 and objective.n_rows < objective.n_parameters and objective.has_least_squares
-    return objective.n_parameters <= DENSE_PARAMETERS and not wide
+    """Whether the Hessian is formed: not of very many parameters nor, with l1, of many and more than rows."""
+    n_parameters, l1 = objective.n_parameters, objective.penalty.l1
+    return n_parameters <= DENSE_PARAMETERS and not (l1 and n_parameters > max(objective.n_rows, FEW_PARAMETERS))
 
 
 def metric_at(objective, theta):
