@@ -96,6 +96,15 @@ def test_heavy_tails_and_sums_of_columns_in_float32_have_the_minimum_of_the_colu
     assert np.abs(model.coef_).max() < 2
 
 
+def test_float32_makes_nothing_of_what_its_rounding_adds_to_a_sum():
+    _, X, y = drawn(300, 3)
+    X = (X * [1e-3, 1, 1e3]).astype(np.float32)
+    alone = GDLogisticRegression(C=np.inf).fit(X.astype(float), y)
+    model = GDLogisticRegression(C=np.inf, random_state=0).fit(np.c_[X, X.sum(axis=1)], y)
+    assert model.converged_
+    assert model.loss_curve_[-1] == pytest.approx(alone.loss_curve_[-1], rel=2e-6)
+
+
 @forms
 def test_rows_that_contradict_each_other_have_even_odds(form):
     X = np.random.default_rng(0).standard_normal((10, 50))
