@@ -183,7 +183,7 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows, on any scale. float64 and float32 are used as they are, without a copy, dense or CSR with sorted
             indices of 32 or 64 bits. Another sparse form is copied into such a CSR; none is ever made dense. Two
-            classes, an l1 penalty and more features than 1,500 or, beyond 100, than rows: "newton-sketch" copies a CSR
+            classes, an l1 penalty and more features than 1,500 or, beyond 200, than rows: "newton-sketch" copies a CSR
             by column, and the features in play. A memory map is read in blocks, and one of another dtype converted so,
             as ``fit_batches`` does it.
         y : array-like of shape (n_samples,)

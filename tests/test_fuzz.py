@@ -19,6 +19,7 @@ FOUND = {  # by longer runs
     440_001_665: "22 rows of 349 features with l1, 0.4 s a step",
     440_003_382: "the same for a softmax",
     440_002_872: "a programme that HiGHS could not solve, taken for no separation",
+    450_002_087: "estimates that fell by 4% a step, 26 times too low",
 }
 
 

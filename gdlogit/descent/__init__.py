@@ -12,8 +12,8 @@ It stops where the excess of J over its minimum, as estimated by half the square
 is at most tol min(1, J), twice in a row: once is an estimate, and the step taken in between confirms it, unless its
 fall and what is left by then add up to more than that. The estimate does not depend on the scale of any feature. A
 method that has its own metric brings its own estimate (``excess``); for the others, which leave it as nan, the loop
-makes one now and then. The own ones come of models solved more or less roughly: where a step leaves most of what it was
-to take away, steps creep, each sees but a part of what is left, and none confirms anything.
+makes one now and then. The own ones come of models that are solved roughly: where a step leaves a share q of what it was
+to take away, and so do those after it, 1 / (1 - q) times the estimate is left, and that counts.
 
 Rows that are held out may end it too, where none of the last steps has lowered their loss; the result is then the point
 where that loss was lowest, whatever ended the descent. An interrupt (Ctrl-C) ends it at the best point so far; before
@@ -36,7 +36,7 @@ from .metric import excess_of
 
 __all__ = ["Method", "Record", "Result", "descend", "target"]
 
-MOST, NEGLIGIBLE = 0.5, 0.1  # of the last estimate: a step that leaves more creeps; of the goal: no matter
+LEAST = 1e-3  # of the goal: an estimate that has come down to it may be as it is
 
 
 class Method(NamedTuple):
@@ -128,7 +128,7 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
             stop = watch is not None and watch(record, point)
             goal = target(objective, point, tol)
             small = abs(excess) <= goal  # one below 0 is not of a convex model
-            creeps = excess > MOST * last and excess > NEGLIGIBLE * goal
+            creeps = last > 0 and excess > goal * max(1 - excess / last, LEAST)
             if lost:
                 status = "diverged"
             elif small and not creeps and point.value - excess >= claim:

@@ -19,7 +19,7 @@ from .lasso import CONSTANT, Columns, Products, minimise_formed, minimise_roughl
 __all__ = ["Smooth", "Sparse", "excess_of", "is_dense", "metric_at", "products_at", "rough_metric"]
 
 DENSE_PARAMETERS = 1500  # up to so many, the Hessian is formed and factorised
-FEW_PARAMETERS = 100  # with l1, as many as rows; but so many in any case, for nothing ends more sharply
+FEW_PARAMETERS = 200  # with l1, as many as rows; but so many in any case, for nothing ends more sharply
 ROWS_PER_FEATURE, FEW_ROWS = 10, 1000  # that a Kronecker product is made of
 MEMORY = 10  # secant pairs
 NEAR = 0.9  # of l1: a zero with that slope may leave zero in the next step

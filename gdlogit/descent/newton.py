@@ -161,7 +161,7 @@ def line_search(objective, state, least=0.0):
 
 def steps_left(last_excess, state, goal):
     """How many more steps bring the excess to the goal, if each contracts it as the last one did."""
-    contraction = state.excess / last_excess if state.rate == 1 and last_excess < inf else inf
+    contraction = state.excess / last_excess if state.rate == 1 and 0 < last_excess < inf else inf
     return log(state.excess / goal) / -log(contraction) if contraction < 1 else inf
 
 
