@@ -12,8 +12,8 @@ It stops where the excess of J over its minimum, as estimated by half the square
 is at most tol min(1, J), twice in a row: once is an estimate, and the step taken in between confirms it, unless its
 fall and what is left by then add up to more than that. The estimate does not depend on the scale of any feature. A
 method that has its own metric brings its own estimate (``excess``); for the others, which leave it as nan, the loop
-makes one now and then. The own ones come of models that are solved roughly: where a step leaves a share q of what it was
-to take away, and so do those after it, 1 / (1 - q) times the estimate is left, and that counts.
+makes one now and then. The own ones come of models that are solved roughly: where a step leaves a share q of what it
+was to take away, and so do those after it, 1 / (1 - q) times the estimate is left, and that counts.
 
 Rows that are held out may end it too, where none of the last steps has lowered their loss; the result is then the point
 where that loss was lowest, whatever ended the descent. An interrupt (Ctrl-C) ends it at the best point so far; before
