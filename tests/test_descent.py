@@ -333,6 +333,15 @@ def test_features_measured_from_their_means_save_products_for_text(monkeypatch):
     assert passes[0] < 0.85 * passes[1]
 
 
+@pytest.mark.parametrize("C", [0.1, 1.0, 10.0])
+def test_text_takes_a_few_steps_whatever_the_tolerance(C):
+    X, y = text(500, 2000)
+    for tol in 10.0 ** -np.arange(2, 10):
+        model = GDLogisticRegression(C=C, tol=tol, warm_start=True).fit(X, y)
+        assert model.n_iter_ <= 12
+        assert model.fit(X, y).n_iter_ <= 3
+
+
 def test_separable_text_without_a_penalty_is_named():
     X, y = text(200, 3000)
     with pytest.warns(ConvergenceWarning, match="separable"):
@@ -432,6 +441,19 @@ def test_steps_that_creep_confirm_no_estimate():
     assert result.status == "converged"
     assert (excess <= goal).sum() > 10
     assert result.point.value - lowest < 2 * goal
+
+
+@pytest.mark.parametrize("tol", [1e-2, 1e-3, 1e-4, 1e-6, 1e-8])
+@pytest.mark.parametrize("l1", [0.0, 1e-3])
+@pytest.mark.parametrize("name", ["newton", "truncated"])
+def test_a_descent_from_where_one_has_ended_ends_at_once(name, l1, tol):
+    objective = make_objective(scale(CANCER_X), CANCER_Y)
+    objective.penalty = ElasticNet(1e-3, l1)
+    method = newton.sketch(tol, np.random.default_rng(0)) if name == "newton" else truncated.truncated(tol)
+    first = descend(method, objective, np.zeros(objective.shape), tol=tol, max_iter=50)
+    again = descend(method, objective, first.point.theta, tol=tol, max_iter=50)
+    assert first.status == again.status == "converged"  # also where no step is worth taking, and no estimate falls
+    assert len(again.history) <= 3
 
 
 def test_an_estimate_of_nothing_is_no_measure_of_the_next():

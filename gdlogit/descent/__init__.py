@@ -110,10 +110,9 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
     best = Best(first, inf if by_validation else first.point.value)  # held-out rows choose among the steps
     history = []
     claim, measured_at, status = inf, 0, "max_iter"  # claim: below it J cannot fall, if the last estimate was right
-    last = nan  # estimate that the method itself has made
     try:
         for iteration in range(1, max_iter + 1):
-            state = method.step(objective, state)
+            last, state = state, method.step(objective, state)
             point, excess, loss = state.point, state.excess, nan
             lost = not isfinite(point.value)
             if isnan(excess) and iteration >= 1.2 * measured_at and not lost:
@@ -128,7 +127,8 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
             stop = watch is not None and watch(record, point)
             goal = target(objective, point, tol)
             small = abs(excess) <= goal  # one below 0 is not of a convex model
-            creeps = last > 0 and excess > goal * max(1 - excess / last, LEAST)
+            stays = state.rate > 0 and point is last.point  # as no step is worth taking
+            creeps = not stays and last.excess > 0 and excess > goal * max(1 - excess / last.excess, LEAST)
             if lost:
                 status = "diverged"
             elif small and not creeps and point.value - excess >= claim:
@@ -144,7 +144,6 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
             else:
                 if not isnan(excess):
                     claim = point.value - goal if small else inf
-                last = state.excess
                 continue
             break
     except KeyboardInterrupt:
