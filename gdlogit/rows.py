@@ -183,7 +183,7 @@ class Rows:
         """Some features and then a constant one, column by column, each row times its root: float64.
 
         Returns F, CSC with 32-bit indices or a Fortran-ordered ndarray; the centre to measure features from, where F's
-        are not; and their sums of squares from there, with that of a constant 1.
+        are not; and their sums of squares from there, with that of a constant 1. A CSC is good until the next call.
         """
         constant, total = constant * self.constant, root @ root
         if isinstance(self.X, np.ndarray):
@@ -191,14 +191,17 @@ class Rows:
             F = np.asfortranarray(np.column_stack([X, np.full(self.n_rows, constant)]) * root[:, None])
             squares = np.einsum("ij,ij->j", F[:, :-1], F[:, :-1])
         else:
-            centre = self.centre[features].astype(float)
-            F = self._by_column[:, np.append(features, self.n_features)]
-            F.indices, F.indptr = (part.astype(np.int32, copy=False) for part in (F.indices, F.indptr))
-            F.data, scratch = F.data.astype(float, copy=False), self._scratch[: F.nnz]
-            F.data *= np.take(root, F.indices, out=scratch, mode="clip")
-            squares = _sums(np.square(F.data, out=scratch), F.indptr)[:-1]
+            centre, X = self.centre[features].astype(float), self._by_column[:, features]
+            values, (indices, data) = X.data.astype(float, copy=False), self._kept
+            np.take(root, X.indices, out=data[: X.nnz], mode="clip")
+            data[: X.nnz] *= values
+            squares = _sums(np.square(data[: X.nnz], out=values), X.indptr)
+            indices[: X.nnz] = X.indices
+            end = X.nnz + self.n_rows
+            data[X.nnz : end], indices[X.nnz : end] = constant * root, np.arange(self.n_rows)
+            parts = data[:end], indices[:end], np.append(X.indptr, end).astype(np.int32)
+            F = sp.csc_array(parts, shape=(self.n_rows, len(features) + 1))
             squares += centre * (centre * total - 2 * (F.T @ root)[:-1])
-            F.data[F.indptr[-2] :] *= constant
         return F, centre, np.append(squares, self.constant * total)
 
     @property
@@ -208,15 +211,13 @@ class Rows:
 
     @cached_property
     def _by_column(self):
-        """CSC of X and a feature of 1."""
-        X, n = self.X.tocsc(), self.n_rows
-        parts = (X.data, np.ones(n, X.dtype)), (X.indices, np.arange(n, dtype=X.indices.dtype)), (X.indptr, [X.nnz + n])
-        return sp.csc_array(tuple(map(np.concatenate, parts)), shape=(n, self.n_features + 1))
+        return self.X.tocsc()
 
     @cached_property
-    def _scratch(self):
-        """A number for each of its entries: new memory, a page at a time, costs more than what is done with it."""
-        return np.empty(self._by_column.nnz)
+    def _kept(self):
+        """Where ``columns`` writes: new memory, a page at a time, costs more than what is done with it."""
+        n_entries = self.X.nnz + self.n_rows
+        return np.empty(n_entries, np.int32), np.empty(n_entries)
 
     def after(self, earlier):
         """A copy of earlier rows, which ``take`` gave, and of these after them; CSR if both are."""

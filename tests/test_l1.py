@@ -154,6 +154,22 @@ def test_warm_start_across_C_ends_where_a_cold_one_does(X, y):
         np.testing.assert_allclose(model.set_params(C=C).fit(X, y).coef_, fit(X, y, C=C).coef_, atol=1e-5)
 
 
+@pytest.mark.parametrize("C", [1, 100])
+@pytest.mark.parametrize("value", [50, 3e4])
+@pytest.mark.filterwarnings("error")
+def test_warm_start_from_a_coefficient_far_too_large_ends_where_a_cold_one_does(value, C):
+    """The rows of a rare flag are certain then, and without curvature: nothing but the penalty leads back."""
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.standard_normal((400, 5)), rng.random((400, 3)) < 0.02])
+    y = (X[:, 0] + X[:, 5] + rng.standard_normal(400) > 0).astype(int)
+    y[X[:, 5] == 1] = 1
+    cold, warm = fit(X, y, C=C), fit(X, y, C=C, warm_start=True)
+    warm.coef_[0, 5] = value
+    warm.fit(X, y)
+    assert warm.converged_
+    np.testing.assert_allclose(warm.coef_, cold.coef_, atol=1e-5)
+
+
 @sets
 def test_float32_has_the_zeros_too(X, y):
     model = fit(X.astype(np.float32), y, tol=1e-6)

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 
 from gdlogit.descent import lasso
-from gdlogit.descent.lasso import CONSTANT, Columns, Products, least_slope, minimise_formed, minimise_roughly
+from gdlogit.descent.lasso import (
+    CONSTANT,
+    Columns,
+    Products,
+    Spot,
+    gain_in_sight,
+    least_slope,
+    minimise_formed,
+    minimise_roughly,
+)
 from gdlogit.penalty import ElasticNet
 
 
@@ -115,6 +124,37 @@ def test_column_of_zeros_stays_at_zero():
     x, _ = formed(M, g, theta, strength)
     assert x[0] == 0
     assert np.isfinite(x).all()
+
+
+@seeds
+@pytest.mark.parametrize("far", [1, 50, 3e4])
+@pytest.mark.parametrize("curvature", [0, 1e-12])
+def test_large_coefficient_with_hardly_any_curvature_comes_back_to_zero(seed, far, curvature):
+    """As one whose rows are all certain: but for the penalty, nothing is known of where it should be."""
+    M, g, theta, strength = problem(6, seed)
+    M[1], M[:, 1], g[1], theta[1] = 0, 0, 0, far
+    M[1, 1] = curvature
+    x, fall = formed(M, g, theta, strength)
+    assert x[1] == 0
+    rest = np.arange(6) != 1
+    others = M[np.ix_(rest, rest)], g[rest], theta[rest], strength[rest]
+    assert q(x[rest], *others) == pytest.approx(brute_force(*others), rel=1e-9)
+    assert fall == pytest.approx(strength[1] * far + q(others[2], *others) - brute_force(*others), rel=1e-3)
+
+
+@seeds
+def test_gain_in_sight_is_the_most_that_one_coordinate_brings(seed):
+    M, g, theta, strength = problem(8, seed)
+    scale = 1 / np.sqrt(M.diagonal())
+    M, g, theta, strength = scale[:, None] * M * scale, scale * g, theta / scale, scale * strength
+    values = []
+    for j in range(8):
+        for x_j in (0, theta[j] - g[j] - strength[j], theta[j] - g[j] + strength[j]):  # the kink, and either side of it
+            x = theta.copy()
+            x[j] = x_j if strength[j] else theta[j] - g[j]
+            values.append(q(x, M, g, theta, strength))
+    least = q(theta, M, g, theta, strength) - gain_in_sight(Spot(theta, g, 0.0), strength)
+    assert least == pytest.approx(min(values), rel=1e-12)
 
 
 def test_minimum_is_at_zero_where_the_penalty_is_strong():

@@ -38,6 +38,7 @@ RELAXATION = 1.6  # of ADMM
 SETTLED, ROUGH = 1e-6, 0.1  # of the fall so far: what the last round brought, at the end, and far from it
 PRECISION = 1e-9  # of lambda: the slopes at the minimum
 FLAT = 1e-14  # of the diagonal, for each parameter: more than rounding takes from directions without curvature
+FAR = 1e3  # times the distance to zero: a step that would go so far beyond it is not told from a longer one
 SWEEPS = 5  # of coordinate descent, at a time
 CONSTANT = 1e4  # the feature that carries the intercept where all parameters are penalised
 FORCING = 0.3  # the residual to which conjugate gradients solve
@@ -156,7 +157,7 @@ def minimise_formed(M, g, theta, strength, balanced, most):
     falls by more than ``most`` it is no model of what it stands for, and its minimum is not looked for any further.
     Where it falls by a part of that, it is right to about that part: rounds that bring less are not worth their price.
     """
-    scale = equilibration(M.diagonal())
+    scale = equilibration(np.maximum(M.diagonal(), curvature_to_zero(g, theta, strength) / FAR))
     M = Formed(scale[:, None] * M * scale, lambda x: balanced(scale * x) / scale)
     np.einsum("ii->i", M.M)[:] = 1 + FLAT * len(g)  # also where no curvature is seen: any will do
     strength = strength * scale
@@ -165,7 +166,8 @@ def minimise_formed(M, g, theta, strength, balanced, most):
         before = spot.fall
         spot, settled = reduced_newton(M, spot, strength, STEPS)
         enough = max(SETTLED, min(ROUGH, spot.fall / most))
-        settled = (settled or spot.fall - before <= enough * spot.fall) and spot.fall <= most
+        brought = max(spot.fall - before, gain_in_sight(spot, strength))
+        settled = (settled or brought <= enough * spot.fall) and spot.fall <= most
         if settled or spot.fall > most:
             break
         spot, rho = admm(M, spot, strength, rho)
@@ -251,6 +253,23 @@ def admm(M, spot, strength, rho):
     primal, dual = np.linalg.norm(x - z), rho * np.linalg.norm(z - before)
     rho *= np.clip(np.sqrt(primal / max(dual, np.finfo(float).tiny)), 0.1, 10)
     return max(spot, move(M, spot, z, strength), key=lambda spot: spot.fall), rho
+
+
+def curvature_to_zero(g, theta, strength):
+    """The curvature with which Newton's step along a coordinate ends at zero; 0 where the slope does not lead there.
+
+    Far less, as of a large coefficient whose rows are all certain, is as good as none: zero is where the step ends. But
+    coordinates equilibrated by it are so long that the step there is lost in the rounding of the others.
+    """
+    pull = np.where(strength > 0, np.maximum(g * np.sign(theta) + strength, 0), 0.0)
+    return np.divide(pull, np.abs(theta), out=np.zeros_like(pull), where=theta != 0)
+
+
+def gain_in_sight(spot, strength):
+    """The most that q falls by along a single coordinate: M has a unit diagonal."""
+    x, slope, _ = spot
+    best = shrink(x - slope, strength)
+    return np.max((x - best) * slope - 0.5 * (x - best) ** 2 + strength * (np.abs(x) - np.abs(best)))
 
 
 def least_slope(x, slope, strength):

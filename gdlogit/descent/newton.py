@@ -116,7 +116,7 @@ def advance(objective, state, goal):
     point, rate = line_search(objective, state, LEAST_SAMPLED_RATE if state.sampled else 0.0)
     if rate == 0 and state.sampled:
         return refresh(objective, state.point, 1.0)
-    is_lost = rate == 0 and state.point.value < state.excess < inf  # the model promises a J below 0
+    is_lost = rate == 0 and state.point.value < state.excess  # the model would have J fall by more than there is
     if is_lost:
         point, rate = line_search_at_zero(objective, state)
     if rate == 0:
