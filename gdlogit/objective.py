@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-__all__ = ["Objective", "Overflow", "Point", "overflow_raised", "tried"]
+__all__ = ["Objective", "Overflow", "Point", "at_random", "overflow_raised", "tried"]
 
 FLAT = 1e-12  # curvature that a row has at least, where it is divided by
 
@@ -27,6 +27,15 @@ class Point(NamedTuple):
 
 class Overflow(ArithmeticError):
     """A number is beyond what its floating-point type can hold."""
+
+
+def at_random(size, n_rows, rng):
+    """The numbers of so many random rows, in order: one of each of as many stretches of the same length.
+
+    Each row is as likely as any other, and a sample of rows that come sorted has its share of every part of them.
+    """
+    ends = np.arange(size + 1) * n_rows // size
+    return rng.integers(ends[:-1], ends[1:])
 
 
 def overflow_raised():
@@ -291,7 +300,7 @@ class Objective:
         if self.copied is not None and self.copied.n_rows >= size:
             rows = self.copied.every(self.copied.n_rows // size)
         else:
-            rows = self.rows.take(np.sort(rng.choice(self.n_rows, size, replace=False)))
+            rows = self.rows.take(at_random(size, self.n_rows, rng))
         return Objective(rows, self.loss, self.penalty, self.total)
 
     def without(self, rows):

@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..objective import Point, tried
+from ..objective import Point, at_random, tried
 from . import Method, target
 from .metric import Smooth, Sparse, metric_at
 
@@ -79,21 +79,21 @@ def samples(objective, rng):
         sizes.append(size)
         size //= GROWTH
     if sizes:
-        order = rng.choice(objective.n_rows, sizes[0], replace=False)
-        index = np.sort(order)
-        largest = objective.on(index)  # the others are taken from it: rows in batches take a pass to get at
-        objective.copied = largest.rows
+        largest = objective.on(at_random(sizes[0], objective.n_rows, rng))
+        objective.copied = largest.rows  # the others are taken from it: rows in batches take a pass to get at
         for size in reversed(sizes[1:]):
-            yield largest.on(np.searchsorted(index, np.sort(order[:size])))
+            yield largest.on(at_random(size, largest.n_rows, rng))
         yield largest
 
 
 def minimise(sample, theta, metric):
-    """Theta at the minimum on a sample, to a part of its sampling error."""
+    """Theta at the minimum on a sample, to a part of its sampling error; the last step, which is small, is not checked."""
     goal = 0.05 * sample.n_parameters / sample.n_rows
     state = begin(sample, theta, metric)
     for _ in range(SAMPLE_STEPS):
-        if state.excess <= goal or state.rate == 0:
+        if state.excess <= goal:
+            return state.point.theta + state.direction
+        if state.rate == 0:
             break
         state = advance(sample, state, goal)
     return state.point.theta
