@@ -30,9 +30,9 @@ class Overflow(ArithmeticError):
 
 
 def at_random(size, n_rows, rng):
-    """The numbers of so many random rows, in order: one of each of as many stretches of the same length.
+    """The numbers of so many random rows, in order: one of each of as many stretches of about the same length.
 
-    Each row is as likely as any other, and a sample of rows that come sorted has its share of every part of them.
+    A sample of rows that come sorted, by class or by time, then has its share of every part of them.
     """
     ends = np.arange(size + 1) * n_rows // size
     return rng.integers(ends[:-1], ends[1:])

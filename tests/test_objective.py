@@ -7,7 +7,7 @@ from gradcheck import check_gradient
 
 from gdlogit import graph
 from gdlogit.backprop import Sigmoid, Softmax
-from gdlogit.objective import Objective, Overflow, overflow_raised, tried
+from gdlogit.objective import Objective, Overflow, at_random, overflow_raised, tried
 from gdlogit.penalty import ElasticNet
 from gdlogit.rows import Rows
 
@@ -336,6 +336,18 @@ def test_a_number_that_is_beyond_the_type_or_none_at_all_is_an_overflow(operatio
 
 
 # --- Bounds ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("size", "n_rows"), [(1, 1), (1, 7), (5, 7), (7, 7), (300, 1000)])
+def test_random_rows_are_in_order_one_of_each_stretch(size, n_rows, rng):
+    samples = np.array([at_random(size, n_rows, rng) for _ in range(2000)])
+    assert (np.diff(samples) > 0).all()
+    ends = np.linspace(0, n_rows, size + 1).astype(int)
+    assert (samples >= ends[:-1]).all()
+    assert (samples < ends[1:]).all()
+    share = np.repeat(1 / np.diff(ends), np.diff(ends))
+    seen = np.bincount(samples.ravel(), minlength=n_rows) / 2000
+    assert np.abs(seen - share).max() <= 6 * np.sqrt(share.max() / 2000)
 
 
 @objectives

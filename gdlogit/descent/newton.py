@@ -87,7 +87,7 @@ def samples(objective, rng):
 
 
 def minimise(sample, theta, metric):
-    """Theta at the minimum on a sample, to a part of its sampling error; the last step, which is small, is not checked."""
+    """Theta at the minimum on a sample, to a part of its sampling error; the last step is small, and not checked."""
     goal = 0.05 * sample.n_parameters / sample.n_rows
     state = begin(sample, theta, metric)
     for _ in range(SAMPLE_STEPS):
