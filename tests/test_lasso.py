@@ -9,9 +9,10 @@ from gdlogit.descent import lasso
 from gdlogit.descent.lasso import (
     CONSTANT,
     Columns,
+    Formed,
     Products,
     Spot,
-    gain_in_sight,
+    coordinate_step,
     least_slope,
     minimise_formed,
     minimise_roughly,
@@ -143,18 +144,21 @@ def test_large_coefficient_with_hardly_any_curvature_comes_back_to_zero(seed, fa
 
 
 @seeds
-def test_gain_in_sight_is_the_most_that_one_coordinate_brings(seed):
+def test_coordinate_step_is_the_best_along_a_single_coordinate(seed):
     M, g, theta, strength = problem(8, seed)
     scale = 1 / np.sqrt(M.diagonal())
-    M, g, theta, strength = scale[:, None] * M * scale, scale * g, theta / scale, scale * strength
+    problem_ = M, g, theta, strength = scale[:, None] * M * scale, scale * g, theta / scale, scale * strength
     values = []
     for j in range(8):
-        for x_j in (0, theta[j] - g[j] - strength[j], theta[j] - g[j] + strength[j]):  # the kink, and either side of it
+        for sign in (-1, 0, 1):  # either side of the kink, and on it
             x = theta.copy()
-            x[j] = x_j if strength[j] else theta[j] - g[j]
-            values.append(q(x, M, g, theta, strength))
-    least = q(theta, M, g, theta, strength) - gain_in_sight(Spot(theta, g, 0.0), strength)
-    assert least == pytest.approx(min(values), rel=1e-12)
+            x[j] = theta[j] - g[j] - sign * strength[j] if sign or not strength[j] else 0
+            values.append(q(x, *problem_))
+    spot = coordinate_step(Formed(M, lambda x: x), Spot(theta, g, 0.0), strength)
+    assert np.count_nonzero(spot.x != theta) == 1
+    assert q(spot.x, *problem_) == pytest.approx(min(values), rel=1e-12)
+    assert spot.fall == pytest.approx(q(theta, *problem_) - min(values), rel=1e-12)
+    np.testing.assert_allclose(spot.slope, g + M @ (spot.x - theta), rtol=1e-12)
 
 
 def test_minimum_is_at_zero_where_the_penalty_is_strong():

@@ -165,9 +165,10 @@ def minimise_formed(M, g, theta, strength, balanced, most):
     for _ in range(ROUNDS):
         before = spot.fall
         spot, settled = reduced_newton(M, spot, strength, STEPS)
+        if not settled:
+            spot = coordinate_step(M, spot, strength)  # or a round that brings nothing would prove nothing
         enough = max(SETTLED, min(ROUGH, spot.fall / most))
-        brought = max(spot.fall - before, gain_in_sight(spot, strength))
-        settled = (settled or brought <= enough * spot.fall) and spot.fall <= most
+        settled = (settled or spot.fall - before <= enough * spot.fall) and spot.fall <= most
         if settled or spot.fall > most:
             break
         spot, rho = admm(M, spot, strength, rho)
@@ -265,11 +266,13 @@ def curvature_to_zero(g, theta, strength):
     return np.divide(pull, np.abs(theta), out=np.zeros_like(pull), where=theta != 0)
 
 
-def gain_in_sight(spot, strength):
-    """The most that q falls by along a single coordinate: M has a unit diagonal."""
+def coordinate_step(M, spot, strength):
+    """The best step along a single coordinate: M has a unit diagonal."""
     x, slope, _ = spot
     best = shrink(x - slope, strength)
-    return np.max((x - best) * slope - 0.5 * (x - best) ** 2 + strength * (np.abs(x) - np.abs(best)))
+    fall = (x - best) * slope - 0.5 * (x - best) ** 2 + strength * (np.abs(x) - np.abs(best))
+    j = np.argmax(fall)
+    return max(spot, move(M, spot, np.where(np.arange(len(x)) == j, best, x), strength), key=lambda spot: spot.fall)
 
 
 def least_slope(x, slope, strength):
