@@ -115,7 +115,7 @@ class BatchLearner:
         if self.early_stopping:
             raise ValueError("early_stopping=True is not supported by fit_batches, which holds out no rows.")
         check_source(batches)
-        classes = None if classes is None else distinct(column_or_1d(classes))
+        classes = None if classes is None else distinct(column_or_1d(classes), "classes")
         source = Source(batches, partial(check_batch, self), classes, self.class_weight)
         rng = generator(self.random_state)
         loss = loss_of(len(source.classes))

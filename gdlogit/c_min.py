@@ -70,6 +70,8 @@ def c_min(X, y, *, l1_ratio=1.0, fit_intercept=True, sample_weight=None, class_w
     """
     if not isinstance(l1_ratio, Real) or isinstance(l1_ratio, bool) or not 0 < l1_ratio <= 1:
         raise ValueError(f"l1_ratio must be a number above 0 and at most 1; got {l1_ratio!r}.")
+    if not isinstance(fit_intercept, bool | np.bool_):
+        raise ValueError(f"fit_intercept must be True or False; got {fit_intercept!r}.")
     X, y = check_X_y(X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
     classes, codes, weight = encode(y, check_weight(sample_weight, X), class_weight)
     loss = Sigmoid() if len(classes) == 2 else Softmax(len(classes))

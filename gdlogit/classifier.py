@@ -79,8 +79,9 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
     random_state : int, RandomState instance or None, default=None
         Seed of the rows sampled by "newton-sketch" and shuffled by "sgd". ``None`` samples differently each time; that
         changes the J of "newton-sketch" by less than ``tol``.
-    verbose : int, default=0
-        With 1, print one line per iteration: J, its estimated excess over the minimum, the rate, and the passes over X.
+    verbose : int or bool, default=0
+        With 1 or more, print one line per iteration: J, its estimated excess over the minimum, the rate, and the passes
+        over X.
 
     Attributes
     ----------

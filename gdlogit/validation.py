@@ -4,6 +4,7 @@ Every error names the parameter, the value that it got, and what is accepted.
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from numbers import Integral, Real
 
 import numpy as np
@@ -64,7 +65,14 @@ def check_parameters(estimator):
         value = getattr(estimator, name)
         require(name, "a positive integer", is_number(value, Integral) and value > 0)
     require("tol", "a number that is not negative", is_number(estimator.tol) and 0 <= estimator.tol < np.inf)
-    require("early_stopping", "True or False", isinstance(estimator.early_stopping, bool | np.bool_))
+    for name in ("fit_intercept", "early_stopping", "warm_start"):
+        require(name, "True or False", isinstance(getattr(estimator, name), bool | np.bool_))
+    verbose = estimator.verbose  # more than 1 is as 1, as in scikit-learn
+    require(
+        "verbose",
+        "an integer that is not negative, or True or False",
+        isinstance(verbose, Integral | np.bool_) and verbose >= 0,
+    )
     fraction = estimator.validation_fraction
     require("validation_fraction", "a number between 0 and 1", is_number(fraction) and 0 < fraction < 1)
 
@@ -113,9 +121,10 @@ def encode_as(classes, y, weight, class_weight):
     """Each row's class as a code from 0, of classes that are known; its weight with that of its class."""
     pieces = [slice(start, start + PIECE) for start in range(0, len(y), PIECE)]
     codes = np.zeros(len(y), dtype=np.min_scalar_type(len(classes)))
-    for piece in pieces:
-        for label in classes[1:]:
-            codes[piece] += y[piece] >= label
+    with of_one_kind(y, "y"):  # a row without weight may have any label
+        for piece in pieces:
+            for label in classes[1:]:
+                codes[piece] += y[piece] >= label
     if weight is None:
         weight = np.broadcast_to(1.0, len(y))
     factors = class_factors(class_weight, classes, codes, weight)
@@ -180,7 +189,7 @@ def check_held_out(estimator, X_val, y_val, sample_weight_val, classes, codes, w
     weight = np.ones(len(y)) if weight is None else weight
     known = np.isin(y, classes)
     if not known.all():
-        raise ValueError(f"y_val must hold labels of y only, {classes!r}; got {np.unique(y[~known])!r} too.")
+        raise ValueError(f"y_val must hold labels of y only, {classes!r}; got {distinct(y[~known], 'y_val')!r} too.")
     codes = np.searchsorted(classes, y).astype(np.min_scalar_type(len(classes)))
     return X, codes, weight if factors is None else weight * factors[codes]
 
@@ -197,7 +206,7 @@ def stream_classes(estimator, classes, begun):
         if known is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         return known
-    classes = distinct(column_or_1d(classes))
+    classes = distinct(column_or_1d(classes), "classes")
     if begun and not np.array_equal(classes, known):
         raise ValueError(f"classes={classes!r} is not the same as on the first call to partial_fit: {known!r}.")
     if len(classes) < 2:
@@ -208,7 +217,7 @@ def stream_classes(estimator, classes, begun):
 def check_labels(y, classes):
     """Raise a ValueError for labels that are not among the classes of the stream."""
     check_classification_targets(classes)
-    strange = np.setdiff1d(y, classes)
+    strange = np.setdiff1d(distinct(y), classes)
     if len(strange):
         raise ValueError(f"y must hold labels of classes={classes!r} only; got {strange!r}.")
 
@@ -233,12 +242,25 @@ def check_batch(estimator, batch, reset):
     return X, y, weight_of_rows(sample_weight, X)
 
 
-def distinct(values):
-    """The distinct values, sorted. np.unique hashes, which takes ten times as long on a few labels in many rows."""
-    values = np.sort(values)
+def distinct(values, name="y"):
+    """The distinct labels, sorted. np.unique hashes, which takes ten times as long on a few labels in many rows."""
+    with of_one_kind(values, name):
+        values = np.sort(values)
     new = np.ones(len(values), dtype=bool)
     new[1:] = values[1:] != values[:-1]
     return values[new]
+
+
+@contextmanager
+def of_one_kind(values, name):
+    """Make of labels that cannot be compared, inside, an error that shows one of each type."""
+    try:
+        yield
+    except TypeError:
+        some = [*{type(value): value for value in reversed(values.tolist())}.values()]
+        raise ValueError(
+            f"Unknown label type: {name} must hold strings only or numbers only, none of them missing; it holds {some}."
+        ) from None
 
 
 def overflow_named(X):

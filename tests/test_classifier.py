@@ -573,6 +573,9 @@ BAD_PARAMETERS = {
     "max_iter": [0, -1, 10.5, "many", True, None],
     "n_iter_no_change": [0, -1, 2.5, "few", True, None],
     "early_stopping": [1, 0, "auto", None],
+    "fit_intercept": ["yes", "False", 1, 0, 2.0, None],
+    "warm_start": ["yes", 1, 0, None],
+    "verbose": [-1, 0.5, np.nan, "yes", None],
     "validation_fraction": [0, 1, -0.1, 10, np.nan, "0.1", True, None],
     "tol": [-1e-3, np.nan, np.inf, "tight", True, None],
     "class_weight": [{0: -1.0}, {0: np.nan}, {0: np.inf, 1: 1.0}, "heavy", {"malignant": 1.0}],
@@ -625,6 +628,8 @@ def with_entry(X, entry, dtype=None):
     return X
 
 
+MISSING = np.where(GOOD_Y, "yes", "no").astype(object)
+MISSING[3] = None
 BAD_DATA = {
     "NaN": ((with_entry(GOOD_X, np.nan), GOOD_Y), "X contains NaN"),
     "inf": ((with_entry(GOOD_X, np.inf), GOOD_Y), "X contains infinity"),
@@ -640,6 +645,10 @@ BAD_DATA = {
     "two columns of labels": ((GOOD_X, np.c_[GOOD_Y, GOOD_Y]), r"y should be a 1d array, got .* \(569, 2\)"),
     "labels on a scale": ((GOOD_X, GOOD_X[:, 0]), "Unknown label type: continuous"),
     "NaN among the labels": ((GOOD_X, np.where(GOOD_Y, np.nan, 1.0)), "y contains NaN"),
+    "no label in any row": ((GOOD_X, np.full(569, None)), r"Unknown label type: y must hold .*it holds \[None\]"),
+    "a label missing": ((GOOD_X, MISSING), r"Unknown label type: y must hold .*it holds .*None"),
+    "a label missing without weight": ((GOOD_X, MISSING, np.arange(569) != 3), r"y must hold .*it holds .*None"),
+    "labels of two kinds": ((GOOD_X, np.where(GOOD_Y, MISSING, 0)), r"y must hold .*it holds \['yes', 0\]"),
     "one class": ((GOOD_X, 7 + 0 * GOOD_Y), r"y .*one class.*7"),
     "one class with a weight": ((GOOD_X, GOOD_Y, GOOD_Y), r"y .*one class.*1"),
     "negative weight": ((GOOD_X, GOOD_Y, GOOD_Y - 0.5), r"sample_weight must not be negative.*-0\.5"),

@@ -189,6 +189,7 @@ BAD = {
         {"X_val": X_VAL, "y_val": Y_VAL + 1},
         r"y_val must hold labels of y.*\[0, 1\].*got array\(\[2\]\)",
     ),
+    "labels missing": ({"X_val": X_VAL, "y_val": np.full(len(Y_VAL), None)}, r"y_val must hold .*it holds \[None\]"),
     "negative weight": (
         {"X_val": X_VAL, "y_val": Y_VAL, "sample_weight_val": Y_VAL - 0.5},
         "sample_weight_val must not be negative",

@@ -209,6 +209,12 @@ def test_c_min_without_signal_is_infinite():
     assert c_min(np.zeros((4, 2)), [0, 1, 0, 1]) == np.inf
 
 
+@pytest.mark.parametrize("fit_intercept", ["yes", 1, None])
+def test_c_min_names_a_fit_intercept_that_it_does_not_take(fit_intercept):
+    with pytest.raises(ValueError, match=f"fit_intercept must be True or False; got {fit_intercept!r}"):
+        c_min(*IRIS, fit_intercept=fit_intercept)
+
+
 @pytest.mark.parametrize("l1_ratio", [0, 1.1, -1, np.nan, "1", True, None])
 def test_c_min_names_an_l1_ratio_that_it_does_not_take(l1_ratio):
     with pytest.raises(ValueError, match="l1_ratio must be"):

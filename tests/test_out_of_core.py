@@ -193,6 +193,9 @@ X, Y = raw(n=100)
         ([(X, Y), (X, Y[:5])], None, ValueError, "inconsistent"),
         ([(X, Y, -np.ones(100))], None, ValueError, "sample_weight must not be negative"),
         ([(X * 1e200, Y)], None, ValueError, "too large for float64"),
+        ([(X, Y), (X, np.full(len(Y), None))], None, ValueError, r"y must hold .*it holds \[None\]"),
+        ([(X, Y), (X, Y.astype(str).astype(object))], None, ValueError, r"y must hold .*it holds"),
+        ([(X, Y)], [0, None], ValueError, r"classes must hold .*it holds \[None, 0\]"),
     ],
 )
 def test_errors_name_what_is_wrong_and_leave_the_estimator_as_it_was(source, classes, kind, message):
