@@ -42,6 +42,7 @@ ROWS_PER_PARAMETER = 4  # at least, in the sample
 FEW_ROWS = 1000  # not worth sampling from
 WANTED = 1e-6  # of J: a bound beyond it may come from a feature that the sample misses
 SHARP = 10  # times the excess, as roughly estimated, is a bound that many parameters need not improve
+UNSEEN = 1e-9  # of a feature's spread, or the rounding of its type: more is a slope, even beside a large offset
 TILTS = 5  # at most, each without the rows that the last would have pushed out of [0, 1]
 
 
@@ -59,11 +60,11 @@ def proven_bound(objective, point, rng, tol):
         bound = shrunk_bound(objective, point)
         if bound <= SHARP * metric_at(objective, point.theta).rough_excess(point):
             return bound
-        return min(bound, tilted_bound(objective, point, objective))
+        return min(bound, tilted_bound(objective, point, objective, tol))
     some = sample(objective, rng) if is_dense(objective) else objective
-    bound = tilted_bound(objective, point, some)
+    bound = tilted_bound(objective, point, some, tol)
     if bound > max(WANTED, tol) * point.value and some is not objective:
-        bound = min(bound, tilted_bound(objective, point, objective))
+        bound = min(bound, tilted_bound(objective, point, objective, tol))
     return bound if np.isfinite(bound) else shrunk_bound(objective, point)
 
 
@@ -74,8 +75,11 @@ def sample(objective, rng):
     return objective.part(size, rng)
 
 
-def tilted_bound(objective, point, part):
-    """The bound from tilting a part of the rows; infinite where the tilt is too strong, or beyond all numbers."""
+def tilted_bound(objective, point, part, tol=0.0):
+    """The bound from tilting a part of the rows; infinite where the tilt is too strong, or beyond all numbers.
+
+    Where it is not sharp, what it makes of the rounding of V is left out.
+    """
     metric_at(part, point.theta)  # an overflow there is that of X, and named as such
     try:
         with overflow_raised():
@@ -83,9 +87,13 @@ def tilted_bound(objective, point, part):
                 kl, V, inside = balanced_tilt(part, point)
                 objective.passes += 2 * part.n_rows / objective.n_rows
                 if inside.all():
-                    feasible = np.abs(V[-1]).max() <= objective.resolution
+                    if np.abs(V[-1]).max() > objective.resolution:
+                        return np.inf
                     V = V - objective.penalty.gradient(point.theta)
-                    return bound(objective, point, kl, V) if feasible else np.inf
+                    proven = bound(objective, point, kl, V)
+                    if proven <= max(WANTED, tol) * point.value:
+                        return proven
+                    return min(proven, bound(objective, point, kl, V, rounding_of_slopes(objective, part)))
                 part = part.without(~inside)
     except Overflow:  # of a step where hardly a row has any curvature left
         pass
@@ -133,14 +141,28 @@ def shrunk_bound(objective, point):
     return bound(objective, point, kl, gradient / objective.total)
 
 
-def bound(objective, point, kl, V):
+def rounding_of_slopes(objective, part):
+    """By how much sums of x r, of residuals of at most 1, are rounded: a number for each feature, of little weight."""
+    spread = part.rows.spread()
+    largest = max(objective.resolution, UNSEEN) * spread
+    return np.minimum(objective.resolution * (spread + np.abs(objective.rows.centre)), largest)
+
+
+def bound(objective, point, kl, V, rounding=None):
     """The bound that a dual point proves, with kl and V as sums; where l1 wants a smaller V, from a part rho of it.
 
     The residuals rho r' belong to the probabilities rho a' + (1 - rho) y, whose KL is at most the mean of the two.
+
+    V is a sum of x r, known to the ``rounding`` of each feature, of which the gap makes V^2 / (2 l2), or a tiny rho. A
+    V moved by e, within that, proves the bound but for <e, W* - W>: W's part is added, that of the minimum's W* is the
+    rounding of a score.
     """
-    penalty, rho = objective.penalty, objective.penalty.feasible(V)
-    loss = point.value - penalty.value(point.theta)
-    return float(rho * max(kl, 0.0) / objective.total + (1 - rho) * loss + penalty.gap(point.theta, rho * V))
+    penalty, theta, moved = objective.penalty, point.theta, 0.0
+    if rounding is not None:
+        nearest = penalty.nearest(theta, V, rounding)
+        V, moved = nearest, float(np.abs((nearest - V) * theta)[:-1].sum())
+    rho, loss = penalty.feasible(V), point.value - penalty.value(theta)
+    return float(rho * max(kl, 0.0) / objective.total + (1 - rho) * loss + penalty.gap(theta, rho * V)) + moved
 
 
 def class_shrinkage(objective, theta):

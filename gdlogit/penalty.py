@@ -82,6 +82,13 @@ class ElasticNet(NamedTuple):
         largest = np.abs(V[:-1]).max()
         return 1.0 if self.l2 or largest <= self.l1 else self.l1 / largest
 
+    def nearest(self, theta, V, distance):
+        """V, each feature's entries moved by at most a distance (p,) to where the ``gap`` is least."""
+        W, V, distance = theta[:-1], V.copy(), distance[:, None]
+        best = np.where(W == 0, np.clip(V[:-1], -self.l1, self.l1), -self.l2 * W - self.l1 * np.sign(W))
+        V[:-1] += np.clip(best - V[:-1], -distance, distance)
+        return V
+
     def gap(self, theta, V):
         """R(theta) + R*(-V) + <W, V>, the Fenchel gap, as a sum of terms none of which is negative.
 

@@ -324,3 +324,68 @@ def test_bound_with_an_l1_part_is_finite_everywhere_and_sharp_at_the_minimum(obj
         assert np.isfinite(gap)
         assert gap >= point.value - minimum
     assert duality.duality_gap(objective, points[-1], rng) <= 1e-9
+
+
+STAMP = float(1.7e18 // 2**20 * 2**20)  # nanoseconds since 1970, whole in float64 beside spreads that are, too
+
+
+def stamped(n, n_classes, spread):
+    """Two features and a time of some days to years about 0, and labels that hang on all three."""
+    rng = np.random.default_rng(n + n_classes)
+    X = np.column_stack([rng.standard_normal((n, 2)), np.round(rng.uniform(-spread, spread, n) / 2**10) * 2**10])
+    scores = X / [1, 1, spread] @ rng.standard_normal((3, n_classes)) + rng.gumbel(size=(n, n_classes))
+    return X, scores.argmax(axis=1)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("n", [50, 30_000])  # copied with the centre taken off, and not
+def test_a_large_offset_in_float32_is_no_leave_to_bound_less_than_the_excess(n):
+    rng = np.random.default_rng(0)
+    X = (rng.standard_normal((n, 3)) + [0, 0, 3e5]).astype(np.float32)
+    y = (X[:, 0] + (X[:, 2] - 3e5) + rng.logistic(size=n) > 0).astype(int)
+    for solver in ("auto", "gd"):
+        model = GDLogisticRegression(solver=solver, max_iter=5, l1_ratio=0.5, C=100, random_state=0).fit(X, y)
+        lowest = GDLogisticRegression(l1_ratio=0.5, C=100, random_state=0).fit(X.astype(float) - [0, 0, 3e5], y)
+        z = (X.astype(float) @ model.coef_[0].astype(float)) + float(model.intercept_[0])
+        w, strength = model.coef_[0].astype(float), 1 / (100 * n)
+        J = np.logaddexp(0, np.where(y, -z, z)).mean() + strength * (w @ w / 4 + np.abs(w).sum() / 2)
+        assert model.duality_gap_ >= min(J, model.loss_curve_[-1]) - lowest.loss_curve_[-1] - 1e-5
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
+@pytest.mark.parametrize("C", [1e-2, 1.0, 1e4])
+@pytest.mark.parametrize("spread", [1e14, 1e17])
+@pytest.mark.parametrize(("n", "n_classes"), [(300, 2), (20_000, 2), (300, 3)])
+def test_the_rounding_of_a_time_in_nanoseconds_does_not_blow_up_the_bound(n, n_classes, spread, C, l1_ratio):
+    X, y = stamped(n, n_classes, spread)
+    settings = {"C": C, "l1_ratio": l1_ratio, "random_state": 0}
+    model = GDLogisticRegression(**settings).fit(X + [0, 0, STAMP], y)  # a ConvergenceWarning would be an error
+    about_0 = GDLogisticRegression(**settings).fit(X, y)  # the same J, but for the intercept
+    assert model.converged_
+    assert model.duality_gap_ < 1e-7
+    assert model.loss_curve_[-1] == pytest.approx(about_0.loss_curve_[-1], abs=1e-8)
+
+
+@pytest.mark.parametrize("spread", [1e14, 1e17])
+@pytest.mark.parametrize("l2", [1e-5, 1e-2])
+def test_the_bound_beside_a_time_in_nanoseconds_is_no_less_than_the_excess(l2, spread):
+    X, y = stamped(500, 2, spread)
+    scale = np.array([1, 1, spread, 1])
+    A, strength = np.c_[X, np.ones(500)] / scale, l2 / scale**2 * [1, 1, 1, 0]
+
+    def J(w):
+        return np.logaddexp(0, np.where(y, -1, 1) * (A @ w)).mean() + strength @ w**2 / 2
+
+    w = np.zeros(4)
+    for _ in range(30):  # Newton's method on features of about 1, each with its own strength
+        a = 1 / (1 + np.exp(-A @ w))
+        hessian = A.T @ ((a * (1 - a))[:, None] * A) / 500 + np.diag(strength)
+        w -= np.linalg.solve(hessian, A.T @ (a - y) / 500 + strength * w)
+    rows = Rows(X + [0, 0, STAMP], y, np.ones(500)).centred()
+    objective = Objective(rows.copied_if_few(), Sigmoid(), ElasticNet(l2))
+    for away in (0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1):
+        at = w + away * np.array([0.0, 0.0, 1.0, 0.0])
+        theta = np.append((at / scale)[:3], at[3] + (rows.centre - [0, 0, STAMP]) @ (at / scale)[:3])
+        point, excess = objective.at(theta[:, None]), J(at) - J(w)
+        bound = duality.duality_gap(objective, point, np.random.default_rng(0))
+        assert excess - 1e-13 <= bound <= 1.2 * excess + duality.WANTED * point.value  # made no sharper than that

@@ -142,3 +142,21 @@ def test_feasible_is_the_largest_part_that_l1_allows():
     assert ElasticNet(l2=0.0, l1=2.0).feasible(V) == 1
     assert ElasticNet(l2=0.1, l1=0.3).feasible(V) == 1
     assert ElasticNet(l2=0.0).feasible(0 * V) == 1
+
+
+@pytest.mark.parametrize(("l2", "l1"), [(0.5, 0.0), (0.0, 0.3), (0.5, 0.3)])
+def test_the_nearest_dual_point_is_that_of_least_gap_within_the_distance(l2, l1):
+    rng = np.random.default_rng(0)
+    theta, V, distance = rng.integers(-1, 2, (7, 2)).astype(float), rng.standard_normal((7, 2)), rng.uniform(0, 1, 6)
+    penalty = ElasticNet(l2, l1)
+    nearest = penalty.nearest(theta, V, distance)
+    assert (np.abs(nearest - V)[:-1] <= distance[:, None] + 1e-15).all()
+    np.testing.assert_array_equal(nearest[-1], V[-1])
+
+    def gaps(V):  # of each entry, by the definition of R*; without l2 what is beyond l1 has a gap of no end
+        over = np.maximum(np.abs(V) - l1, 0)
+        conjugate = over**2 / (2 * (l2 or 1e-9))
+        return l2 / 2 * theta[:-1] ** 2 + l1 * np.abs(theta[:-1]) + conjugate + theta[:-1] * V
+
+    for share in np.linspace(-1, 1, 201):
+        assert (gaps(nearest[:-1]) <= gaps(V[:-1] + share * distance[:, None]) + 1e-7).all()
