@@ -34,9 +34,9 @@ NOTICEABLE = 0.1  # change of a margin; a step along a separating direction rais
 READABLE = 10_000_000  # entries, of a programme for the fewest features, which is slow
 STEEP = 20  # margins from here on have no curvature that a Hessian singular to rounding could show
 LOST = 36  # margins from here on have no slope, e^-LOST, that is not lost in the rounding of the others'
-MARGINS = 2000  # that are added to a programme, at most
-SHARE = 0.02  # of the largest: less is the rest of a step towards the minimum in other directions
-ROUNDS = 100
+MARGINS = 2000  # that a round adds to a programme, at most
+SHARE = 0.02  # of the largest change by a coefficient: less is the rest of a step towards the minimum elsewhere
+ROUNDS = 100  # of adding the margins that a solution violates, at most
 EXACT = 1e-10  # of the programme's margins, in units of the largest entry: HiGHS goes no further
 ROUNDING = 1e-9  # of margins, where the largest coefficient is 1 / spread
 VISIBLE = 1e3  # times that is a raise of a margin that can be seen
@@ -86,20 +86,21 @@ class Margins:
         self.objective, self.rounding = objective, max(ROUNDING, 10 * objective.resolution)
         spread = np.append(objective.rows.spread(), 1.0)
         self.unit = np.repeat(1 / np.where(spread > 0, spread, 1.0)[:, None], objective.shape[1], axis=1)
-        self.numbers = np.sort(self.least(theta, np.zeros(objective.shape), np.inf))
+        self.numbers = np.sort(self.least_margins(theta, np.zeros(objective.shape), np.inf))
 
     def moved_by(self, step):
-        """The coefficients that have a share in the margins that a step raises most."""
-        raised = self.objective.margin_matrix(np.sort(self.least(-step, np.zeros(step.shape), np.inf)))
+        """Which coefficients have a share in the margins that a step raises most, those least at -step; a flat mask."""
+        raised = self.objective.margin_matrix(np.sort(self.least_margins(-step, np.zeros(step.shape), np.inf)))
         share = abs(raised @ sp.diags_array(step.ravel())).max(axis=0).toarray().ravel()
         free = share > SHARE * share.max()
         free[-step.shape[1] :] = True
         return free
 
     def meet(self, reference, programme, free):
-        """The solution of a programme with each margin at least that of a reference, or 1; None where it is too much.
+        """The solution of a programme with each margin at least that of a reference, or 1 where that is beyond 1.
 
-        Only free coefficients are not 0.
+        The reference 0 asks for margins of at least 0, one that separates for margins that separate as well. Only free
+        coefficients are not 0. None where the programme is too large, fails, or goes on missing margins.
         """
         for _ in range(ROUNDS):
             if reference.any() and len(self.numbers) * free.sum() > READABLE:
@@ -107,38 +108,38 @@ class Margins:
             matrix = self.objective.margin_matrix(self.numbers) @ sp.diags_array(self.unit.ravel())
             size = abs(matrix).max(axis=1).toarray().ravel()
             size[size == 0] = 1
-            least = np.clip(matrix @ (reference / self.unit).ravel(), 0, 1) / size
-            found = programme((sp.diags_array(1 / size) @ matrix).tocsc()[:, free], least, free)
+            floor = np.clip(matrix @ (reference / self.unit).ravel(), 0, 1) / size
+            found = programme((sp.diags_array(1 / size) @ matrix).tocsc()[:, free], floor, free)
             if found is None:
                 return None
             tolerance = self.rounding * max(1.0, np.abs(found).max())
             solution = np.zeros(self.unit.size)
             solution[free] = found
             solution = solution.reshape(self.unit.shape) * self.unit
-            missed = np.setdiff1d(self.least(solution, reference, -tolerance), self.numbers)
+            missed = np.setdiff1d(self.least_margins(solution, reference, -tolerance), self.numbers)
             if not len(missed):
                 return solution
             self.numbers = np.union1d(self.numbers, missed)
         return None
 
-    def largest_sum(self, matrix, least, free):
+    def largest_sum(self, matrix, floor, free):
         """The direction in the box that raises the sum of all margins most."""
         slope = self.objective.at(np.zeros(self.unit.shape)).gradient * self.unit  # minus the sum, but for a factor
         slope = slope.ravel() / np.abs(slope).max()
-        return solved(slope[free], matrix, least, (-1, 1))
+        return solved(slope[free], matrix, floor, (-1, 1))
 
-    def fewest_features(self, matrix, least, free):
+    def fewest_features(self, matrix, floor, free):
         """The direction of least absolute sum, the intercept free."""
         cost = np.ones(self.unit.shape)
         cost[-1] = 0
-        parts = solved(np.tile(cost.ravel()[free], 2), sp.hstack([matrix, -matrix]), least, (0, None))
+        parts = solved(np.tile(cost.ravel()[free], 2), sp.hstack([matrix, -matrix]), floor, (0, None))
         return None if parts is None else np.subtract(*np.split(parts, 2))
 
-    def least(self, theta, reference, below):
-        """The numbers of the least margins at theta, less a reference's or 1, that are below a bound."""
+    def least_margins(self, theta, reference, below):
+        """The numbers of the margins that are least at theta, less what ``meet`` asks of them, and below a bound."""
         loss, k = self.objective.loss, self.unit.shape[1]
 
-        def least(block):
+        def of_block(block):
             margins = loss.margins(block.forward(theta), block.y)
             excess = margins - np.clip(loss.margins(block.forward(reference), block.y), 0, 1)
             excess[block.weight == 0] = np.inf
@@ -149,7 +150,7 @@ class Margins:
         def merged(left, right):
             return smallest(*map(np.concatenate, zip(left, right, strict=True)))
 
-        ((numbers, excess),) = self.objective.rows.fold(least, merged)
+        ((numbers, excess),) = self.objective.rows.fold(of_block, merged)
         return numbers[excess < below]
 
 
@@ -161,11 +162,11 @@ def smallest(numbers, values):
     return numbers, values
 
 
-def solved(cost, matrix, least, bounds):
-    """The x within bounds that minimises the cost with matrix x >= least; None where HiGHS gives up."""
+def solved(cost, matrix, floor, bounds):
+    """The x within bounds that minimises the cost with matrix x >= floor; None where HiGHS gives up."""
     exact = {"primal_feasibility_tolerance": EXACT, "dual_feasibility_tolerance": EXACT}
     with np.errstate(all="ignore"):
-        result = linprog(cost, A_ub=-matrix, b_ub=-least, bounds=bounds, method="highs", options=exact)
+        result = linprog(cost, A_ub=-matrix, b_ub=-floor, bounds=bounds, method="highs", options=exact)
     return result.x if result.success else None
 
 
