@@ -133,7 +133,16 @@ class Objective:
         def gram(block):
             return (block.gram(self.loss.curvature(block.forward(theta))),)
 
-        (hessian,) = self.rows.sum(gram, products=self.n_parameters * self.shape[1])
+        def second_moment(block):
+            return (block.gram(np.ones((len(block.y), 1))),)
+
+        k = self.shape[1]
+        if k > 1 and not theta[:-1].any():  # all rows have the same scores, and so the same curvature
+            (moment,) = self.rows.sum(second_moment, products=self.shape[0])
+            c = self.loss.curvature(self.rows.constant * theta[-1:])
+            hessian = np.kron(moment, self.loss.bend(c, np.eye(k)))
+        else:
+            (hessian,) = self.rows.sum(gram, products=self.n_parameters * k)
         hessian /= self.total
         np.einsum("ii->i", hessian)[:] += self.penalty.curvature(theta).ravel()
         return hessian

@@ -17,7 +17,7 @@ from sklearn.preprocessing import scale
 from gdlogit import GDLogisticRegression
 from gdlogit.backprop import Sigmoid, Softmax
 from gdlogit.descent import descend, gradient, metric, newton, stochastic, truncated
-from gdlogit.objective import Objective
+from gdlogit.objective import Objective, Point
 from gdlogit.penalty import ElasticNet
 from gdlogit.rows import Rows
 
@@ -274,6 +274,21 @@ def test_a_start_from_samples_saves_steps_over_all_rows(monkeypatch):
     warm = GDLogisticRegression(random_state=0).fit(X, y)
     monkeypatch.setattr(newton, "samples", lambda objective, rng: [])
     assert warm.n_iter_ <= 4 < GDLogisticRegression(random_state=0).fit(X, y).n_iter_
+
+
+def test_a_metric_made_within_the_sampling_error_of_a_minimum_is_that_at_the_minimum(monkeypatch):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((3000, 8)) * np.logspace(-3, 3, 8)
+    y = (X @ (1 / np.logspace(-3, 3, 8)) + rng.logistic(size=len(X)) > 0).astype(int)
+    objective = make_objective(X, y, l2=1e-4)
+    made_at = []
+    original = newton.metric_at
+    monkeypatch.setattr(newton, "metric_at", lambda o, theta: made_at.append(theta) or original(o, theta))
+    theta, made = newton.minimise(objective, np.zeros(objective.shape), None)
+    assert not any(np.array_equal(theta, there) for there in made_at)
+    exact = original(objective, theta)
+    for g in rng.standard_normal((20, *theta.shape)):
+        assert made.aim(Point(theta, 0.0, g))[1] == pytest.approx(exact.excess(Point(theta, 0.0, g)), rel=0.1)
 
 
 def test_default_gives_the_same_bits_for_the_same_seed():

@@ -39,6 +39,7 @@ ROWS_PER_PARAMETER = 10  # in the smallest sample
 ARMIJO = 1e-4  # of the fall that the slope promises
 TINY = 30_000  # rows times parameters
 LEAST_SAMPLED_RATE = 1 / 8  # below it, the sample has missed what curbs the step: some rare or heavy-tailed feature
+PART = 0.05  # of its sampling error: where the descent on a sample ends
 SAMPLE_STEPS = 50  # at most, on one sample: one without a minimum, say of a single class, shall not hold up the rest
 
 
@@ -50,6 +51,7 @@ class NewtonState(NamedTuple):
     rate: float
     metric: Smooth | Sparse
     sampled: bool
+    made_at: float  # the excess where the metric was made, of these rows; infinite if it is of others
     direction: np.ndarray
 
 
@@ -59,9 +61,7 @@ def sketch(tol, rng):
     def start(objective, theta):
         cold, metric = not theta.any(), None
         for sample in samples(objective, rng):
-            if cold:
-                theta = sample.without_constants(minimise(sample, theta, metric))
-            metric = metric_at(sample, theta)
+            theta, metric = minimise(sample, theta, metric) if cold else (theta, metric_at(sample, theta))
         return begin(objective, theta, metric)
 
     def step(objective, state):
@@ -87,28 +87,33 @@ def samples(objective, rng):
 
 
 def minimise(sample, theta, metric):
-    """Theta at the minimum on a sample, to a part of its sampling error; the last step is small, and not checked."""
-    goal = 0.05 * sample.n_parameters / sample.n_rows
+    """Theta at the minimum on a sample, to a part of its sampling error, and the metric of the sample there.
+
+    The last step is small, and not checked; a metric made within the sampling error of the minimum is as good there.
+    """
+    error = sample.n_parameters / sample.n_rows
     state = begin(sample, theta, metric)
     for _ in range(SAMPLE_STEPS):
-        if state.excess <= goal:
-            return state.point.theta + state.direction
+        if state.excess <= PART * error:
+            theta = sample.without_constants(state.point.theta + state.direction)
+            return theta, state.metric if state.made_at <= error else metric_at(sample, theta)
         if state.rate == 0:
             break
-        state = advance(sample, state, goal)
-    return state.point.theta
+        state = advance(sample, state, PART * error)
+    theta = sample.without_constants(state.point.theta)
+    return theta, metric_at(sample, theta)
 
 
 def begin(objective, theta, metric):
     """The state at theta; the metric is that of a sample, or is made here from all rows."""
     point = objective.at(theta)
-    return refresh(objective, point, 1.0) if metric is None else aim(point, metric, True, 1.0)
+    return refresh(objective, point, 1.0) if metric is None else aim(point, metric, 1.0, sampled=True, made_at=inf)
 
 
-def aim(point, metric, sampled, rate):
-    """The state whose next step goes to the minimum of the metric's model."""
+def aim(point, metric, rate, sampled=False, made_at=None):
+    """The state whose next step goes to the minimum of the metric's model; the metric is made here, unless told."""
     direction, excess = metric.aim(point)
-    return NewtonState(point, excess, rate, metric, sampled, direction)
+    return NewtonState(point, excess, rate, metric, sampled, excess if made_at is None else made_at, direction)
 
 
 def advance(objective, state, goal):
@@ -124,14 +129,14 @@ def advance(objective, state, goal):
     if is_tiny(objective) or is_lost:
         return refresh(objective, point, rate)
     ds, dg = point.theta - state.point.theta, point.gradient - state.point.gradient
-    new = aim(point, state.metric.updated(ds, dg), state.sampled, rate)
+    new = aim(point, state.metric.updated(ds, dg), rate, state.sampled, state.made_at)
     slow = new.excess > goal and steps_left(state.excess, new, goal) > 1 + hessian_cost(objective)
     return refresh(objective, point, rate) if slow else new
 
 
 def refresh(objective, point, rate):
     """The same point in the metric of all rows."""
-    return aim(point, metric_at(objective, point.theta), False, rate)
+    return aim(point, metric_at(objective, point.theta), rate)
 
 
 def line_search_at_zero(objective, state):
