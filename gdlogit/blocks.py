@@ -7,6 +7,7 @@ feature in it; or in CSR, which is never made dense. Shapes: see ``rows``.
 
 from functools import cached_property
 from itertools import pairwise
+from operator import matmul
 
 import numpy as np
 import scipy.sparse as sp
@@ -22,6 +23,8 @@ PIECE_BYTES = 2**24  # of a temporary copy of CSR's values, at most
 class Block:
     """Some rows, and the linear layer over them: forward X W + b, backward X^T dz."""
 
+    product = staticmethod(np.dot)  # matmul keeps other threads waiting, where a product has less than 500 entries
+
     def __init__(self, X, y, weight, constant, centre, span):
         self.X, self.y, self.weight = X, y, weight
         self.constant = constant  # the value of the intercept's feature: 1, or 0 where there is no intercept
@@ -31,7 +34,7 @@ class Block:
     def forward(self, theta):
         """Scores z = (X - centre) W + b, in X's precision."""
         W, b = theta[:-1], self.constant * theta[-1] - self.centre @ theta[:-1]
-        z = self.X @ W.astype(self.X.dtype, copy=False)
+        z = self.product(self.X, W.astype(self.X.dtype, copy=False))
         z += b.astype(self.X.dtype, copy=False)
         return z
 
@@ -39,7 +42,7 @@ class Block:
         """[(X - centre)^T dz; sum dz], the gradient of theta where dz is that of z; in float64 from here on."""
         gradient = np.empty((self.X.shape[1] + 1, dz.shape[1]))
         total = dz.sum(axis=0, dtype=float)
-        gradient[:-1] = self._XT @ dz
+        gradient[:-1] = self.product(self._XT, dz)
         gradient[:-1] -= self.centre[:, None] * total
         gradient[self.still] = 0
         gradient[-1] = self.constant * total
@@ -72,11 +75,11 @@ class Block:
             some = slice(start, min(start + size, m))
             X = self.scaled(root[some], some, scratch[: some.stop - start])
             if k == 1:
-                gram += X.T @ X
+                gram += self.product(X.T, X)
             else:
                 coupled = (X[:, :, None] * c[some, None, :]).reshape(-1, p * k)
-                gram -= coupled.T @ coupled
-                np.einsum("jclc->jlc", gram.reshape(p, k, p, k))[:] += (X.T @ coupled).reshape(p, p, k)
+                gram -= self.product(coupled.T, coupled)
+                np.einsum("jclc->jlc", gram.reshape(p, k, p, k))[:] += self.product(X.T, coupled).reshape(p, p, k)
         return gram
 
     def scaled(self, factor, some, out):
@@ -88,13 +91,16 @@ class Block:
 
     def squared_backward(self, dz):
         """[((X - centre)^2)^T dz; sum dz]: ``backward`` with every feature squared."""
-        squared, none = (self.X - self.centre) ** 2, np.zeros_like(self.centre)
-        return Block(squared, self.y, self.weight, self.constant, none, self.span).backward(dz)
+        none, dz = np.zeros_like(self.centre), dz.astype(self.X.dtype, copy=False)  # or X would be copied for dz's type
+        return Block(self._squared(), self.y, self.weight, self.constant, none, self.span).backward(dz)
 
     def largest_row(self):
         """The largest weight_i |[X_i - centre, 1]|^2."""
-        squared = (self.X - self.centre) ** 2
-        return float((self.weight * (squared.sum(axis=1) + self.constant)).max())
+        return float((self.weight * (self._squared().sum(axis=1) + self.constant)).max())
+
+    def _squared(self):
+        X = self.X - self.centre
+        return np.square(X, out=X)
 
 
 class WholeBlock(Block):
@@ -106,11 +112,11 @@ class WholeBlock(Block):
 
     def forward(self, theta):
         """Scores z = (X - centre) W + b."""
-        return self.whole @ theta.astype(self.whole.dtype, copy=False)
+        return self.product(self.whole, theta.astype(self.whole.dtype, copy=False))
 
     def backward(self, dz):
         """[(X - centre)^T dz; sum dz]."""
-        return (self.whole.T @ dz).astype(float, copy=False)
+        return self.product(self.whole.T, dz).astype(float, copy=False)
 
     def scaled(self, factor, some, out):
         """[X - centre, 1] of some rows, each row times its factor."""
@@ -122,6 +128,8 @@ class SparseBlock(Block):
 
     ``forward`` and ``backward`` are those of any X; the products that they have in common are sparse.
     """
+
+    product = staticmethod(matmul)
 
     def gram(self, c):
         """As for dense rows: the sparse X^T B X, bordered and shifted by what the constant feature adds to it.

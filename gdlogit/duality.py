@@ -39,46 +39,53 @@ __all__ = ["duality_gap"]
 
 PASS_PARAMETERS = 25  # so many parameters make the Hessian of all rows cost about one pass
 ROWS_PER_PARAMETER = 4  # at least, in the sample
+SHARE = 16  # at least as many rows as in the sample, or it has a share of them that costs
 FEW_ROWS = 1000  # not worth sampling from
 WANTED = 1e-6  # of J: a bound beyond it may come from a feature that the sample misses
 SHARP = 10  # times the excess, as roughly estimated, is a bound that many parameters need not improve
+DOUBLE = 2  # of what a sample proves of an excess, about n / |B| times as much: one that misses nothing is within it
 UNSEEN = 1e-9  # of a feature's spread, or the rounding of its type: more is a slope, even beside a large offset
 TILTS = 5  # at most, each without the rows that the last would have pushed out of [0, 1]
 
 
-def duality_gap(objective, point, rng, tol=0.0):
+def duality_gap(objective, point, rng, tol=0.0, excess=0.0):
     """Bound J(theta) - min J at a point, by J itself at most; infinite without a penalty, where none need exist.
 
-    A bound of tol J is made no sharper where that costs passes: it is what the descent was asked for.
+    It is made no sharper, where that costs passes, than tol J, which is what the descent was asked for, or than what a
+    sample can prove of the ``excess``, the descent's own estimate.
     """
-    return np.inf if objective.penalty.is_none else float(min(proven_bound(objective, point, rng, tol), point.value))
+    if objective.penalty.is_none:
+        return np.inf
+    return float(min(proven_bound(objective, point, rng, tol, excess), point.value))
 
 
-def proven_bound(objective, point, rng, tol):
+def proven_bound(objective, point, rng, tol, excess=0.0):
     """The least bound of those below that is worth its price."""
+    wanted = max(WANTED, tol, objective.resolution) * point.value
     if not (is_dense(objective) or objective.penalty.l1):
         bound = shrunk_bound(objective, point)
         if bound <= SHARP * metric_at(objective, point.theta).rough_excess(point):
             return bound
-        return min(bound, tilted_bound(objective, point, objective, tol))
+        return min(bound, tilted_bound(objective, point, objective, wanted))
     some = sample(objective, rng) if is_dense(objective) else objective
-    bound = tilted_bound(objective, point, some, tol)
-    if bound > max(WANTED, tol) * point.value and some is not objective:
-        bound = min(bound, tilted_bound(objective, point, objective, tol))
+    wanted = max(wanted, DOUBLE * objective.n_rows / some.n_rows * min(excess, point.value))
+    bound = tilted_bound(objective, point, some, wanted)
+    if bound > wanted and some is not objective:
+        bound = min(bound, tilted_bound(objective, point, objective, wanted))
     return bound if np.isfinite(bound) else shrunk_bound(objective, point)
 
 
 def sample(objective, rng):
     """The share in J of some rows, whose Hessian costs less than a pass; of all where they are few."""
     n, n_parameters = objective.n_rows, objective.n_parameters
-    size = max(min(PASS_PARAMETERS * n // n_parameters, n // 4), ROWS_PER_PARAMETER * n_parameters, FEW_ROWS)
+    size = max(min(PASS_PARAMETERS * n // n_parameters, n // SHARE), ROWS_PER_PARAMETER * n_parameters, FEW_ROWS)
     return objective.part(size, rng)
 
 
-def tilted_bound(objective, point, part, tol=0.0):
+def tilted_bound(objective, point, part, wanted=0.0):
     """The bound from tilting a part of the rows; infinite where the tilt is too strong, or beyond all numbers.
 
-    Where it is not sharp, what it makes of the rounding of V is left out.
+    Where it is more than what is wanted, what it makes of the rounding of V is left out.
     """
     metric_at(part, point.theta)  # an overflow there is that of X, and named as such
     try:
@@ -91,7 +98,7 @@ def tilted_bound(objective, point, part, tol=0.0):
                         return np.inf
                     V = V - objective.penalty.gradient(point.theta)
                     proven = bound(objective, point, kl, V)
-                    if proven <= max(WANTED, tol) * point.value:
+                    if proven <= wanted:
                         return proven
                     return min(proven, bound(objective, point, kl, V, rounding_of_slopes(objective, part)))
                 part = part.without(~inside)

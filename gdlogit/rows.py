@@ -130,12 +130,11 @@ class Rows:
             return partial(self.blocks)
         blocks = self._cut(-(-len(self.blocks) // n_threads) * n_threads)
         parts = [blocks[span] for span in spans(len(blocks), n_threads)]
-        contexts = [copy_context() for _ in parts]  # NumPy's error settings are in it, and go with the work
-        try:
-            sums = self._pool.map(lambda context, part: context.run(partial, part), contexts, parts)
+        try:  # NumPy's error settings are in the context, and go with the work
+            others = [self._pool.submit(copy_context().run, partial, part) for part in parts[1:]]
         except RuntimeError:  # no thread is to be had: the system has no more, or Python is about to end
-            sums = map(partial, parts)
-        return reduce(pair, sums)
+            return reduce(pair, map(partial, parts))
+        return reduce(pair, [partial(parts[0]), *(other.result() for other in others)])
 
     @cached_property
     def blocks(self):

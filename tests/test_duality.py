@@ -249,8 +249,8 @@ def test_hessian_of_the_sample_costs_a_pass_or_takes_what_the_parameters_need(n_
     size, least = duality.sample(objective, None), max(4 * n_parameters, 1000)
     assert isinstance(size, int)
     assert size >= least
-    assert size == least or size * n_parameters <= 25 * n_rows and 4 * size <= n_rows
-    assert (size + 1) * n_parameters > 25 * n_rows or 4 * (size + 1) > n_rows
+    assert size == least or size * n_parameters <= 25 * n_rows and 16 * size <= n_rows
+    assert (size + 1) * n_parameters > 25 * n_rows or 16 * (size + 1) > n_rows
 
 
 def test_bound_is_infinite_without_a_penalty():
