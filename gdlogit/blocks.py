@@ -94,6 +94,10 @@ class Block:
         none, dz = np.zeros_like(self.centre), dz.astype(self.X.dtype, copy=False)  # or X would be copied for dz's type
         return Block(self._squared(), self.y, self.weight, self.constant, none, self.span).backward(dz)
 
+    def is_finite(self):
+        """Whether the sum of each row is."""
+        return bool(np.isfinite(self.product(self.X, np.ones(self.X.shape[1], self.X.dtype))).all())
+
     def largest_row(self):
         """The largest weight_i |[X_i - centre, 1]|^2."""
         return float((self.weight * (self._squared().sum(axis=1) + self.constant)).max())
@@ -169,6 +173,10 @@ class SparseBlock(Block):
             gradient[:-1] += squared.T @ dz[rows]
         gradient[-1] = self.constant * total
         return gradient
+
+    def is_finite(self):
+        """Whether the sum of all entries is."""
+        return bool(np.isfinite(self.X.data.sum()))
 
     def largest_row(self):
         """The largest weight_i |[X_i - centre, 1]|^2."""

@@ -17,6 +17,7 @@ from .report import message_of_end, print_record, warn_of_end
 from .rows import Rows
 from .training import Training
 from .validation import (
+    check_finite,
     check_held_out,
     check_parameters,
     check_weight,
@@ -317,7 +318,8 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         """Set the fitted attributes; what there is to warn of."""
         check_parameters(self)
         given = X, y, sample_weight
-        X, y = validate_data(self, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
+        accepted = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "ensure_all_finite": False}
+        X, y = validate_data(self, X, y, **accepted)
         sample_weight = check_weight(sample_weight, X)
         classes, codes, weight = encode(y, sample_weight, self.class_weight)
         rng = generator(self.random_state)
@@ -329,10 +331,13 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         loss = loss_of(len(classes))
         start = self._start(classes, (X.shape[1] + 1, loss.n_outputs))
         settings = {"intercept": self.fit_intercept, "n_scores": loss.n_outputs}
+        with overflow_named(X):
+            rows = Rows(X, codes, weight, **settings)
+        check_finite(self, rows)
         task = FitTask(self, *given, self.max_iter)
         with overflow_named(X):
             held_out = held_out and Rows(*held_out, **settings)
-            training = Training(self, Rows(X, codes, weight, **settings), loss, held_out)
+            training = Training(self, rows, loss, held_out)
             message = self._train(training, classes, start, rng, task)
         task.end()
         return message

@@ -52,7 +52,7 @@ def duality_gap(objective, point, rng, tol=0.0, excess=0.0):
     """Bound J(theta) - min J at a point, by J itself at most; infinite without a penalty, where none need exist.
 
     It is made no sharper, where that costs passes, than tol J, which is what the descent was asked for, or than what a
-    sample can prove of the ``excess``, the descent's own estimate.
+    sample can prove of an ``excess`` that is known to be small.
     """
     if objective.penalty.is_none:
         return np.inf

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from functools import cache, cached_property, reduce
 from itertools import pairwise
-from operator import add
+from operator import add, and_
 
 import joblib
 import numpy as np
@@ -158,6 +158,11 @@ class Rows:
         if isinstance(self.X, np.ndarray):
             return Block(self.X[span], *parts)
         return SparseBlock(csr_view(self.X, span.start, span.stop), *parts)
+
+    def is_finite(self):
+        """Whether the sums of X are, on all cores: there is nan or infinity in X, or overflow, where they are not."""
+        with self.threads(), np.errstate(over="ignore", invalid="ignore"):
+            return self.fold(lambda block: (block.is_finite(),), and_, products=1)[0]
 
     def take(self, index):
         """A copy of the rows at ``index``, on the same threads; dense ones are centred once and for all."""

@@ -94,7 +94,8 @@ class Training:
             elif result.status not in ASKED_FOR:
                 theta = of_least_norm(objective, result.point.theta)
                 result = result._replace(point=result.point._replace(theta=theta))
-            gap = duality_gap(*self._about_the_means(result.point), rng, estimator.tol, result.excess)
+            settled = result.excess if result.status == "converged" else 0.0
+            gap = duality_gap(*self._about_the_means(result.point), rng, estimator.tol, settled)
             if result.status == "converged" and self._is_doubtful(result.point, gap):
                 result = result._replace(status="unproven")
             return result, gap

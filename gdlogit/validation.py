@@ -9,7 +9,7 @@ from numbers import Integral, Real
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils import check_random_state, compute_class_weight
+from sklearn.utils import assert_all_finite, check_random_state, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d, validate_data
 
@@ -17,6 +17,7 @@ __all__ = [
     "SOLVERS",
     "TEXTBOOK",
     "check_batch",
+    "check_finite",
     "check_held_out",
     "check_labels",
     "check_parameters",
@@ -75,6 +76,12 @@ def check_parameters(estimator):
     )
     fraction = estimator.validation_fraction
     require("validation_fraction", "a number between 0 and 1", is_number(fraction) and 0 < fraction < 1)
+
+
+def check_finite(estimator, rows):
+    """Raise a ValueError for X with nan or infinity. Sums on all cores take less time than scikit-learn's one sum."""
+    if not rows.is_finite():
+        assert_all_finite(rows.X, estimator_name=type(estimator).__name__, input_name="X")
 
 
 def check_weight(sample_weight, X, name="sample_weight"):
