@@ -39,11 +39,11 @@ __all__ = ["duality_gap"]
 
 PASS_PARAMETERS = 25  # so many parameters make the Hessian of all rows cost about one pass
 ROWS_PER_PARAMETER = 4  # at least, in the sample
-SHARE = 16  # at least as many rows as in the sample, or it has a share of them that costs
+SHARE = 16  # one row in so many is in the sample, at most, or what its parameters need
 FEW_ROWS = 1000  # not worth sampling from
 WANTED = 1e-6  # of J: a bound beyond it may come from a feature that the sample misses
 SHARP = 10  # times the excess, as roughly estimated, is a bound that many parameters need not improve
-DOUBLE = 2  # of what a sample proves of an excess, about n / |B| times as much: one that misses nothing is within it
+FAIR = 2  # times n / |B| times the excess, at most, is the bound of a sample that misses nothing
 UNSEEN = 1e-9  # of a feature's spread, or the rounding of its type: more is a slope, even beside a large offset
 TILTS = 5  # at most, each without the rows that the last would have pushed out of [0, 1]
 
@@ -68,7 +68,7 @@ def proven_bound(objective, point, rng, tol, excess=0.0):
             return bound
         return min(bound, tilted_bound(objective, point, objective, wanted))
     some = sample(objective, rng) if is_dense(objective) else objective
-    wanted = max(wanted, DOUBLE * objective.n_rows / some.n_rows * min(excess, point.value))
+    wanted = max(wanted, FAIR * objective.n_rows / some.n_rows * min(excess, point.value))
     bound = tilted_bound(objective, point, some, wanted)
     if bound > wanted and some is not objective:
         bound = min(bound, tilted_bound(objective, point, objective, wanted))

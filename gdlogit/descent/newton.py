@@ -94,14 +94,12 @@ def minimise(sample, theta, metric):
     error = sample.n_parameters / sample.n_rows
     state = begin(sample, theta, metric)
     for _ in range(SAMPLE_STEPS):
-        if state.excess <= PART * error:
-            theta = sample.without_constants(state.point.theta + state.direction)
-            return theta, state.metric if state.made_at <= error else metric_at(sample, theta)
-        if state.rate == 0:
+        if state.excess <= PART * error or state.rate == 0:
             break
         state = advance(sample, state, PART * error)
-    theta = sample.without_constants(state.point.theta)
-    return theta, metric_at(sample, theta)
+    settled = state.excess <= PART * error
+    theta = sample.without_constants(state.point.theta + state.direction if settled else state.point.theta)
+    return theta, state.metric if settled and state.made_at <= error else metric_at(sample, theta)
 
 
 def begin(objective, theta, metric):
