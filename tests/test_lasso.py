@@ -168,6 +168,16 @@ def test_minimum_is_at_zero_where_the_penalty_is_strong():
     assert fall == 0
 
 
+@pytest.mark.parametrize("tiny", [1e-9, 1e-17, 1e-300])
+def test_coefficient_of_rounding_goes_as_far_beyond_zero_as_it_must(tiny):
+    """Zero is near, but not where the steps end: the coordinate's own curvature counts."""
+    M, g, strength = np.array([[4.0, 1.0], [1.0, 4.0]]), np.array([0.25, -0.5]), np.full(2, 0.01)
+    theta = np.array([tiny, 0.3])
+    x, _ = formed(M, g, theta, strength)
+    assert q(x, M, g, theta, strength) == pytest.approx(brute_force(M, g, theta, strength), rel=1e-9)
+    np.testing.assert_allclose(x, theta - np.linalg.solve(M, g + strength * [-1, 1]), rtol=1e-9)
+
+
 @pytest.mark.parametrize("minimise", [formed, by_products])
 def test_all_zeros_are_reached_from_the_wrong_side_and_kept(minimise):
     M = np.array([[2.0, 1.0], [1.0, 3.0]])

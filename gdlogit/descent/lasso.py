@@ -257,12 +257,12 @@ def admm(M, spot, strength, rho):
 
 
 def curvature_to_zero(g, theta, strength):
-    """The curvature with which Newton's step along a coordinate ends at zero; 0 where the slope does not lead there.
+    """The curvature with which Newton's step along a coordinate ends at zero; 0 where it leads elsewhere, or beyond.
 
     Far less, as of a large coefficient whose rows are all certain, is as good as none: zero is where the step ends. But
     coordinates equilibrated by it are so long that the step there is lost in the rounding of the others.
     """
-    pull = np.where(strength > 0, np.maximum(g * np.sign(theta) + strength, 0), 0.0)
+    pull = np.where(np.abs(g) <= strength, g * np.sign(theta) + strength, 0.0)
     return np.divide(pull, np.abs(theta), out=np.zeros_like(pull), where=theta != 0)
 
 
