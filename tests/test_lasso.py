@@ -19,6 +19,8 @@ from gdlogit.descent.lasso import (
 )
 from gdlogit.penalty import ElasticNet
 
+MOST = 1e6  # that a model may fall by
+
 
 def problem(n, seed, rank=None):
     """M, g in the range of M, theta and the strengths; the last coordinate is free, as an intercept is."""
@@ -47,7 +49,7 @@ def brute_force(M, g, theta, strength):
 
 
 def formed(M, g, theta, strength):
-    x, fall, settled = minimise_formed(M, g, theta, strength, lambda x: x, np.inf)
+    x, fall, settled = minimise_formed(M, g, theta, strength, lambda x: x, MOST)
     assert settled
     return x, fall
 

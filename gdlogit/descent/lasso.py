@@ -157,7 +157,8 @@ def minimise_formed(M, g, theta, strength, balanced, most):
     falls by more than ``most`` it is no model of what it stands for, and its minimum is not looked for any further.
     Where it falls by a part of that, it is right to about that part: rounds that bring less are not worth their price.
     """
-    scale = equilibration(np.maximum(M.diagonal(), curvature_to_zero(g, theta, strength) / FAR))
+    diagonal = M.diagonal()
+    scale = equilibration(np.maximum(diagonal, curvature_to_zero(g, theta, strength, diagonal, most) / FAR))
     M = Formed(scale[:, None] * M * scale, lambda x: balanced(scale * x) / scale)
     np.einsum("ii->i", M.M)[:] = 1 + FLAT * len(g)  # also where no curvature is seen: any will do
     strength = strength * scale
@@ -256,14 +257,16 @@ def admm(M, spot, strength, rho):
     return max(spot, move(M, spot, z, strength), key=lambda spot: spot.fall), rho
 
 
-def curvature_to_zero(g, theta, strength):
-    """The curvature with which Newton's step along a coordinate ends at zero; 0 where it leads elsewhere, or beyond.
+def curvature_to_zero(g, theta, strength, diagonal, most):
+    """The curvature with which Newton's step along a coordinate ends at zero, where its own is as good as none; else 0.
 
-    Far less, as of a large coefficient whose rows are all certain, is as good as none: zero is where the step ends. But
-    coordinates equilibrated by it are so long that the step there is lost in the rounding of the others.
+    As of a large coefficient whose rows are all certain: by its own curvature q would fall by more than ``most``. Far
+    less than this one would do as well, for zero is where the step ends; but coordinates equilibrated by it are so
+    long that the step there is lost in the rounding of the others.
     """
-    pull = np.where(np.abs(g) <= strength, g * np.sign(theta) + strength, 0.0)
-    return np.divide(pull, np.abs(theta), out=np.zeros_like(pull), where=theta != 0)
+    pull = np.where(strength > 0, np.maximum(g * np.sign(theta) + strength, 0), 0.0)
+    unknown = (theta != 0) & (pull > np.sqrt(np.maximum(diagonal, 0)) * np.sqrt(2 * most))
+    return np.divide(pull, np.abs(theta), out=np.zeros_like(pull), where=unknown)
 
 
 def coordinate_step(M, spot, strength):
