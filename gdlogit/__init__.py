@@ -1,9 +1,13 @@
 """Logistic regression by gradient descent that needs no scaling and no tuning."""
 
+import sys
+
 from .backprop import logistic_backward
-from .c_min import c_min
-from .classifier import GDLogisticRegression
+from .data import blocks, rows
 from .display import CoefficientDisplay, DescentPathDisplay, LossCurveDisplay
+from .estimators import classifier
+from .estimators.c_min import c_min
+from .estimators.classifier import GDLogisticRegression
 
 __all__ = [
     "CoefficientDisplay",
@@ -15,3 +19,6 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+# Models that were saved by version 0.1 name these modules by their old places.
+sys.modules |= {f"{__name__}.{module.__name__.rpartition('.')[2]}": module for module in (blocks, classifier, rows)}

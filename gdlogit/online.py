@@ -30,11 +30,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .curvature import Cholesky, ConjugateGradients, Jacobi
-from .descent.metric import is_dense, without_shift
 from .descent.newton import line_search
 from .objective import Objective, Point
 from .penalty import ElasticNet
+from .quadratic.curvature import Cholesky, ConjugateGradients, Jacobi
+from .quadratic.metric import is_dense, without_shift
 
 __all__ = ["Stream", "begin", "learn"]
 

@@ -9,15 +9,16 @@ from math import inf, log
 
 import numpy as np
 
-from .descent import descend, gradient, newton, stochastic, target, truncated
-from .descent.metric import DENSE_PARAMETERS, is_dense, metric_at
-from .duality import duality_gap
-from .least_norm import of_least_norm
+from .data.rows import compact
+from .descent import gradient, newton, stochastic, truncated
+from .descent.loop import descend, target
+from .estimators.validation import TEXTBOOK
 from .objective import Objective
 from .penalty import ElasticNet
-from .rows import compact
-from .separation import separating_direction
-from .validation import TEXTBOOK
+from .quadratic.metric import DENSE_PARAMETERS, is_dense, metric_at
+from .verdict.duality import duality_gap
+from .verdict.least_norm import of_least_norm
+from .verdict.separation import separating_direction
 
 __all__ = ["Training"]
 

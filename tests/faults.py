@@ -13,7 +13,8 @@ from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.preprocessing import scale
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from gdlogit import GDLogisticRegression, rows
+from gdlogit import GDLogisticRegression
+from gdlogit.data import rows
 
 X, Y = load_breast_cancer(return_X_y=True)
 X = scale(X)

@@ -14,7 +14,8 @@ from sklearn.preprocessing import StandardScaler, scale
 
 import gdlogit
 from gdlogit import GDLogisticRegression
-from gdlogit.descent import metric, newton
+from gdlogit.descent import newton
+from gdlogit.quadratic import metric
 
 callback = pytest.importorskip("sklearn.callback", reason="scikit-learn before 1.9 has none")
 
@@ -257,4 +258,4 @@ def test_an_interrupted_fit_ends_the_iteration_that_it_had_begun(monkeypatch):
 
 def test_the_adapter_is_scikit_learns():
     assert issubclass(GDLogisticRegression, callback.CallbackSupportMixin)
-    assert gdlogit.callbacks.with_callbacks is callback.with_callbacks
+    assert gdlogit.estimators.callbacks.with_callbacks is callback.with_callbacks

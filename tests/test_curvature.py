@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from gdlogit import curvature
-from gdlogit.curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker, equilibration
+from gdlogit.quadratic import curvature
+from gdlogit.quadratic.curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker, equilibration
 
 N = 12
 

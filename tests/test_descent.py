@@ -16,10 +16,12 @@ from sklearn.preprocessing import scale
 
 from gdlogit import GDLogisticRegression
 from gdlogit.backprop import Sigmoid, Softmax
-from gdlogit.descent import descend, gradient, metric, newton, stochastic, truncated
+from gdlogit.data.rows import Rows
+from gdlogit.descent import gradient, newton, stochastic, truncated
+from gdlogit.descent.loop import descend
 from gdlogit.objective import Objective, Point
 from gdlogit.penalty import ElasticNet
-from gdlogit.rows import Rows
+from gdlogit.quadratic import metric
 
 BUNDLED = {
     load.__name__.removeprefix("load_"): load(return_X_y=True)

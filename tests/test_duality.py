@@ -7,12 +7,14 @@ import pytest
 from scipy.special import rel_entr
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 
-from gdlogit import GDLogisticRegression, curvature, duality
+from gdlogit import GDLogisticRegression
 from gdlogit.backprop import Sigmoid, Softmax
-from gdlogit.descent import metric, newton
+from gdlogit.data.rows import Rows
+from gdlogit.descent import newton
 from gdlogit.objective import Objective
 from gdlogit.penalty import ElasticNet
-from gdlogit.rows import Rows
+from gdlogit.quadratic import curvature, metric
+from gdlogit.verdict import duality
 
 
 def make_objective(load, l2=1e-3, weighted=False, intercept=True, l1=0.0):

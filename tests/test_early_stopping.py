@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from gdlogit import GDLogisticRegression
-from gdlogit.validation import hold_out
+from gdlogit.estimators.validation import hold_out
 
 SOLVERS = ["auto", "gd", "nesterov", "sgd"]
 solvers = pytest.mark.parametrize("solver", SOLVERS)

@@ -30,8 +30,9 @@ from faults import (
 )
 from sklearn.exceptions import ConvergenceWarning
 
-from gdlogit import GDLogisticRegression, c_min, rows
-from gdlogit.descent import metric
+from gdlogit import GDLogisticRegression, c_min
+from gdlogit.data import rows
+from gdlogit.quadratic import metric
 
 fits = pytest.mark.parametrize("name", FITS)
 

@@ -12,19 +12,7 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.preprocessing import scale
 
 from gdlogit import graph
-from gdlogit.graph import (
-    Node,
-    backward,
-    draw,
-    exp,
-    log,
-    logistic_step,
-    logsumexp,
-    show,
-    sigmoid,
-    softplus,
-    trace,
-)
+from gdlogit.graph import Node, backward, draw, exp, log, logistic_step, logsumexp, show, sigmoid, softplus, trace
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import scipy.sparse as sp
 
 from gdlogit import GDLogisticRegression
 from gdlogit.backprop import Sigmoid
+from gdlogit.data.rows import Rows
 from gdlogit.descent import newton
 from gdlogit.objective import Objective
 from gdlogit.penalty import ElasticNet
-from gdlogit.rows import Rows
 
 forms = pytest.mark.parametrize("form", [np.asarray, sp.csr_array], ids=["dense", "CSR"])
 sizes = pytest.mark.parametrize("n", [300, 6000], ids=["all rows", "sampled"])

@@ -11,7 +11,7 @@ from faults import FITS, X, Y, batches, half_fitted
 from sklearn.exceptions import ConvergenceWarning
 
 from gdlogit import GDLogisticRegression
-from gdlogit.descent import metric
+from gdlogit.quadratic import metric
 
 
 @pytest.fixture

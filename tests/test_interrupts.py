@@ -13,10 +13,12 @@ from threadpoolctl import threadpool_info
 
 from gdlogit import GDLogisticRegression, training
 from gdlogit.backprop import Sigmoid
-from gdlogit.descent import Best, descend, gradient, metric, newton
+from gdlogit.data.rows import ONE_BLAS_THREAD, Rows
+from gdlogit.descent import gradient, newton
+from gdlogit.descent.loop import Best, descend
 from gdlogit.objective import Objective
 from gdlogit.penalty import ElasticNet
-from gdlogit.rows import ONE_BLAS_THREAD, Rows
+from gdlogit.quadratic import metric
 
 X, Y = load_breast_cancer(return_X_y=True)
 X = scale(X)

@@ -5,8 +5,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from gdlogit.descent import lasso
-from gdlogit.descent.lasso import (
+from gdlogit.penalty import ElasticNet
+from gdlogit.quadratic import lasso
+from gdlogit.quadratic.lasso import (
     CONSTANT,
     Columns,
     Formed,
@@ -17,7 +18,6 @@ from gdlogit.descent.lasso import (
     minimise_formed,
     minimise_roughly,
 )
-from gdlogit.penalty import ElasticNet
 
 MOST = 1e6  # that a model may fall by
 

@@ -7,9 +7,9 @@ from gradcheck import check_gradient
 
 from gdlogit import graph
 from gdlogit.backprop import Sigmoid, Softmax
+from gdlogit.data.rows import Rows
 from gdlogit.objective import Objective, Overflow, at_random, overflow_raised, tried
 from gdlogit.penalty import ElasticNet
-from gdlogit.rows import Rows
 
 N, P = 60, 4
 
@@ -298,7 +298,7 @@ def test_blocks_do_not_change_the_answer(k, holder, rng, monkeypatch):
         return len(objective.rows.blocks), (*sums, objective.margin_changes(theta), objective.expected_smoothness(7))
 
     n_blocks, whole = answers()
-    monkeypatch.setattr("gdlogit.rows.BLOCK_SCORES", 10)
+    monkeypatch.setattr("gdlogit.data.rows.BLOCK_SCORES", 10)
     n_more_blocks, parts = answers()
     assert n_more_blocks > n_blocks == 1
     assert_same(parts, whole)

@@ -108,8 +108,8 @@ def test_skops_is_told_to_trust_one_type_only(tmp_path):
     for name in ("binary", "l1", "softmax, all in words", "early stopping", "batches", "pipeline"):
         fit, (X, y) = MODELS[name]
         data = skops.io.dumps(fit(X, y))
-        assert skops.io.get_untrusted_types(data=data) == ["gdlogit.classifier.GDLogisticRegression"]
-        skops.io.loads(data, trusted=["gdlogit.classifier.GDLogisticRegression"])
+        assert skops.io.get_untrusted_types(data=data) == ["gdlogit.estimators.classifier.GDLogisticRegression"]
+        skops.io.loads(data, trusted=["gdlogit.estimators.classifier.GDLogisticRegression"])
 
 
 def test_saved_models_are_loaded_and_a_changed_one_is_noticed(tmp_path, capsys):

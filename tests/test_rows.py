@@ -10,9 +10,9 @@ import pytest
 import scipy.sparse as sp
 import threadpoolctl
 
-import gdlogit.rows
-from gdlogit.blocks import is_constant
-from gdlogit.rows import Rows
+import gdlogit.data.rows
+from gdlogit.data.blocks import is_constant
+from gdlogit.data.rows import Rows
 
 N, P, K = 211, 7, 3
 
@@ -89,12 +89,12 @@ def assert_close(ours, theirs, rtol):
 
 
 def several_blocks(monkeypatch):
-    monkeypatch.setattr(gdlogit.rows, "BLOCK_BYTES", 1000)
+    monkeypatch.setattr(gdlogit.data.rows, "BLOCK_BYTES", 1000)
 
 
 def force_threads(monkeypatch, n_threads):
-    monkeypatch.setattr(gdlogit.rows, "THREAD_PRODUCTS", 1)
-    monkeypatch.setattr(gdlogit.rows, "ONE_BLAS_THREAD", nullcontext(n_threads))
+    monkeypatch.setattr(gdlogit.data.rows, "THREAD_PRODUCTS", 1)
+    monkeypatch.setattr(gdlogit.data.rows, "ONE_BLAS_THREAD", nullcontext(n_threads))
 
 
 # --- Sums ------------------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ def test_a_sum_over_csr_makes_no_array_of_its_shape(rng):
 
 @pytest.mark.parametrize("piece", [1, 700, 10**6])
 def test_csr_is_squared_in_pieces_of_any_size(piece, X, rng, monkeypatch):
-    monkeypatch.setattr(gdlogit.blocks, "PIECE_BYTES", piece)
+    monkeypatch.setattr(gdlogit.data.blocks, "PIECE_BYTES", piece)
     dz = rng.standard_normal((N, K))
     (block,) = make_rows(sp.csr_array(X)).blocks
     np.testing.assert_allclose(block.squared_backward(dz)[:-1], (X**2).T @ dz, rtol=0, atol=1e-12)
@@ -171,8 +171,8 @@ def test_block_size_does_not_change_the_answer(hold, block_bytes, X, rng, tmp_pa
     theta = theta_of(rng)
     X = hold(X, tmp_path)
     whole = all_sums(make_rows(X), theta)
-    monkeypatch.setattr(gdlogit.rows, "BLOCK_BYTES", block_bytes)
-    monkeypatch.setattr(gdlogit.rows, "SPARSE_ENTRIES", 1e-9)
+    monkeypatch.setattr(gdlogit.data.rows, "BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr(gdlogit.data.rows, "SPARSE_ENTRIES", 1e-9)
     rows = make_rows(X)
     assert (len(rows.blocks) == N) == (block_bytes == 1)
     assert (len(rows.blocks) == 1) == (block_bytes == 10**6)
@@ -234,7 +234,7 @@ def test_taken_rows_are_a_copy_of_those(hold, X, tmp_path):
 @holders
 @intercepts
 def test_a_copy_has_the_sums_of_the_rows_that_it_copies(hold, intercept, X, rng, tmp_path, monkeypatch):
-    monkeypatch.setattr(gdlogit.rows, "FEW_BYTES", 500)  # copied some rows at a time
+    monkeypatch.setattr(gdlogit.data.rows, "FEW_BYTES", 500)  # copied some rows at a time
     theta, centre = theta_of(rng), np.round(4 * rng.standard_normal(P)) / 4 * intercept
     X = hold(X, tmp_path)
     rows = make_rows(X, intercept, centre.astype(X.dtype))
@@ -257,8 +257,8 @@ def test_gram_of_pieces_of_any_size_is_the_same(size, X, rng, monkeypatch):
     theta = theta_of(rng)
     rows = make_rows(X, centre=np.ones(P))
     whole = all_sums(rows, theta)
-    monkeypatch.setattr(gdlogit.blocks, "GRAM_BYTES", 1)
-    monkeypatch.setattr(gdlogit.blocks, "GRAM_ROWS", size)
+    monkeypatch.setattr(gdlogit.data.blocks, "GRAM_BYTES", 1)
+    monkeypatch.setattr(gdlogit.data.blocks, "GRAM_ROWS", size)
     assert_close(all_sums(rows, theta), whole, rtol=1e-13)
     assert_close(all_sums(rows.take(np.arange(N)), theta), whole, rtol=1e-13)
 
@@ -278,7 +278,7 @@ def test_rows_are_taken_without_a_copy_of_all(order, rng):
 def test_only_few_dense_rows_are_copied_unasked(hold, X, tmp_path, monkeypatch):
     rows = make_rows(hold(X, tmp_path))
     assert (rows.copied_if_few() is rows) == sp.issparse(rows.X)
-    monkeypatch.setattr(gdlogit.rows, "FEW_BYTES", rows.n_bytes - 1)
+    monkeypatch.setattr(gdlogit.data.rows, "FEW_BYTES", rows.n_bytes - 1)
     assert rows.copied_if_few() is rows
 
 
@@ -303,7 +303,7 @@ def test_smallest_weight_is_that_of_the_rows_that_have_any(X):
 @pytest.fixture
 def threaded(monkeypatch, X):
     """Rows of which even these few are summed by threads, where BLAS may have two."""
-    monkeypatch.setattr(gdlogit.rows, "THREAD_PRODUCTS", 1)
+    monkeypatch.setattr(gdlogit.data.rows, "THREAD_PRODUCTS", 1)
     several_blocks(monkeypatch)
     with threadpoolctl.threadpool_limits(2, user_api="blas"):
         yield make_rows(X)
@@ -359,7 +359,7 @@ def test_many_fits_in_threads_restore_the_threads(threaded, X, rng):
 
 
 def test_few_products_start_no_threads(X, monkeypatch):
-    monkeypatch.setattr(gdlogit.rows, "ONE_BLAS_THREAD", nullcontext(2))
+    monkeypatch.setattr(gdlogit.data.rows, "ONE_BLAS_THREAD", nullcontext(2))
     rows = make_rows(X)
     before = threading.active_count()
     with rows.threads():
@@ -376,7 +376,7 @@ def test_few_products_start_no_threads(X, monkeypatch):
 def test_compact_rows_keep_the_scores_and_the_norm(rank, rng):
     X = rng.standard_normal((20, rank)) @ rng.standard_normal((rank, 300))
     rows = Rows(X, np.zeros(20, int), np.ones(20))
-    compact, lower, lift = gdlogit.rows.compact(rows, 1000)
+    compact, lower, lift = gdlogit.data.rows.compact(rows, 1000)
     assert compact.X.shape == (20, rank)
     theta = rng.standard_normal((301, 2))
     low = lower(theta)
@@ -393,7 +393,7 @@ def test_compact_rows_of_scales_over_six_orders_come_back_with_their_scores(rng)
     X = rng.standard_normal((20, 300)) * 1e-3
     X[:, :3] *= 1e6
     rows = Rows(X, np.zeros(20, int), np.ones(20))
-    compact, _, lift = gdlogit.rows.compact(rows, 1000)
+    compact, _, lift = gdlogit.data.rows.compact(rows, 1000)
     low = np.vstack([rng.standard_normal((20, 2)) / np.linalg.norm(compact.X, axis=0)[:, None], [[0, 0]]])
     z_compact, z = compact.blocks[0].forward(low), rows.blocks[0].forward(lift(low))
     np.testing.assert_allclose(z, z_compact, rtol=0, atol=1e-9)
@@ -403,21 +403,21 @@ def test_compact_coefficients_have_the_scores_of_small_features_beside_large_one
     X = rng.standard_normal((6, 30))
     X[:, 0] = 1e7 + X[:, 0]  # the rows are nearly parallel
     rows, theta = Rows(X, np.arange(6) % 2, np.ones(6)), np.vstack([1e-7, rng.standard_normal((29, 1)), 0.0])
-    compact, lower, lift = gdlogit.rows.compact(rows, 1000)
+    compact, lower, lift = gdlogit.data.rows.compact(rows, 1000)
     z = compact.blocks[0].forward(lower(theta))
     np.testing.assert_allclose(rows.blocks[0].forward(lift(lower(theta))), z, rtol=0, atol=1e-12)
 
 
 def test_compact_keeps_small_features_of_float32(rng):
     X = rng.standard_normal((4, 30), dtype=np.float32) * np.where(np.arange(30) < 2, 1e4, 1e-3).astype(np.float32)
-    compact, _, _ = gdlogit.rows.compact(Rows(X, np.arange(4) % 2, np.ones(4)), 1000)
+    compact, _, _ = gdlogit.data.rows.compact(Rows(X, np.arange(4) % 2, np.ones(4)), 1000)
     assert compact.X.shape == (4, 4)
 
 
 @pytest.mark.parametrize("hold", [sp.csr_array, lambda X: X[:, :10], lambda X: X * np.logspace(0, 20, 300)])
 def test_compact_leaves_tall_sparse_and_badly_scaled_rows_as_they_are(hold, rng):
     rows = Rows(hold(rng.standard_normal((20, 300))), np.zeros(20, int), np.ones(20))
-    same, lower, lift = gdlogit.rows.compact(rows, 1000)
+    same, lower, lift = gdlogit.data.rows.compact(rows, 1000)
     assert same is rows
     theta = rng.standard_normal((301, 2))
     assert lower(theta) is theta
@@ -425,7 +425,7 @@ def test_compact_leaves_tall_sparse_and_badly_scaled_rows_as_they_are(hold, rng)
 
 
 def test_compact_takes_rows_of_zeros():
-    compact, lower, lift = gdlogit.rows.compact(Rows(np.zeros((2, 5)), np.array([0, 1]), np.ones(2)), 1000)
+    compact, lower, lift = gdlogit.data.rows.compact(Rows(np.zeros((2, 5)), np.array([0, 1]), np.ones(2)), 1000)
     assert compact.X.shape == (2, 1)
     np.testing.assert_array_equal(lift(lower(np.zeros((6, 1)))), 0)
 

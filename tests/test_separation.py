@@ -11,11 +11,12 @@ from scipy.optimize import linprog
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import ConvergenceWarning
 
-from gdlogit import GDLogisticRegression, separation
+from gdlogit import GDLogisticRegression
 from gdlogit.backprop import loss_of
+from gdlogit.data.rows import Rows
 from gdlogit.objective import Objective, Point
 from gdlogit.penalty import ElasticNet
-from gdlogit.rows import Rows
+from gdlogit.verdict import separation
 
 
 def judged(X, y, weight=None, intercept=True):
@@ -123,7 +124,7 @@ def test_every_solver_names_them(solver):
 
 
 def test_many_parameters_are_judged_too(monkeypatch):
-    monkeypatch.setattr("gdlogit.descent.metric.DENSE_PARAMETERS", 2)
+    monkeypatch.setattr("gdlogit.quadratic.metric.DENSE_PARAMETERS", 2)
     for X, y, separable in cases().values():
         assert is_named(said(sp.csr_array(X), y)) == separable
 

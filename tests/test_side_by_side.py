@@ -32,7 +32,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from gdlogit import GDLogisticRegression, rows
+from gdlogit import GDLogisticRegression
+from gdlogit.data import rows
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from sklearn.datasets import make_classification
 
 from gdlogit import GDLogisticRegression
-from gdlogit.descent import metric
+from gdlogit.quadratic import metric
 
 N, P = 300, 12
 

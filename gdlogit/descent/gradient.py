@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..objective import Point, tried
-from . import Method
+from .loop import Method
 
 __all__ = ["batch", "nesterov"]
 

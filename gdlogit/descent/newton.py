@@ -29,8 +29,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..objective import Point, at_random, tried
-from . import Method, target
-from .metric import Smooth, Sparse, metric_at
+from ..quadratic.metric import Smooth, Sparse, metric_at
+from .loop import Method, target
 
 __all__ = ["sketch"]
 

@@ -18,8 +18,8 @@ from math import isfinite, nan
 from typing import NamedTuple
 
 from ..objective import Point, tried
-from . import Method
 from .gradient import downhill, stable_rate
+from .loop import Method
 
 __all__ = ["minibatch"]
 

@@ -28,10 +28,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..curvature import Jacobi, Kronecker
 from ..objective import Point
-from . import Method, target
-from .metric import Smooth, products_at, rough_metric, sparse_metric
+from ..quadratic.curvature import Jacobi, Kronecker
+from ..quadratic.metric import Smooth, products_at, rough_metric, sparse_metric
+from .loop import Method, target
 
 __all__ = ["truncated"]
 

@@ -6,11 +6,11 @@ import numpy as np
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
 from ..backprop import Sigmoid
+from ..data.rows import Rows
 from ..descent import gradient, newton, stochastic
+from ..estimators.validation import generator
 from ..objective import Objective
 from ..penalty import ElasticNet
-from ..rows import Rows
-from ..validation import generator
 from .style import pyplot, style
 
 __all__ = ["DescentPathDisplay"]

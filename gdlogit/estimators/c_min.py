@@ -15,8 +15,8 @@ from numbers import Real
 import numpy as np
 from sklearn.utils.validation import check_X_y
 
-from .backprop import Sigmoid, Softmax
-from .rows import Rows
+from ..backprop import Sigmoid, Softmax
+from ..data.rows import Rows
 from .validation import check_weight, encode, overflow_named
 
 __all__ = ["c_min"]

@@ -26,7 +26,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import linprog
 
-from .descent.metric import is_dense, metric_at
+from ..quadratic.metric import is_dense, metric_at
 
 __all__ = ["separating_direction"]
 

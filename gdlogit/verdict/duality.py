@@ -32,8 +32,8 @@ regression and maximum entropy models", Machine Learning 85 (2011).
 import numpy as np
 from scipy.special import xlog1py, xlogy
 
-from .descent.metric import is_dense, metric_at
-from .objective import Overflow, overflow_raised
+from ..objective import Overflow, overflow_raised
+from ..quadratic.metric import is_dense, metric_at
 
 __all__ = ["duality_gap"]
 

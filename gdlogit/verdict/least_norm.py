@@ -10,7 +10,7 @@ is returned. Columns that are the same share their weight evenly, and a constant
 
 import numpy as np
 
-from .descent.metric import is_dense, metric_at
+from ..quadratic.metric import is_dense, metric_at
 
 __all__ = ["of_least_norm"]
 

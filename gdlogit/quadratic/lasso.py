@@ -10,7 +10,7 @@ along Newton's step stays there. From a good start, with the right zeros, it is 
 
 *A descent that knows the kink* gets nearly all signs right, from any start. Which one depends on what is known of M.
 The matrix: some tens of iterations of ADMM, with M + rho factorised once. The columns of an F with M = F^T F, of the
-features in play among many: some sweeps of coordinate descent (``coordinates``). Products with vectors alone: a step of
+features in play among many: some sweeps of coordinate descent (``sweeps``). Products with vectors alone: a step of
 steepest descent for the zeros whose slope exceeds lambda_j.
 
 References
@@ -25,9 +25,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..coordinates import swept
-from ..curvature import Cholesky, ConjugateGradients, Jacobi, equilibration
 from ..penalty import shrink
+from .curvature import Cholesky, ConjugateGradients, Jacobi, equilibration
+from .sweeps import swept
 
 __all__ = ["CONSTANT", "Columns", "Products", "least_slope", "minimise_formed", "minimise_roughly"]
 

@@ -9,13 +9,13 @@ import scipy.sparse as sp
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from .backprop import Sigmoid, Softmax, loss_of
+from ..backprop import Sigmoid, Softmax, loss_of
+from ..data.rows import Rows
+from ..training import Training
 from .batches import OF_A_FIT, OF_A_STREAM, BatchLearner, slices
 from .callbacks import CallbackSupportMixin, FitTask, with_callbacks
 from .forms import OtherForms
 from .report import message_of_end, print_record, warn_of_end
-from .rows import Rows
-from .training import Training
 from .validation import (
     check_finite,
     check_held_out,

@@ -1,7 +1,7 @@
 """Learning from rows that come in batches: ``partial_fit``, each batch once, and ``fit_batches``, exactly.
 
 Both belong to ``GDLogisticRegression``; they stand here because neither sees all rows at once. How they work is written
-at the head of ``online`` and of ``out_of_core``.
+at the head of ``online`` and of ``data.source``.
 """
 
 from functools import partial
@@ -10,13 +10,13 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_consistent_length, column_or_1d, validate_data
 
-from . import online
-from .backprop import loss_of
+from .. import online
+from ..backprop import loss_of
+from ..data.rows import Rows
+from ..data.source import BatchRows, Source
+from ..training import Training
 from .callbacks import FitTask, with_callbacks
-from .out_of_core import BatchRows, Source
 from .report import warn_of_end
-from .rows import Rows
-from .training import Training
 from .validation import (
     check_batch,
     check_labels,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from gdlogit.coordinates import swept
+from gdlogit.quadratic.sweeps import swept
 
 N, P = 40, 12
 

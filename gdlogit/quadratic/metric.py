@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker
 from ..objective import Overflow, overflow_raised
 from ..penalty import ElasticNet
+from .curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker
 from .lasso import CONSTANT, Columns, Products, minimise_formed, minimise_roughly
 
 __all__ = ["Smooth", "Sparse", "excess_of", "is_dense", "metric_at", "products_at", "rough_metric"]

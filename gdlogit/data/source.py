@@ -16,8 +16,8 @@ from zlib import crc32
 import numpy as np
 import scipy.sparse as sp
 
+from ..estimators.validation import check_labels, check_targets, distinct, encode_as, largest, overflow_named
 from .rows import Rows, concatenated
-from .validation import check_labels, check_targets, distinct, encode_as, largest, overflow_named
 
 __all__ = ["BatchRows", "Source"]
 

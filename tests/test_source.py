@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 
 from gdlogit import GDLogisticRegression
-from gdlogit.out_of_core import BatchRows, Source
+from gdlogit.data.source import BatchRows, Source
 
 
 def raw(n=6000, p=6, k=2, seed=0):

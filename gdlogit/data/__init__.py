@@ -1,0 +1,1 @@
+"""Where the rows are: blocks, sums over them, samples."""

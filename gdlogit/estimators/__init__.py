@@ -1,0 +1,1 @@
+"""scikit-learn's side: checks, encoding, fit, predict, and what a fit says."""

@@ -1,0 +1,1 @@
+"""Local models of J, and how they are solved."""
