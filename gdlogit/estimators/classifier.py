@@ -1,19 +1,22 @@
 """GDLogisticRegression, the scikit-learn face: validates, encodes, has itself trained, predicts."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from math import isfinite
+from typing import Any, Literal, Self
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import BaseEstimator, ClassifierMixin
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from ..backprop import Sigmoid, Softmax, loss_of
 from ..data.rows import Rows
 from ..training import Training
+from ..typing import ClassWeight, Floats, Matrix, RandomState, Solver
 from .batches import OF_A_FIT, OF_A_STREAM, BatchLearner, slices
-from .callbacks import CallbackSupportMixin, FitTask, with_callbacks
+from .callbacks import FitTask, with_callbacks
 from .forms import OtherForms
 from .report import message_of_end, print_record, warn_of_end
 from .validation import (
@@ -30,7 +33,7 @@ from .validation import (
 __all__ = ["GDLogisticRegression"]
 
 
-class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class GDLogisticRegression(BatchLearner, OtherForms):
     """Logistic regression by gradient descent that needs no scaling and no tuning.
 
     Minimises scikit-learn's objective, so the same ``C`` gives the same coefficients as ``LogisticRegression``::
@@ -142,22 +145,22 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
     def __init__(
         self,
         *,
-        solver="auto",
-        C=1.0,
-        l1_ratio=0.0,
-        fit_intercept=True,
-        class_weight=None,
-        learning_rate="auto",
-        batch_size=256,
-        max_iter=1000,
-        tol=1e-8,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=5,
-        warm_start=False,
-        random_state=None,
-        verbose=0,
-    ):
+        solver: Solver = "auto",
+        C: float = 1.0,
+        l1_ratio: float = 0.0,
+        fit_intercept: bool = True,
+        class_weight: ClassWeight = None,
+        learning_rate: float | Literal["auto"] = "auto",
+        batch_size: int = 256,
+        max_iter: int = 1000,
+        tol: float = 1e-8,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+        warm_start: bool = False,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.solver = solver
         self.C = C
         self.l1_ratio = l1_ratio
@@ -174,7 +177,16 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+    def fit(
+        self,
+        X: Matrix,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: Matrix | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Fit the model.
 
         Ctrl-C ends the fit at the best coefficients so far, with a warning. Before the end of the first iteration, and
@@ -227,7 +239,7 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         warn_of_end(message)
         return self
 
-    def decision_function(self, X):
+    def decision_function(self, X: Matrix) -> Floats:
         """Scores z = W x + b: the log-odds of ``classes_[1]``, or one unnormalised log-probability per class.
 
         Parameters
@@ -243,7 +255,7 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         z = self._scores(X)
         return z[:, 0] if z.shape[1] == 1 else z
 
-    def predict(self, X):
+    def predict(self, X: Matrix) -> NDArray[Any]:
         """The most probable label of each row.
 
         Parameters
@@ -259,7 +271,7 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         z = self._scores(X)
         return self.classes_[(z[:, 0] > 0).astype(int) if z.shape[1] == 1 else z.argmax(axis=1)]
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Matrix) -> Floats:
         """The probability of each class.
 
         Parameters
@@ -275,7 +287,7 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         z = self._scores(X)
         return (Sigmoid if z.shape[1] == 1 else Softmax).probabilities(z)
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Matrix) -> Floats:
         """The log-probability of each class, from the scores: finite even where the probability rounds to zero.
 
         Parameters
@@ -291,13 +303,13 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         z = self._scores(X)
         return (Sigmoid if z.shape[1] == 1 else Softmax).log_probabilities(z)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         """What scikit-learn asks of its estimators: sparse X is taken."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
 
-    def _scores(self, X):
+    def _scores(self, X: Matrix) -> Floats:
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
         with np.errstate(under="ignore"):  # which a caller may have set to raise
@@ -305,7 +317,7 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
             return (z.toarray() if sp.issparse(z) else z) + self.intercept_
 
     @contextmanager
-    def _unchanged_on_error(self):
+    def _unchanged_on_error(self) -> Iterator[None]:
         before = vars(self).copy()
         try:
             yield

@@ -6,12 +6,15 @@ Every error names the parameter, the value that it got, and what is accepted.
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
+from typing import get_args
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import assert_all_finite, check_random_state, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d, validate_data
+
+from ..typing import Solver
 
 __all__ = [
     "SOLVERS",
@@ -38,7 +41,7 @@ __all__ = [
 PIECE = 2**16  # rows of y that are encoded at a time
 COUNTABLE = "biuSU"  # kinds of dtype whose values are labels, whatever they are; floats and objects may not be
 TEXTBOOK = ("gd", "nesterov", "sgd")
-SOLVERS = ("auto", "newton-sketch", *TEXTBOOK)
+SOLVERS: tuple[str, ...] = get_args(Solver)
 
 
 def check_parameters(estimator):
