@@ -14,6 +14,7 @@ FORMULA = {"backprop", "penalty", "objective"}
 ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "graph": {"graph"},
     "data": {"data", "estimators"},  # source checks its batches
+    "typing": set(),
     "backprop": set(),
     "penalty": set(),
     "objective": {"data", "backprop"},
@@ -23,9 +24,9 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "verdict": {"quadratic", *FORMULA},
     "online": {"descent", "quadratic", *FORMULA},
     "training": {"data", "descent", "quadratic", "verdict", "estimators", *FORMULA},
-    "estimators": {"estimators", "training", "online", "data", "backprop", "sklearn"},
+    "estimators": {"estimators", "typing", "training", "online", "data", "backprop", "sklearn"},
     # It draws the methods at work.
-    "display": {"display", "sklearn", "estimators", "descent", "data", *FORMULA},
+    "display": {"display", "typing", "sklearn", "estimators", "descent", "data", *FORMULA},
     "__init__": {"estimators", "display", "backprop", "data"},
 }
 FILES = {path.relative_to(HOUSE).with_suffix("").as_posix(): path for path in sorted(HOUSE.rglob("*.py"))}
