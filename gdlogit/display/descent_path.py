@@ -179,7 +179,7 @@ class DescentPathDisplay:
             many = len(path) > 100  # the steps of single rows: a cloud of markers would hide them
             looks = style(i) | {"linestyle": "-"} | ({"marker": "", "linewidth": 0.6} if many else {})
             (self.lines_[solver],) = ax.plot(*path.T, label=label, markersize=5, **looks)
-        star = {"color": "gold", "markeredgecolor": "black", "markersize": 14, "linestyle": ""}
+        star: dict[str, Any] = {"color": "gold", "markeredgecolor": "black", "markersize": 14, "linestyle": ""}
         ax.plot(*self.minimum, marker="*", label="minimum", zorder=4, **star)
         ax.set(xlabel=f"coefficient of {self.feature_names[0]}", ylabel=f"coefficient of {self.feature_names[1]}")
         title = "contours: J - min J; solvers: J - min J at the end"

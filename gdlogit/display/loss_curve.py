@@ -42,7 +42,8 @@ class LossCurveDisplay:
     ax_, figure_ : matplotlib Axes and Figure
         Where the curves are.
     lines_ : list of matplotlib Line2D
-        The curves: for each fit training, then validation; for each stream the progressive loss.
+        The curves: for each fit training, then validation; for each stream the loss of each batch, then its mean so
+        far.
 
     Examples
     --------
@@ -187,12 +188,12 @@ class LossCurveDisplay:
             self._draw_streams()
         else:
             self._draw_fits()
-        self.ax_.xaxis.get_major_locator().set_params(integer=True)
+        self.ax_.locator_params(axis="x", integer=True)
         self.ax_.grid(alpha=0.25)
         if len(self.lines_) > 1:
             self.ax_.legend()
         else:
-            self.ax_.set_title(self.lines_[0].get_label())
+            self.ax_.set_title(str(self.lines_[0].get_label()))
         return self
 
     def _draw_gaps(self) -> None:
@@ -211,8 +212,9 @@ class LossCurveDisplay:
 
     def _draw_streams(self) -> None:
         for i, (name, curve) in enumerate(self.progressive.items()):
-            self._line(curve, name, style(i))
-        self.ax_.set(xlabel="batch", ylabel="mean loss of the batch, before it was learned from")
+            self._line(curve, f"{name}, each batch", style(i) | {"marker": "", "linewidth": 0.7, "alpha": 0.6})
+            self._line(np.cumsum(curve) / np.arange(1, len(curve) + 1), f"{name}, mean so far", style(i))
+        self.ax_.set(xlabel="batch", ylabel="mean loss of a batch before it is learned from")
 
     def _line(self, curve: NDArray[np.float64], label: str, looks: dict[str, Any]) -> None:
         every = max(1, len(curve) // MARKED)

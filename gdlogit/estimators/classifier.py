@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from math import isfinite
+from time import perf_counter
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -18,7 +19,7 @@ from ..typing import ClassWeight, Floats, Matrix, RandomState, Solver
 from .batches import OF_A_FIT, OF_A_STREAM, BatchLearner, slices
 from .callbacks import FitTask, with_callbacks
 from .forms import OtherForms
-from .report import message_of_end, print_record, warn_of_end
+from .report import closing_line, iteration_kept, message_of_end, print_record, warn_of_end
 from .validation import (
     check_finite,
     check_held_out,
@@ -84,8 +85,9 @@ class GDLogisticRegression(BatchLearner, OtherForms):
         Seed of the rows sampled by "newton-sketch" and shuffled by "sgd". ``None`` samples differently each time; that
         changes the J of "newton-sketch" by less than ``tol``.
     verbose : int or bool, default=0
-        With 1 or more, print one line per iteration: J, its estimated excess over the minimum, the rate, and the passes
-        over X.
+        With 1 or more, print one line per iteration: J, its estimated excess over the minimum ("-" where none was
+        made), the rate, and the passes over X; and in the end why the fit ended, the duality gap, the seconds, and
+        which iteration's coefficients early stopping kept.
 
     Attributes
     ----------
@@ -309,7 +311,7 @@ class GDLogisticRegression(BatchLearner, OtherForms):
         tags.input_tags.sparse = True
         return tags
 
-    def _scores(self, X: Matrix) -> Floats:
+    def _scores(self, X):
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
         with np.errstate(under="ignore"):  # which a caller may have set to raise
@@ -367,6 +369,7 @@ class GDLogisticRegression(BatchLearner, OtherForms):
                 print_record(record)
             return task.end_iteration((lambda: attributes(point)) if isfinite(record.value) else None)
 
+        began = perf_counter()
         result, gap = training.run(start, rng, task.announced, watch)
         for name in OF_A_FIT + OF_A_STREAM:
             vars(self).pop(name, None)
@@ -377,6 +380,9 @@ class GDLogisticRegression(BatchLearner, OtherForms):
         if training.held_out is not None:
             self.validation_loss_curve_ = self.history_["validation_loss"].copy()
         self.converged_, self.duality_gap_ = result.status == "converged", gap
+        if self.verbose:
+            kept = iteration_kept(self.validation_loss_curve_) if self.early_stopping else None
+            print(closing_line(result.status, self.n_iter_, gap, perf_counter() - began, kept))
         return message_of_end(self, result, training.objective)
 
     def _start(self, classes, shape):
