@@ -14,6 +14,8 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 __all__ = ["Objective", "Overflow", "Point", "at_random", "overflow_raised", "tried"]
 
+FORMED_PARAMETERS = 1500  # up to so many, the Hessian is formed and factorised
+FEW_PARAMETERS = 200  # with l1, as many as rows; but so many in any case, for nothing ends more sharply
 FLAT = 1e-12  # curvature that a row has at least, where it is divided by
 
 
@@ -63,7 +65,7 @@ class Objective:
     resolution J cannot be seen. ``total`` is the S that J divides by, that of the rows unless they are a part.
     """
 
-    def __init__(self, rows, loss, penalty, total=None):
+    def __init__(self, rows, loss, penalty, total=None, formed_parameters=FORMED_PARAMETERS):
         self.rows, self.loss, self.penalty = rows, loss, penalty
         self.total = rows.total if total is None else total
         self.n_rows = rows.shape[0]
@@ -71,9 +73,18 @@ class Objective:
         self.n_parameters = self.shape[0] * self.shape[1]
         self.resolution = 10 * float(np.finfo(rows.dtype).eps)
         self.largest_sample = rows.largest_sample
+        self.formed_parameters = formed_parameters
         self.passes = 0
-        self.kept = None, None  # a theta, and the metric there
-        self.copied = None  # some random rows, where a descent has a copy of them
+
+    def _over(self, rows, total=None):
+        """The same objective over other rows."""
+        return Objective(rows, self.loss, self.penalty, total, self.formed_parameters)
+
+    @property
+    def forms_hessian(self):
+        """Whether the Hessian is formed: not of very many parameters nor, with l1, of many and more than rows."""
+        most_with_l1 = max(self.n_rows, FEW_PARAMETERS) if self.penalty.l1 else self.n_parameters
+        return self.n_parameters <= min(self.formed_parameters, most_with_l1)
 
     @property
     def precision(self):
@@ -281,14 +292,14 @@ class Objective:
 
     def stored(self):
         """The same objective over the rows as they are stored, so that a matrix of them is sparse where they are."""
-        return Objective(self.rows.stored(), self.loss, self.penalty, self.total)
+        return self._over(self.rows.stored(), self.total)
 
     def centred(self, theta):
         """The same objective, and theta, where features are measured from about their means."""
         rows = self.rows.centred()
         if rows is self.rows:
             return self, theta
-        return Objective(rows, self.loss, self.penalty, self.total), rows.enter(theta)
+        return self._over(rows, self.total), rows.enter(theta)
 
     def without_constants(self, theta):
         """A theta with the same scores, in which features that are constant on these rows have no part."""
@@ -296,25 +307,25 @@ class Objective:
 
     def on(self, index):
         """The same objective on the rows at ``index`` alone."""
-        return Objective(self.rows.take(index), self.loss, self.penalty)
+        return self._over(self.rows.take(index))
 
-    def part(self, size, rng):
+    def part(self, size, rng, sample=None):
         """The share of some random rows in J's sum: all of them where size allows, else what may be copied.
 
-        Where a descent has a copy of enough rows, they are of those, up to twice as many, and not copied again.
+        Where a ``sample`` of enough rows is given, they are of those, up to twice as many, and not copied again.
         """
         if size >= self.n_rows:
             return self
         size = min(size, self.largest_sample)
-        if self.copied is not None and self.copied.n_rows >= size:
-            rows = self.copied.every(self.copied.n_rows // size)
+        if sample is not None and sample.n_rows >= size:
+            rows = sample.rows.every(sample.n_rows // size)
         else:
             rows = self.rows.take(at_random(size, self.n_rows, rng))
-        return Objective(rows, self.loss, self.penalty, self.total)
+        return self._over(rows, self.total)
 
     def without(self, rows):
         """The share of the other rows in J's sum."""
-        return Objective(self.rows.without(rows), self.loss, self.penalty, self.total)
+        return self._over(self.rows.without(rows), self.total)
 
     def batches(self, size, rng):
         """The rows in a random order, ``size`` at a time: objectives whose mean, over the batches, is J."""
@@ -322,4 +333,4 @@ class Objective:
         for start in range(0, self.n_rows, size):
             index = order[start : start + size]
             rows = self.rows.take(index)
-            yield Objective(rows, self.loss, self.penalty, self.total * len(index) / self.n_rows)
+            yield self._over(rows, self.total * len(index) / self.n_rows)

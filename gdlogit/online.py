@@ -30,11 +30,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .descent.newton import line_search
+from .descent.armijo import search
 from .objective import Objective, Point
 from .penalty import ElasticNet
 from .quadratic.curvature import Cholesky, ConjugateGradients, Jacobi
-from .quadratic.metric import is_dense, without_shift
+from .quadratic.metric import without_shift
 
 __all__ = ["Stream", "begin", "learn"]
 
@@ -123,7 +123,7 @@ class Aim(NamedTuple):
 def begin(rows, loss):
     """The stream before its first batch, whose rows say what their features are measured from."""
     theta = np.zeros((rows.shape[1], loss.n_outputs))
-    dense = is_dense(Objective(rows, loss, ElasticNet(0.0)))
+    dense = Objective(rows, loss, ElasticNet(0.0)).forms_hessian
     hessian = np.zeros((theta.size, theta.size)) if dense else np.zeros_like(theta)
     return Stream(theta, Quadratic(theta, np.zeros_like(theta), hessian), None, rows.centred().centre)
 
@@ -151,7 +151,7 @@ def settle(present, starts, goal):
     """
     aim = aim_from(present, min(map(present.at, starts), key=lambda point: point.value))
     for _ in range(MOST_STEPS):
-        point, rate = line_search(present, aim)
+        point, rate = search(present, aim.point, aim.direction)
         if aim.excess <= goal or rate == 0:
             return aim.point, point.theta
         aim = aim_from(present, point)

@@ -24,6 +24,12 @@ class ElasticNet(NamedTuple):
     l2: float
     l1: float = 0.0
 
+    @classmethod
+    def of(cls, C, l1_ratio, total):
+        """The strengths in scikit-learn's terms, where the weights of the rows add up to ``total``."""
+        strength = 1 / (C * total)
+        return cls((1 - l1_ratio) * strength, l1_ratio * strength)
+
     def value(self, theta):
         """R(theta)."""
         return 0.5 * self.l2 * np.vdot(theta[:-1], theta[:-1]) + self.rough_value(theta)

@@ -12,6 +12,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.preprocessing import scale
 from threadpoolctl import threadpool_info, threadpool_limits
+from variants import ByProducts
 
 from gdlogit import GDLogisticRegression
 from gdlogit.data import rows
@@ -22,7 +23,7 @@ IRIS_X, IRIS_Y = load_iris(return_X_y=True)
 FEW_X, FEW_Y = X[::4, :4], Y[::4]
 FITS = {
     "auto": {},
-    "truncated": {},
+    "truncated": {"variant": ByProducts},
     "l1": {"l1_ratio": 1},
     "gd": {"solver": "gd", "max_iter": 2},
     "nesterov": {"solver": "nesterov", "max_iter": 2, "early_stopping": True},
@@ -44,9 +45,9 @@ def assert_unchanged(model, before):
     assert all(held is before[name] for name, held in vars(model).items())
 
 
-def half_fitted(**parameters):
+def half_fitted(variant=GDLogisticRegression, **parameters):
     """A model of the first two classes of iris, and what it consists of."""
-    model = GDLogisticRegression(random_state=0, **parameters)
+    model = variant(random_state=0, **parameters)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of too few iterations
         model.fit(IRIS_X[:100], IRIS_Y[:100])

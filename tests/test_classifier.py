@@ -28,7 +28,7 @@ from sklearn.preprocessing import StandardScaler, scale
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from threadpoolctl import threadpool_limits
 
-from gdlogit import GDLogisticRegression, training
+from gdlogit import GDLogisticRegression, solve
 
 SOLVERS = ["auto", "newton-sketch", "gd", "nesterov", "sgd"]
 solvers = pytest.mark.parametrize("solver", SOLVERS)
@@ -766,7 +766,7 @@ def test_separable_classes_under_hardly_a_penalty_converge_where_j_is_nothing_bu
 
 
 def test_a_hessian_that_is_singular_to_rounding_claims_no_more_than_the_gap_proves(monkeypatch):
-    monkeypatch.setattr(training, "duality_gap", lambda *_: 1e-5)
+    monkeypatch.setattr(solve, "duality_gap", lambda *_: 1e-5)
     X, y = CANCER
     assert fit(X, y).converged_  # the estimate can be believed
     with pytest.warns(ConvergenceWarning, match=r"only proven to be within 1.0e-05 of it.*Lower C, or scale"):

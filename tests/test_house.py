@@ -11,6 +11,7 @@ import gdlogit
 
 HOUSE = Path(gdlogit.__file__).parent
 FORMULA = {"backprop", "penalty", "objective"}
+CORE = {"problem", "solve", "descent", "quadratic", "online"}  # what the estimators and the pictures build on
 ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "graph": {"graph"},
     "data": {"data", "estimators"},  # source checks its batches
@@ -21,11 +22,11 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "quadratic/sweeps": {"sklearn"},
     "descent": {"descent", "quadratic", *FORMULA},
     "verdict": {"quadratic", *FORMULA},
+    "problem": {"data", *FORMULA},
+    "solve": {"problem", "data", "descent", "quadratic", "verdict", *FORMULA},
     "online": {"descent", "quadratic", *FORMULA},
-    "training": {"data", "descent", "quadratic", "verdict", "estimators", *FORMULA},
-    "estimators": {"estimators", "training", "online", "data", "backprop", "sklearn"},
-    # It draws the methods at work.
-    "display": {"display", "sklearn", "estimators", "descent", "data", *FORMULA},
+    "estimators": {"estimators", "data", "sklearn", *CORE, *FORMULA},
+    "display": {"display", "estimators", "sklearn", *CORE, *FORMULA},  # it draws the methods at work
     "__init__": {"estimators", "display", "backprop", "data"},
 }
 FILES = {path.relative_to(HOUSE).with_suffix("").as_posix(): path for path in sorted(HOUSE.rglob("*.py"))}
@@ -72,6 +73,9 @@ def test_imports_follow_the_arrow(file):
         ("objective", "import gdlogit.descent.newton as n"),
         ("descent/newton", "from ..data.rows import Rows"),
         ("descent/newton", "from .. import data"),
+        ("solve", "from .estimators.classifier import GDLogisticRegression"),
+        ("problem", "from .solve import solve"),
+        ("verdict/duality", "from ..descent import loop"),
         ("descent/loop", "from sklearn.utils import check_array"),
         ("estimators/classifier", "from sklearn.linear_model import _logistic"),
         ("estimators/classifier", "import sklearn.linear_model._base"),
@@ -88,7 +92,7 @@ def test_a_breach_is_seen(file, source):
         ("objective", "from .data.rows import Rows\nfrom gdlogit import backprop"),
         ("descent/newton", "from . import loop\nfrom ..quadratic.curvature import Cholesky\nfrom .loop import run"),
         ("estimators/callbacks", "from sklearn import __version__"),
-        ("estimators/classifier", "from sklearn.base import BaseEstimator\nfrom ..training import Training"),
+        ("estimators/classifier", "from sklearn.base import BaseEstimator\nfrom ..solve import solve"),
     ],
 )
 def test_what_is_allowed_passes(file, source):

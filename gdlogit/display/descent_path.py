@@ -5,12 +5,10 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
-from ..backprop import Sigmoid
-from ..data.rows import Rows
-from ..descent import gradient, newton, stochastic
 from ..estimators.validation import generator
 from ..objective import Objective
-from ..penalty import ElasticNet
+from ..problem import Problem
+from ..solve import SOLVERS, Settings, method_of
 from .style import pyplot, style
 
 __all__ = ["DescentPathDisplay"]
@@ -110,8 +108,8 @@ class DescentPathDisplay:
         """
         names = getattr(X, "columns", [f"x{j}" for j in range(np.shape(X)[1])])
         objective = objective_of(estimator, X, y)
-        paths = {solver: trace_path(make_method(estimator, solver), objective, n_iter) for solver in solvers}
-        minimum = trace_path(make_method(estimator, "auto"), objective, 100)[-1]
+        paths = {solver: trace_path(make_method(estimator, solver, objective), objective, n_iter) for solver in solvers}
+        minimum = trace_path(make_method(estimator, "auto", objective), objective, 100)[-1]
         least = objective.at(minimum).value
         features = list(features)
         grid = grid_around(np.vstack([minimum[None], *paths.values()])[:, features, 0], resolution)
@@ -174,24 +172,16 @@ def objective_of(estimator, X, y):
     classes, codes = np.unique(y, return_inverse=True)
     if len(classes) != 2:
         raise ValueError(f"y must have two classes; got {len(classes)}.")
-    rows = Rows(X, codes, np.ones(len(y)), intercept=estimator.fit_intercept)
-    strength = 1 / (estimator.C * len(y))
-    penalty = ElasticNet((1 - estimator.l1_ratio) * strength, estimator.l1_ratio * strength)
-    return Objective(rows, Sigmoid(), penalty)
+    terms = {"C": estimator.C, "l1_ratio": estimator.l1_ratio, "intercept": estimator.fit_intercept}
+    return Objective(*Problem.of(X, codes, np.ones(len(y)), 2, **terms))
 
 
-def make_method(estimator, solver):
+def make_method(estimator, solver, objective):
     """The solver's method, with the parameters of the estimator and random numbers of its own."""
-    rng = generator(estimator.random_state)
-    methods = {
-        "auto": lambda: newton.sketch(estimator.tol, rng),
-        "gd": lambda: gradient.batch(estimator.learning_rate),
-        "nesterov": lambda: gradient.nesterov(estimator.learning_rate),
-        "sgd": lambda: stochastic.minibatch(estimator.learning_rate, estimator.batch_size, rng),
-    }
-    if solver not in methods:
-        raise ValueError(f"solvers must be among {tuple(methods)}; got {solver!r}.")
-    return methods[solver]()
+    if solver not in SOLVERS:
+        raise ValueError(f"solvers must be among {SOLVERS}; got {solver!r}.")
+    settings = Settings(solver, estimator.tol, learning_rate=estimator.learning_rate, batch_size=estimator.batch_size)
+    return method_of(settings, objective, generator(estimator.random_state))
 
 
 def trace_path(method, objective, n_iter):
@@ -211,7 +201,7 @@ class _Batchwise(Objective):
     """An objective that notes every theta at which the gradient of a batch is taken."""
 
     def __init__(self, objective, path):
-        super().__init__(objective.rows, objective.loss, objective.penalty, objective.total)
+        super().__init__(objective.rows, objective.loss, objective.penalty)
         self.path = path
 
     def batches(self, size, rng):

@@ -14,7 +14,8 @@ from .. import online
 from ..backprop import loss_of
 from ..data.rows import Rows
 from ..data.source import BatchRows, Source
-from ..training import Training
+from ..penalty import ElasticNet
+from ..problem import Problem
 from .callbacks import FitTask, with_callbacks
 from .report import warn_of_end
 from .validation import (
@@ -119,11 +120,12 @@ class BatchLearner:
         source = Source(batches, partial(check_batch, self), classes, self.class_weight)
         rng = generator(self.random_state)
         loss = loss_of(len(source.classes))
-        start = self._start(source.classes, (len(source.centre) + 1, loss.n_outputs))
+        start = self._start(source.classes, len(source.centre))
         rows = BatchRows(source, self.fit_intercept, loss.n_outputs)
+        problem = Problem(rows, loss, ElasticNet.of(self.C, self.l1_ratio, rows.total))
         task = FitTask(self, batches, None, None, self.max_iter)
         with overflow_named(np.array([source.largest], source.dtype)):
-            message = self._train(Training(self, rows, loss), source.classes, start, rng, task)
+            message = self._solve(problem, source.classes, start, rng, task)
         self.n_passes_ = source.n_passes
         task.end()
         return message

@@ -15,8 +15,8 @@ from numbers import Real
 import numpy as np
 from sklearn.utils.validation import check_X_y
 
-from ..backprop import Sigmoid, Softmax
-from ..data.rows import Rows
+from ..objective import Objective
+from ..problem import Coordinates, Problem
 from .validation import check_weight, encode, overflow_named
 
 __all__ = ["c_min"]
@@ -74,19 +74,14 @@ def c_min(X, y, *, l1_ratio=1.0, fit_intercept=True, sample_weight=None, class_w
         raise ValueError(f"fit_intercept must be True or False; got {fit_intercept!r}.")
     X, y = check_X_y(X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
     classes, codes, weight = encode(y, check_weight(sample_weight, X), class_weight)
-    loss = Sigmoid() if len(classes) == 2 else Softmax(len(classes))
-    theta = np.zeros((X.shape[1] + 1, loss.n_outputs))
-
-    def slope(block):
-        _, dz = loss.forward_backward(block.forward(theta), block.y)
-        return (block.backward(dz * block.weight[:, None]),)
-
     with overflow_named(X):
-        rows = Rows(X, codes, weight, intercept=fit_intercept, n_scores=loss.n_outputs)
+        problem = Problem.of(X, codes, weight, len(classes), intercept=fit_intercept)
+        theta = np.zeros(problem.shape)
         if fit_intercept:
-            rows = rows.centred()  # the residuals add up to 0: it changes nothing but the rounding
             log_frequency = np.log(np.bincount(codes, weight, len(classes)))
-            theta[-1] = log_frequency[1:] - log_frequency[:1] if loss.n_outputs == 1 else log_frequency
-        (gradient,) = rows.sum(slope)
+            theta[-1] = log_frequency[1:] - log_frequency[:1] if len(classes) == 2 else log_frequency
+        centred = Coordinates.of_newton(problem.rows, 0)  # residuals add up to 0: only the rounding changes
+        objective = Objective(centred.rows, problem.loss, problem.penalty)
+        gradient = objective.total * objective.at(theta).gradient
     steepest = np.abs(gradient[:-1]).max(initial=0.0)
     return float(l1_ratio / steepest) if steepest > 0 else np.inf

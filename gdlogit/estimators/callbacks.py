@@ -38,15 +38,11 @@ class FitTask:
             self.fit = estimator._init_callback_context(max_subtasks=max_iter).call_on_fit_task_begin(**self.seen)
             self.iteration = None
 
-    def announced(self, step):
-        """A method's step, as one that begins an iteration."""
-
-        def announced_step(objective, state):
+    def begin_iteration(self):
+        """An iteration begins."""
+        if self.is_watched:
             begin = self.fit.subcontext(task_name="iteration").call_on_fit_task_begin
             self.iteration = self.context.run(begin, **self.seen)
-            return step(objective, state)
-
-        return announced_step if self.is_watched else step
 
     def end_iteration(self, attributes):
         """Whether a callback asks to stop. ``attributes`` makes the estimator's, had it ended here; None: it cannot."""

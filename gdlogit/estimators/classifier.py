@@ -2,16 +2,18 @@
 
 from contextlib import contextmanager
 from functools import partial
-from math import isfinite
+from math import inf, isfinite
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from ..backprop import Sigmoid, Softmax, loss_of
-from ..data.rows import Rows
-from ..training import Training
+from ..backprop import Sigmoid, Softmax
+from ..descent.loop import Watch, table
+from ..descent.status import Status
+from ..problem import Problem
+from ..solve import Settings, solve
 from .batches import OF_A_FIT, OF_A_STREAM, BatchLearner, slices
 from .callbacks import CallbackSupportMixin, FitTask, with_callbacks
 from .forms import OtherForms
@@ -328,52 +330,62 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
             held_out = check_held_out(self, *validation, classes, codes, sample_weight)
         elif self.early_stopping:
             held_out, weight = hold_out(X, codes, weight, self.validation_fraction, rng)
-        loss = loss_of(len(classes))
-        start = self._start(classes, (X.shape[1] + 1, loss.n_outputs))
-        settings = {"intercept": self.fit_intercept, "n_scores": loss.n_outputs}
+        start = self._start(classes, X.shape[1])
+        terms = {"C": self.C, "l1_ratio": self.l1_ratio, "intercept": self.fit_intercept}
         with overflow_named(X):
-            rows = Rows(X, codes, weight, **settings)
-        check_finite(self, rows)
+            problem = Problem.of(X, codes, weight, len(classes), **terms)
+        check_finite(self, problem.rows)
         task = FitTask(self, *given, self.max_iter)
         with overflow_named(X):
-            held_out = held_out and Rows(*held_out, **settings)
-            training = Training(self, rows, loss, held_out)
-            message = self._train(training, classes, start, rng, task)
+            held_out = held_out and Problem.of(*held_out, len(classes), **terms).rows
+            message = self._solve(problem, classes, start, rng, task, held_out)
         task.end()
         return message
 
-    def _train(self, training, classes, start, rng, task):
-        """Set what a training finds, from a theta on; what there is to warn of."""
+    def _solve(self, problem, classes, start, rng, task, held_out=None):
+        """Set the attributes of a problem's solution; what there is to warn of."""
 
-        def attributes(point):
+        def attributes(theta):
             with np.errstate(under="ignore"):  # a callback has it made under the caller's settings
-                theta = training.outside(point.theta).astype(training.dtype)
+                theta = theta.astype(problem.rows.dtype)
             return {"classes_": classes, "coef_": np.ascontiguousarray(theta[:-1].T), "intercept_": theta[-1].copy()}
 
-        def watch(record, point):
+        def end(record, theta):
             if self.verbose:
                 print_record(record)
-            return task.end_iteration((lambda: attributes(point)) if isfinite(record.value) else None)
+            return task.end_iteration((lambda: attributes(theta())) if isfinite(record.value) else None)
 
-        result, gap = training.run(start, rng, task.announced, watch)
+        watch = Watch(task.begin_iteration, end)
+        solution = solve(problem, self._settings(), start, rng, watch, held_out)
         for name in OF_A_FIT + OF_A_STREAM:
             vars(self).pop(name, None)
-        vars(self).update(attributes(result.point))
-        self.history_ = result.table()
+        vars(self).update(attributes(solution.theta))
+        self.history_ = table(solution.history)
         self.n_iter_ = len(self.history_)
         self.loss_curve_ = self.history_["value"].copy()
-        if training.held_out is not None:
+        if held_out is not None:
             self.validation_loss_curve_ = self.history_["validation_loss"].copy()
-        self.converged_, self.duality_gap_ = result.status == "converged", gap
-        return message_of_end(self, result, training.objective)
+        self.converged_, self.duality_gap_ = solution.status is Status.CONVERGED, solution.gap
+        return message_of_end(self, solution)
 
-    def _start(self, classes, shape):
+    def _settings(self):
+        return Settings(
+            solver=self.solver,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            patience=self.n_iter_no_change if self.early_stopping else inf,
+        )
+
+    def _start(self, classes, n_features):
+        """The theta to start from: that of the last fit, where it shall go on from there."""
         if not (self.warm_start and hasattr(self, "coef_")):
-            return np.zeros(shape)
+            return None
         theta = np.vstack([sp.csr_matrix(self.coef_).toarray().T, self.intercept_]).astype(float)
-        if theta.shape != shape or not np.array_equal(classes, self.classes_):
+        if len(theta) != n_features + 1 or not np.array_equal(classes, self.classes_):
             raise ValueError(
                 f"warm_start=True needs the features and classes of the last fit: {len(theta) - 1} features and "
-                f"classes {self.classes_!r}; got {shape[0] - 1} and {classes!r}. Set warm_start=False."
+                f"classes {self.classes_!r}; got {n_features} and {classes!r}. Set warm_start=False."
             )
         return theta

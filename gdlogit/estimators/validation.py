@@ -13,9 +13,9 @@ from sklearn.utils import assert_all_finite, check_random_state, compute_class_w
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d, validate_data
 
+from ..solve import SOLVERS
+
 __all__ = [
-    "SOLVERS",
-    "TEXTBOOK",
     "check_batch",
     "check_finite",
     "check_held_out",
@@ -37,8 +37,6 @@ __all__ = [
 
 PIECE = 2**16  # rows of y that are encoded at a time
 COUNTABLE = "biuSU"  # kinds of dtype whose values are labels, whatever they are; floats and objects may not be
-TEXTBOOK = ("gd", "nesterov", "sgd")
-SOLVERS = ("auto", "newton-sketch", *TEXTBOOK)
 
 
 def check_parameters(estimator):

@@ -33,7 +33,7 @@ import numpy as np
 from scipy.special import xlog1py, xlogy
 
 from ..objective import Overflow, overflow_raised
-from ..quadratic.metric import is_dense, metric_at
+from ..quadratic.metric import LocalModel
 
 __all__ = ["duality_gap"]
 
@@ -48,50 +48,55 @@ UNSEEN = 1e-9  # of a feature's spread, or the rounding of its type: more is a s
 TILTS = 5  # at most, each without the rows that the last would have pushed out of [0, 1]
 
 
-def duality_gap(objective, point, rng, tol=0.0, excess=0.0):
-    """Bound J(theta) - min J at a point, by J itself at most; infinite without a penalty, where none need exist.
+def duality_gap(model, rng, tol=0.0, excess=0.0):
+    """Bound J(theta) - min J at a model's point, by J itself at most; infinite without a penalty.
 
-    It is made no sharper, where that costs passes, than tol J, which is what the descent was asked for, or than what a
-    sample can prove of an ``excess`` that is known to be small.
+    Without one, J need not have a minimum. Where more passes would make the bound sharper, they are made only down to
+    tol J, which is what the descent was asked for, or to what a sample can prove of an ``excess`` known to be small.
     """
-    if objective.penalty.is_none:
+    if model.objective.penalty.is_none:
         return np.inf
-    return float(min(proven_bound(objective, point, rng, tol, excess), point.value))
+    return float(min(proven_bound(model, rng, tol, excess), model.point.value))
 
 
-def proven_bound(objective, point, rng, tol, excess=0.0):
+def proven_bound(model, rng, tol, excess=0.0):
     """The least bound of those below that is worth its price."""
+    objective, point = model.objective, model.point
     wanted = max(WANTED, tol, objective.resolution) * point.value
-    if not (is_dense(objective) or objective.penalty.l1):
+    if not (objective.forms_hessian or objective.penalty.l1):
         bound = shrunk_bound(objective, point)
-        if bound <= SHARP * metric_at(objective, point.theta).rough_excess(point):
+        if bound <= SHARP * model.metric.rough_excess(point):
             return bound
-        return min(bound, tilted_bound(objective, point, objective, wanted))
-    some = sample(objective, rng) if is_dense(objective) else objective
-    wanted = max(wanted, FAIR * objective.n_rows / some.n_rows * min(excess, point.value))
-    bound = tilted_bound(objective, point, some, wanted)
-    if bound > wanted and some is not objective:
-        bound = min(bound, tilted_bound(objective, point, objective, wanted))
+        return min(bound, tilted_bound(objective, model, wanted))
+    some = sample_of(model, rng) if objective.forms_hessian else model
+    wanted = max(wanted, FAIR * objective.n_rows / some.objective.n_rows * min(excess, point.value))
+    bound = tilted_bound(objective, some, wanted)
+    if bound > wanted and some is not model:
+        bound = min(bound, tilted_bound(objective, model, wanted))
     return bound if np.isfinite(bound) else shrunk_bound(objective, point)
 
 
-def sample(objective, rng):
-    """The share in J of some rows, whose Hessian costs less than a pass; of all where they are few."""
+def sample_of(model, rng):
+    """The share in J of some rows, whose Hessian costs less than a pass, at the point; of all where they are few."""
+    objective = model.objective
     n, n_parameters = objective.n_rows, objective.n_parameters
     size = max(min(PASS_PARAMETERS * n // n_parameters, n // SHARE), ROWS_PER_PARAMETER * n_parameters, FEW_ROWS)
-    return objective.part(size, rng)
+    part = objective.part(size, rng, model.sample)
+    return model if part is objective else LocalModel(part, model.point)
 
 
-def tilted_bound(objective, point, part, wanted=0.0):
-    """The bound from tilting a part of the rows; infinite where the tilt is too strong, or beyond all numbers.
+def tilted_bound(objective, model, wanted=0.0):
+    """The bound from tilting the rows of a model, which are a part of the objective's or all.
 
-    Where it is more than what is wanted, what it makes of the rounding of V is left out.
+    Infinite where the tilt is too strong, or beyond all numbers. Where it is more than what is wanted, what it makes of
+    the rounding of V is left out.
     """
-    metric_at(part, point.theta)  # an overflow there is that of X, and named as such
+    point, _ = model.point, model.metric  # an overflow there is that of X, and named as such
     try:
         with overflow_raised():
             for _ in range(TILTS):
-                kl, V, inside = balanced_tilt(part, point)
+                part = model.objective
+                kl, V, inside = balanced_tilt(model)
                 objective.passes += 2 * part.n_rows / objective.n_rows
                 if inside.all():
                     if np.abs(V[-1]).max() > objective.resolution:
@@ -101,16 +106,15 @@ def tilted_bound(objective, point, part, wanted=0.0):
                     if proven <= wanted:
                         return proven
                     return min(proven, bound(objective, point, kl, V, rounding_of_slopes(objective, part)))
-                part = part.without(~inside)
+                model = LocalModel(part.without(~inside), point)
     except Overflow:  # of a step where hardly a row has any curvature left
         pass
     return np.inf
 
 
-def balanced_tilt(part, point):
+def balanced_tilt(model):
     """The ``tilt`` by Newton's step, its intercept such that the residuals add up to 0."""
-    u = -metric_at(part, point.theta).aim(point)[0]
-    part.kept = None, None  # a metric may hold its part: in that circle copies of X would stay
+    part, point, u = model.objective, model.point, -model.step[0]
     tilted = tilt(part, point, u)
     lacking = tilted[1][-1]  # of V, the sum of the residuals
     if np.abs(lacking).max() <= part.resolution:

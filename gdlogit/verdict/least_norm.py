@@ -10,17 +10,19 @@ is returned. Columns that are the same share their weight evenly, and a constant
 
 import numpy as np
 
-from ..quadratic.metric import is_dense, metric_at
-
 __all__ = ["of_least_norm"]
 
 NULL = 1e-7  # of a feature's offset: a smaller spread is the offset's rounding
 UNSEEN = 0.01  # of the root of J's rounding: a smaller change of a margin is none
 
 
-def of_least_norm(objective, theta):
-    """The theta of least norm with the same scores; the theta itself unless J is unpenalised and some are collinear."""
-    if not (objective.penalty.is_none and is_dense(objective) and metric_at(objective, theta).hessian.is_singular):
+def of_least_norm(model):
+    """The theta of least norm with the scores of a model's point.
+
+    That is the point's own theta unless J is unpenalised and some features are collinear.
+    """
+    objective, theta = model.objective, model.point.theta
+    if not (objective.penalty.is_none and objective.forms_hessian and model.metric.hessian.is_singular):
         return theta
     spread = objective.rows.spread()
     constant = spread <= NULL * np.abs(objective.rows.centre)

@@ -26,7 +26,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import linprog
 
-from ..quadratic.metric import is_dense, metric_at
+from ..quadratic.metric import LocalModel
 
 __all__ = ["separating_direction"]
 
@@ -45,34 +45,35 @@ LONGEST = 10  # change of a margin in one of them
 NEGLIGIBLE = 1e-3  # of the largest change
 
 
-def separating_direction(objective, point):
+def separating_direction(model):
     """A direction along which J falls for ever, in theta's shape; None where there is none, as with a penalty."""
+    objective = model.objective
     if not objective.penalty.is_none:
         return None
-    metric = metric_at(objective, point.theta)
-    step, _ = metric.aim(point)
+    step, _ = model.step
     raised, _ = objective.margin_changes(step)
-    if raised < NOTICEABLE and not is_hidden(objective, point, metric):
+    if raised < NOTICEABLE and not is_hidden(model):
         return None
     stored = objective.stored()
-    theta, step = (stored.rows.enter(objective.rows.leave(array)) for array in (point.theta, step))
+    theta, step = (stored.rows.enter(objective.rows.leave(array)) for array in (model.point.theta, step))
     margins = Margins(stored, theta)
     for free in (margins.moved_by(step), np.ones(step.size, dtype=bool)):
         direction = margins.meet(np.zeros(step.shape), margins.largest_sum, free)
         if direction is None:
-            return direction_of_newton(objective, point)
+            return direction_of_newton(model)
         if stored.margin_changes(direction)[0] >= VISIBLE * margins.rounding:
             readable = margins.meet(direction, margins.fewest_features, free)
             return objective.rows.enter(stored.rows.leave(direction if readable is None else readable))
     return None
 
 
-def is_hidden(objective, point, metric):
+def is_hidden(model):
     """Whether a direction may have lost its curvature or its slope to rounding, so that no step shows it."""
-    if not is_dense(objective):
+    objective = model.objective
+    if not objective.forms_hessian:
         return False
-    largest, _ = objective.margin_changes(point.theta)
-    return largest > LOST or (largest > STEEP and metric.hessian.is_singular)
+    largest, _ = objective.margin_changes(model.point.theta)
+    return largest > LOST or (largest > STEEP and model.metric.hessian.is_singular)
 
 
 class Margins:
@@ -170,14 +171,15 @@ def solved(cost, matrix, floor, bounds):
     return result.x if result.success else None
 
 
-def direction_of_newton(objective, point):
+def direction_of_newton(model):
     """A step of Newton's method that raises some margins and lowers none to speak of; None where its steps die away."""
+    objective = model.objective
     for _ in range(NEWTON_STEPS):
-        step, _ = metric_at(objective, point.theta).aim(point)
+        step, _ = model.step
         raised, lowered = objective.margin_changes(step)
         if raised < NOTICEABLE:
             return None
         if lowered <= NEGLIGIBLE * raised:
             return step
-        point = objective.at(point.theta + min(1.0, LONGEST / raised) * step)
+        model = LocalModel(objective, objective.at(model.point.theta + min(1.0, LONGEST / raised) * step))
     return None
