@@ -44,7 +44,7 @@ class Training:
         strength = 1 / (estimator.C * rows.total)
         penalty = ElasticNet((1 - estimator.l1_ratio) * strength, estimator.l1_ratio * strength)
         self._given = rows if estimator.solver in TEXTBOOK else rows.centred()
-        most = DENSE_PARAMETERS // loss.n_outputs if penalty.l1 == 0 else 0
+        most = DENSE_PARAMETERS // loss.n_outputs if penalty.is_rotation_invariant else 0
         self.rows, self._lower, self._lift = compact(self._given, most)
         self.objective = Objective(self.rows.copied_if_few(), loss, penalty)
         self.held_out = held_out and Objective(held_out, loss, ElasticNet(0.0))
@@ -112,9 +112,9 @@ class Training:
         """Whether the estimate of the excess at a point may have missed what the gap allows."""
         objective = self.objective
         goal = target(objective, point, self.estimator.tol)
-        if objective.penalty.l1:
+        if not objective.penalty.is_smooth:
             return gap > max(UNPROVEN * point.value, goal)
-        if not objective.penalty.l2 or gap <= UNCLEAR * goal or not is_dense(objective):
+        if objective.penalty.is_none or gap <= UNCLEAR * goal or not is_dense(objective):
             return False
         return objective.precision == "float32" or metric_at(objective, point.theta).hessian.is_singular
 

@@ -95,9 +95,9 @@ def test_theta_is_not_changed(theta):
     penalty.prox(theta, 1.0)
 
 
-def test_strength_is_l1_but_on_the_intercept():
-    strength = ElasticNet(l2=0.7, l1=0.3).strength((4, 2))
-    np.testing.assert_array_equal(strength, [[0.3, 0.3]] * 3 + [[0, 0]])
+def test_l1_strengths_are_l1_but_on_the_intercept():
+    strengths = ElasticNet(l2=0.7, l1=0.3).l1_strengths((4, 2))
+    np.testing.assert_array_equal(strengths, [[0.3, 0.3]] * 3 + [[0, 0]])
 
 
 def test_there_is_no_penalty_only_where_both_strengths_are_zero():
@@ -115,12 +115,12 @@ def test_fenchel_gap_is_never_negative_and_zero_at_a_subgradient(theta, rng, l2,
     penalty = ElasticNet(l2, l1)
     for _ in range(20):
         V = rng.standard_normal(theta.shape)
-        assert penalty.gap(theta, penalty.feasible(V) * V) >= 0
+        assert penalty.fenchel_gap(theta, penalty.dual_scale(V) * V) >= 0
     theta = penalty.prox(theta, 2.0)
     inside = rng.uniform(-l1, l1, theta.shape)
     V = -l2 * theta - np.where(theta == 0, inside, l1 * np.sign(theta))
-    assert penalty.feasible(V) == pytest.approx(1)
-    assert penalty.gap(theta, penalty.feasible(V) * V) == pytest.approx(0, abs=1e-14)
+    assert penalty.dual_scale(V) == pytest.approx(1)
+    assert penalty.fenchel_gap(theta, penalty.dual_scale(V) * V) == pytest.approx(0, abs=1e-14)
 
 
 def test_fenchel_gap_is_made_of_the_conjugate(theta, rng):
@@ -133,15 +133,15 @@ def test_fenchel_gap_is_made_of_the_conjugate(theta, rng):
 
     W = theta[:-1]
     expected = penalty.value(theta) + sum(conjugate(-v) for v in V[:-1].ravel()) + np.vdot(W, V[:-1])
-    assert penalty.gap(theta, V) == pytest.approx(expected, rel=1e-9)
+    assert penalty.fenchel_gap(theta, V) == pytest.approx(expected, rel=1e-9)
 
 
-def test_feasible_is_the_largest_part_that_l1_allows():
+def test_dual_scale_is_the_largest_part_that_l1_allows():
     V = np.array([[0.6, -0.2], [0.6, -1.2], [9.0, 9.0]])
-    assert ElasticNet(l2=0.0, l1=0.3).feasible(V) == pytest.approx(0.25)
-    assert ElasticNet(l2=0.0, l1=2.0).feasible(V) == 1
-    assert ElasticNet(l2=0.1, l1=0.3).feasible(V) == 1
-    assert ElasticNet(l2=0.0).feasible(0 * V) == 1
+    assert ElasticNet(l2=0.0, l1=0.3).dual_scale(V) == pytest.approx(0.25)
+    assert ElasticNet(l2=0.0, l1=2.0).dual_scale(V) == 1
+    assert ElasticNet(l2=0.1, l1=0.3).dual_scale(V) == 1
+    assert ElasticNet(l2=0.0).dual_scale(0 * V) == 1
 
 
 @pytest.mark.parametrize(("l2", "l1"), [(0.5, 0.0), (0.0, 0.3), (0.5, 0.3)])
@@ -149,7 +149,7 @@ def test_the_nearest_dual_point_is_that_of_least_gap_within_the_distance(l2, l1)
     rng = np.random.default_rng(0)
     theta, V, distance = rng.integers(-1, 2, (7, 2)).astype(float), rng.standard_normal((7, 2)), rng.uniform(0, 1, 6)
     penalty = ElasticNet(l2, l1)
-    nearest = penalty.nearest(theta, V, distance)
+    nearest = penalty.nearest_dual(theta, V, distance)
     assert (np.abs(nearest - V)[:-1] <= distance[:, None] + 1e-15).all()
     np.testing.assert_array_equal(nearest[-1], V[-1])
 

@@ -151,7 +151,7 @@ def line_search(objective, state, least=0.0):
     """The first of 1, 1/2, 1/4, ... down to least at which J falls enough, up to its rounding; 0 where none does."""
     point, penalty, end = state.point, objective.penalty, state.point.theta + state.direction
     slope = float(np.vdot(point.gradient, state.direction))
-    slope += penalty.rough_value(end) - penalty.rough_value(point.theta)
+    slope += penalty.nonsmooth_value(end) - penalty.nonsmooth_value(point.theta)
     slack = objective.resolution * abs(point.value)
     rate = 1.0
     while rate >= max(least, objective.resolution):

@@ -78,7 +78,7 @@ def truncated(tol):
 
 def aim(objective, point, z, preconditioner, rate, tol):
     """The state whose next step solves H d = -g."""
-    if objective.penalty.l1:
+    if not objective.penalty.is_smooth:
         metric = sparse_metric(objective, z)
         objective.kept = point.theta, metric
         direction, excess = metric.aim(point, ROUGH)
@@ -104,7 +104,7 @@ def line_search(objective, state):
     point, z = state.point, state.scores
     penalty, end = objective.penalty, point.theta + state.direction
     slope = float(np.vdot(point.gradient, state.direction))
-    slope += penalty.rough_value(end) - penalty.rough_value(point.theta)
+    slope += penalty.nonsmooth_value(end) - penalty.nonsmooth_value(point.theta)
     slack = objective.resolution * abs(point.value)
     rate = 1.0
     if not state.direction.any():
@@ -125,7 +125,7 @@ def lengthened(objective, point, z):
     Along theta, J has the slope theta^T dJ and the curvature theta^T H theta, which the scores know without a pass.
     """
     curvature = objective.curvature_along(point.theta, z)
-    slope = float(np.vdot(point.gradient, point.theta)) + objective.penalty.rough_value(point.theta)
+    slope = float(np.vdot(point.gradient, point.theta)) + objective.penalty.nonsmooth_value(point.theta)
     length = min(1 - slope / curvature, LONGEST) if curvature > 0 else 1.0
     if length > NOTICEABLE:
         longer = objective.at_scores(length * point.theta, length * z)

@@ -62,7 +62,7 @@ def duality_gap(objective, point, rng, tol=0.0, excess=0.0):
 def proven_bound(objective, point, rng, tol, excess=0.0):
     """The least bound of those below that is worth its price."""
     wanted = max(WANTED, tol, objective.resolution) * point.value
-    if not (is_dense(objective) or objective.penalty.l1):
+    if objective.penalty.is_smooth and not is_dense(objective):
         bound = shrunk_bound(objective, point)
         if bound <= SHARP * metric_at(objective, point.theta).rough_excess(point):
             return bound
@@ -166,10 +166,10 @@ def bound(objective, point, kl, V, rounding=None):
     """
     penalty, theta, moved = objective.penalty, point.theta, 0.0
     if rounding is not None:
-        nearest = penalty.nearest(theta, V, rounding)
+        nearest = penalty.nearest_dual(theta, V, rounding)
         V, moved = nearest, float(np.abs((nearest - V) * theta)[:-1].sum())
-    rho, loss = penalty.feasible(V), point.value - penalty.value(theta)
-    return float(rho * max(kl, 0.0) / objective.total + (1 - rho) * loss + penalty.gap(theta, rho * V)) + moved
+    rho, loss = penalty.dual_scale(V), point.value - penalty.value(theta)
+    return float(rho * max(kl, 0.0) / objective.total + (1 - rho) * loss + penalty.fenchel_gap(theta, rho * V)) + moved
 
 
 def class_shrinkage(objective, theta):
