@@ -89,6 +89,9 @@ class Conjugate(Protocol):
     A feature without any penalty has the conjugate of the intercept: R*(-V) is infinite unless V_j = 0.
     """
 
+    def unpenalised(self, n_features: int) -> Array:
+        """Which rows of theta have no penalty, a Boolean for each feature and True for the intercept."""
+
     def dual_scale(self, V: Array) -> float:
         """The largest rho <= 1 with R*(-rho V) finite."""
 
@@ -194,6 +197,12 @@ class ElasticNet(NamedTuple):
         l1, l2 = columns(self.l1, shifted), columns(self.l2, shifted)
         cost = (0.5 * l2 * shifted**2 + l1 * np.abs(shifted)).sum(axis=2)
         return np.vstack([shifted[np.arange(len(W)), cost.argmin(axis=1)], theta[-1:]])
+
+    def unpenalised(self, n_features):
+        """Which rows of theta have no penalty: features without either part, and the intercept."""
+        free = np.ones(n_features + 1, dtype=bool)
+        free[:-1] = np.equal(self.l1, 0) & np.equal(self.l2, 0)
+        return free
 
     def dual_scale(self, V):
         """The largest rho <= 1 with R*(-rho V) finite: |rho V_jc| <= l1_j where l2_j = 0.

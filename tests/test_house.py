@@ -61,7 +61,9 @@ def breaches(file, source):
 def strengths_read(source):
     """The lines that read a penalty's strengths, ``.l1`` or ``.l2``: they may be vectors, which only penalty knows."""
     return [
-        node.lineno for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute) and node.attr in STRENGTHS
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute) and node.attr in STRENGTHS
     ]
 
 
