@@ -5,7 +5,7 @@ means (``Rows.centred``), and few rows of many features are put into the space t
 model and the same J, but better conditioned, or smaller. The textbook's methods descend on the features as they come.
 """
 
-from math import inf, log
+from math import inf, isinf, log
 
 import numpy as np
 
@@ -111,10 +111,12 @@ class Training:
     def _is_doubtful(self, point, gap):
         """Whether the estimate of the excess at a point may have missed what the gap allows."""
         objective = self.objective
+        if isinf(gap):  # nothing can be proven, for this penalty
+            return False
         goal = target(objective, point, self.estimator.tol)
         if not objective.penalty.is_smooth:
             return gap > max(UNPROVEN * point.value, goal)
-        if objective.penalty.is_none or gap <= UNCLEAR * goal or not is_dense(objective):
+        if gap <= UNCLEAR * goal or not is_dense(objective):
             return False
         return objective.precision == "float32" or metric_at(objective, point.theta).hessian.is_singular
 

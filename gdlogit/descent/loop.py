@@ -32,6 +32,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..objective import Point
+from ..penalty import Penalty, lacking
 from ..quadratic.metric import excess_of
 
 __all__ = ["Method", "Record", "Result", "descend", "target"]
@@ -40,10 +41,15 @@ LEAST = 1e-3  # of the goal: an estimate that has come down to it may be as it i
 
 
 class Method(NamedTuple):
-    """A way to take one step."""
+    """A way to take one step.
+
+    Every method takes a ``Penalty`` that is smooth. Of a penalty that is not, the method needs what ``needs`` has.
+    """
 
     start: Callable[..., Any]
     step: Callable[..., Any]
+    name: str
+    needs: type = Penalty
 
 
 class Record(NamedTuple):
@@ -104,6 +110,7 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
     ``validate(theta)`` is the loss of held-out rows; it ends the descent after ``patience`` steps that do not lower it.
     ``watch(record, point)`` sees every step, and may return True to end the descent there.
     """
+    check_penalty(method, objective.penalty)
     began = perf_counter()
     state = first = method.start(objective, theta)
     by_validation = patience < inf
@@ -154,6 +161,15 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
         status = "diverged"
     chosen = best.state if by_validation or status in ("diverged", "interrupted") else state
     return conclude(objective, chosen, status, history, tol)
+
+
+def check_penalty(method, penalty):
+    """Raise a TypeError that names what a penalty lacks for a method."""
+    missing = lacking(penalty, Penalty)
+    if not missing and not penalty.is_smooth:
+        missing = lacking(penalty, method.needs)
+    if missing:
+        raise TypeError(f"{type(penalty).__name__} is no penalty for {method.name}: it lacks {', '.join(missing)}.")
 
 
 def conclude(objective, state, status, history, tol):

@@ -29,6 +29,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..objective import Point, at_random, tried
+from ..penalty import L1Penalty
 from ..quadratic.metric import Smooth, Sparse, metric_at
 from .loop import Method, target
 
@@ -67,7 +68,7 @@ def sketch(tol, rng):
     def step(objective, state):
         return advance(objective, state, target(objective, state.point, tol))
 
-    return Method(start, step)
+    return Method(start, step, "newton-sketch", needs=L1Penalty)
 
 
 def samples(objective, rng):

@@ -29,6 +29,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..objective import Point
+from ..penalty import L1Penalty
 from ..quadratic.curvature import Jacobi, Kronecker
 from ..quadratic.metric import Smooth, products_at, rough_metric, sparse_metric
 from .loop import Method, target
@@ -73,7 +74,7 @@ def truncated(tol):
             return state._replace(rate=0.0)
         return aim(objective, *lengthened(objective, point, z), state.preconditioner, rate, tol)
 
-    return Method(start, step)
+    return Method(start, step, "truncated Newton", needs=L1Penalty)
 
 
 def aim(objective, point, z, preconditioner, rate, tol):

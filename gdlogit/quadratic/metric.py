@@ -12,9 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ..objective import Overflow, overflow_raised
-from ..penalty import L1Penalty
+from ..penalty import L1Penalty, lacking
 from .curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker
 from .lasso import CONSTANT, Columns, Products, minimise_formed, minimise_roughly
+from .proximal import Proximal
 
 __all__ = ["Smooth", "Sparse", "excess_of", "is_dense", "metric_at", "products_at", "rough_metric"]
 
@@ -170,6 +171,8 @@ def metric_at(objective, theta):
 
 
 def _metric_at(objective, theta):
+    if not objective.penalty.is_smooth and lacking(objective.penalty, L1Penalty):
+        return proximal_metric(objective, theta)
     if is_dense(objective):
         penalty, hessian = objective.penalty, objective.hessian(theta)
         if not penalty.is_smooth:
@@ -182,6 +185,13 @@ def _metric_at(objective, theta):
         return sparse_metric(objective, z)
     c, rough = objective.curvature(z), rough_metric(objective, z)
     return Smooth(products_at(objective, c, rough))
+
+
+def proximal_metric(objective, theta):
+    """The metric at theta with a penalty of which only value and prox are known."""
+    if objective.n_parameters > DENSE_PARAMETERS:
+        return Proximal(None, objective.penalty)
+    return Proximal(without_shift(objective.hessian(theta), objective.shape, slice(None)), objective.penalty)
 
 
 def rough_metric(objective, z):

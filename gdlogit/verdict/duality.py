@@ -38,6 +38,7 @@ import numpy as np
 from scipy.special import xlog1py, xlogy
 
 from ..objective import Overflow, overflow_raised
+from ..penalty import Conjugate, lacking
 from ..quadratic.curvature import ConjugateGradients, Jacobi
 from ..quadratic.metric import is_dense, metric_at
 
@@ -59,10 +60,11 @@ TILTS = 5  # at most, each without the rows that the last would have pushed out 
 def duality_gap(objective, point, rng, tol=0.0, excess=0.0):
     """Bound J(theta) - min J at a point, by J itself at most; infinite without a penalty, where none need exist.
 
+    It is infinite for a penalty whose conjugate is not known, too: then nothing is proven.
     It is made no sharper, where that costs passes, than tol J, which is what the descent was asked for, or than what a
     sample can prove of an ``excess`` that is known to be small.
     """
-    if objective.penalty.is_none:
+    if objective.penalty.is_none or lacking(objective.penalty, Conjugate):
         return np.inf
     return float(min(proven_bound(objective, point, rng, tol, excess), point.value))
 
