@@ -83,8 +83,8 @@ class Objective:
     @property
     def forms_hessian(self):
         """Whether the Hessian is formed: not of very many parameters nor, with l1, of many and more than rows."""
-        most_with_l1 = max(self.n_rows, FEW_PARAMETERS) if self.penalty.l1 else self.n_parameters
-        return self.n_parameters <= min(self.formed_parameters, most_with_l1)
+        is_wide = self.n_parameters > max(self.n_rows, FEW_PARAMETERS)
+        return self.n_parameters <= self.formed_parameters and (self.penalty.is_smooth or not is_wide)
 
     @property
     def precision(self):
@@ -255,16 +255,16 @@ class Objective:
         operator = LinearOperator((n_features, n_features), matvec=second_moment, dtype=float)
         start = np.random.default_rng(0).standard_normal(n_features)
         if not second_moment(start).any():  # no feature but zeros, which ARPACK does not take
-            return self.penalty.l2
+            return self.penalty.largest_curvature
         (largest,) = eigsh(operator, k=1, v0=start, return_eigenvectors=False)
-        return self.loss.max_curvature * largest / self.total + self.penalty.l2
+        return self.loss.max_curvature * largest / self.total + self.penalty.largest_curvature
 
     def expected_smoothness(self, batch_size):
         """The smoothness of a random batch of rows: L for all of them, max_i L_i for one, in between for others."""
         n = self.n_rows
         b = min(batch_size, n)
         (largest_row,) = self.rows.fold(lambda block: (block.largest_row(),), max)
-        of_a_row = self.loss.max_curvature * largest_row * n / self.total + self.penalty.l2
+        of_a_row = self.loss.max_curvature * largest_row * n / self.total + self.penalty.largest_curvature
         share = (n - b) / (b * max(n - 1, 1))
         return share * of_a_row + (1 - share) * self.smoothness()
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from .backprop import loss_of
 from .data.rows import Rows, compact
-from .penalty import ElasticNet
+from .penalty import ElasticNet, Penalty
 
 __all__ = ["Coordinates", "Problem"]
 
@@ -30,7 +30,7 @@ class Problem(NamedTuple):
 
     rows: Rows
     loss: Any
-    penalty: ElasticNet
+    penalty: Penalty
 
     @classmethod
     def of(cls, X, codes, weight, n_classes, *, C=np.inf, l1_ratio=0.0, intercept=True) -> "Problem":

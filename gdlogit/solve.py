@@ -7,7 +7,7 @@ coordinates are then made once, and the descent starts where the last one ended.
 """
 
 from collections.abc import Iterable, Iterator
-from math import inf, log
+from math import inf, isinf, log
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -17,7 +17,7 @@ from .descent import gradient, newton, stochastic, truncated
 from .descent.loop import NOBODY, Ending, Method, Record, Watch, descend, target
 from .descent.status import Status
 from .objective import FORMED_PARAMETERS, Objective, Point
-from .penalty import ElasticNet
+from .penalty import ElasticNet, Penalty
 from .problem import Coordinates, Problem
 from .quadratic.metric import LocalModel
 from .verdict.duality import duality_gap
@@ -134,9 +134,7 @@ def solve(
         return judged(ending, objective, coordinates, settings, rng)
 
 
-def path(
-    problem: Problem, penalties: Iterable[ElasticNet], settings: Settings = DEFAULTS, rng=None
-) -> Iterator[Solution]:
+def path(problem: Problem, penalties: Iterable[Penalty], settings: Settings = DEFAULTS, rng=None) -> Iterator[Solution]:
     """The solutions for one penalty after another, each from the last one's; all in the same coordinates."""
     solution = None
     for penalty in penalties:
@@ -148,7 +146,7 @@ def coordinates_of(problem: Problem, settings: Settings, start: np.ndarray | Sol
     """The coordinates in which to solve a problem: those of the solution to start from, where it has the same rows."""
     if settings.solver in TEXTBOOK:
         return Coordinates.as_given(problem.rows)
-    most = settings.formed_parameters // problem.loss.n_outputs if problem.penalty.l1 == 0 else 0
+    most = settings.formed_parameters // problem.loss.n_outputs if problem.penalty.is_rotation_invariant else 0
     if isinstance(start, Solution) and start.coordinates.serve(problem.rows, most):
         return start.coordinates
     return Coordinates.of_newton(problem.rows, most)
@@ -209,10 +207,12 @@ def judged(ending: Ending, objective: Objective, coordinates: Coordinates, setti
 def is_doubtful(model: LocalModel, gap: float, tol: float) -> bool:
     """Whether the estimate of the excess at a model's point may have missed what the gap allows."""
     objective = model.objective
+    if isinf(gap):  # nothing can be proven, for this penalty
+        return False
     goal = target(objective, model.point, tol)
-    if objective.penalty.l1:
+    if not objective.penalty.is_smooth:
         return gap > max(UNPROVEN * model.point.value, goal)
-    if not objective.penalty.l2 or gap <= UNCLEAR * goal or not objective.forms_hessian:
+    if gap <= UNCLEAR * goal or not objective.forms_hessian:
         return False
     return objective.precision == "float32" or model.metric.hessian.is_singular
 

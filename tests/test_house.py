@@ -29,6 +29,7 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "display": {"display", "estimators", "sklearn", *CORE, *FORMULA},  # it draws the methods at work
     "__init__": {"estimators", "display", "backprop", "data"},
 }
+STRENGTHS = {"l1", "l2"}
 FILES = {path.relative_to(HOUSE).with_suffix("").as_posix(): path for path in sorted(HOUSE.rglob("*.py"))}
 
 
@@ -56,6 +57,29 @@ def breaches(file, source):
         private = first == "sklearn" and any(part.startswith("_") and part != "__version__" for part in rest)
         if private or (first in {"gdlogit", "sklearn"} and room not in allowed(file)):
             yield name
+
+
+def strengths_read(source):
+    """The lines that read a penalty's strengths, ``.l1`` or ``.l2``: they may be vectors, which only penalty knows."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute) and node.attr in STRENGTHS
+    ]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_strengths_are_read_in_penalty_only(file):
+    assert file == "penalty" or not strengths_read(FILES[file].read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("source", ["def f(o):\n    return o.penalty.l1", "if penalty.l2:\n    x = 1", "p.l1 += 1"])
+def test_a_strength_that_is_read_is_seen(source):
+    assert strengths_read(source)
+
+
+def test_strengths_by_other_names_pass():
+    assert not strengths_read("x = swept(F, y, x, l1, l2)\ns = penalty.l1_strengths(shape)\np = Penalty(l1=0.1)")
 
 
 @pytest.mark.parametrize("file", FILES)

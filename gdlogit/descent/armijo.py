@@ -32,7 +32,9 @@ def line_search(
     ``at(rate)`` is the point theta + rate direction, with J and its gradient. No rate below ``least`` is tried.
     """
     penalty, end = objective.penalty, point.theta + direction
-    slope = float(np.vdot(point.gradient, direction)) + penalty.rough_value(end) - penalty.rough_value(point.theta)
+    slope = (
+        float(np.vdot(point.gradient, direction)) + penalty.nonsmooth_value(end) - penalty.nonsmooth_value(point.theta)
+    )
     slack = objective.resolution * abs(point.value)
     rate = 1.0
     while rate >= max(least, objective.resolution):

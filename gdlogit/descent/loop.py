@@ -35,6 +35,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from ..objective import Objective, Point
+from ..penalty import Penalty, lacking
 from ..quadratic.metric import LocalModel
 from .status import Status
 
@@ -52,10 +53,15 @@ class State(Protocol):
 
 
 class Method(NamedTuple):
-    """A way to take one step."""
+    """A way to take one step.
+
+    Every method takes a ``Penalty`` that is smooth. Of a penalty that is not, the method needs what ``needs`` has.
+    """
 
     start: Callable[[Objective, np.ndarray], Any]
     step: Callable[[Objective, Any], Any]
+    name: str
+    needs: type = Penalty
     model: Callable[[Objective, Any], LocalModel] = lambda objective, state: LocalModel.about_means(
         objective, state.point
     )
@@ -128,6 +134,7 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
     ``validate(theta)`` is the loss of held-out rows; it ends the descent after ``patience`` steps that do not lower it.
     ``watch`` is told of every step, and may end the descent there.
     """
+    check_penalty(method, objective.penalty)
     began = perf_counter()
     state = first = method.start(objective, theta)
     by_validation = patience < inf
@@ -180,6 +187,15 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
         status = Status.DIVERGED
     chosen = best.state if by_validation or status in (Status.DIVERGED, Status.INTERRUPTED) else state
     return conclude(method, objective, chosen, status, history, tol)
+
+
+def check_penalty(method, penalty):
+    """Raise a TypeError that names what a penalty lacks for a method."""
+    missing = lacking(penalty, Penalty)
+    if not missing and not penalty.is_smooth:
+        missing = lacking(penalty, method.needs)
+    if missing:
+        raise TypeError(f"{type(penalty).__name__} is no penalty for {method.name}: it lacks {', '.join(missing)}.")
 
 
 def conclude(method, objective, state, status, history, tol) -> Ending:

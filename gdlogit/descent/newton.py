@@ -29,6 +29,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..objective import Objective, Point, at_random
+from ..penalty import L1Penalty
 from ..quadratic.metric import LocalModel, Smooth, Sparse, formed_metric
 from .armijo import search
 from .loop import Method, target
@@ -78,7 +79,7 @@ def sketch(tol, rng):
     def step(objective, state):
         return advance(objective, state, target(objective, state.point, tol))
 
-    return Method(start, step, model)
+    return Method(start, step, "newton-sketch", L1Penalty, model)
 
 
 def model(objective, state):

@@ -29,6 +29,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..objective import Point
+from ..penalty import L1Penalty
 from ..quadratic.curvature import Jacobi, Kronecker
 from ..quadratic.metric import (
     LocalModel,
@@ -81,7 +82,7 @@ def truncated(tol):
             return state._replace(rate=0.0)
         return aim(objective, *lengthened(objective, point, z), state.preconditioner, rate, tol)
 
-    return Method(start, step, model)
+    return Method(start, step, "truncated Newton", L1Penalty, model)
 
 
 def model(objective, state):
@@ -94,7 +95,7 @@ def model(objective, state):
 
 def aim(objective, point, z, preconditioner, rate, tol):
     """The state whose next step solves H d = -g."""
-    if objective.penalty.l1:
+    if not objective.penalty.is_smooth:
         metric = sparse_metric(objective, point, z)
         direction, excess = metric.aim(point, ROUGH)
         return TruncatedState(point, excess, rate, z, metric, direction)
@@ -133,7 +134,7 @@ def lengthened(objective, point, z):
     Along theta, J has the slope theta^T dJ and the curvature theta^T H theta, which the scores know without a pass.
     """
     curvature = objective.curvature_along(point.theta, z)
-    slope = float(np.vdot(point.gradient, point.theta)) + objective.penalty.rough_value(point.theta)
+    slope = float(np.vdot(point.gradient, point.theta)) + objective.penalty.nonsmooth_value(point.theta)
     length = min(1 - slope / curvature, LONGEST) if curvature > 0 else 1.0
     if length > NOTICEABLE:
         longer = objective.at_scores(length * point.theta, length * z)

@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ..objective import Overflow, overflow_raised
-from ..penalty import ElasticNet
+from ..penalty import L1Penalty, lacking
 from .curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker
 from .lasso import CONSTANT, Columns, Products, minimise_formed, minimise_roughly
+from .proximal import Proximal
 
 __all__ = ["LocalModel", "Smooth", "Sparse", "formed_metric", "metric_at", "products_at", "rough_metric"]
 
@@ -67,12 +68,12 @@ class Sparse(NamedTuple):
     """An l1 penalty of some strength on each parameter: M as a matrix, improved by BFGS."""
 
     hessian: np.ndarray
-    penalty: ElasticNet
+    penalty: L1Penalty
 
     def aim(self, point):
         """The step to the minimum of the model, and how far it falls; infinite where the minimum was not found."""
         shape = point.theta.shape
-        flat = (array.ravel() for array in (point.gradient, point.theta, self.penalty.strength(shape)))
+        flat = (array.ravel() for array in (point.gradient, point.theta, self.penalty.l1_strengths(shape)))
 
         def balanced(x):
             return self.penalty.balanced(x.reshape(shape)).ravel()
@@ -98,12 +99,12 @@ class SparseProducts(NamedTuple):
 
     product: Callable
     diagonal: np.ndarray
-    penalty: ElasticNet
+    penalty: L1Penalty
 
     def aim(self, point, rtol=FINE):
         """A step towards the minimum of the model, to where the slope is a part rtol; and how far it falls."""
         shape = point.theta.shape
-        flat = (array.ravel() for array in (point.gradient, point.theta, self.penalty.strength(shape)))
+        flat = (array.ravel() for array in (point.gradient, point.theta, self.penalty.l1_strengths(shape)))
         M = Products(lambda v: self.product(v.reshape(shape)).ravel(), self.diagonal.ravel())
         x, fall = minimise_roughly(M, *flat, rtol)
         return x.reshape(shape) - point.theta, float(fall)
@@ -125,7 +126,7 @@ class SparseColumns:
     def aim(self, point, rtol=FINE):
         """A step towards the minimum of the model, to where the slope is a part rtol; and how far it falls."""
         some, M = self._columns
-        theta, strength = point.theta, self.objective.penalty.strength(point.theta.shape)
+        theta, strength = point.theta, self.objective.penalty.l1_strengths(point.theta.shape)
         x, fall = minimise_roughly(M, point.gradient[some, 0], theta[some, 0], strength[some, 0], rtol)
         direction = np.zeros_like(theta)
         direction[some, 0] = x - theta[some, 0]
@@ -140,8 +141,9 @@ class SparseColumns:
         """The parameters in play, and M there."""
         penalty, point = self.objective.penalty, self.point
         theta, slope = point.theta[:, 0], np.abs(point.gradient[:-1, 0])
-        features = np.flatnonzero((theta[:-1] != 0) | (slope > NEAR * penalty.l1))
-        some = np.append(features, len(slope))
+        strength = penalty.l1_strengths(theta.shape)[:-1]
+        features = np.flatnonzero((theta[:-1] != 0) | (slope > NEAR * strength) | (strength == 0))
+        some, penalty = np.append(features, len(slope)), penalty.restricted(features)
         return some, Columns(*self.objective.least_squares(self.z, features, CONSTANT), penalty, theta[some])
 
 
@@ -155,22 +157,32 @@ def sparse_metric(objective, point, z):
 
 def metric_at(objective, point):
     """The metric of all the objective's rows around a point."""
+    penalty = objective.penalty
+    if not penalty.is_smooth and lacking(penalty, L1Penalty):
+        return proximal_metric(objective, point.theta)
     if objective.forms_hessian:
         return formed_metric(objective, point.theta)
     z = objective.scores(point.theta)
-    if objective.penalty.l1:
+    if not penalty.is_smooth:
         return sparse_metric(objective, point, z)
     return Smooth(products_at(objective, objective.curvature(z), rough_metric(objective, z)))
 
 
 def formed_metric(objective, theta):
     """The same, its Hessian formed."""
-    hessian, l1 = objective.hessian(theta), objective.penalty.l1
-    hessian = without_shift(hessian, objective.shape, slice(-1, None) if l1 else slice(None))
-    if l1:
-        return Sparse(hessian, objective.penalty)
-    eps = np.finfo(objective.precision if objective.penalty.is_none else float).eps  # a penalty has all its digits
-    return Smooth(Cholesky(hessian, eps))
+    penalty, hessian = objective.penalty, objective.hessian(theta)
+    if not penalty.is_smooth:
+        without_l1 = penalty.l1_strengths(objective.shape)[:, 0] == 0
+        return Sparse(without_shift(hessian, objective.shape, without_l1), penalty)
+    eps = np.finfo(objective.precision if penalty.is_none else float).eps  # a penalty has all its digits
+    return Smooth(Cholesky(without_shift(hessian, objective.shape, slice(None)), eps))
+
+
+def proximal_metric(objective, theta):
+    """The metric at theta with a penalty of which only value and prox are known."""
+    if objective.n_parameters > objective.formed_parameters:
+        return Proximal(None, objective.penalty)
+    return Proximal(without_shift(objective.hessian(theta), objective.shape, slice(None)), objective.penalty)
 
 
 class LocalModel:
@@ -217,7 +229,7 @@ class LocalModel:
 def rough_metric(objective, z):
     """What to precondition with at scores z: for several classes of not too many features both are looked at."""
     p, k = objective.shape
-    if k == 1 or p > objective.formed_parameters or objective.penalty.l1:
+    if k == 1 or p > objective.formed_parameters or not objective.penalty.is_smooth:
         return Jacobi(objective.hessian_diagonal(objective.curvature(z)))
     size = min(objective.n_rows, max(ROWS_PER_FEATURE * p, FEW_ROWS), objective.largest_sample)
     some = np.arange(size) * objective.n_rows // size
@@ -227,11 +239,11 @@ def rough_metric(objective, z):
 
 def products_at(objective, c, preconditioner):
     """The Hessian where the loss has curvature c, known by its products and a rough metric."""
-    l2 = objective.penalty.l2
+    least = objective.penalty.curvature(np.empty(objective.shape))[:-1].min()
 
     def bound(r):
         """Half of r^T H^-1 r, at most, for H has at least the penalty's curvature; but for the intercept's part."""
-        return float(np.vdot(r[:-1], r[:-1])) / (2 * l2) if l2 else np.inf
+        return float(np.vdot(r[:-1], r[:-1])) / (2 * least) if least else np.inf
 
     return ConjugateGradients(objective.hessian_product(c), preconditioner, bound)
 

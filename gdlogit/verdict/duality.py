@@ -18,6 +18,11 @@ For many parameters H_B is not formed; then B is all rows, and u what conjugate 
 remains of that equation is part of V, so the bound is proven however rough u is; only u's intercept is set right first,
 for the residuals to add up to 0.
 
+*Features without any penalty* are to the proof what the intercept is: the conjugate of a penalty that is 0 is infinite
+but at 0, so V_j = 0 must hold, which is sum_i s_i x_ij r_i = 0. The Newton step of a formed H_B leaves V_j = 0 up to
+rounding; after conjugate gradients u is set right in all these parameters, as it is in the intercept alone. The
+rounding that is left is moved to 0, at the price that ``bound`` states; where more is left, the bound is J itself.
+
 *Shrunk.* Far from the minimum a tilt would leave [0, 1]. Then r = rho_y
 (a - y), the residuals of each class shrunk by a factor of its own. With Q_c the sum of s_i (a_i - y_i) over class c,
 their sum is zero where rho Q = 0; the rows of Q add up to 0 and only its diagonal is negative, so rho is the stationary
@@ -33,6 +38,8 @@ import numpy as np
 from scipy.special import xlog1py, xlogy
 
 from ..objective import Overflow, overflow_raised
+from ..penalty import Conjugate, lacking
+from ..quadratic.curvature import ConjugateGradients, Jacobi
 from ..quadratic.metric import LocalModel
 
 __all__ = ["duality_gap"]
@@ -45,16 +52,20 @@ WANTED = 1e-6  # of J: a bound beyond it may come from a feature that the sample
 SHARP = 10  # times the excess, as roughly estimated, is a bound that many parameters need not improve
 FAIR = 2  # times n / |B| times the excess, at most, is the bound of a sample that misses nothing
 UNSEEN = 1e-9  # of a feature's spread, or the rounding of its type: more is a slope, even beside a large offset
+EXACT = 1e-8  # the residual of a correction, relative to what it corrects
+CORRECTIONS = 4  # at most, of the step of a tilt where nothing is penalised
 TILTS = 5  # at most, each without the rows that the last would have pushed out of [0, 1]
 
 
 def duality_gap(model, rng, tol=0.0, excess=0.0):
     """Bound J(theta) - min J at a model's point, by J itself at most; infinite without a penalty.
 
-    Without one, J need not have a minimum. Where more passes would make the bound sharper, they are made only down to
-    tol J, which is what the descent was asked for, or to what a sample can prove of an ``excess`` known to be small.
+    Without one, J need not have a minimum. The bound is infinite for a penalty whose conjugate is not known, too: then
+    nothing is proven. Where more passes would make the bound sharper, they are made only down to tol J, which is what
+    the descent was asked for, or to what a sample can prove of an ``excess`` known to be small.
     """
-    if model.objective.penalty.is_none:
+    penalty = model.objective.penalty
+    if penalty.is_none or lacking(penalty, Conjugate):
         return np.inf
     return float(min(proven_bound(model, rng, tol, excess), model.point.value))
 
@@ -63,7 +74,7 @@ def proven_bound(model, rng, tol, excess=0.0):
     """The least bound of those below that is worth its price."""
     objective, point = model.objective, model.point
     wanted = max(WANTED, tol, objective.resolution) * point.value
-    if not (objective.forms_hessian or objective.penalty.l1):
+    if objective.penalty.is_smooth and not objective.forms_hessian:
         bound = shrunk_bound(objective, point)
         if bound <= SHARP * model.metric.rough_excess(point):
             return bound
@@ -115,12 +126,41 @@ def tilted_bound(objective, model, wanted=0.0):
 def balanced_tilt(model):
     """The ``tilt`` by Newton's step, its intercept such that the residuals add up to 0."""
     part, point, u = model.objective, model.point, -model.step[0]
+    free = part.penalty.unpenalised(len(u) - 1)
+    if free[:-1].any():
+        return tilt_without_slopes(part, point, u, free)
     tilted = tilt(part, point, u)
     lacking = tilted[1][-1]  # of V, the sum of the residuals
     if np.abs(lacking).max() <= part.resolution:
         return tilted
     intercepts = part.coupling(part.curvature(part.scores(point.theta)))
     return tilt(part, point, np.vstack([u[:-1], u[-1] + np.linalg.pinv(intercepts) @ lacking]))
+
+
+def tilt_without_slopes(part, point, u, free):
+    """The ``tilt`` by a step u that is set right where nothing is penalised, for V to be 0 there, up to rounding."""
+    rounding = np.append(rounding_of_slopes(part, part), part.resolution)[:, None]
+    for _ in range(CORRECTIONS):
+        tilted = tilt(part, point, u)
+        V = tilted[1]
+        if (np.abs(V) <= rounding)[free].all():
+            break
+        u = u + correction(part, point.theta, V, free[:, None])
+    return tilted
+
+
+def correction(part, theta, V, free):
+    """The d that a tilt's step lacks: H_ff d_f = V_f, with f for the parameters that are free of any penalty."""
+    if V.shape[1] > 1:
+        V = V - V.mean(axis=1, keepdims=True)  # rounding: a softmax has no curvature there
+    c = part.curvature(part.scores(theta))
+    product, diagonal = part.hessian_product(c), free * part.hessian_diagonal(c)
+    for iterate in ConjugateGradients(lambda v: free * product(v), Jacobi(diagonal), lambda r: np.inf).iterates(
+        free * V
+    ):
+        if iterate.residual <= EXACT:
+            break
+    return iterate.x
 
 
 def tilt(part, point, u):
@@ -170,10 +210,10 @@ def bound(objective, point, kl, V, rounding=None):
     """
     penalty, theta, moved = objective.penalty, point.theta, 0.0
     if rounding is not None:
-        nearest = penalty.nearest(theta, V, rounding)
+        nearest = penalty.nearest_dual(theta, V, rounding)
         V, moved = nearest, float(np.abs((nearest - V) * theta)[:-1].sum())
-    rho, loss = penalty.feasible(V), point.value - penalty.value(theta)
-    return float(rho * max(kl, 0.0) / objective.total + (1 - rho) * loss + penalty.gap(theta, rho * V)) + moved
+    rho, loss = penalty.dual_scale(V), point.value - penalty.value(theta)
+    return float(rho * max(kl, 0.0) / objective.total + (1 - rho) * loss + penalty.fenchel_gap(theta, rho * V)) + moved
 
 
 def class_shrinkage(objective, theta):
