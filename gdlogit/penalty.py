@@ -102,7 +102,7 @@ class Conjugate(Protocol):
         """R(theta) + R*(-V) + <W, V>, which is never negative, for a V with R*(-V) finite."""
 
 
-def lacking(penalty, protocol):
+def lacking(penalty: object, protocol: type) -> list[str]:
     """The names of a protocol that a penalty does not have."""
     return [name for name in dir(protocol) if not name.startswith("_") and not hasattr(penalty, name)]
 
