@@ -16,14 +16,15 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "data": {"data", "estimators"},  # source checks its batches
     "backprop": set(),
     "penalty": set(),
-    "objective": {"data", "backprop"},
+    "summands": set(),
+    "objective": {"data", "backprop", "summands"},
     "quadratic": {"quadratic", *FORMULA},
     "quadratic/sweeps": {"sklearn"},
     "descent": {"descent", "quadratic", *FORMULA},
     "verdict": {"quadratic", *FORMULA},
     "online": {"descent", "quadratic", *FORMULA},
     "training": {"data", "descent", "quadratic", "verdict", "estimators", *FORMULA},
-    "estimators": {"estimators", "training", "online", "data", "backprop", "sklearn"},
+    "estimators": {"estimators", "training", "online", "data", "sklearn", *FORMULA},
     # It draws the methods at work.
     "display": {"display", "sklearn", "estimators", "descent", "data", *FORMULA},
     "__init__": {"estimators", "display", "backprop", "data"},

@@ -84,7 +84,7 @@ def aim(objective, point, z, preconditioner, rate, tol):
         direction, excess = metric.aim(point, ROUGH)
         return TruncatedState(point, excess, rate, z, None, direction)
     c = objective.curvature(z)
-    total = float(objective.loss.bend_diagonal(c).sum(dtype=float))
+    total = objective.total_curvature(c)
     if preconditioner is None or total < LOST_CURVATURE * preconditioner.total:
         preconditioner = Preconditioner(rough_metric(objective, z), total)
     hessian = products_at(objective, c, preconditioner.metric)
@@ -109,7 +109,7 @@ def line_search(objective, state):
     rate = 1.0
     if not state.direction.any():
         return point, z, rate
-    change = objective.scores(state.direction)
+    change = objective.score_changes(state.direction)
     while rate >= objective.resolution:
         moved = z + rate * change
         new = objective.at_scores(point.theta + rate * state.direction, moved)
@@ -124,11 +124,13 @@ def lengthened(objective, point, z):
 
     Along theta, J has the slope theta^T dJ and the curvature theta^T H theta, which the scores know without a pass.
     """
-    curvature = objective.curvature_along(point.theta, z)
+    change = z  # that theta itself makes, as a direction: rows have no offset
+    curvature = objective.curvature_along(point.theta, change, z)
     slope = float(np.vdot(point.gradient, point.theta)) + objective.penalty.rough_value(point.theta)
     length = min(1 - slope / curvature, LONGEST) if curvature > 0 else 1.0
     if length > NOTICEABLE:
-        longer = objective.at_scores(length * point.theta, length * z)
+        moved = z + (length - 1) * change
+        longer = objective.at_scores(length * point.theta, moved)
         if longer.value < point.value:
-            return longer, length * z
+            return longer, moved
     return point, z

@@ -17,6 +17,8 @@ from sklearn.utils.validation import check_X_y
 
 from ..backprop import Sigmoid, Softmax
 from ..data.rows import Rows
+from ..objective import Objective
+from ..penalty import ElasticNet
 from .validation import check_weight, encode, overflow_named
 
 __all__ = ["c_min"]
@@ -76,17 +78,12 @@ def c_min(X, y, *, l1_ratio=1.0, fit_intercept=True, sample_weight=None, class_w
     classes, codes, weight = encode(y, check_weight(sample_weight, X), class_weight)
     loss = Sigmoid() if len(classes) == 2 else Softmax(len(classes))
     theta = np.zeros((X.shape[1] + 1, loss.n_outputs))
-
-    def slope(block):
-        _, dz = loss.forward_backward(block.forward(theta), block.y)
-        return (block.backward(dz * block.weight[:, None]),)
-
     with overflow_named(X):
         rows = Rows(X, codes, weight, intercept=fit_intercept, n_scores=loss.n_outputs)
         if fit_intercept:
             rows = rows.centred()  # the residuals add up to 0: it changes nothing but the rounding
             log_frequency = np.log(np.bincount(codes, weight, len(classes)))
             theta[-1] = log_frequency[1:] - log_frequency[:1] if loss.n_outputs == 1 else log_frequency
-        (gradient,) = rows.sum(slope)
+        gradient = Objective(rows, loss, ElasticNet(0.0), total=1.0).at(theta).gradient
     steepest = np.abs(gradient[:-1]).max(initial=0.0)
     return float(l1_ratio / steepest) if steepest > 0 else np.inf
