@@ -103,17 +103,17 @@ def at_every_block(fit, act, monkeypatch):
     """Fit, and act at the first block that a sum goes over, then at the second, ...: yield the error of each fit."""
     original, lock, left = rows.Rows.fold, threading.Lock(), 0
 
-    def fold(rows, f, combine, products=None):
-        def watched(block):
+    def fold(rows, f, combine, *each, products=None):
+        def watched(block, *each):
             nonlocal left
             with lock:
                 left -= 1
                 now = left == 0
             if now:
                 act()
-            return f(block)
+            return f(block, *each)
 
-        return original(rows, watched, combine, products)
+        return original(rows, watched, combine, *each, products=products)
 
     monkeypatch.setattr(rows.Rows, "fold", fold)
     for n in count(1):

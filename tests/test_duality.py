@@ -211,16 +211,19 @@ def test_rows_that_a_tilt_takes_to_a_probability_of_0_or_beyond_are_named():
     rows = Rows(np.array([[2.0], [-2.0], [1.9], [3.0], [3.0]]), np.array([0, 1, 0, 1, 0]), np.array([1.0, 1, 1, 1, 0]))
     objective = Objective(rows, Sigmoid(), ElasticNet(0.1))
     point = objective.at(np.zeros((2, 1)))
-    _, _, inside = duality.tilt(objective, point, np.array([[1.0], [0.0]]))  # t is half of the feature, both ways
-    assert inside.tolist() == [False, False, True, False, True]
+    _, _, outside = duality.tilt(objective, point, np.array([[1.0], [0.0]]))  # t is half of the feature, both ways
+    assert outside.tolist() == [True, True, False, True, False]
+    assert duality.tilt(objective, point, np.array([[0.1], [0.0]]))[2] is None
 
 
 def test_rows_that_a_tilt_would_take_out_have_no_part_in_it():
     objective, found = CASES["sigmoid, raw"], 0
     for point in path(objective)[1]:
-        inside = duality.balanced_tilt(LocalModel(objective, point))[2]
-        rest = objective.without(~inside)
-        if not inside.all() and duality.balanced_tilt(LocalModel(rest, point))[2].all():
+        outside = duality.balanced_tilt(LocalModel(objective, point))[2]
+        if outside is None:
+            continue
+        rest = objective.without(outside)
+        if duality.balanced_tilt(LocalModel(rest, point))[2] is None:
             assert tilted(objective, point) == tilted(objective, point, rest) < np.inf
             found += 1
     assert found

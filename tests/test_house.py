@@ -17,7 +17,8 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "data": {"data", "estimators"},  # source checks its batches
     "backprop": set(),
     "penalty": set(),
-    "objective": {"data", "backprop"},
+    "summands": set(),
+    "objective": {"data", "backprop", "summands"},
     "quadratic": {"quadratic", *FORMULA},
     "quadratic/sweeps": {"sklearn"},
     "descent": {"descent", "quadratic", *FORMULA},

@@ -23,6 +23,7 @@ from contextvars import copy_context
 from functools import cache, cached_property, reduce
 from itertools import pairwise
 from operator import add, and_
+from threading import Lock
 
 import joblib
 import numpy as np
@@ -111,18 +112,25 @@ class Rows:
             finally:
                 self._pool, self._n_threads = None, 1
 
-    def sum(self, f, products=None):
-        """Sum the tuples f(block) over all blocks; f takes ``products`` an entry of X, those of a pass if None."""
-        return self.fold(f, add, products)
+    def sum(self, f, *each, products=None):
+        """Sum the tuples f(block, ...) over all blocks; f takes ``products`` an entry of X, those of a pass if None."""
+        return self.fold(f, add, *each, products=products)
 
-    def fold(self, f, combine, products=None):
-        """Combine the tuples f(block), entry by entry, over all blocks."""
+    def fold(self, f, combine, *each, products=None):
+        """Combine the tuples f(block, ...), entry by entry, over all blocks.
+
+        ``each`` are arrays with a row for each of these rows, as the method ``each`` makes them: f gets the block's.
+        """
 
         def pair(left, right):
             return tuple(map(combine, left, right))
 
+        def of_block(block):
+            some = slice(block.span.start - self.first, block.span.stop - self.first)
+            return f(block, *(array[some] for array in each))
+
         def partial(span):
-            return reduce(pair, map(f, span))
+            return reduce(pair, map(of_block, span))
 
         work = self._n_entries * (products or 2 * self.n_scores)
         n_threads = int(min(self._n_threads, self.n_rows, max(1, work // THREAD_PRODUCTS)))
@@ -135,6 +143,33 @@ class Rows:
         except RuntimeError:  # no thread is to be had: the system has no more, or Python is about to end
             return reduce(pair, map(partial, parts))
         return reduce(pair, [partial(parts[0]), *(other.result() for other in others)])
+
+    def each(self, f, *each):
+        """What f(block, ...) gives for each of the block's rows: an array with a row for each."""
+        found, lock = [], Lock()
+
+        def keep(block, *each):
+            values = f(block, *each)
+            with lock:
+                if not found:
+                    found.append(np.empty((self.n_rows, *values.shape[1:]), values.dtype))
+            found[0][block.span.start - self.first : block.span.stop - self.first] = values
+            return ()
+
+        self.fold(keep, add, *each)
+        return found[0]
+
+    def map(self, f, *each):
+        """What f makes of ``each`` row's numbers alone."""
+        return self.each(lambda _, *each: f(*each), *each)
+
+    def repeated(self, values):
+        """The same values, of shape (1, k), for each row."""
+        return np.full((self.n_rows, values.shape[1]), values, self.dtype)
+
+    def shared_scores(self, theta):
+        """The scores at theta, shape (1, k), where all rows have the same; else None."""
+        return None if theta[:-1].any() else self.constant * theta[-1:]
 
     @cached_property
     def blocks(self):
@@ -162,7 +197,7 @@ class Rows:
     def is_finite(self):
         """Whether the sums of X are, on all cores: there is nan or infinity in X, or overflow, where they are not."""
         with self.threads(), np.errstate(over="ignore", invalid="ignore"):
-            return self.fold(lambda block: (block.is_finite(),), and_, products=1)[0]
+            return self.fold(_is_finite, and_, products=1)[0]
 
     def take(self, index):
         """A copy of the rows at ``index``, on the same threads; dense ones are centred once and for all."""
@@ -255,7 +290,7 @@ class Rows:
 
     def spread(self):
         """The root of the mean square of each feature."""
-        (squares,) = self.sum(lambda block: (block.squared_backward(block.weight[:, None]),))
+        (squares,) = self.sum(_squares)
         return np.sqrt(np.maximum(squares[:-1, 0], 0) / self.total)
 
     def kronecker(self, c):
@@ -299,6 +334,14 @@ class Rows:
         rows.whole = whole
         rows._pool, rows._n_threads = self._pool, self._n_threads
         return rows
+
+
+def _squares(block):
+    return (block.squared_backward(block.weight[:, None]),)
+
+
+def _is_finite(block):
+    return (block.is_finite(),)
 
 
 def concatenated(parts):

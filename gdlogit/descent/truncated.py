@@ -100,7 +100,7 @@ def aim(objective, point, z, preconditioner, rate, tol):
         direction, excess = metric.aim(point, ROUGH)
         return TruncatedState(point, excess, rate, z, metric, direction)
     c = objective.curvature(z)
-    total = float(objective.loss.bend_diagonal(c).sum(dtype=float))
+    total = objective.total_curvature(c)
     if preconditioner is None or total < LOST_CURVATURE * preconditioner.total:
         preconditioner = Preconditioner(rough_metric(objective, z), total)
     hessian = products_at(objective, c, preconditioner.metric)
@@ -119,7 +119,7 @@ def advance(objective, state):
     point, direction = state.point, state.direction
     if not direction.any():
         return point, state.scores, 1.0
-    change = objective.scores(direction)
+    change = objective.score_changes(direction)
 
     def at(rate):
         return objective.at_scores(point.theta + rate * direction, state.scores + rate * change)
@@ -133,11 +133,13 @@ def lengthened(objective, point, z):
 
     Along theta, J has the slope theta^T dJ and the curvature theta^T H theta, which the scores know without a pass.
     """
-    curvature = objective.curvature_along(point.theta, z)
+    change = z  # that theta itself makes, as a direction: rows have no offset
+    curvature = objective.curvature_along(point.theta, change, z)
     slope = float(np.vdot(point.gradient, point.theta)) + objective.penalty.nonsmooth_value(point.theta)
     length = min(1 - slope / curvature, LONGEST) if curvature > 0 else 1.0
     if length > NOTICEABLE:
-        longer = objective.at_scores(length * point.theta, length * z)
+        moved = z + (length - 1) * change
+        longer = objective.at_scores(length * point.theta, moved)
         if longer.value < point.value:
-            return longer, length * z
+            return longer, moved
     return point, z

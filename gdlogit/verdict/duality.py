@@ -35,7 +35,6 @@ regression and maximum entropy models", Machine Learning 85 (2011).
 """
 
 import numpy as np
-from scipy.special import xlog1py, xlogy
 
 from ..objective import Overflow, overflow_raised
 from ..penalty import Conjugate, lacking
@@ -107,9 +106,9 @@ def tilted_bound(objective, model, wanted=0.0):
         with overflow_raised():
             for _ in range(TILTS):
                 part = model.objective
-                kl, V, inside = balanced_tilt(model)
-                objective.passes += 2 * part.n_rows / objective.n_rows
-                if inside.all():
+                kl, V, outside = balanced_tilt(model)
+                objective.passes += (2 if outside is None else 3) * part.n_rows / objective.n_rows
+                if outside is None:
                     if np.abs(V[-1]).max() > objective.resolution:
                         return np.inf
                     V = V - objective.penalty.gradient(point.theta)
@@ -117,7 +116,7 @@ def tilted_bound(objective, model, wanted=0.0):
                     if proven <= wanted:
                         return proven
                     return min(proven, bound(objective, point, kl, V, rounding_of_slopes(objective, part)))
-                model = LocalModel(part.without(~inside), point)
+                model = LocalModel(part.without(outside), point)
     except Overflow:  # of a step where hardly a row has any curvature left
         pass
     return np.inf
@@ -134,7 +133,9 @@ def balanced_tilt(model):
     if np.abs(lacking).max() <= part.resolution:
         return tilted
     intercepts = part.coupling(part.curvature(part.scores(point.theta)))
-    return tilt(part, point, np.vstack([u[:-1], u[-1] + np.linalg.pinv(intercepts) @ lacking]))
+    rounding = len(intercepts) * np.finfo(float).eps  # a softmax does not see a shift of all intercepts
+    shift = np.linalg.pinv(intercepts, rcond=rounding, hermitian=True) @ lacking
+    return tilt(part, point, np.vstack([u[:-1], u[-1] + shift]))
 
 
 def tilt_without_slopes(part, point, u, free):
@@ -164,39 +165,21 @@ def correction(part, theta, V, free):
 
 
 def tilt(part, point, u):
-    """S KL(a' || a); V, from which u takes H_B u; and which rows it leaves in [0, 1]."""
-    inside = np.empty(part.n_rows, dtype=bool)
-
-    def f(block):
-        kl, change, largest = part.loss.tilt(block.forward(point.theta), block.forward(u))
-        inside[block.span] = (largest < 1) | (block.weight == 0)
-        return float(block.weight @ kl), block.backward(change * block.weight[:, None])
-
-    kl, change = part.rows.sum(f)
-    return kl, point.gradient - change / part.total, inside
+    """S KL(a' || a); V, from which u takes H_B u; and which rows it takes out of [0, 1], None where none."""
+    kl, change, outside = part.tilt(point.theta, u)
+    return kl, point.gradient - change, outside
 
 
 def shrunk_bound(objective, point):
     """The bound from shrinking the residuals of each class."""
-    shrink = class_shrinkage(objective, point.theta)
-
-    def dual(block):
-        loss, dz = objective.loss.forward_backward(block.forward(point.theta), block.y)
-        rho = shrink[block.y]
-        miss = rho * np.abs(dz).max(axis=1)  # 1 - a'_y
-        kl = xlogy(miss, rho) + xlog1py(1 - miss, -miss) + (1 - miss) * loss
-        return float(block.weight @ kl), block.backward(dz * (rho * block.weight)[:, None])
-
-    kl, gradient = objective.rows.sum(dual)
-    objective.passes += 1
-    return bound(objective, point, kl, gradient / objective.total)
+    return bound(objective, point, *objective.shrunk(point.theta, class_shrinkage(objective, point.theta)))
 
 
 def rounding_of_slopes(objective, part):
     """By how much sums of x r, of residuals of at most 1, are rounded: a number for each feature, of little weight."""
-    spread = part.rows.spread()
+    spread = part.spread()
     largest = max(objective.resolution, UNSEEN) * spread
-    return np.minimum(objective.resolution * (spread + np.abs(objective.rows.centre)), largest)
+    return np.minimum(objective.resolution * (spread + np.abs(objective.centre)), largest)
 
 
 def bound(objective, point, kl, V, rounding=None):
@@ -218,15 +201,7 @@ def bound(objective, point, kl, V, rounding=None):
 
 def class_shrinkage(objective, theta):
     """rho: one factor a class, the largest 1."""
-    classes = np.arange(max(2, objective.loss.n_outputs))
-    if not objective.rows.constant:  # no intercept, no constraint on the sum
-        return np.ones(len(classes))
-
-    def flows(block):
-        _, dz = objective.loss.forward_backward(block.forward(theta), block.y)
-        return ((block.y == classes[:, None]) @ (dz * block.weight[:, None]),)
-
-    (flow,) = objective.rows.sum(flows)
-    objective.passes += 1
-    rho = np.abs(np.linalg.svd(flow.T)[2][-1])  # what flow.T takes to 0
+    if not objective.has_intercept:  # no intercept, no constraint on the sum
+        return np.ones(max(2, objective.loss.n_outputs))
+    rho = np.abs(np.linalg.svd(objective.flows(theta).T)[2][-1])  # what the flows' transpose takes to 0
     return rho / rho.max()

@@ -55,7 +55,7 @@ def separating_direction(model):
     if raised < NOTICEABLE and not is_hidden(model):
         return None
     stored = objective.stored()
-    theta, step = (stored.rows.enter(objective.rows.leave(array)) for array in (model.point.theta, step))
+    theta, step = (objective.theta_in(stored, array) for array in (model.point.theta, step))
     margins = Margins(stored, theta)
     for free in (margins.moved_by(step), np.ones(step.size, dtype=bool)):
         direction = margins.meet(np.zeros(step.shape), margins.largest_sum, free)
@@ -63,7 +63,7 @@ def separating_direction(model):
             return direction_of_newton(model)
         if stored.margin_changes(direction)[0] >= VISIBLE * margins.rounding:
             readable = margins.meet(direction, margins.fewest_features, free)
-            return objective.rows.enter(stored.rows.leave(direction if readable is None else readable))
+            return stored.theta_in(objective, direction if readable is None else readable)
     return None
 
 
@@ -72,7 +72,7 @@ def is_hidden(model):
     objective = model.objective
     if not objective.forms_hessian:
         return False
-    largest, _ = objective.margin_changes(model.point.theta)
+    largest = objective.largest_margin(model.point.theta)
     return largest > LOST or (largest > STEEP and model.metric.hessian.is_singular)
 
 
@@ -85,7 +85,7 @@ class Margins:
 
     def __init__(self, objective, theta):
         self.objective, self.rounding = objective, max(ROUNDING, 10 * objective.resolution)
-        spread = np.append(objective.rows.spread(), 1.0)
+        spread = np.append(objective.spread(), 1.0)
         self.unit = np.repeat(1 / np.where(spread > 0, spread, 1.0)[:, None], objective.shape[1], axis=1)
         self.numbers = np.sort(self.least_margins(theta, np.zeros(objective.shape), np.inf))
 
@@ -136,31 +136,10 @@ class Margins:
         parts = solved(np.tile(cost.ravel()[free], 2), sp.hstack([matrix, -matrix]), floor, (0, None))
         return None if parts is None else np.subtract(*np.split(parts, 2))
 
-    def least_margins(self, theta, reference, below):
-        """The numbers of the margins that are least at theta, less what ``meet`` asks of them, and below a bound."""
-        loss, k = self.objective.loss, self.unit.shape[1]
-
-        def of_block(block):
-            margins = loss.margins(block.forward(theta), block.y)
-            excess = margins - np.clip(loss.margins(block.forward(reference), block.y), 0, 1)
-            excess[block.weight == 0] = np.inf
-            if k > 1:
-                excess[np.arange(len(block.y)), block.y] = np.inf
-            return (smallest(np.arange(block.span.start * k, block.span.stop * k), excess.ravel()),)
-
-        def merged(left, right):
-            return smallest(*map(np.concatenate, zip(left, right, strict=True)))
-
-        ((numbers, excess),) = self.objective.rows.fold(of_block, merged)
+    def least_margins(self, direction, reference, below):
+        """The numbers of the margins that a direction raises least, less what ``meet`` asks, and below a bound."""
+        numbers, excess = self.objective.least_margins(direction, reference, MARGINS)
         return numbers[excess < below]
-
-
-def smallest(numbers, values):
-    """The MARGINS smallest of some values, with their numbers."""
-    if len(values) > MARGINS:
-        some = np.argpartition(values, MARGINS)[:MARGINS]
-        numbers, values = numbers[some], values[some]
-    return numbers, values
 
 
 def solved(cost, matrix, floor, bounds):
