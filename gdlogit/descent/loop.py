@@ -99,7 +99,7 @@ class Best:
 
 
 def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=inf, watch=None):
-    """Step from theta until J is within tol of its minimum; at most max_iter steps, at least one.
+    """Step from theta until J is within tol of its minimum; at most max_iter steps.
 
     ``validate(theta)`` is the loss of held-out rows; it ends the descent after ``patience`` steps that do not lower it.
     ``watch(record, point)`` sees every step, and may return True to end the descent there.
