@@ -75,7 +75,7 @@ def value(model, X, y):
 def test_a_callback_sees_the_fit_and_each_iteration_begin_and_end(solver):
     recorder = Recorder(stop_at=6)
     model = GDLogisticRegression(solver=solver, random_state=0).set_callbacks(recorder).fit(scale(CANCER_X), CANCER_Y)
-    iterations = ["begin iteration", "end iteration"] * model.n_iter_
+    iterations = ["begin iteration", "end iteration"] * model.n_iter_[0]
     assert model.n_iter_ > 2
     assert recorder.calls == ["setup", "begin fit", *iterations, "end fit", "teardown"]
     assert recorder.seen[0].shape == CANCER_X.shape

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 from sklearn.datasets import load_breast_cancer, load_iris
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.metrics import log_loss
 from sklearn.preprocessing import scale
 
@@ -37,7 +37,7 @@ def test_the_loss_curve_drawn_is_the_fits(fitted):
     display = LossCurveDisplay.from_estimator(fitted)
     (line,) = display.lines_
     np.testing.assert_array_equal(line.get_ydata(), fitted.loss_curve_)
-    np.testing.assert_array_equal(line.get_xdata(), 1 + np.arange(fitted.n_iter_))
+    np.testing.assert_array_equal(line.get_xdata(), 1 + np.arange(fitted.n_iter_[0]))
     assert display.ax_.figure is display.figure_
     assert display.ax_.get_title() == "solver='auto'"
     frame = display.frame()
@@ -206,3 +206,15 @@ def test_paths_are_a_table_too(small):
     assert list(frame) == [*display.feature_names, "solver", "point"]
     for solver, path in display.paths.items():
         np.testing.assert_array_equal(frame.loc[frame["solver"] == solver, display.feature_names], path)
+
+
+def test_a_curve_without_iterations_is_drawn_without_points(fitted, cancer):
+    with pytest.warns(ConvergenceWarning, match="max_iter=0"):
+        at_start = GDLogisticRegression(max_iter=0).fit(*cancer)
+    models = {"start": at_start, "fit": fitted}
+    for gap in (False, True):
+        display = LossCurveDisplay.from_estimators(models, gap=gap)
+        assert [len(line.get_xdata()) for line in display.lines_] == [0, fitted.n_iter_[0]]
+    assert len(display.frame()) == fitted.n_iter_[0]
+    with pytest.raises(ValueError, match="gap=True"):
+        LossCurveDisplay.from_estimator(at_start, gap=True)

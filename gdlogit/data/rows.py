@@ -430,10 +430,15 @@ class _OneBlasThread:
 
     BLAS's own threads wait for each other by spinning, which on a busy machine costs more than small products gain. The
     limit is the process's: fits side by side must not restore each other's, so the first sets and the last restores it.
+
+    Other users of ``threadpool_limits``, such as KMeans in another thread, also save the number that they find and put
+    it back later. A number that is no longer 1 when the last fit ends is therefore theirs, and stays. From
+    threadpoolctl 3.8 on, one thread at a time controls OpenBLAS, and what others set is ignored: the last fit takes the
+    control from the first, and the next fit takes it from the last.
     """
 
     def __init__(self):
-        self._lock, self._users = threading.Lock(), 0
+        self._lock, self._users, self._left = threading.Lock(), 0, {}
 
     def __enter__(self):
         with self._lock:
@@ -442,8 +447,8 @@ class _OneBlasThread:
                 self._before = [(library, library.num_threads) for library in blas]
                 self._n_threads = max(1, min([cores, *(number for _, number in self._before)]))
                 try:
-                    for library in blas:
-                        library.set_num_threads(1)
+                    for library, number in self._before:  # as the last fit left it, so nobody else limits it now
+                        _set_threads(library, 1, take_control=self._left.get(library) == number)
                 except KeyboardInterrupt:
                     self._restore()
                     raise
@@ -459,7 +464,9 @@ class _OneBlasThread:
     def _restore(self):
         try:
             for library, number in self._before:
-                library.set_num_threads(number)
+                if library.num_threads == 1:  # as it was set, so by nobody else since
+                    _set_threads(library, number, take_control=True)
+                    self._left[library] = number
         except KeyboardInterrupt:  # at this very moment
             self._restore()
             raise
@@ -469,6 +476,13 @@ class _OneBlasThread:
         if self._users:
             self._restore()
         self.__init__()
+
+
+def _set_threads(library, number, take_control):
+    library.set_num_threads(number)
+    if take_control and library.num_threads != number and hasattr(library, "clear_controlling_thread"):
+        library.clear_controlling_thread(force=True)
+        library.set_num_threads(number)
 
 
 @cache

@@ -103,7 +103,8 @@ class LossCurveDisplay:
     @property
     def lower_bound(self):
         """What min J is proven not to be below: the best of lowest J - gap; -inf where none is known."""
-        return max(float(curve.min()) - self.gaps[name] for name, curve in self.curves.items())
+        lowest = (float(curve.min()) - self.gaps[name] for name, curve in self.curves.items() if len(curve))
+        return max(lowest, default=-np.inf)
 
     def plot(self, ax=None, *, gap=False):
         """Draw the curves.

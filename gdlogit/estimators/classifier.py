@@ -62,7 +62,8 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
     batch_size : int, default=256
         Rows per step of "sgd".
     max_iter : int, default=1000
-        Most iterations: steps, or epochs of "sgd".
+        Most iterations: steps, or epochs of "sgd". With 0 the fit ends at its start: at no coefficients, or those of a
+        warm start.
     tol : float, default=1e-8
         The fit ends where J is within ``tol * min(1, J)`` of its minimum, as estimated by half the squared Newton
         decrement: in units of the mean log-loss, whatever the scale of the features. In float32 at least 1.2e-6.
@@ -94,16 +95,16 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         W, in the units of the features; one row for two classes.
     intercept_ : ndarray of shape (1,) or (n_classes,)
         The intercept b.
-    n_iter_ : int
-        Iterations done.
-    loss_curve_ : ndarray of shape (`n_iter_`,)
+    n_iter_ : ndarray of shape (1,), int32
+        Iterations done; an array of one, as `LogisticRegression` has it.
+    loss_curve_ : ndarray of shape (n_iterations,)
         J after each iteration.
-    history_ : ndarray of shape (`n_iter_`,), structured
+    history_ : ndarray of shape (n_iterations,), structured
         What each iteration did; ``pandas.DataFrame(model.history_)`` is a table of it. Its fields: ``iteration``, from
         1; ``value``, J; ``excess``, the estimate of J - min J, nan where none was made; ``gradient_norm``, of J without
         an l1 part (in the Newton methods, of features measured from about their means); ``rate``, the step alpha;
         ``passes``, how often X has been read so far; ``seconds`` so far; ``validation_loss``, that of held-out rows.
-    validation_loss_curve_ : ndarray of shape (`n_iter_`,)
+    validation_loss_curve_ : ndarray of shape (n_iterations,)
         Mean log-loss of the held-out rows after each iteration, weighted as in J; only where there are such rows.
     converged_ : bool
         Whether J is within ``tol * min(1, J)`` of its minimum, or below the rounding of 1; False after an interrupt.
@@ -299,6 +300,12 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         tags.input_tags.sparse = True
         return tags
 
+    def __setstate__(self, state):
+        """Restore a pickled estimator, also of a version whose ``n_iter_`` was an int."""
+        super().__setstate__(state)
+        if isinstance(getattr(self, "n_iter_", None), int):
+            self.n_iter_ = np.array([self.n_iter_], dtype=np.int32)
+
     def _scores(self, X):
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
@@ -361,7 +368,7 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
             vars(self).pop(name, None)
         vars(self).update(attributes(solution.theta))
         self.history_ = table(solution.history)
-        self.n_iter_ = len(self.history_)
+        self.n_iter_ = np.array([len(self.history_)], dtype=np.int32)
         self.loss_curve_ = self.history_["value"].copy()
         if held_out is not None:
             self.validation_loss_curve_ = self.history_["validation_loss"].copy()

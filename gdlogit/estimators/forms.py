@@ -42,7 +42,7 @@ class OtherForms:
         for name in ("classes_", "coef_", "intercept_", "n_features_in_", "feature_names_in_"):
             if hasattr(dense, name):
                 setattr(model, name, copy(getattr(dense, name)))
-        model.n_iter_ = np.array([getattr(self, "n_iter_", 1)], dtype=np.int32)
+        model.n_iter_ = copy(getattr(self, "n_iter_", np.ones(1, dtype=np.int32)))  # a stream has none
         return model
 
     def sparsify(self):

@@ -60,9 +60,11 @@ def check_parameters(estimator):
         (isinstance(estimator.learning_rate, str) and estimator.learning_rate == "auto")
         or (is_number(estimator.learning_rate) and 0 < estimator.learning_rate < np.inf),
     )
-    for name in ("batch_size", "max_iter", "n_iter_no_change"):
+    for name in ("batch_size", "n_iter_no_change"):
         value = getattr(estimator, name)
         require(name, "a positive integer", is_number(value, Integral) and value > 0)
+    max_iter = estimator.max_iter
+    require("max_iter", "an integer that is not negative", is_number(max_iter, Integral) and max_iter >= 0)
     require("tol", "a number that is not negative", is_number(estimator.tol) and 0 <= estimator.tol < np.inf)
     for name in ("fit_intercept", "early_stopping", "warm_start"):
         require(name, "True or False", isinstance(getattr(estimator, name), bool | np.bool_))
