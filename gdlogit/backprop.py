@@ -25,10 +25,13 @@ Rumelhart, Hinton and Williams, "Learning representations by back-propagating er
 Bishop, "Pattern Recognition and Machine Learning" (2006), sections 4.3.2 to 4.3.4.
 """
 
+from typing import TypedDict
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, log_expit, log_softmax
 
-__all__ = ["Sigmoid", "Softmax", "logistic_backward", "loss_of"]
+__all__ = ["LogisticGradient", "Sigmoid", "Softmax", "logistic_backward", "loss_of"]
 
 
 class Sigmoid:
@@ -184,7 +187,14 @@ def excess_of_tilt(t):
     return (1 - t) * np.log1p(-t) + t
 
 
-def logistic_backward(X, Y, A):
+class LogisticGradient(TypedDict):
+    """dJ/dw and dJ/db."""
+
+    dw: NDArray[np.float64]
+    db: float
+
+
+def logistic_backward(X: ArrayLike, Y: ArrayLike, A: ArrayLike) -> LogisticGradient:
     """One backward pass of logistic regression, as the textbook writes it.
 
     For m examples as the *columns* of X, with Z = w^T X + b, A = sigma(Z) and the mean log-loss J:
@@ -232,7 +242,7 @@ def logistic_backward(X, Y, A):
     return {"dw": X @ dZ.T / m, "db": float(dZ.sum() / m)}
 
 
-def _as_row(name, value, m):
+def _as_row(name: str, value: ArrayLike, m: int) -> NDArray[np.float64]:
     value = np.asarray(value, dtype=float)
     if value.shape not in {(m,), (1, m)}:
         raise ValueError(f"{name} must have shape ({m},) or (1, {m}), one number per column of X; got {value.shape}.")

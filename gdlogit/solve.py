@@ -8,7 +8,7 @@ coordinates are then made once, and the descent starts where the last one ended.
 
 from collections.abc import Iterable, Iterator
 from math import inf, isinf, log
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from .objective import FORMED_PARAMETERS, Objective, Point
 from .penalty import ElasticNet, Penalty
 from .problem import Coordinates, Problem
 from .quadratic.metric import LocalModel
+from .typing import Solver
 from .verdict.duality import duality_gap
 from .verdict.least_norm import of_least_norm
 from .verdict.separation import separating_direction
@@ -27,7 +28,7 @@ from .verdict.separation import separating_direction
 __all__ = ["SOLVERS", "TEXTBOOK", "Settings", "Solution", "path", "solve"]
 
 TEXTBOOK = ("gd", "nesterov", "sgd")
-SOLVERS = ("auto", "newton-sketch", *TEXTBOOK)
+SOLVERS: tuple[str, ...] = get_args(Solver)
 UNPROVEN = 0.01  # of J: a larger gap with an l1 penalty puts the estimate of its excess in doubt
 UNCLEAR = 100  # times the goal: a larger gap does so with l2, in float32 or where the Hessian is singular to rounding
 NO_WEIGHT = 1e-6  # of the largest weight of a feature in a direction: less is rounding

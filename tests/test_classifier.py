@@ -361,17 +361,42 @@ def test_history_is_a_table_of_the_fit(solver, load):
 
 
 @solvers
-def test_verbose_prints_a_line_per_iteration(solver, capsys):
+def test_verbose_prints_a_line_per_iteration_and_one_in_the_end(solver, capsys):
     model = fit(*CANCER, solver=solver, max_iter=5, verbose=1)
-    lines = capsys.readouterr().out.splitlines()
+    *lines, last = capsys.readouterr().out.splitlines()
     assert len(lines) == model.n_iter_
     form = r"iteration +(\S+) +J (\S+) +excess (\S+) +rate (\S+) +passes (\S+)"
-    told = [[float(number) for number in re.fullmatch(form, line).groups()] for line in lines]
+    found = [re.fullmatch(form, line).groups() for line in lines]
+    told = [[np.nan if number == "-" else float(number) for number in line] for line in found]
     history = model.history_[["iteration", "value", "excess", "rate", "passes"]].tolist()
     np.testing.assert_allclose(told, history, rtol=0.06)
     np.testing.assert_allclose([line[1] for line in told], model.loss_curve_, rtol=1e-10)
+    end = re.fullmatch(r"max_iter after 5 iterations   gap (\S+)   seconds (\S+)", last)
+    assert float(end[1]) == pytest.approx(model.duality_gap_, rel=0.06)
+    assert float(end[2]) > 0
     fit(*CANCER, solver=solver, max_iter=5)
     assert capsys.readouterr().out == ""
+
+
+def test_verbose_says_nothing_that_is_not_known(capsys):
+    fit(scale(CANCER[0]), CANCER[1], solver="gd", C=np.inf, max_iter=20, verbose=1)
+    said = capsys.readouterr().out
+    assert "nan" not in said
+    assert "inf" not in said
+    assert "gap not known" in said
+    assert "excess -  " in said
+
+
+@pytest.mark.parametrize(("learning_rate", "kept"), [(0.3, None), (1e308, 0)])
+def test_verbose_tells_which_iteration_early_stopping_kept(learning_rate, kept, capsys):
+    X, y = scale(CANCER[0]), CANCER[1]
+    settings = {"solver": "gd", "C": 1e4, "early_stopping": True, "learning_rate": learning_rate, "random_state": 0}
+    model = fit(X, y, **settings, max_iter=5000, verbose=1)
+    curve = model.validation_loss_curve_
+    kept = 1 + int(np.nanargmin(curve)) if kept is None else kept  # 0 is the start: no iteration had a loss
+    assert capsys.readouterr().out.splitlines()[-1].endswith(f"   kept iteration {kept}")
+    if kept:
+        np.testing.assert_array_equal(model.coef_, fit(X, y, **settings, max_iter=kept).coef_)
 
 
 @pytest.mark.parametrize("solver", ["auto", "gd", "nesterov"])

@@ -236,7 +236,7 @@ def test_a_long_chain_needs_no_recursion():
     assert f.value == pytest.approx(2)
     derivatives = backward(f)
     assert derivatives[x] == 1
-    assert repr(f) == "Node('', operation='{} + {}', value=2)"
+    assert repr(f) == "Node('', operation='2 + 1e-05', value=2)"
     assert copy.copy(f) is copy.deepcopy(f) is f
     del derivatives, f
     gc.collect()
@@ -285,6 +285,25 @@ def test_trace_writes_unnamed_nodes_and_constants_so_that_they_can_be_read():
         assert piece in text
     assert "constant" not in text
     assert "c     constant   3" in trace(w.sum() * Node(3, "c", "constant"))
+
+
+def test_a_node_shows_its_formula_by_the_names_of_its_operands():
+    x, y, f = Node(1.0, "x"), Node([2.0, 4.0], "y"), Node(np.ones((2, 2)))
+    assert repr((x / y).named("q")) == "Node('q', operation='x / y', value=[0.5 0.25])"
+    assert repr(x**2) == "Node('', operation='x ** 2', value=1)"
+    assert repr(y @ f) == "Node('', operation='y @ array(2, 2)', value=[6 6])"
+    assert repr(x) == "Node('x', operation='variable', value=1)"
+
+
+def test_a_table_and_a_step_show_themselves_as_they_print():
+    step = logistic_step([[1.0, 2.0, -1.0]], [1, 1, 0], [0.5])
+    table = trace(step.graph)
+    assert repr(table) == str(table)
+    assert table.startswith("node ")
+    assert table.count("\n") > 5
+    assert repr(step) == str(step)
+    assert str(step).startswith("forward\n")
+    assert step[0] is step.z
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ CORE = {"problem", "solve", "descent", "quadratic", "online"}  # what the estima
 ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "graph": {"graph"},
     "data": {"data", "estimators"},  # source checks its batches
+    "typing": set(),
     "backprop": set(),
     "penalty": set(),
     "summands": set(),
@@ -24,10 +25,10 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "descent": {"descent", "quadratic", *FORMULA},
     "verdict": {"quadratic", *FORMULA},
     "problem": {"data", *FORMULA},
-    "solve": {"problem", "data", "descent", "quadratic", "verdict", *FORMULA},
+    "solve": {"typing", "problem", "data", "descent", "quadratic", "verdict", *FORMULA},
     "online": {"descent", "quadratic", *FORMULA},
-    "estimators": {"estimators", "data", "sklearn", *CORE, *FORMULA},
-    "display": {"display", "estimators", "sklearn", *CORE, *FORMULA},  # it draws the methods at work
+    "estimators": {"estimators", "typing", "data", "sklearn", *CORE, *FORMULA},
+    "display": {"display", "typing", "estimators", "sklearn", *CORE, *FORMULA},  # it draws the methods at work
     "__init__": {"estimators", "display", "backprop", "data"},
 }
 STRENGTHS = {"l1", "l2"}

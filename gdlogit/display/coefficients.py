@@ -1,10 +1,24 @@
 """The coefficients: which features count most, for which class, and in which direction."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.sparsefuncs import mean_variance_axis
 from sklearn.utils.validation import check_array, check_is_fitted
 
+from ..estimators.pipelines import inner
+from ..typing import Floats, Matrix
 from .style import pyplot, style
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 __all__ = ["CoefficientDisplay"]
 
@@ -40,25 +54,40 @@ class CoefficientDisplay:
     ['flavanoids', 'color_intensity', 'proline']
     """
 
-    def __init__(self, *, coef, feature_names, classes, unit):
+    ax_: Axes
+    figure_: Figure
+    points_: list[Line2D]
+
+    def __init__(self, *, coef: Floats, feature_names: NDArray[Any], classes: NDArray[Any], unit: str) -> None:
         self.coef = coef
         self.feature_names = feature_names
         self.classes = classes
         self.unit = unit
 
     @classmethod
-    def from_estimator(cls, estimator, X=None, *, feature_names=None, k=15, odds_ratio=False, ax=None):
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Matrix | None = None,
+        *,
+        feature_names: ArrayLike | None = None,
+        k: int = 15,
+        odds_ratio: bool = False,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw the largest coefficients of a fitted estimator.
 
         Parameters
         ----------
-        estimator : classifier with ``coef_`` and ``classes_``
-            Fitted; of a Pipeline, the last step.
-        X : array-like of shape (n_samples, n_features), default=None
-            Rows to take each feature's standard deviation from: coefficients are then per standard deviation, and can
-            be compared. Without X they are per unit, as in ``coef_``, and a feature in euros looks small.
+        estimator : classifier with ``coef_`` and ``classes_``, or a Pipeline or a search that ends in one
+            Fitted. The features are those that the classifier sees, after a Pipeline's other steps.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
+            Rows, as ``estimator.predict`` takes them, to take each feature's standard deviation from: coefficients are
+            then per standard deviation, and can be compared. Without X they are per unit, as in ``coef_``, and a
+            feature in euros looks small.
         feature_names : array-like of shape (n_features,), default=None
-            Names; ``feature_names_in_`` where not given, or else x0, x1, ...
+            Names. Where not given, those of the data frame that the classifier was fitted to, those that a Pipeline's
+            steps give their output, or those of X; or else x0, x1, ...
         k, odds_ratio, ax
             As in ``plot``.
 
@@ -73,25 +102,25 @@ class CoefficientDisplay:
         ValueError
             If X or feature_names do not have one column or name per feature.
         """
-        check_is_fitted(estimator)
-        coef = estimator.coef_.toarray() if sp.issparse(estimator.coef_) else np.asarray(estimator.coef_)
+        found = inner(estimator)
+        model = found.model
+        check_is_fitted(model)
+        coef = model.coef_.toarray() if sp.issparse(model.coef_) else np.asarray(model.coef_)
         if X is not None:
-            X = check_array(X, dtype=np.float64, input_name="X")
-            _require_one_a_feature("X", "columns", X.shape[1], coef)
-            coef = coef * X.std(axis=0)
+            coef = coef * _deviations(found.transform(X), coef.shape[1])
         if feature_names is None:
-            feature_names = getattr(estimator, "feature_names_in_", [f"x{j}" for j in range(coef.shape[1])])
-        _require_one_a_feature("feature_names", "names", len(feature_names), coef)
-        classes = estimator.classes_[1:] if len(coef) == 1 else estimator.classes_
+            feature_names = found.feature_names(X) or [f"x{j}" for j in range(coef.shape[1])]
+        names = np.asarray(feature_names)
+        _require_one_a_feature("feature_names", "names", len(names), coef.shape[1])
+        classes = model.classes_[1:] if len(coef) == 1 else model.classes_
         unit = "unit" if X is None else "standard deviation"
-        display = cls(coef=coef, feature_names=np.asarray(feature_names), classes=classes, unit=unit)
-        return display.plot(ax, k=k, odds_ratio=odds_ratio)
+        return cls(coef=coef, feature_names=names, classes=classes, unit=unit).plot(ax, k=k, odds_ratio=odds_ratio)
 
-    def largest(self, k):
+    def largest(self, k: int) -> NDArray[np.intp]:
         """Indices of the k features with the largest coefficient of any class, largest first."""
         return np.argsort(-np.abs(self.coef).max(axis=0), kind="stable")[:k]
 
-    def plot(self, ax=None, *, k=15, odds_ratio=False):
+    def plot(self, ax: Axes | None = None, *, k: int = 15, odds_ratio: bool = False) -> Self:
         """Draw the coefficients, the largest on top.
 
         Parameters
@@ -113,7 +142,7 @@ class CoefficientDisplay:
         shown = self.largest(k)[::-1]
         if ax is None:
             _, ax = plt.subplots(figsize=(6.4, 1.6 + 0.28 * len(shown)), layout="constrained")
-        self.ax_, self.figure_, self.points_ = ax, ax.figure, []
+        self.ax_, self.figure_, self.points_ = ax, ax.figure.figure, []
         place = np.arange(len(shown))
         values = np.exp(self.coef[:, shown]) if odds_ratio else self.coef[:, shown]
         neutral = 1.0 if odds_ratio else 0.0
@@ -134,7 +163,7 @@ class CoefficientDisplay:
             ax.legend(title="class", loc="upper left", bbox_to_anchor=(1, 1), ncols=1 + (len(self.coef) > len(shown)))
         return self
 
-    def frame(self):
+    def frame(self) -> pd.DataFrame:
         """The coefficients as a pandas DataFrame: columns feature, class, coefficient, odds_ratio; largest first."""
         import pandas as pd
 
@@ -152,6 +181,13 @@ class CoefficientDisplay:
         )
 
 
-def _require_one_a_feature(name, what, n, coef):
-    if n != coef.shape[1]:
-        raise ValueError(f"{name} must have {coef.shape[1]} {what}, one per feature of the estimator; got {n}.")
+def _deviations(X: Any, n_features: int) -> NDArray[np.float64]:
+    """The standard deviation of each feature."""
+    X = check_array(X, accept_sparse=("csr", "csc"), dtype=np.float64, input_name="X")
+    _require_one_a_feature("X", "columns", X.shape[1], n_features)
+    return np.sqrt(mean_variance_axis(X, axis=0)[1]) if sp.issparse(X) else X.std(axis=0)
+
+
+def _require_one_a_feature(name: str, what: str, n: int, n_features: int) -> None:
+    if n != n_features:
+        raise ValueError(f"{name} must have {n_features} {what}, one per feature of the estimator; got {n}.")

@@ -1,15 +1,28 @@
 """The ways down: contours of J over two coefficients, and the paths of batch, stochastic and preconditioned descent."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
+from ..estimators.pipelines import inner
 from ..estimators.validation import generator
 from ..objective import Objective
 from ..problem import Problem
 from ..solve import SOLVERS, Settings, method_of
+from ..typing import Matrix, Solver
 from .style import pyplot, style
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.contour import QuadContourSet
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 __all__ = ["DescentPathDisplay"]
 
@@ -55,7 +68,21 @@ class DescentPathDisplay:
     True
     """
 
-    def __init__(self, *, paths, excess, minimum, grid, heights, feature_names):
+    ax_: Axes
+    figure_: Figure
+    contours_: QuadContourSet
+    lines_: dict[str, Line2D]
+
+    def __init__(
+        self,
+        *,
+        paths: Mapping[str, NDArray[np.float64]],
+        excess: Mapping[str, float],
+        minimum: NDArray[np.float64],
+        grid: tuple[NDArray[np.float64], ...],
+        heights: NDArray[np.float64],
+        feature_names: tuple[str, ...],
+    ) -> None:
         self.paths = paths
         self.excess = excess
         self.minimum = minimum
@@ -66,28 +93,29 @@ class DescentPathDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y,
+        estimator: Any,
+        X: Matrix,
+        y: ArrayLike,
         *,
-        features=(0, 1),
-        solvers=("sgd", "gd", "nesterov", "auto"),
-        n_iter=20,
-        resolution=60,
-        ax=None,
-    ):
+        features: Sequence[int | str] = (0, 1),
+        solvers: Sequence[Solver] = ("sgd", "gd", "nesterov", "auto"),
+        n_iter: int = 20,
+        resolution: int = 60,
+        ax: Axes | None = None,
+    ) -> Self:
         """Run the solvers and draw the ways they take.
 
         Parameters
         ----------
-        estimator : GDLogisticRegression
-            Gives C, l1_ratio, fit_intercept, learning_rate, batch_size, tol and random_state; need not be fitted.
-        X : array-like of shape (n_samples, n_features)
+        estimator : GDLogisticRegression, or a Pipeline or a search that ends in one
+            Gives C, l1_ratio, fit_intercept, learning_rate, batch_size, tol and random_state; need not be fitted. The
+            other steps of a Pipeline transform X; copies of them are fitted to X and y if they are not fitted yet.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows: few, as J is computed at resolution * resolution points.
         y : array-like of shape (n_samples,)
             Two classes.
-        features : tuple of two ints, default=(0, 1)
-            Whose coefficients span the picture.
+        features : two ints or names, default=(0, 1)
+            Whose coefficients span the picture: by index, or by name where X or a Pipeline's steps have names.
         solvers : sequence of str, default=("sgd", "gd", "nesterov", "auto")
             Which to run.
         n_iter : int, default=20
@@ -104,26 +132,28 @@ class DescentPathDisplay:
         Raises
         ------
         ValueError
-            If y does not have two classes, or a solver has another name.
+            If y does not have two classes, a solver has another name, or features are not two of those that there are.
         """
-        names = getattr(X, "columns", [f"x{j}" for j in range(np.shape(X)[1])])
-        objective = objective_of(estimator, X, y)
-        paths = {solver: trace_path(make_method(estimator, solver, objective), objective, n_iter) for solver in solvers}
-        minimum = trace_path(make_method(estimator, "auto", objective), objective, 100)[-1]
+        found = inner(estimator).fitted(X, y)
+        model = found.model
+        objective = objective_of(model, found.transform(X), y)
+        names = found.feature_names(X) or [f"x{j}" for j in range(objective.shape[0] - 1)]
+        indices = two_features(features, names)
+        paths = {solver: trace_path(make_method(model, solver, objective), objective, n_iter) for solver in solvers}
+        minimum = trace_path(make_method(model, "auto", objective), objective, 100)[-1]
         least = objective.at(minimum).value
-        features = list(features)
-        grid = grid_around(np.vstack([minimum[None], *paths.values()])[:, features, 0], resolution)
+        grid = grid_around(np.vstack([minimum[None], *paths.values()])[:, indices, 0], resolution)
         display = cls(
-            paths={solver: path[:, features, 0] for solver, path in paths.items()},
+            paths={solver: path[:, indices, 0] for solver, path in paths.items()},
             excess={solver: float(objective.at(path[-1]).value - least) for solver, path in paths.items()},
-            minimum=minimum[features, 0],
+            minimum=minimum[indices, 0],
             grid=grid,
-            heights=np.maximum(slice_of(objective, minimum, features, grid) - least, 0),
-            feature_names=tuple(f"{names[j]}" for j in features),
+            heights=np.maximum(slice_of(objective, minimum, indices, grid) - least, 0),
+            feature_names=tuple(names[j] for j in indices),
         )
         return display.plot(ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the contours, the paths over them, and the minimum.
 
         Parameters
@@ -138,7 +168,7 @@ class DescentPathDisplay:
         """
         plt = pyplot("DescentPathDisplay")
         ax = plt.subplots(figsize=(6.4, 5.6), layout="constrained")[1] if ax is None else ax
-        self.ax_, self.figure_, self.lines_ = ax, ax.figure, {}
+        self.ax_, self.figure_, self.lines_ = ax, ax.figure.figure, {}
         levels = self.heights.max() * np.geomspace(1e-4, 0.9, 12)
         self.contours_ = ax.contour(*self.grid, self.heights, levels, colors="0.6", linewidths=0.7)
         ax.clabel(self.contours_, levels[1::2], fmt="%.1g", fontsize=7)
@@ -147,14 +177,14 @@ class DescentPathDisplay:
             many = len(path) > 100  # the steps of single rows: a cloud of markers would hide them
             looks = style(i) | {"linestyle": "-"} | ({"marker": "", "linewidth": 0.6} if many else {})
             (self.lines_[solver],) = ax.plot(*path.T, label=label, markersize=5, **looks)
-        star = {"color": "gold", "markeredgecolor": "black", "markersize": 14, "linestyle": ""}
+        star: dict[str, Any] = {"color": "gold", "markeredgecolor": "black", "markersize": 14, "linestyle": ""}
         ax.plot(*self.minimum, marker="*", label="minimum", zorder=4, **star)
         ax.set(xlabel=f"coefficient of {self.feature_names[0]}", ylabel=f"coefficient of {self.feature_names[1]}")
         title = "contours: J - min J; solvers: J - min J at the end"
         ax.legend(title=title, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=8, title_fontsize=8)
         return self
 
-    def frame(self):
+    def frame(self) -> pd.DataFrame:
         """The paths as a pandas DataFrame: one column for each of the two coefficients, then solver, point."""
         import pandas as pd
 
@@ -165,9 +195,20 @@ class DescentPathDisplay:
         return pd.concat(parts, ignore_index=True)
 
 
+def two_features(features: Sequence[int | str], names: list[str]) -> list[int]:
+    """The indices of two features, each given by its index or its name."""
+    n = len(names)
+    index: dict[int | str, int] = {name: j for j, name in enumerate(names)} | {j: j % n for j in range(-n, n)}
+    found = [index[feature] for feature in features if feature in index]
+    if len(found) != 2 or len(features) != 2:
+        some = f"{names[:10]}"[1:-1] + (", ..." if n > 10 else "")
+        raise ValueError(f"features must be two of the indices below {n} or of the names {some}; got {features!r}.")
+    return found
+
+
 def objective_of(estimator, X, y):
     """The objective of the estimator on two classes."""
-    X, y = check_array(X, dtype=np.float64, input_name="X"), column_or_1d(y)
+    X, y = check_array(X, accept_sparse="csr", dtype=np.float64, input_name="X"), column_or_1d(y)
     check_consistent_length(X, y)
     classes, codes = np.unique(y, return_inverse=True)
     if len(classes) != 2:

@@ -1,9 +1,22 @@
 """The loss curve: how J falls, and how far from its minimum it is."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
+from ..estimators.pipelines import inner
 from .style import pyplot, style
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 __all__ = ["LossCurveDisplay"]
 
@@ -11,7 +24,7 @@ MARKED = 10  # points of a curve that get a marker, about
 
 
 class LossCurveDisplay:
-    """The loss curve of one fit, or of several.
+    """The loss curve of one fit or of one stream, or of several.
 
     Parameters
     ----------
@@ -21,13 +34,16 @@ class LossCurveDisplay:
         For each, a bound on last J - min J; infinite where there is none.
     validation : dict of str to ndarray
         The loss on validation rows after each iteration, for those that have one.
+    progressive : dict of str to ndarray, default=None
+        Of estimators that learned from a stream: the mean loss of each batch before it was learned from.
 
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
         Where the curves are.
     lines_ : list of matplotlib Line2D
-        The curves: training, then validation.
+        The curves: for each fit training, then validation; for each stream the loss of each batch, then its mean so
+        far.
 
     Examples
     --------
@@ -43,21 +59,35 @@ class LossCurveDisplay:
     'J - min J, at most'
     """
 
-    def __init__(self, *, curves, gaps, validation):
+    ax_: Axes
+    figure_: Figure
+    lines_: list[Line2D]
+
+    def __init__(
+        self,
+        *,
+        curves: Mapping[str, NDArray[np.float64]],
+        gaps: Mapping[str, float],
+        validation: Mapping[str, NDArray[np.float64]],
+        progressive: Mapping[str, NDArray[np.float64]] | None = None,
+    ) -> None:
         self.curves = curves
         self.gaps = gaps
         self.validation = validation
+        self.progressive = progressive or {}
 
     @classmethod
-    def from_estimator(cls, estimator, *, name=None, gap=False, ax=None):
+    def from_estimator(
+        cls, estimator: Any, *, name: str | None = None, gap: bool = False, ax: Axes | None = None
+    ) -> Self:
         """Draw the loss curve of a fitted estimator.
 
         Parameters
         ----------
-        estimator : GDLogisticRegression
-            Fitted.
+        estimator : GDLogisticRegression, or a Pipeline or a search that ends in one
+            Fitted: by ``fit`` or ``fit_batches``, or batch by batch by ``partial_fit``.
         name : str, default=None
-            Its name in the legend; its solver's where not given.
+            Its name in the picture; its solver's where not given, and "partial_fit" after a stream.
         gap, ax
             As in ``plot``.
 
@@ -65,16 +95,20 @@ class LossCurveDisplay:
         -------
         LossCurveDisplay
         """
-        return cls.from_estimators({name or f"solver={estimator.solver!r}": estimator}, gap=gap, ax=ax)
+        model = inner(estimator).model
+        check_is_fitted(model)
+        named = "partial_fit" if _is_stream(model) else f"solver={model.solver!r}"
+        return cls.from_estimators({name or named: model}, gap=gap, ax=ax)
 
     @classmethod
-    def from_estimators(cls, estimators, *, gap=False, ax=None):
+    def from_estimators(cls, estimators: Mapping[str, Any], *, gap: bool = False, ax: Axes | None = None) -> Self:
         """Draw the loss curves of several fitted estimators.
 
         Parameters
         ----------
-        estimators : dict of str to GDLogisticRegression
-            Fitted, by name. With ``gap=True`` all must have had the same X, y and C, and so the same minimum.
+        estimators : dict of str to GDLogisticRegression, Pipeline or search
+            Fitted, by name: all on rows at once, or all on streams. With ``gap=True`` all must have had the same X, y
+            and C, and so the same minimum.
         gap, ax
             As in ``plot``.
 
@@ -86,27 +120,37 @@ class LossCurveDisplay:
         ------
         NotFittedError
             If one of them is not fitted.
+        ValueError
+            If some have learned from a stream, and others not.
         """
-        for estimator in estimators.values():
-            check_is_fitted(estimator, "loss_curve_")
+        models = {name: inner(estimator).model for name, estimator in estimators.items()}
+        for model in models.values():
+            check_is_fitted(model, ["loss_curve_", "progressive_loss_curve_"], all_or_any=any)
+        fits = {name: model for name, model in models.items() if not _is_stream(model)}
         display = cls(
-            curves={name: np.asarray(estimator.loss_curve_) for name, estimator in estimators.items()},
-            gaps={name: getattr(estimator, "duality_gap_", np.inf) for name, estimator in estimators.items()},
+            curves={name: np.asarray(model.loss_curve_) for name, model in fits.items()},
+            gaps={name: getattr(model, "duality_gap_", np.inf) for name, model in fits.items()},
             validation={
-                name: np.asarray(estimator.validation_loss_curve_)
-                for name, estimator in estimators.items()
-                if hasattr(estimator, "validation_loss_curve_")
+                name: np.asarray(model.validation_loss_curve_)
+                for name, model in fits.items()
+                if hasattr(model, "validation_loss_curve_")
+            },
+            progressive={
+                name: np.asarray(model.progressive_loss_curve_) for name, model in models.items() if _is_stream(model)
             },
         )
         return display.plot(ax, gap=gap)
 
     @property
-    def lower_bound(self):
+    def lower_bound(self) -> float:
         """What min J is proven not to be below: the best of lowest J - gap; -inf where none is known."""
-        lowest = (float(curve.min()) - self.gaps[name] for name, curve in self.curves.items() if len(curve))
-        return max(lowest, default=-np.inf)
+        return max((least - gap for least, gap in self._ends()), default=-np.inf)
 
-    def plot(self, ax=None, *, gap=False):
+    def _ends(self) -> list[tuple[float, float]]:
+        """The lowest J of each curve, with the gap there."""
+        return [(float(np.nanmin(curve)), self.gaps[name]) for name, curve in self.curves.items()]
+
+    def plot(self, ax: Axes | None = None, *, gap: bool = False) -> Self:
         """Draw the curves.
 
         Parameters
@@ -124,39 +168,66 @@ class LossCurveDisplay:
         Raises
         ------
         ValueError
-            With ``gap=True``, if no estimator has a finite ``duality_gap_``.
+            With ``gap=True``, if no estimator has a finite ``duality_gap_``; or if there are both fits, which have
+            iterations, and streams, which have batches.
         """
         if gap and self.lower_bound == -np.inf:
-            raise ValueError("gap=True needs an estimator with a finite duality_gap_, which takes a finite C.")
-        ax = pyplot("LossCurveDisplay").subplots(layout="constrained")[1] if ax is None else ax
-        self.ax_, self.figure_, self.lines_ = ax, ax.figure, []
-        below = self.lower_bound if gap else 0.0
-        several = len(self.curves) > 1
-        for i, (name, curve) in enumerate(self.curves.items()):
-            label = f"{name}, training" if name in self.validation and not gap else name
-            self._line(curve - below, label, style(i))
-            if name in self.validation and not gap:
-                hollow = {"markerfacecolor": "white", "alpha": 0.8, "linestyle": ":"}
-                self._line(self.validation[name], f"{name}, validation", style(i) | hollow)
+            raise ValueError(
+                "gap=True needs an estimator with a finite duality_gap_: one that fit or fit_batches has fitted with a "
+                "finite C."
+            )
+        if self.curves and self.progressive:
+            raise ValueError(
+                f"Fits {[*self.curves]} have iterations, streams {[*self.progressive]} have batches: draw them apart."
+            )
+        self.ax_ = pyplot("LossCurveDisplay").subplots(layout="constrained")[1] if ax is None else ax
+        self.figure_, self.lines_ = self.ax_.figure.figure, []
         if gap:
-            ax.set_yscale("log")
-        ax.set(xlabel="iteration", ylabel="J - min J, at most" if gap else "mean loss" if self.validation else "J")
-        ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.grid(alpha=0.25)
-        if several or self.validation:
-            ax.legend()
+            self._draw_gaps()
+        elif self.progressive:
+            self._draw_streams()
         else:
-            ax.set_title(next(iter(self.curves)))
+            self._draw_fits()
+        self.ax_.locator_params(axis="x", integer=True)
+        self.ax_.grid(alpha=0.25)
+        if len(self.lines_) > 1:
+            self.ax_.legend()
+        else:
+            self.ax_.set_title(str(self.lines_[0].get_label()))
         return self
 
-    def _line(self, curve, label, looks):
+    def _draw_gaps(self) -> None:
+        least, best = max(self._ends(), key=lambda end: end[0] - end[1])
+        for i, (name, curve) in enumerate(self.curves.items()):  # least - best first would round a small gap to 0
+            self._line(np.maximum(curve - least + best, np.spacing(least)), name, style(i))
+        self.ax_.set(xlabel="iteration", ylabel="J - min J, at most", yscale="log")
+
+    def _draw_fits(self) -> None:
+        for i, (name, curve) in enumerate(self.curves.items()):
+            self._line(curve, f"{name}, training" if name in self.validation else name, style(i))
+            if name in self.validation:
+                hollow = {"markerfacecolor": "white", "alpha": 0.8, "linestyle": ":"}
+                self._line(self.validation[name], f"{name}, validation", style(i) | hollow)
+        self.ax_.set(xlabel="iteration", ylabel="mean loss" if self.validation else "J")
+
+    def _draw_streams(self) -> None:
+        for i, (name, curve) in enumerate(self.progressive.items()):
+            self._line(curve, f"{name}, each batch", style(i) | {"marker": "", "linewidth": 0.7, "alpha": 0.6})
+            self._line(np.cumsum(curve) / np.arange(1, len(curve) + 1), f"{name}, mean so far", style(i))
+        self.ax_.set(xlabel="batch", ylabel="mean loss of a batch before it is learned from")
+
+    def _line(self, curve: NDArray[np.float64], label: str, looks: dict[str, Any]) -> None:
         every = max(1, len(curve) // MARKED)
         self.lines_ += self.ax_.plot(
             np.arange(1, len(curve) + 1), curve, label=label, markersize=5, markevery=every, **looks
         )
 
-    def frame(self):
-        """The curves as a pandas DataFrame: columns name, iteration, training and, where there is one, validation."""
+    def frame(self) -> pd.DataFrame:
+        """The curves as a pandas DataFrame.
+
+        Its columns are name, iteration, training and, where there is one, validation; of streams name, batch,
+        progressive.
+        """
         import pandas as pd
 
         parts = []
@@ -165,4 +236,12 @@ class LossCurveDisplay:
             if name in self.validation:
                 columns["validation"] = self.validation[name]
             parts.append(pd.DataFrame(columns))
+        for name, curve in self.progressive.items():
+            columns = {"name": name, "batch": np.arange(1, len(curve) + 1), "progressive": curve}
+            parts.append(pd.DataFrame(columns))
         return pd.concat(parts, ignore_index=True)
+
+
+def _is_stream(model: Any) -> bool:
+    """Whether a model was last taught by ``partial_fit``."""
+    return hasattr(model, "progressive_loss_curve_")

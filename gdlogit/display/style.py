@@ -5,14 +5,17 @@ References
 Okabe and Ito, "Color universal design" (2008): the colours.
 """
 
+from types import ModuleType
+from typing import Any
+
 __all__ = ["pyplot", "style"]
 
 COLORS = ("black", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "s", "v", "D", "^", "X", "P", "*", "<", ">")
-DASHES = ("-", "--", "-.", (0, (1, 1)))
+DASHES: tuple[Any, ...] = ("-", "--", "-.", (0, (1, 1)))
 
 
-def pyplot(who):
+def pyplot(who: str) -> ModuleType:
     """matplotlib.pyplot, which is not needed before something is drawn."""
     try:
         import matplotlib.pyplot as plt
@@ -21,6 +24,6 @@ def pyplot(who):
     return plt
 
 
-def style(i):
+def style(i: int) -> dict[str, Any]:
     """The i-th way to draw a curve: no two of the first 70 are alike."""
     return {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)], "linestyle": DASHES[i % len(DASHES)]}

@@ -5,9 +5,10 @@ at the head of ``online`` and of ``data.source``.
 """
 
 from functools import partial
+from typing import Self
 
 import numpy as np
-from sklearn.utils.metaestimators import available_if
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_consistent_length, column_or_1d, validate_data
 
 from .. import online
@@ -16,6 +17,8 @@ from ..data.rows import Rows
 from ..data.source import BatchRows, Source
 from ..penalty import ElasticNet
 from ..problem import Problem
+from ..typing import Batches, Matrix
+from .base import Classifier, available_if
 from .callbacks import FitTask, with_callbacks
 from .report import warn_of_end
 from .validation import (
@@ -38,7 +41,7 @@ OF_A_STREAM = ("_stream", "progressive_loss_curve_")
 SLICE_BYTES = 2**24  # of float64, of rows that are converted together
 
 
-def has_no_l1(estimator):
+def has_no_l1(estimator) -> bool:
     """Whether ``partial_fit`` is there: only with an l2 penalty, or none."""
     if estimator.l1_ratio != 0:
         raise AttributeError(f"partial_fit needs an l2 penalty: l1_ratio must be 0; got {estimator.l1_ratio!r}.")
@@ -54,10 +57,10 @@ def slices(X, y, sample_weight):
         yield X[rows], y[rows], None if sample_weight is None else sample_weight[rows]
 
 
-class BatchLearner:
+class BatchLearner(Classifier):
     """What GDLogisticRegression can do with batches."""
 
-    def fit_batches(self, source, classes=None):
+    def fit_batches(self, source: Batches, classes: ArrayLike | None = None) -> Self:
         """Fit the model to rows that do not fit in memory, exactly, by reading them several times.
 
         The minimum is that of ``fit`` on all rows together, to ``tol``; so is all else that ``fit`` finds. Memory holds
@@ -131,7 +134,9 @@ class BatchLearner:
         return message
 
     @available_if(has_no_l1)
-    def partial_fit(self, X, y, classes=None, sample_weight=None):
+    def partial_fit(
+        self, X: Matrix, y: ArrayLike, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
         """Learn from one more batch of a stream; the rows need not be kept.
 
         One pass over shuffled raw data comes near the minimum that ``fit`` finds, whatever the size of the batches: see

@@ -13,16 +13,26 @@ Hastie, Tibshirani and Wainwright, "Statistical Learning with Sparsity" (2015), 
 from numbers import Real
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_X_y
 
 from ..objective import Objective
 from ..problem import Coordinates, Problem
+from ..typing import ClassWeight, Matrix
 from .validation import check_weight, encode, overflow_named
 
 __all__ = ["c_min"]
 
 
-def c_min(X, y, *, l1_ratio=1.0, fit_intercept=True, sample_weight=None, class_weight=None):
+def c_min(
+    X: Matrix,
+    y: ArrayLike,
+    *,
+    l1_ratio: float = 1.0,
+    fit_intercept: bool = True,
+    sample_weight: ArrayLike | None = None,
+    class_weight: ClassWeight = None,
+) -> float:
     """The smallest C at which `GDLogisticRegression` has a nonzero coefficient.
 
     Up to it, all coefficients are exactly 0; so a grid of ``C`` begins here, say ``c_min(X, y) * np.logspace(0, 4)``.

@@ -1,12 +1,15 @@
 """GDLogisticRegression, the scikit-learn face: validates, encodes, has itself trained, predicts."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from math import inf, isfinite
+from time import perf_counter
+from typing import Any, Literal, Self
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.base import BaseEstimator, ClassifierMixin
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from ..backprop import Sigmoid, Softmax
@@ -14,10 +17,11 @@ from ..descent.loop import Watch, table
 from ..descent.status import Status
 from ..problem import Problem
 from ..solve import Settings, solve
+from ..typing import ClassWeight, Floats, Matrix, RandomState, Solver
 from .batches import OF_A_FIT, OF_A_STREAM, BatchLearner, slices
-from .callbacks import CallbackSupportMixin, FitTask, with_callbacks
+from .callbacks import FitTask, with_callbacks
 from .forms import OtherForms
-from .report import message_of_end, print_record, warn_of_end
+from .report import closing_line, iteration_kept, message_of_end, print_record, warn_of_end
 from .validation import (
     check_finite,
     check_held_out,
@@ -32,7 +36,7 @@ from .validation import (
 __all__ = ["GDLogisticRegression"]
 
 
-class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class GDLogisticRegression(BatchLearner, OtherForms):
     """Logistic regression by gradient descent that needs no scaling and no tuning.
 
     Minimises scikit-learn's objective, so the same ``C`` gives the same coefficients as ``LogisticRegression``::
@@ -84,8 +88,9 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         Seed of the rows sampled by "newton-sketch" and shuffled by "sgd". ``None`` samples differently each time; that
         changes the J of "newton-sketch" by less than ``tol``.
     verbose : int or bool, default=0
-        With 1 or more, print one line per iteration: J, its estimated excess over the minimum, the rate, and the passes
-        over X.
+        With 1 or more, print one line per iteration: J, its estimated excess over the minimum ("-" where none was
+        made), the rate, and the passes over X; and in the end why the fit ended, the duality gap, the seconds, and
+        which iteration's coefficients early stopping kept.
 
     Attributes
     ----------
@@ -145,22 +150,22 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
     def __init__(
         self,
         *,
-        solver="auto",
-        C=1.0,
-        l1_ratio=0.0,
-        fit_intercept=True,
-        class_weight=None,
-        learning_rate="auto",
-        batch_size=256,
-        max_iter=1000,
-        tol=1e-8,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=5,
-        warm_start=False,
-        random_state=None,
-        verbose=0,
-    ):
+        solver: Solver = "auto",
+        C: float = 1.0,
+        l1_ratio: float = 0.0,
+        fit_intercept: bool = True,
+        class_weight: ClassWeight = None,
+        learning_rate: float | Literal["auto"] = "auto",
+        batch_size: int = 256,
+        max_iter: int = 1000,
+        tol: float = 1e-8,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 5,
+        warm_start: bool = False,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
         self.solver = solver
         self.C = C
         self.l1_ratio = l1_ratio
@@ -177,7 +182,16 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X, y, sample_weight=None, *, X_val=None, y_val=None, sample_weight_val=None):
+    def fit(
+        self,
+        X: Matrix,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: Matrix | None = None,
+        y_val: ArrayLike | None = None,
+        sample_weight_val: ArrayLike | None = None,
+    ) -> Self:
         """Fit the model.
 
         Ctrl-C ends the fit at the best coefficients so far, with a warning. Before the end of the first iteration, and
@@ -230,7 +244,7 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         warn_of_end(message)
         return self
 
-    def decision_function(self, X):
+    def decision_function(self, X: Matrix) -> Floats:
         """Scores z = W x + b: the log-odds of ``classes_[1]``, or one unnormalised log-probability per class.
 
         Parameters
@@ -246,7 +260,7 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         z = self._scores(X)
         return z[:, 0] if z.shape[1] == 1 else z
 
-    def predict(self, X):
+    def predict(self, X: Matrix) -> NDArray[Any]:
         """The most probable label of each row.
 
         Parameters
@@ -262,7 +276,7 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         z = self._scores(X)
         return self.classes_[(z[:, 0] > 0).astype(int) if z.shape[1] == 1 else z.argmax(axis=1)]
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Matrix) -> Floats:
         """The probability of each class.
 
         Parameters
@@ -278,7 +292,7 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         z = self._scores(X)
         return (Sigmoid if z.shape[1] == 1 else Softmax).probabilities(z)
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: Matrix) -> Floats:
         """The log-probability of each class, from the scores: finite even where the probability rounds to zero.
 
         Parameters
@@ -294,7 +308,7 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         z = self._scores(X)
         return (Sigmoid if z.shape[1] == 1 else Softmax).log_probabilities(z)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         """What scikit-learn asks of its estimators: sparse X is taken."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
@@ -314,7 +328,7 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
             return (z.toarray() if sp.issparse(z) else z) + self.intercept_
 
     @contextmanager
-    def _unchanged_on_error(self):
+    def _unchanged_on_error(self) -> Iterator[None]:
         before = vars(self).copy()
         try:
             yield
@@ -362,7 +376,7 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
                 print_record(record)
             return task.end_iteration((lambda: attributes(theta())) if isfinite(record.value) else None)
 
-        watch = Watch(task.begin_iteration, end)
+        began, watch = perf_counter(), Watch(task.begin_iteration, end)
         solution = solve(problem, self._settings(), start, rng, watch, held_out)
         for name in OF_A_FIT + OF_A_STREAM:
             vars(self).pop(name, None)
@@ -373,6 +387,9 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         if held_out is not None:
             self.validation_loss_curve_ = self.history_["validation_loss"].copy()
         self.converged_, self.duality_gap_ = solution.status is Status.CONVERGED, solution.gap
+        if self.verbose:
+            kept = iteration_kept(self.validation_loss_curve_) if self.early_stopping else None
+            print(closing_line(solution.status.label, len(self.history_), solution.gap, perf_counter() - began, kept))
         return message_of_end(self, solution)
 
     def _settings(self):

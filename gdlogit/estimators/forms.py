@@ -1,19 +1,22 @@
 """The fitted model in other forms: as scikit-learn's own, and with coefficients in CSR."""
 
 from copy import copy
+from typing import Self
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted
 
+from .base import Classifier
+
 __all__ = ["OtherForms"]
 
 
-class OtherForms:
+class OtherForms(Classifier):
     """What GDLogisticRegression can be turned into."""
 
-    def to_sklearn(self):
+    def to_sklearn(self) -> LogisticRegression:
         """The same model as scikit-learn's own, for what knows only that: exports to ONNX or PMML, say.
 
         Returns
@@ -45,7 +48,7 @@ class OtherForms:
         model.n_iter_ = copy(getattr(self, "n_iter_", np.ones(1, dtype=np.int32)))  # a stream has none
         return model
 
-    def sparsify(self):
+    def sparsify(self) -> Self:
         """Keep only the nonzeros of ``coef_``, in a CSR matrix; predictions and further fits take it as it is.
 
         Returns
@@ -57,7 +60,7 @@ class OtherForms:
         self.coef_ = sp.csr_matrix(self.coef_)
         return self
 
-    def densify(self):
+    def densify(self) -> Self:
         """Make ``coef_`` an ndarray again, as it is after ``fit``.
 
         Returns

@@ -2,23 +2,40 @@
 
 import warnings
 from math import isfinite, isnan
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from ..solve import TEXTBOOK
 
-__all__ = ["message_of_end", "print_record", "warn_of_end"]
+__all__ = ["closing_line", "iteration_kept", "message_of_end", "print_record", "warn_of_end"]
 
 FEW_TERMS = 5  # of a direction: so many are named
 
 
-def print_record(record):
-    """One line for an iteration, on standard output, as scikit-learn's solvers do."""
+def print_record(record: Any) -> None:
+    """One line for an iteration, on standard output, as scikit-learn's solvers do; "-" where nothing was estimated."""
+    excess = "-" if isnan(record.excess) else f"{record.excess:.1e}"
     validation = "" if isnan(record.validation_loss) else f"   validation {record.validation_loss:.9g}"
     print(
-        f"iteration {record.iteration:4d}   J {record.value:<15.12g}   excess {record.excess:<7.1e}   "
+        f"iteration {record.iteration:4d}   J {record.value:<15.12g}   excess {excess:<7}   "
         f"rate {record.rate:<8.3g}   passes {record.passes:<6.4g}{validation}".rstrip()
     )
+
+
+def closing_line(reason: str, n_iter: int, gap: float, seconds: float, kept: int | None = None) -> str:
+    """The last line: why the fit ended, the proven gap, the time, and the iteration whose coefficients are kept."""
+    proven = f"{gap:.1e}" if isfinite(gap) else "not known"
+    chosen = "" if kept is None else f"   kept iteration {kept}"
+    return f"{reason} after {n_iter} iteration{'s' * (n_iter != 1)}   gap {proven}   seconds {seconds:.3g}{chosen}"
+
+
+def iteration_kept(validation_loss: NDArray[np.float64]) -> int:
+    """The iteration with the lowest loss of held-out rows, the last of equals; 0, the start, where none has a loss."""
+    lowest = np.flatnonzero(validation_loss <= np.fmin.reduce(validation_loss))
+    return 1 + int(lowest[-1]) if len(lowest) else 0
 
 
 def message_of_end(estimator, solution):
@@ -47,7 +64,7 @@ class Lazy:
         return format(self.number(), spec)
 
 
-def warn_of_end(message):
+def warn_of_end(message: str | None) -> None:
     """Warn the caller of ``fit``, where there is a message of its end."""
     if message is not None:
         warnings.warn(message, ConvergenceWarning, stacklevel=3)

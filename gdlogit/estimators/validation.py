@@ -242,7 +242,7 @@ def check_batch(estimator, batch, reset):
     """X, y and the weight, or None, of a batch (X, y) or (X, y, sample_weight); None for a batch without rows."""
     if not (isinstance(batch, tuple | list) and len(batch) in (2, 3)):
         raise ValueError(f"source must yield (X, y) or (X, y, sample_weight); got {batch!r}.")
-    X, y, sample_weight = *batch, *[None] * (3 - len(batch))
+    X, y, sample_weight = (*batch, None)[:3]
     if np.shape(X)[:1] == np.shape(y)[:1] == (0,):
         return None
     X, y = validate_data(estimator, X, y, reset=reset, accept_sparse="csr", dtype=[np.float64, np.float32])

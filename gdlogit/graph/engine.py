@@ -17,6 +17,7 @@ __all__ = [
     "brief",
     "exp",
     "forward_order",
+    "label",
     "log",
     "logsumexp",
     "sigmoid",
@@ -25,13 +26,13 @@ __all__ = [
 ]
 
 
-def stable_sigmoid(x):
+def stable_sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Evaluate 1 / (1 + exp(-x)) without overflow."""
     small = np.exp(-np.abs(x))  # at most 1: no overflow at any score
     return np.where(x >= 0, 1.0, small) / (1.0 + small)
 
 
-def _matmul_rule(df, f, x, y):
+def _matmul_rule(df: Any, f: Any, x: Any, y: Any) -> tuple[Any, Any]:
     # As NumPy does: a vector on the left is a row, a vector on the right is a column.
     row, column = x.ndim == 1, y.ndim == 1
     X = x[np.newaxis, :] if row else x
@@ -41,13 +42,13 @@ def _matmul_rule(df, f, x, y):
     return dX[..., 0, :] if row else dX, dY[..., 0] if column else dY
 
 
-def _scatter(df, x, index):
+def _scatter(df: Any, x: Any, index: Any) -> NDArray[np.float64]:
     dx = np.zeros(x.shape)
     np.add.at(dx, index, df)  # adds up the entries that were picked twice
     return dx
 
 
-def _spread(reduced, x, axis):
+def _spread(reduced: Any, x: Any, axis: int | tuple[int, ...] | None) -> Any:
     """Repeat along ``axis`` what was reduced over ``axis``, back to the shape of x."""
     if reduced.ndim < x.ndim:
         reduced = np.expand_dims(reduced, tuple(range(x.ndim)) if axis is None else axis)
@@ -167,8 +168,13 @@ class Node:
         return self
 
     def __repr__(self) -> str:
-        """Describe this node alone, however long the graph behind it."""
-        return f"Node({self.name!r}, operation={self.operation!r}, value={brief(self.value)})"
+        """Describe this node and its operands, however long the graph behind them."""
+        formula = self.formula(*map(label, self.parents))
+        return f"Node({self.name!r}, operation={formula!r}, value={brief(self.value)})"
+
+    def formula(self, *operands: str) -> str:
+        """The operation, with its operands written as given."""
+        return self.operation.format(*operands, **self.options)
 
     def __copy__(self) -> Node:
         """Return the node itself."""
@@ -245,7 +251,7 @@ def forward_order(output: Node) -> list[Node]:
     return sorted(reached, key=lambda node: node.born)  # operands are born before what they enter
 
 
-def _unbroadcast(derivative: NDArray, shape: tuple[int, ...]) -> NDArray:
+def _unbroadcast(derivative: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Sum over the axes that broadcasting has added or stretched."""
     padded = (1,) * (derivative.ndim - len(shape)) + shape
     stretched = tuple(axis for axis, n in enumerate(padded) if n != derivative.shape[axis])
@@ -286,13 +292,13 @@ def backward(output: Node, seed: ArrayLike | None = None) -> dict[Node, NDArray[
             f"backward needs a scalar output, got one of shape {output.value.shape}: "
             "sum it, or pass seed=, an array of that shape"
         )
-    seed = np.ones(output.value.shape) if seed is None else np.array(seed, dtype=np.float64)
-    if seed.shape != output.value.shape:
-        raise ValueError(f"seed must have the shape of the output, {output.value.shape}, got {seed.shape}")
+    start = np.ones(output.value.shape) if seed is None else np.array(seed, dtype=np.float64)
+    if start.shape != output.value.shape:
+        raise ValueError(f"seed must have the shape of the output, {output.value.shape}, got {start.shape}")
 
     order = forward_order(output)
     derivatives = {node: np.zeros(node.value.shape) for node in order if node.operation != "constant"}
-    derivatives[output] = seed
+    derivatives[output] = start
     for node in reversed(order):
         if node.parents:
             _, rule = OPERATIONS[node.operation]
@@ -304,7 +310,12 @@ def backward(output: Node, seed: ArrayLike | None = None) -> dict[Node, NDArray[
     return derivatives
 
 
-def brief(value: NDArray) -> str:
+def label(node: Node) -> str:
+    """What a node is called where it is an operand: its name, its number, or the shape of its array."""
+    return node.name or (brief(node.value) if node.value.size == 1 else f"array{node.value.shape}")
+
+
+def brief(value: ArrayLike) -> str:
     """Write a value in one short line: its numbers if they are few, else its shape and range."""
     value = np.asarray(value) + 0.0  # no minus zero
     if value.size == 0:

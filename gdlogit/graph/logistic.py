@@ -13,7 +13,7 @@ __all__ = ["LogisticStep", "logistic_step"]
 
 
 class LogisticStep(NamedTuple):
-    """The quantities of one step of logistic regression; printed, each stands beside its formula.
+    """The quantities of one step of logistic regression; shown, each stands beside its formula.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class LogisticStep(NamedTuple):
     b: NDArray[np.float64]
     graph: Node
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         """Show each formula beside its numbers."""
         return f"""\
 forward

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .engine import Node, backward, brief, forward_order
+from .engine import Node, backward, brief, forward_order, label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,22 +36,24 @@ def _rows(output: Node, seed: ArrayLike | None) -> dict[Node, _Row]:
     numbers = count(1)
     labels = {}
     for node in order:
-        if node.name:
-            labels[node] = node.name
-        elif node.operation == "constant":
-            labels[node] = brief(node.value) if node.value.size == 1 else f"array{node.value.shape}"
-        else:
-            labels[node] = f"v{next(numbers)}"
+        labels[node] = label(node) if node.name or node.operation == "constant" else f"v{next(numbers)}"
     return {
         node: _Row(
             labels[node],
-            node.operation.format(*(labels[parent] for parent in node.parents), **node.options),
+            node.formula(*(labels[parent] for parent in node.parents)),
             brief(node.value),
             f"d{labels[output]}/d{labels[node]} = {brief(derivatives[node])}" if node in derivatives else "",
         )
         for node in order
         if node.name or node.operation != "constant"
     }
+
+
+class Trace(str):
+    """A table as text, which shows itself as it prints: at a prompt and in a notebook, too."""
+
+    def __repr__(self) -> str:
+        return str(self)
 
 
 def trace(output: Node, seed: ArrayLike | None = None) -> str:
@@ -80,8 +82,10 @@ def trace(output: Node, seed: ArrayLike | None = None) -> str:
     """
     table = [("node", "operation", "value", "derivative"), *_rows(output, seed).values()]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table
+    return Trace(
+        "\n".join(
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in table
+        )
     )
 
 
@@ -101,7 +105,7 @@ def _place(nodes: Collection[Node]) -> tuple[list[list[Any]], list[list[Any]], d
     for leaf in column.keys() - {node for _, node in edges}:
         column[leaf] = min((column[node] - 1 for parent, node in edges if parent is leaf), default=0)
 
-    arrows = [
+    arrows: list[list[Any]] = [
         [parent, *((parent, between) for between in range(column[parent] + 1, column[node])), node]
         for parent, node in edges
     ]
@@ -170,7 +174,7 @@ def draw(output: Node, ax: Axes | None = None, seed: ArrayLike | None = None) ->
     # Lengths are characters across and lines down, in a monospaced font, so that no text can meet another.
     lines = [1 + max(text[side].count("\n") for text in texts.values()) for side in (1, 2)]
     tall, gap, legend = sum(lines) + 2.5, 4, 2
-    left, spans = 1.0, {}
+    left, spans = 1.0, dict[Any, tuple[float, float]]()
     for places in columns:
         width = 2 + max(len(line) for place in places for text in texts.get(place, ()) for line in text.split("\n"))
         spans |= {place: (left, left + width) for place in places}
@@ -181,7 +185,8 @@ def draw(output: Node, ax: Axes | None = None, seed: ArrayLike | None = None) ->
     if ax is None:
         _, ax = plt.subplots(figsize=(across * em * size / 72, down * leading * size / 72))
         ax.set_position((0, 0, 1, 1))
-    room = ax.get_window_extent().size / ax.figure.dpi * 72
+    extent = ax.get_window_extent()
+    room = np.array([extent.width, extent.height]) / ax.figure.dpi * 72
     size = min(size, *(room / (across * em, down * leading)))
     font = {"family": "DejaVu Sans Mono", "size": size, "ha": "center"}
     top = tall * max(height.values()) + lines[0] + 1.25

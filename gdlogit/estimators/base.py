@@ -1,0 +1,81 @@
+"""scikit-learn's classifier with types: scikit-learn has none, and a type checker takes all that it gives as Any.
+
+Its classes stay the bases, as its stubs, where they are installed, and ``isinstance`` know them. What a user meets of
+them, and what a fit sets, is declared here for type checkers only.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
+
+import sklearn.utils.metaestimators
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from .callbacks import CallbackSupportMixin
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..typing import Floats, Matrix
+
+    Request: TypeAlias = bool | str | None
+
+__all__ = ["Classifier", "available_if"]
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def available_if(check: Callable[[Any], bool]) -> Callable[[Method], Method]:
+    """scikit-learn's ``available_if``: a method that is there if the check of the estimator says so."""
+    return sklearn.utils.metaestimators.available_if(check)
+
+
+class Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+    """What GDLogisticRegression has of scikit-learn."""
+
+    if TYPE_CHECKING:
+        classes_: NDArray[Any]
+        coef_: Floats
+        intercept_: Floats
+        n_iter_: NDArray[np.int32]
+        n_features_in_: int
+        feature_names_in_: NDArray[np.object_]
+        history_: NDArray[np.void]
+        loss_curve_: NDArray[np.float64]
+        validation_loss_curve_: NDArray[np.float64]
+        progressive_loss_curve_: NDArray[np.float64]
+        converged_: bool
+        duality_gap_: float
+        n_passes_: int
+
+        def score(self, X: Matrix, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+            """The share of the rows whose label is predicted."""
+
+        def get_params(self, deep: bool = True) -> dict[str, Any]:
+            """The parameters, by name."""
+
+        def set_params(self, **params: Any) -> Self:
+            """Set parameters, by name."""
+
+        def get_metadata_routing(self) -> Any:
+            """Which arguments scikit-learn's metadata routing passes on."""
+
+        def set_callbacks(self, *callbacks: Any) -> Self:
+            """Set the callbacks of later fits (scikit-learn 1.9 and later)."""
+
+        def set_fit_request(
+            self,
+            *,
+            sample_weight: Request = ...,
+            X_val: Request = ...,
+            y_val: Request = ...,
+            sample_weight_val: Request = ...,
+        ) -> Self:
+            """Ask metadata routing for arguments of ``fit``."""
+
+        def set_partial_fit_request(self, *, classes: Request = ..., sample_weight: Request = ...) -> Self:
+            """Ask metadata routing for arguments of ``partial_fit``."""
+
+        def set_score_request(self, *, sample_weight: Request = ...) -> Self:
+            """Ask metadata routing for arguments of ``score``."""

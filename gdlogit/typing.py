@@ -1,0 +1,51 @@
+"""The types of what goes in and of what comes out, for annotations in your own code.
+
+scikit-learn and SciPy have no types of their own; so sparse matrices are known here by what they can do, and every type
+checker accepts SciPy's, with the stubs of ``scipy-stubs`` or without.
+
+>>> from gdlogit import GDLogisticRegression
+>>> from gdlogit.typing import Floats, Matrix, Solver
+>>> def probabilities(X: Matrix, y: list[str], solver: Solver = "auto") -> Floats:
+...     return GDLogisticRegression(solver=solver).fit(X, y).predict_proba(X)
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Batch", "Batches", "ClassWeight", "Floats", "Matrix", "RandomState", "Solver", "SparseMatrix"]
+
+
+class SparseMatrix(Protocol):
+    """A sparse matrix or array of SciPy's, of any format."""
+
+    @property
+    def nnz(self) -> Any:
+        """The number of stored entries."""
+
+    def tocsr(self) -> Any:
+        """The same in CSR."""
+
+
+#: X: an array, lists of numbers, a data frame, or a sparse matrix.
+Matrix: TypeAlias = ArrayLike | SparseMatrix
+
+#: What a model computes: float64, or float32 where it was fitted to float32, which no type checker can tell.
+Floats: TypeAlias = NDArray[np.float64 | Any]
+
+#: The names of the solvers.
+Solver: TypeAlias = Literal["auto", "newton-sketch", "gd", "nesterov", "sgd"]
+
+#: Weights of classes, by label.
+ClassWeight: TypeAlias = dict[Any, Any] | Literal["balanced"] | None
+
+#: The seed of a generator, or scikit-learn's.
+RandomState: TypeAlias = int | np.integer[Any] | np.random.RandomState | None
+
+#: Some rows and their labels, with their weights or without.
+Batch: TypeAlias = tuple[Matrix, ArrayLike] | tuple[Matrix, ArrayLike, ArrayLike | None]
+
+#: Batches that can be read again.
+Batches: TypeAlias = Iterable[Batch] | Callable[[], Iterable[Batch]]
