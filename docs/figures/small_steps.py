@@ -1,4 +1,4 @@
-"""Gradient descent on J = w^2 from w = 2: a step length that is small enough, one at the limit, and one that is too large."""
+"""Gradient descent on J = w^2 from w = 2 with three step lengths: small enough, at the limit, and too large."""
 
 import matplotlib.pyplot as plt
 import numpy as np

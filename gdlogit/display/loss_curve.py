@@ -1,4 +1,4 @@
-"""The loss curve: how J falls, and how far from its minimum it is."""
+"""The loss curve: how J falls, and how far J is above its minimum."""
 
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
@@ -7,7 +7,7 @@ from .style import pyplot, style
 
 __all__ = ["LossCurveDisplay"]
 
-MARKED = 10  # points of a curve that get a marker, about
+MARKED = 10  # about this many points of a curve get a marker
 
 
 class LossCurveDisplay:
@@ -18,14 +18,14 @@ class LossCurveDisplay:
     curves : dict of str to ndarray
         J after each iteration, by the name of the estimator.
     gaps : dict of str to float
-        For each, a bound on last J - min J; infinite where there is none.
+        For each estimator, a bound on its last J - min J, or infinity.
     validation : dict of str to ndarray
-        The loss on validation rows after each iteration, for those that have one.
+        The loss on validation rows after each iteration, for estimators that have validation rows.
 
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
-        Where the curves are.
+        Axes and figure with the curves.
     lines_ : list of matplotlib Line2D
         The curves: training, then validation.
 
@@ -55,9 +55,9 @@ class LossCurveDisplay:
         Parameters
         ----------
         estimator : GDLogisticRegression
-            Fitted.
+            A fitted estimator.
         name : str, default=None
-            Its name in the legend; its solver's where not given.
+            Name in the legend. Default: the solver.
         gap, ax
             As in ``plot``.
 
@@ -74,7 +74,8 @@ class LossCurveDisplay:
         Parameters
         ----------
         estimators : dict of str to GDLogisticRegression
-            Fitted, by name. With ``gap=True`` all must have had the same X, y and C, and so the same minimum.
+            Fitted estimators by name. With ``gap=True`` all must have been fitted with the same X, y and C, so that
+            they share one minimum.
         gap, ax
             As in ``plot``.
 
@@ -85,7 +86,7 @@ class LossCurveDisplay:
         Raises
         ------
         NotFittedError
-            If one of them is not fitted.
+            If an estimator is not fitted.
         """
         for estimator in estimators.values():
             check_is_fitted(estimator, "loss_curve_")
@@ -102,7 +103,7 @@ class LossCurveDisplay:
 
     @property
     def lower_bound(self):
-        """What min J is proven not to be below: the best of lowest J - gap; -inf where none is known."""
+        """A proven lower bound on min J, the largest of the estimators' lowest J - gap; -inf if there is none."""
         return max(float(curve.min()) - self.gaps[name] for name, curve in self.curves.items())
 
     def plot(self, ax=None, *, gap=False):
@@ -111,9 +112,9 @@ class LossCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where; a new figure where not given.
+            Axes to draw on. Default: a new figure.
         gap : bool, default=False
-            Whether to draw a proven bound on J - min J on a log axis, instead of J. Needs a finite duality gap.
+            Whether to draw a proven bound on J - min J, on a log axis, instead of J. Needs a finite duality gap.
 
         Returns
         -------
@@ -126,7 +127,7 @@ class LossCurveDisplay:
             With ``gap=True``, if no estimator has a finite ``duality_gap_``.
         """
         if gap and self.lower_bound == -np.inf:
-            raise ValueError("gap=True needs an estimator with a finite duality_gap_, which takes a finite C.")
+            raise ValueError("gap=True needs an estimator with a finite duality_gap_, so fit one with a finite C.")
         ax = pyplot("LossCurveDisplay").subplots(layout="constrained")[1] if ax is None else ax
         self.ax_, self.figure_, self.lines_ = ax, ax.figure, []
         below = self.lower_bound if gap else 0.0
@@ -155,7 +156,7 @@ class LossCurveDisplay:
         )
 
     def frame(self):
-        """The curves as a pandas DataFrame: columns name, iteration, training and, where there is one, validation."""
+        """The curves as a pandas DataFrame with columns name, iteration, training and, if there is one, validation."""
         import pandas as pd
 
         parts = []

@@ -1,4 +1,4 @@
-"""How the pictures look: apart in hue, in lightness, and without any colour by marker and dash.
+"""The look of the pictures: curves differ in hue and lightness, and in marker and dash for those who see no colour.
 
 References
 ----------
@@ -13,7 +13,7 @@ DASHES = ("-", "--", "-.", (0, (1, 1)))
 
 
 def pyplot(who):
-    """matplotlib.pyplot, which is not needed before something is drawn."""
+    """matplotlib.pyplot, imported only when something is drawn."""
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
@@ -22,5 +22,5 @@ def pyplot(who):
 
 
 def style(i):
-    """The i-th way to draw a curve: no two of the first 70 are alike."""
+    """The i-th style of a curve. No two of the first 70 are alike."""
     return {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)], "linestyle": DASHES[i % len(DASHES)]}

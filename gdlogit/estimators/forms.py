@@ -1,4 +1,4 @@
-"""The fitted model in other forms: as scikit-learn's own, and with coefficients in CSR."""
+"""The fitted model in other forms: as a LogisticRegression, and with coefficients in CSR."""
 
 from copy import copy
 
@@ -11,17 +11,18 @@ __all__ = ["OtherForms"]
 
 
 class OtherForms:
-    """What GDLogisticRegression can be turned into."""
+    """The methods of GDLogisticRegression that convert the fitted model."""
 
     def to_sklearn(self):
-        """The same model as scikit-learn's own, for what knows only that: exports to ONNX or PMML, say.
+        """The same model as a LogisticRegression, for programs that know only that, such as exports to ONNX or PMML.
 
         Returns
         -------
         sklearn.linear_model.LogisticRegression
-            Fitted, with the coefficients of this one, dense, and its C, l1_ratio, fit_intercept and class_weight.
-            Labels, scores and probabilities are the same to the last bit (after ``sparsify``, to rounding); but of two
-            classes it has the first's probability as 1 - p, which is 0 where ours is below 1e-16 (6e-8 in float32).
+            A fitted model with the same coefficients (dense), C, l1_ratio, fit_intercept and class_weight. Labels,
+            scores and probabilities are the same to the last bit (after ``sparsify``, up to rounding), with one
+            exception: for two classes scikit-learn computes the probability of the first as 1 - p, which is 0 if this
+            model's probability is below 1e-16 (6e-8 in float32).
 
         Examples
         --------
@@ -46,7 +47,7 @@ class OtherForms:
         return model
 
     def sparsify(self):
-        """Keep only the nonzeros of ``coef_``, in a CSR matrix; predictions and further fits take it as it is.
+        """Store only the nonzeros of ``coef_``, in a CSR matrix; predictions and further fits work with it.
 
         Returns
         -------
@@ -58,7 +59,7 @@ class OtherForms:
         return self
 
     def densify(self):
-        """Make ``coef_`` an ndarray again, as it is after ``fit``.
+        """Turn ``coef_`` back into an ndarray, as it is after ``fit``.
 
         Returns
         -------
