@@ -8,7 +8,7 @@ When a batch comes, theta moves to the minimum of Q + the batch's own losses + |
 the batch's Taylor series there, of second order, is added to Q. In Bayes's terms that is Laplace's approximation, the
 last posterior being the next prior. No rate is chosen, and scale and correlation of the features do not matter.
 
-- The penalty stays outside Q: it counts once, exactly, however many batches come, and C may change on the way.
+- The penalty stays outside Q, so it applies exactly once to the whole stream, and C may change on the way.
 - r, the gradient that is left, is kept: a Newton method that ends early loses nothing, and rounding does not add up.
 - *Rows wait*, as they are, until 1,000 have come, and go into Q together. A Taylor series is only as good as the point
   where it is taken, and after a few rows that point is far off: rows that it fits by chance have no curvature there,

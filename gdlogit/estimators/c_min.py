@@ -1,9 +1,10 @@
-r"""The smallest C with a nonzero coefficient, where a path of l1 penalties begins.
+r"""The smallest C with a nonzero coefficient, at which a path of l1 penalties begins.
 
     C_min = l1_ratio / max |G|,    G = sum_i s_i x_i (a_i - y_i)^T,
 
-with a_i the probabilities at W = 0 and the best intercept: the weighted frequencies of the classes, or equal ones where
-there is no intercept. W = 0 is the minimum as long as no slope of the loss exceeds that of the penalty, l1_ratio / C.
+with a_i the probabilities at W = 0 and the best intercept: the weighted frequencies of the classes, or equal
+probabilities without an intercept. W = 0 is the minimum as long as no slope of the loss exceeds the slope of the
+penalty, l1_ratio / C.
 
 References
 ----------
@@ -35,7 +36,8 @@ def c_min(
 ) -> float:
     """The smallest C at which `GDLogisticRegression` has a nonzero coefficient.
 
-    Up to it, all coefficients are exactly 0; so a grid of ``C`` begins here, say ``c_min(X, y) * np.logspace(0, 4)``.
+    For every C up to this value all coefficients are exactly 0. So a grid of ``C`` begins here, for example
+    ``c_min(X, y) * np.logspace(0, 4)``.
 
     Parameters
     ----------
@@ -48,15 +50,15 @@ def c_min(
     fit_intercept : bool, default=True
         Whether the model has an intercept.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the rows, not negative. 1 where not given.
+        Weights of the rows, not negative. Default: all 1.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, as in `GDLogisticRegression`.
 
     Returns
     -------
     float
-        The smallest C, in the units of `GDLogisticRegression`; ``np.inf`` where no feature carries any signal, such as
-        one that is 0 in all rows.
+        The smallest C, in the units of `GDLogisticRegression`; ``np.inf`` if no feature carries any signal, for
+        example if all are 0 in all rows.
 
     Raises
     ------
@@ -65,7 +67,7 @@ def c_min(
 
     See Also
     --------
-    sklearn.svm.l1_min_c : The same for liblinear, whose models have no free intercept and no weights.
+    sklearn.svm.l1_min_c : The same for liblinear, whose models penalise the intercept and have no weights.
 
     Examples
     --------
@@ -90,7 +92,7 @@ def c_min(
         if fit_intercept:
             log_frequency = np.log(np.bincount(codes, weight, len(classes)))
             theta[-1] = log_frequency[1:] - log_frequency[:1] if len(classes) == 2 else log_frequency
-        centred = Coordinates.of_newton(problem.rows, 0)  # residuals add up to 0: only the rounding changes
+        centred = Coordinates.of_newton(problem.rows, 0)  # residuals add up to 0, so only the rounding changes
         objective = Objective(centred.rows, problem.loss, problem.penalty)
         gradient = objective.total * objective.at(theta).gradient
     steepest = np.abs(gradient[:-1]).max(initial=0.0)

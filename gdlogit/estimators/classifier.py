@@ -1,4 +1,4 @@
-"""GDLogisticRegression, the scikit-learn face: validates, encodes, has itself trained, predicts."""
+"""GDLogisticRegression, the scikit-learn estimator: checks and encodes its input, starts the training, predicts."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,45 +48,47 @@ class GDLogisticRegression(BatchLearner, OtherForms):
     Parameters
     ----------
     solver : {"auto", "newton-sketch", "gd", "nesterov", "sgd"}, default="auto"
-        How to descend. "auto" is "newton-sketch": exact gradients, in the metric of a sampled Hessian; it needs neither
-        scaled features nor a rate. "gd" is batch gradient descent, "nesterov" its accelerated form, "sgd" mini-batch
-        (with ``batch_size=1`` stochastic) gradient descent: the textbook's methods, which want scaled features.
+        How to descend. "auto" is "newton-sketch": Newton's method with exact gradients and the Hessian of a sample of
+        the rows; it needs neither scaled features nor a rate. "gd" is batch gradient descent, "nesterov" its
+        accelerated form, "sgd" mini-batch (with ``batch_size=1`` stochastic) gradient descent. These three are the
+        textbook's methods; they need scaled features.
     C : float, default=1.0
-        Inverse strength of the penalty, positive (at least 1e-100); ``np.inf`` for none.
+        Inverse strength of the penalty, at least 1e-100; ``np.inf`` for no penalty.
     l1_ratio : float, default=0.0
-        Share r of the l1 penalty, from 0 to 1. With any, coefficients that do not pay for themselves are exactly 0.
+        Share r of the l1 penalty, from 0 to 1. If it is above 0, coefficients that do not improve the fit enough are
+        exactly 0.
     fit_intercept : bool, default=True
         Whether to fit b; otherwise it is 0.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, ``{label: weight}``, 1 where not given; "balanced" gives each class the same total
-        weight. They multiply ``sample_weight``.
+        Weights of the classes, ``{label: weight}``; classes that are not named get 1. "balanced" gives each class the
+        same total weight. The weights multiply ``sample_weight`` and bias predicted probabilities.
     learning_rate : float or "auto", default="auto"
-        The step alpha of "gd", "nesterov" and "sgd". "auto" is a step that cannot diverge, from the largest curvature
-        that J can have.
+        The step length alpha of "gd", "nesterov" and "sgd". "auto" computes one that cannot diverge, from the largest
+        curvature that J can have.
     batch_size : int, default=256
-        Rows per step of "sgd".
+        Number of rows in a step of "sgd".
     max_iter : int, default=1000
         Most iterations: steps, or epochs of "sgd". With 0 the fit ends at its start: at no coefficients, or those of a
         warm start.
     tol : float, default=1e-8
-        The fit ends where J is within ``tol * min(1, J)`` of its minimum, as estimated by half the squared Newton
-        decrement: in units of the mean log-loss, whatever the scale of the features. In float32 at least 1.2e-6.
+        The fit ends when J is within ``tol * min(1, J)`` of its minimum, estimated by half the squared Newton
+        decrement. The unit is the mean log-loss, whatever the scale of the features. In float32 at least 1.2e-6.
     early_stopping : bool, default=False
-        Whether to return the coefficients of the iteration with the lowest log-loss on held-out rows, and to stop once
-        it falls no more. Meant for the textbook's solvers: the default one has but some five Newton steps to choose
-        from; there, lower ``C``.
+        Whether to return the coefficients of the iteration with the lowest log-loss on held-out rows, and to stop when
+        that loss no longer falls. Meant for the textbook's solvers. The default solver takes only about five steps, so
+        there is little to choose from; lower ``C`` instead.
     validation_fraction : float, default=0.1
-        Share of the rows to hold out for early stopping, of each class alike, drawn by ``random_state``. Not used where
-        ``fit`` is given X_val and y_val.
+        Share of the rows of each class to hold out for early stopping, drawn by ``random_state``. Not used if ``fit``
+        gets X_val and y_val.
     n_iter_no_change : int, default=5
-        Early stopping ends the fit after so many iterations that have not, all together, lowered the log-loss of the
-        held-out rows by ``tol``.
+        Early stopping ends the fit after this number of iterations if all of them together have not lowered the
+        log-loss of the held-out rows by ``tol``.
     warm_start : bool, default=False
-        Whether to start from the last fit's coefficients, where they do better than none; any parameter may have
-        changed since.
+        Whether to start from the coefficients of the last fit, if J is lower there than at zero coefficients. Any
+        parameter may have changed since.
     random_state : int, RandomState instance or None, default=None
-        Seed of the rows sampled by "newton-sketch" and shuffled by "sgd". ``None`` samples differently each time; that
-        changes the J of "newton-sketch" by less than ``tol``.
+        Seed for the rows that "newton-sketch" samples and "sgd" shuffles. With ``None`` each fit draws other rows,
+        which changes the J of "newton-sketch" by less than ``tol``.
     verbose : int or bool, default=0
         With 1 or more, print one line per iteration: J, its estimated excess over the minimum ("-" where none was
         made), the rate, and the passes over X; and in the end why the fit ended, the duality gap, the seconds, and
@@ -114,22 +116,22 @@ class GDLogisticRegression(BatchLearner, OtherForms):
     converged_ : bool
         Whether J is within ``tol * min(1, J)`` of its minimum, or below the rounding of 1; False after an interrupt.
     duality_gap_ : float
-        A proven bound on J - min J at the returned coefficients, by Fenchel duality: it holds whatever the solver did,
-        and is sharp on raw scales too, as far as rounding lets it be (scales to about 1e20); at most J. Infinite where
+        A proven bound on J - min J at the returned coefficients, by Fenchel duality. It holds whatever the solver did,
+        is at most J, and is sharp on raw scales too, up to scales of about 1e20, where rounding limits it. Infinite if
         ``C=np.inf``.
     progressive_loss_curve_ : ndarray of shape (n_batches,)
-        After ``partial_fit``: each batch's mean log-loss before it was learned from, an honest test as the stream goes.
-        8 bytes a batch.
+        After ``partial_fit``: the mean log-loss of each batch before the model learned from it, an honest estimate of
+        the loss on new rows. 8 bytes per batch.
     n_passes_ : int
-        Passes over the batches, after ``fit_batches`` only.
+        Number of passes over the batches. Exists only after ``fit_batches``.
     n_features_in_ : int
         Number of features seen in ``fit``.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, where X has string column names.
+        Names of the features, if X has string column names.
 
     See Also
     --------
-    sklearn.linear_model.LogisticRegression : The same model; its solvers want scaled features.
+    sklearn.linear_model.LogisticRegression : The same model; most of its solvers need scaled features.
     sklearn.linear_model.SGDClassifier : Stochastic descent with a rate to tune.
 
     References
@@ -195,27 +197,27 @@ class GDLogisticRegression(BatchLearner, OtherForms):
         """Fit the model.
 
         Ctrl-C ends the fit at the best coefficients so far, with a warning. Before the end of the first iteration, and
-        while the gap is proven in the end, it is raised as ever, and the estimator stays as it was.
+        while the gap is being proven at the end, it raises KeyboardInterrupt, and the estimator stays as it was.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows, on any scale. float64 and float32 are used as they are, without a copy, dense or CSR with sorted
-            indices of 32 or 64 bits. Another sparse form is copied into such a CSR; none is ever made dense. Two
-            classes, an l1 penalty and more features than 1,500 or, beyond 200, than rows: "newton-sketch" copies a CSR
-            by column, and the features in play. A memory map is read in blocks, and one of another dtype converted so,
-            as ``fit_batches`` does it.
+            The rows, on any scale. float64 and float32 are used without a copy, dense or CSR with sorted indices of 32
+            or 64 bits. Other sparse forms are copied into CSR; none is ever made dense. With two classes, an l1 penalty
+            and more than 1,500 features, or more than 200 and more than rows, "newton-sketch" copies CSR by column. A
+            memory map is read in blocks; one of another dtype is converted block by block, as in ``fit_batches``.
         y : array-like of shape (n_samples,)
-            The labels, of any kind that scikit-learn takes; at least two different ones.
+            The labels, of any kind that scikit-learn accepts; at least two different ones.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, not negative: weight 2 is the row twice, weight 0 is no row. 1 where not given.
+            Weights of the rows, not negative. A row of weight 2 counts as two rows, a row of weight 0 as none. Default:
+            all 1.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
-            Rows whose log-loss is followed in ``validation_loss_curve_``; with ``early_stopping=True`` they choose the
-            coefficients. In a Pipeline with ``transform_input=["X_val"]`` they are transformed as X is.
+            Validation rows. ``validation_loss_curve_`` records their log-loss; with ``early_stopping=True`` they choose
+            the coefficients. In a Pipeline with ``transform_input=["X_val"]`` they are transformed as X is.
         y_val : array-like of shape (n_val,), default=None
-            Their labels.
+            Labels of the validation rows.
         sample_weight_val : array-like of shape (n_val,), default=None
-            Their weights, which ``class_weight`` multiplies as it does those of X. 1 where not given.
+            Weights of the validation rows, which ``class_weight`` multiplies as it does those of X. Default: all 1.
 
         Returns
         -------
@@ -230,15 +232,15 @@ class GDLogisticRegression(BatchLearner, OtherForms):
         Warns
         -----
         ConvergenceWarning
-            If the minimum was not reached or does not exist: with the estimated distance to it, and what to do. Not
-            where held-out rows or a callback ended the fit.
+            If the minimum was not reached or does not exist. The warning says how far away it is and what to do. There
+            is no warning if held-out rows or a callback ended the fit.
         """
         validation = X_val, y_val, sample_weight_val
         at_hand = self.solver == "sgd" or self.early_stopping or any(part is not None for part in validation)
         with self._unchanged_on_error():
             if isinstance(X, np.memmap) and X.ndim == 2 and X.dtype not in (np.float64, np.float32) and not at_hand:
                 given = X, column_or_1d(y, warn=True), check_weight(sample_weight, X)
-                message = self._fit_batches(partial(slices, *given), None)  # converted a slice at a time
+                message = self._fit_batches(partial(slices, *given), None)  # converts one slice at a time
             else:
                 message = self._fit(X, y, sample_weight, validation)
         warn_of_end(message)
@@ -271,7 +273,7 @@ class GDLogisticRegression(BatchLearner, OtherForms):
         Returns
         -------
         ndarray of shape (n_samples,)
-            Labels, as they were given to ``fit``.
+            Predicted labels, of the kind that ``fit`` was given.
         """
         z = self._scores(X)
         return self.classes_[(z[:, 0] > 0).astype(int) if z.shape[1] == 1 else z.argmax(axis=1)]
@@ -323,7 +325,7 @@ class GDLogisticRegression(BatchLearner, OtherForms):
     def _scores(self, X):
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
-        with np.errstate(under="ignore"):  # which a caller may have set to raise
+        with np.errstate(under="ignore"):  # the caller may have set NumPy to raise underflows
             z = X @ self.coef_.T
             return (z.toarray() if sp.issparse(z) else z) + self.intercept_
 
@@ -333,12 +335,12 @@ class GDLogisticRegression(BatchLearner, OtherForms):
         try:
             yield
         except BaseException:
-            self.__dict__ = before  # at once: no second interrupt comes between
+            self.__dict__ = before  # one assignment, so that no second interrupt comes between
             raise
 
     @with_callbacks
     def _fit(self, X, y, sample_weight, validation):
-        """Set the fitted attributes; what there is to warn of."""
+        """Set the fitted attributes; return the message to warn with, or None."""
         check_parameters(self)
         given = X, y, sample_weight
         accepted = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "ensure_all_finite": False}
@@ -364,10 +366,10 @@ class GDLogisticRegression(BatchLearner, OtherForms):
         return message
 
     def _solve(self, problem, classes, start, rng, task, held_out=None):
-        """Set the attributes of a problem's solution; what there is to warn of."""
+        """Solve the problem and set the fitted attributes; return the message to warn with, or None."""
 
         def attributes(theta):
-            with np.errstate(under="ignore"):  # a callback has it made under the caller's settings
+            with np.errstate(under="ignore"):  # callbacks run under the caller's NumPy settings
                 theta = theta.astype(problem.rows.dtype)
             return {"classes_": classes, "coef_": np.ascontiguousarray(theta[:-1].T), "intercept_": theta[-1].copy()}
 
@@ -403,7 +405,7 @@ class GDLogisticRegression(BatchLearner, OtherForms):
         )
 
     def _start(self, classes, n_features):
-        """The theta to start from: that of the last fit, where it shall go on from there."""
+        """The theta of the last fit for a warm start, or None."""
         if not (self.warm_start and hasattr(self, "coef_")):
             return None
         theta = np.vstack([sp.csr_matrix(self.coef_).toarray().T, self.intercept_]).astype(float)

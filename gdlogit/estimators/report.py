@@ -1,4 +1,4 @@
-"""What a fit says: a line per iteration where asked to, and a warning where it did not end at the minimum."""
+"""What a fit prints: one line per iteration with ``verbose``, and a warning if it did not end at the minimum."""
 
 import warnings
 from math import isfinite, isnan
