@@ -59,7 +59,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"gdlogit {release}"
 html_theme_options = {
     "navbar_align": "left",
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 7,
     "navbar_end": ["theme-switcher"],
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],
@@ -70,7 +70,7 @@ html_theme_options = {
 html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["small_screens.css"]
-html_sidebars = {"**": []}  # the header and the page's own contents lead everywhere
+html_sidebars = {"index": []}  # elsewhere the pages of the same section are listed at the left
 
 # In the gallery, an estimator's HTML representation links to its page here.
 gdlogit.GDLogisticRegression._doc_link_module = "gdlogit"

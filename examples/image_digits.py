@@ -18,7 +18,7 @@ X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.3, stratify=y, random_state=0)
 model = GDLogisticRegression(C=0.01, random_state=0).fit(X_train, y_train)
 accuracy = model.score(X_test, y_test)
-print(f"{model.n_iter_} iterations, duality gap {model.duality_gap_:.0e}, accuracy on new images {accuracy:.3f}")
+print(f"{model.n_iter_[0]} iterations, duality gap {model.duality_gap_:.0e}, accuracy on new images {accuracy:.3f}")
 
 # %%
 # Dark is against the digit, light is for it; the frame is at zero.

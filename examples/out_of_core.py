@@ -40,7 +40,7 @@ model = GDLogisticRegression(random_state=0).fit(X, y)
 _, peak = tracemalloc.get_traced_memory()
 tracemalloc.stop()
 print(f"X has {X.nbytes / 1e6:.0f} MB; the fit allocated {peak / 1e6:.0f} MB at most")
-print(f"{model.n_iter_} iterations, J is above its minimum by {model.duality_gap_:.0e} at most")
+print(f"{model.n_iter_[0]} iterations, J is above its minimum by {model.duality_gap_:.0e} at most")
 
 # %%
 # The rest is a sample of the rows, for the metric: at most 40 MB, or 7% of X if that is more, up to 160 MB.

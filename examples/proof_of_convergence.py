@@ -25,7 +25,7 @@ gaps = [model.duality_gap_ for model in models]
 minimum = GDLogisticRegression(tol=1e-15, random_state=0).fit(X, y).loss_curve_[-1]
 print("tol       J - min J   duality_gap_   iterations")
 for tol, value, gap, model in zip(tolerances, J, gaps, models, strict=True):
-    print(f"{tol:<9g} {max(value - minimum, 0):<11.1e} {gap:<14.1e} {model.n_iter_}")
+    print(f"{tol:<9g} {max(value - minimum, 0):<11.1e} {gap:<14.1e} {model.n_iter_[0]}")
 
 _, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 floor = 1e-16

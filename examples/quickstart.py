@@ -66,7 +66,9 @@ for name, (a, b) in rows.items():
 # %%
 # The fit shows its training: J after each iteration, and a proof of how far from the minimum it ended.
 model = ours[-1]
-print(f"\nloss curve, the last of {model.n_iter_} iterations: {', '.join(f'{J:.8f}' for J in model.loss_curve_[-3:])}")
+print(
+    f"\nloss curve, the last of {model.n_iter_[0]} iterations: {', '.join(f'{J:.8f}' for J in model.loss_curve_[-3:])}"
+)
 print(f"J is above its minimum by {model.duality_gap_:.1e} at most")
 
 # %%

@@ -31,8 +31,8 @@ LossCurveDisplay.from_estimators({"to the minimum": watched, "stopped": stopped}
 
 at_minimum, at_best = (log_loss(y[held_out], model.predict_proba(X[held_out])) for model in (watched, stopped))
 best = stopped.validation_loss_curve_.argmin()
-print(f"log-loss of the held-out rows: {at_minimum:.3f} at the minimum of J, after {watched.n_iter_} iterations,")
-print(f"and {at_best:.3f} after {1 + best}; stopped after {stopped.n_iter_}")
+print(f"log-loss of the held-out rows: {at_minimum:.3f} at the minimum of J, after {watched.n_iter_[0]} iterations,")
+print(f"and {at_best:.3f} after {1 + best}; stopped after {stopped.n_iter_[0]}")
 assert np.isclose(at_best, stopped.validation_loss_curve_[best])
 assert at_best < at_minimum - 0.1
 
@@ -66,6 +66,6 @@ class StopAtAccuracy:
 model = GDLogisticRegression(**settings)
 if hasattr(model, "set_callbacks"):  # scikit-learn 1.9 or later
     model.set_callbacks(StopAtAccuracy(0.85)).fit(X[train], y[train])
-    print(f"accuracy {model.score(X[train], y[train]):.3f} after {model.n_iter_} iterations")
+    print(f"accuracy {model.score(X[train], y[train]):.3f} after {model.n_iter_[0]} iterations")
     assert model.score(X[train], y[train]) >= 0.85
     assert not model.converged_

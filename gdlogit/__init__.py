@@ -20,5 +20,5 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-# Models that were saved by version 0.1 name these modules by their old places.
+# Models that version 0.1 saved refer to these modules by their old places.
 sys.modules |= {f"{__name__}.{module.__name__.rpartition('.')[2]}": module for module in (blocks, classifier, rows)}

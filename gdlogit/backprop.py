@@ -68,6 +68,11 @@ class Sigmoid:
         return c
 
     @staticmethod
+    def bend_sum(c, weight):
+        """The weighted sum of the curvatures, shape (1, 1)."""
+        return (weight @ c)[:, None]
+
+    @staticmethod
     def tilt(z, v):
         """Probabilities tilted by a change v of the scores: see ``duality``.
 
@@ -133,6 +138,16 @@ class Softmax:
     def bend_diagonal(c):
         """The diagonal of the curvature: c (1 - c)."""
         return c * (1 - c)
+
+    @staticmethod
+    def bend_sum(c, weight):
+        """The weighted sum of the curvatures, shape (k, k): sum_i s_i (diag(c_i) - c_i c_i^T).
+
+        With c_j (1 - c_j) as the sum of the other c_i c_j: each of its rows adds up to 0, to the last digits.
+        """
+        products = (c.T @ (weight.astype(c.dtype, copy=False)[:, None] * c)).astype(float, copy=False)
+        np.fill_diagonal(products, 0)
+        return np.diag(products.sum(axis=0)) - products
 
     @staticmethod
     def tilt(z, v):

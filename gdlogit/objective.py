@@ -7,14 +7,18 @@ rule. ``gradient`` is that of J's smooth part, which is all of J unless R has an
 (p + 1, k), intercept last; Hessians (P, P) over theta flattened, P = (p + 1) k.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, eigsh
 
+from . import summands
+
 __all__ = ["Objective", "Overflow", "Point", "at_random", "overflow_raised", "tried"]
 
-FLAT = 1e-12  # curvature that a row has at least, where it is divided by
+FORMED_PARAMETERS = 1500  # up to so many, the Hessian is formed and factorised
+FEW_PARAMETERS = 200  # with l1, as many as rows; but so many in any case, for nothing ends more sharply
 
 
 class Point(NamedTuple):
@@ -63,7 +67,7 @@ class Objective:
     resolution J cannot be seen. ``total`` is the S that J divides by, that of the rows unless they are a part.
     """
 
-    def __init__(self, rows, loss, penalty, total=None):
+    def __init__(self, rows, loss, penalty, total=None, formed_parameters=FORMED_PARAMETERS):
         self.rows, self.loss, self.penalty = rows, loss, penalty
         self.total = rows.total if total is None else total
         self.n_rows = rows.shape[0]
@@ -71,139 +75,124 @@ class Objective:
         self.n_parameters = self.shape[0] * self.shape[1]
         self.resolution = 10 * float(np.finfo(rows.dtype).eps)
         self.largest_sample = rows.largest_sample
+        self.formed_parameters = formed_parameters
         self.passes = 0
-        self.kept = None, None  # a theta, and the metric there
-        self.copied = None  # some random rows, where a descent has a copy of them
+
+    def _over(self, rows, total=None):
+        """The same objective over other rows."""
+        return Objective(rows, self.loss, self.penalty, total, self.formed_parameters)
+
+    @property
+    def forms_hessian(self):
+        """Whether the Hessian is formed: not of very many parameters nor, with l1, of many and more than rows."""
+        is_wide = self.n_parameters > max(self.n_rows, FEW_PARAMETERS)
+        return self.n_parameters <= self.formed_parameters and (self.penalty.is_smooth or not is_wide)
 
     @property
     def precision(self):
         """The name of the floating-point type."""
         return self.rows.dtype.name
 
+    @property
+    def has_intercept(self):
+        """Whether each row carries a constant feature."""
+        return bool(self.rows.constant)
+
+    @property
+    def centre(self):
+        """What the features are measured from, shape (p,)."""
+        return self.rows.centre
+
+    def spread(self):
+        """The root of the mean square of each feature, shape (p,)."""
+        return self.rows.spread()
+
     def at(self, theta):
         """J and its gradient at theta, in one pass."""
-        self.passes += 0.5
-        return self._at(theta, lambda block: block.forward(theta))
+        self.passes += 1
+        return self._point(theta, *self.rows.sum(partial(summands.value_and_gradient, self.loss, theta)))
 
     def value(self, theta):
         """J at theta, without its gradient, in half a pass."""
-
-        def forward(block):
-            loss, _ = self.loss.forward_backward(block.forward(theta), block.y)
-            return (float(block.weight @ loss),)
-
         self.passes += 0.5
-        return self.rows.sum(forward)[0] / self.total + self.penalty.value(theta)
+        (loss,) = self.rows.sum(partial(summands.value, self.loss, theta))
+        return loss / self.total + self.penalty.value(theta)
 
     def scores(self, theta):
-        """The scores z of every row, shape (n, k), in half a pass.
+        """The scores z of every row, shape (n, k), in half a pass; in none where all rows have the same."""
+        return self._of_each_row(summands.scores, theta)
 
-        They are linear in theta: along a line, z + alpha dz with dz the scores of the direction, no step costs a pass.
+    def score_changes(self, direction):
+        """What a direction changes in the scores, shape (n, k), in half a pass.
+
+        Along a line, with scores z + alpha dz for the changes dz, no step costs a pass.
         """
-        z = np.zeros((self.n_rows, self.shape[1]), dtype=self.rows.dtype)
-        if not theta.any():
-            return z
+        return self._of_each_row(summands.score_changes, direction)
 
-        def forward(block):
-            z[block.span] = block.forward(theta)
-            return ()
-
-        self.rows.sum(forward)
+    def _of_each_row(self, f, theta):
+        shared = self.rows.shared_scores(theta)
+        if shared is not None:
+            return self.rows.repeated(shared)
         self.passes += 0.5
-        return z
+        return self.rows.each(partial(f, theta))
 
     def at_scores(self, theta, z):
         """J and its gradient at theta, whose scores are z, in half a pass."""
-        return self._at(theta, lambda block: z[block.span])
-
-    def _at(self, theta, scores):
-        def forward_backward(block):
-            loss, dz = self.loss.forward_backward(scores(block), block.y)
-            dz *= block.weight[:, None]
-            return float(block.weight @ loss), block.backward(dz)
-
-        loss, gradient = self.rows.sum(forward_backward)
         self.passes += 0.5
+        return self._point(theta, *self.rows.sum(partial(summands.value_and_gradient_at, self.loss), z))
+
+    def _point(self, theta, loss, gradient):
         value = loss / self.total + self.penalty.value(theta)
         return Point(theta, value, gradient / self.total + self.penalty.gradient(theta))
 
     def hessian(self, theta):
         """The Hessian of J's smooth part at theta."""
-
-        def gram(block):
-            return (block.gram(self.loss.curvature(block.forward(theta))),)
-
-        def second_moment(block):
-            return (block.gram(np.ones((len(block.y), 1))),)
-
-        k = self.shape[1]
-        if k > 1 and not theta[:-1].any():  # all rows have the same scores, and so the same curvature
-            (moment,) = self.rows.sum(second_moment, products=self.shape[0])
-            c = self.loss.curvature(self.rows.constant * theta[-1:])
-            hessian = np.kron(moment, self.loss.bend(c, np.eye(k)))
+        p, k = self.shape
+        shared = self.rows.shared_scores(theta) if k > 1 else None
+        if shared is not None:  # all rows have the same curvature, too
+            (moment,) = self.rows.sum(summands.second_moment, products=p)
+            hessian = np.kron(moment, self.loss.bend(self.loss.curvature(shared), np.eye(k)))
         else:
-            (hessian,) = self.rows.sum(gram, products=self.n_parameters * k)
+            (hessian,) = self.rows.sum(partial(summands.hessian, self.loss, theta), products=p * k**2)
         hessian /= self.total
         np.einsum("ii->i", hessian)[:] += self.penalty.curvature(theta).ravel()
         return hessian
 
     def curvature(self, z):
         """The loss's second derivative at every row's scores z, in the form that ``loss.bend`` takes."""
-        c = np.empty_like(z)
+        return self.rows.map(self.loss.curvature, z)
 
-        def curve(block):
-            c[block.span] = self.loss.curvature(z[block.span])
-            return ()
+    def total_curvature(self, c):
+        """The sum of the traces of the rows' Hessians in their scores, whatever the rows' weights."""
+        return float(self.rows.map(partial(summands.trace, self.loss), c).sum())
 
-        self.rows.sum(curve)
-        return c
-
-    def curvature_along(self, theta, z):
-        """The curvature of J's smooth part along theta, whose scores are z: theta^T H theta."""
-
-        def curve(block):
-            z_ = z[block.span]
-            return (block.weight @ (z_ * self.loss.bend(self.loss.curvature(z_), z_)).sum(axis=1),)
-
-        return float(self.rows.sum(curve)[0] / self.total + np.vdot(theta, self.penalty.gradient(theta)))
+    def curvature_along(self, direction, change, z):
+        """The curvature d^T H d of J's smooth part along a direction d that changes scores z by a ``change``."""
+        (curvature,) = self.rows.sum(partial(summands.curvature_along, self.loss), change, z)
+        return float(curvature / self.total + np.vdot(direction, self.penalty.gradient(direction)))
 
     def coupling(self, c):
         """The mean B (k, k) of the rows' Hessians in their scores; with an intercept, the Hessian's entries there."""
-
-        def bend(block):
-            return (np.stack([block.weight @ self.loss.bend(c[block.span], one) for one in np.eye(self.shape[1])]),)
-
-        return self.rows.sum(bend)[0] / self.total
+        return self.rows.sum(partial(summands.coupling, self.loss), c)[0] / self.total
 
     def gram(self, c):
         """The mean G (p + 1, p + 1) of x x^T over the rows, each counting by the trace of its Hessian in its scores."""
-
-        def gram(block):
-            trace = self.loss.bend_diagonal(c[block.span]).sum(axis=1, keepdims=True)
-            return block.gram(trace), float(block.weight @ trace[:, 0])
-
-        gram, total = self.rows.sum(gram)
+        gram, total = self.rows.sum(partial(summands.gram, self.loss), c)
         return gram / total
 
     def hessian_diagonal(self, c):
         """The diagonal of the Hessian where the loss has curvature c, in theta's shape."""
-
-        def diagonal(block):
-            return (block.squared_backward(block.weight[:, None] * self.loss.bend_diagonal(c[block.span])),)
-
         self.passes += 1
-        return self.rows.sum(diagonal)[0] / self.total + self.penalty.curvature(np.empty(self.shape))
+        (diagonal,) = self.rows.sum(partial(summands.hessian_diagonal, self.loss), c)
+        return diagonal / self.total + self.penalty.curvature(np.empty(self.shape))
 
     def hessian_product(self, c):
         """The function v -> H v, H the Hessian where the loss has curvature c; one pass each."""
 
         def product(v):
-            def bend(block):
-                dz = self.loss.bend(c[block.span], block.forward(v))
-                return (block.backward(block.weight[:, None] * dz),)
-
             self.passes += 1
-            return self.rows.sum(bend)[0] / self.total + self.penalty.gradient(v)
+            (Hv,) = self.rows.sum(partial(summands.hessian_product, self.loss, v), c)
+            return Hv / self.total + self.penalty.gradient(v)
 
         return product
 
@@ -217,60 +206,83 @@ class Objective:
 
         F^T F is the Hessian, F^T u the gradient, d the change of some features' parameters and of a constant feature's.
         """
-        root, u = np.empty(self.n_rows), np.empty(self.n_rows)
-
-        def linearise(block):
-            z_ = z[block.span]
-            bend = np.sqrt(np.maximum(self.loss.curvature(z_), FLAT))
-            _, dz = self.loss.forward_backward(z_, block.y)
-            share = np.sqrt(block.weight / self.total)
-            root[block.span], u[block.span] = share * bend[:, 0], share * (dz / bend)[:, 0]
-            return ()
-
-        self.rows.sum(linearise)
         self.passes += 1
+        both = self.rows.each(partial(summands.least_squares, self.loss, self.total), z)
+        root, u = np.ascontiguousarray(both.T)
         return u, *self.rows.columns(features, root, constant)
 
     def smoothness(self):
         """L: no eigenvalue of any Hessian of J is larger. The loss's largest curvature times that of the rows."""
 
         def second_moment(v):
-            def product(block):
-                return (block.backward(block.weight[:, None] * block.forward(v[:, None])),)
-
-            return self.rows.sum(product)[0][:, 0]
+            return self.rows.sum(partial(summands.second_moment_product, v[:, None]))[0][:, 0]
 
         n_features = self.shape[0]
         operator = LinearOperator((n_features, n_features), matvec=second_moment, dtype=float)
         start = np.random.default_rng(0).standard_normal(n_features)
         if not second_moment(start).any():  # no feature but zeros, which ARPACK does not take
-            return self.penalty.l2
+            return self.penalty.largest_curvature
         (largest,) = eigsh(operator, k=1, v0=start, return_eigenvectors=False)
-        return self.loss.max_curvature * largest / self.total + self.penalty.l2
+        return self.loss.max_curvature * largest / self.total + self.penalty.largest_curvature
 
     def expected_smoothness(self, batch_size):
         """The smoothness of a random batch of rows: L for all of them, max_i L_i for one, in between for others."""
         n = self.n_rows
         b = min(batch_size, n)
-        (largest_row,) = self.rows.fold(lambda block: (block.largest_row(),), max)
-        of_a_row = self.loss.max_curvature * largest_row * n / self.total + self.penalty.l2
+        (largest_row,) = self.rows.fold(summands.largest_row, max)
+        of_a_row = self.loss.max_curvature * largest_row * n / self.total + self.penalty.largest_curvature
         share = (n - b) / (b * max(n - 1, 1))
         return share * of_a_row + (1 - share) * self.smoothness()
+
+    # --- For proofs -------------------------------------------------------------------------------------------------
+
+    def tilt(self, theta, u):
+        """The dual point where a step u tilts the probabilities at theta: see ``duality``.
+
+        S KL(a' || a); 1/S sum_i s_i x_i (a_i - a'_i)^T; and a mask of the rows that leave [0, 1], None where none does.
+        Its passes are counted by the proof, for all rows, of which these may be some.
+        """
+        kl, change, n_outside = self.rows.sum(partial(summands.tilt, self.loss, theta, u))
+        outside = self.rows.each(partial(summands.outside, self.loss, theta, u)) if n_outside else None
+        return kl, change / self.total, outside
+
+    def shrunk(self, theta, factors):
+        """The dual point where the residuals at theta are shrunk, by a factor for each class; one pass.
+
+        S KL(a' || a); 1/S sum_i s_i x_i (a'_i - y_i)^T.
+        """
+        self.passes += 1
+        kl, slope = self.rows.sum(partial(summands.shrunk, self.loss, theta, factors))
+        return kl, slope / self.total
+
+    def flows(self, theta):
+        """The weighted sum of the residuals at theta of each class's rows, shape (n_classes, k); one pass."""
+        self.passes += 1
+        classes = np.arange(max(2, self.loss.n_outputs))
+        return self.rows.sum(partial(summands.flows, self.loss, theta, classes))[0]
 
     @property
     def separation_value(self):
         """Without a penalty, a J below this proves every row on its class's side: J then has no minimum."""
         return self.rows.smallest_weight * np.log(2) / self.total if self.penalty.is_none else 0.0
 
+    def largest_margin(self, theta):
+        """The largest margin at theta: by how much a row's own score exceeds another."""
+        self.passes += 0.5
+        return self.rows.fold(partial(summands.largest_margin, self.loss, theta), max)[0]
+
     def margin_changes(self, direction):
         """The most by which a direction raises a row's margin, its own class's score less another's, and lowers one."""
-
-        def extremes(block):
-            margins = self.loss.margins(block.forward(direction), block.y)[block.weight > 0]
-            return margins.max(initial=0.0), -margins.min(initial=0.0)
-
         self.passes += 0.5
-        return self.rows.fold(extremes, max)
+        return self.rows.fold(partial(summands.margin_changes, self.loss, direction), max)
+
+    def least_margins(self, direction, reference, most):
+        """The ``most`` margins that a direction raises least, less what a reference raises them by, cut to [0, 1].
+
+        Their numbers, k row + class, and by how much.
+        """
+        f = partial(summands.least_margins, self.loss, direction, reference, most)
+        return self.rows.fold(f, partial(summands.smallest, most))[0]
 
     def margin_matrix(self, numbers):
         """Margins as a matrix that acts on a flat theta of the rows as they are stored; a number is k row + class."""
@@ -281,14 +293,18 @@ class Objective:
 
     def stored(self):
         """The same objective over the rows as they are stored, so that a matrix of them is sparse where they are."""
-        return Objective(self.rows.stored(), self.loss, self.penalty, self.total)
+        return self._over(self.rows.stored(), self.total)
+
+    def theta_in(self, other, theta):
+        """The theta of the same model for another objective of the same rows, measured from another centre."""
+        return other.rows.enter(self.rows.leave(theta))
 
     def centred(self, theta):
         """The same objective, and theta, where features are measured from about their means."""
         rows = self.rows.centred()
         if rows is self.rows:
             return self, theta
-        return Objective(rows, self.loss, self.penalty, self.total), rows.enter(theta)
+        return self._over(rows, self.total), rows.enter(theta)
 
     def without_constants(self, theta):
         """A theta with the same scores, in which features that are constant on these rows have no part."""
@@ -296,25 +312,25 @@ class Objective:
 
     def on(self, index):
         """The same objective on the rows at ``index`` alone."""
-        return Objective(self.rows.take(index), self.loss, self.penalty)
+        return self._over(self.rows.take(index))
 
-    def part(self, size, rng):
+    def part(self, size, rng, sample=None):
         """The share of some random rows in J's sum: all of them where size allows, else what may be copied.
 
-        Where a descent has a copy of enough rows, they are of those, up to twice as many, and not copied again.
+        Where a ``sample`` of enough rows is given, they are of those, up to twice as many, and not copied again.
         """
         if size >= self.n_rows:
             return self
         size = min(size, self.largest_sample)
-        if self.copied is not None and self.copied.n_rows >= size:
-            rows = self.copied.every(self.copied.n_rows // size)
+        if sample is not None and sample.n_rows >= size:
+            rows = sample.rows.every(sample.n_rows // size)
         else:
             rows = self.rows.take(at_random(size, self.n_rows, rng))
-        return Objective(rows, self.loss, self.penalty, self.total)
+        return self._over(rows, self.total)
 
     def without(self, rows):
         """The share of the other rows in J's sum."""
-        return Objective(self.rows.without(rows), self.loss, self.penalty, self.total)
+        return self._over(self.rows.without(rows), self.total)
 
     def batches(self, size, rng):
         """The rows in a random order, ``size`` at a time: objectives whose mean, over the batches, is J."""
@@ -322,4 +338,4 @@ class Objective:
         for start in range(0, self.n_rows, size):
             index = order[start : start + size]
             rows = self.rows.take(index)
-            yield Objective(rows, self.loss, self.penalty, self.total * len(index) / self.n_rows)
+            yield self._over(rows, self.total * len(index) / self.n_rows)

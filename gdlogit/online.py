@@ -8,7 +8,7 @@ When a batch comes, theta moves to the minimum of Q + the batch's own losses + |
 the batch's Taylor series there, of second order, is added to Q. In Bayes's terms that is Laplace's approximation, the
 last posterior being the next prior. No rate is chosen, and scale and correlation of the features do not matter.
 
-- The penalty stays outside Q: it counts once, exactly, however many batches come, and C may change on the way.
+- The penalty stays outside Q, so it applies exactly once to the whole stream, and C may change on the way.
 - r, the gradient that is left, is kept: a Newton method that ends early loses nothing, and rounding does not add up.
 - *Rows wait*, as they are, until 1,000 have come, and go into Q together. A Taylor series is only as good as the point
   where it is taken, and after a few rows that point is far off: rows that it fits by chance have no curvature there,
@@ -30,11 +30,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .descent.newton import line_search
+from .descent.armijo import search
 from .objective import Objective, Point
 from .penalty import ElasticNet
 from .quadratic.curvature import Cholesky, ConjugateGradients, Jacobi
-from .quadratic.metric import is_dense, without_shift
+from .quadratic.metric import without_shift
 
 __all__ = ["Stream", "begin", "learn"]
 
@@ -123,7 +123,7 @@ class Aim(NamedTuple):
 def begin(rows, loss):
     """The stream before its first batch, whose rows say what their features are measured from."""
     theta = np.zeros((rows.shape[1], loss.n_outputs))
-    dense = is_dense(Objective(rows, loss, ElasticNet(0.0)))
+    dense = Objective(rows, loss, ElasticNet(0.0)).forms_hessian
     hessian = np.zeros((theta.size, theta.size)) if dense else np.zeros_like(theta)
     return Stream(theta, Quadratic(theta, np.zeros_like(theta), hessian), None, rows.centred().centre)
 
@@ -151,7 +151,7 @@ def settle(present, starts, goal):
     """
     aim = aim_from(present, min(map(present.at, starts), key=lambda point: point.value))
     for _ in range(MOST_STEPS):
-        point, rate = line_search(present, aim)
+        point, rate = search(present, aim.point, aim.direction)
         if aim.excess <= goal or rate == 0:
             return aim.point, point.theta
         aim = aim_from(present, point)

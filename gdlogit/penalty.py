@@ -1,9 +1,14 @@
-"""The elastic net: value, gradient and curvature of its smooth part, prox of the rest.
+"""Penalties: what a solver needs of one, as protocols, and the elastic net, which has all of it.
 
-    R(theta) = l2 / 2 |W|^2 + l1 |W|_1,    theta = [W; b] of shape (p + 1, k)
+    R(theta) = smooth(theta) + nonsmooth(theta),    theta = [W; b] of shape (p + 1, k)
 
-The last row of theta, the intercept b, is free of the penalty; no other file knows that. In scikit-learn's terms, with
-S the sum of the sample weights: l2 = (1 - l1_ratio) / (C S) and l1 = l1_ratio / (C S).
+The smooth part is a quadratic form 1/2 sum_jc d_jc W_jc^2, so that its gradient is linear in theta. The other part has
+a prox. The last row of theta, the intercept b, is free of every penalty; no other file knows that. The elastic net is
+
+    R(theta) = sum_j l2_j / 2 |W_j|^2 + l1_j |W_j|_1
+
+with one strength for all features, or one for each: 0 leaves a feature unpenalised, ``LEFT_OUT`` keeps it at zero. In
+scikit-learn's terms, with S the sum of the sample weights: l2 = (1 - l1_ratio) / (C S) and l1 = l1_ratio / (C S).
 
 References
 ----------
@@ -11,94 +16,256 @@ Zou and Hastie, "Regularization and variable selection via the elastic net", JRS
 Parikh and Boyd, "Proximal algorithms", Foundations and Trends in Optimization 1 (2014), section 6.5.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-__all__ = ["ElasticNet", "shrink"]
+__all__ = ["LEFT_OUT", "Conjugate", "ElasticNet", "L1Penalty", "Penalty", "lacking", "shrink"]
+
+LEFT_OUT = 1e100  # an l1 strength that stands for infinity: no slope of a loss exceeds it, and 0 times it is 0
+
+Array = np.ndarray[Any, np.dtype[np.floating[Any]]]
+
+
+class Penalty(Protocol):
+    """What every solver needs: all that (proximal) gradient descent and its stopping rule use.
+
+    A penalty with ``is_smooth`` needs no more than this for any solver. Arrays have the shape of theta, but
+    ``curvature`` and ``gradient`` take a single column, too, of shape (p + 1,).
+    """
+
+    @property
+    def is_none(self) -> bool:
+        """Whether R is zero everywhere; J may then have no minimum."""
+
+    @property
+    def is_smooth(self) -> bool:
+        """Whether there is no nonsmooth part: ``prox`` changes nothing, and ``nonsmooth_value`` is 0."""
+
+    @property
+    def is_rotation_invariant(self) -> bool:
+        """Whether R(Q W) = R(W) for every orthogonal Q, as with one l2 strength for all features."""
+
+    @property
+    def largest_curvature(self) -> float:
+        """The largest entry of ``curvature``; the step length of gradient descent depends on it."""
+
+    def value(self, theta: Array) -> float:
+        """R(theta), both parts."""
+
+    def nonsmooth_value(self, theta: Array) -> float:
+        """The nonsmooth part of R(theta)."""
+
+    def gradient(self, theta: Array) -> Array:
+        """The gradient of the smooth part, which is linear in theta."""
+
+    def curvature(self, theta: Array) -> Array:
+        """The diagonal of the smooth part's Hessian; its other entries are 0."""
+
+    def prox(self, theta: Array, step: float) -> Array:
+        """Argmin over v of nonsmooth(v) + |v - theta|^2 / (2 step)."""
+
+
+class L1Penalty(Penalty, Protocol):
+    """What Newton's methods need besides, where a penalty is not smooth: its nonsmooth part is sum_j l1_j |W_j|_1."""
+
+    def l1_strengths(self, shape: tuple[int, ...]) -> Array:
+        """The l1 strength of each entry of theta: 0 on the intercept and on features without an l1 part."""
+
+    @property
+    def uniform_strengths(self) -> tuple[float, float] | None:
+        """The l1 and the l2 strength that all features share; None where features differ."""
+
+    def restricted(self, features: Array) -> "L1Penalty":
+        """The penalty of some features alone, for a theta of these and the intercept."""
+
+    def balanced(self, theta: Array) -> Array:
+        """Theta with each feature's coefficients shifted by what costs least: a softmax does not see such a shift."""
+
+
+class Conjugate(Protocol):
+    """What a proof needs: R's convex conjugate R*, by which a dual point V bounds J - min J. V has theta's shape.
+
+    A feature without any penalty has the conjugate of the intercept: R*(-V) is infinite unless V_j = 0.
+    """
+
+    def unpenalised(self, n_features: int) -> Array:
+        """Which rows of theta have no penalty, a Boolean for each feature and True for the intercept."""
+
+    def dual_scale(self, V: Array) -> float:
+        """The largest rho <= 1 with R*(-rho V) finite."""
+
+    def nearest_dual(self, theta: Array, V: Array, distance: Array) -> Array:
+        """V, each feature's entries moved by at most a distance (p,) to where the ``fenchel_gap`` is least."""
+
+    def fenchel_gap(self, theta: Array, V: Array) -> float:
+        """R(theta) + R*(-V) + <W, V>, which is never negative, for a V with R*(-V) finite."""
+
+
+def lacking(penalty: object, protocol: type) -> list[str]:
+    """The names of a protocol that a penalty does not have."""
+    return [name for name in dir(protocol) if not name.startswith("_") and not hasattr(penalty, name)]
 
 
 class ElasticNet(NamedTuple):
-    """Strengths of the two parts, in units of the mean loss."""
+    """Strengths of the two parts, in units of the mean loss: of all features, or of each, in an array (p,)."""
 
-    l2: float
-    l1: float = 0.0
+    l2: float | Array
+    l1: float | Array = 0.0
+
+    @classmethod
+    def of(cls, C, l1_ratio, total):
+        """The strengths in scikit-learn's terms, where the weights of the rows add up to ``total``."""
+        strength = 1 / (C * total)
+        return cls((1 - l1_ratio) * strength, l1_ratio * strength)
 
     def value(self, theta):
         """R(theta)."""
-        return 0.5 * self.l2 * np.vdot(theta[:-1], theta[:-1]) + self.rough_value(theta)
+        W = theta[:-1]
+        squares = np.vdot(W, columns(self.l2, W) * W) if differs(self.l2) else self.l2 * np.vdot(W, W)
+        return 0.5 * squares + self.nonsmooth_value(theta)
 
-    def rough_value(self, theta):
-        """The part of R(theta) that has no gradient: l1 |W|_1."""
-        return self.l1 * np.abs(theta[:-1]).sum() if self.l1 else 0.0
+    def nonsmooth_value(self, theta):
+        """The part of R(theta) that has no gradient: sum_j l1_j |W_j|_1."""
+        if self.is_smooth:
+            return 0.0
+        sizes = np.abs(theta[:-1])
+        return self.l1 @ sizes.sum(axis=1) if differs(self.l1) else self.l1 * sizes.sum()
 
     def gradient(self, theta):
-        """The gradient of the smooth part, l2 / 2 |W|^2."""
-        gradient = self.l2 * theta
+        """The gradient of the smooth part: l2_j W_j."""
+        gradient = with_intercept(self.l2, theta) * theta
         gradient[-1] = 0
         return gradient
 
     def curvature(self, theta):
         """The diagonal of the smooth part's Hessian, in theta's shape."""
-        curvature = np.full_like(theta, self.l2)
+        curvature = np.full_like(theta, with_intercept(self.l2, theta))
         curvature[-1] = 0
         return curvature
 
     @property
+    def largest_curvature(self):
+        """The largest entry of ``curvature``."""
+        return float(np.max(self.l2))
+
+    @property
     def is_none(self):
         """Whether there is no penalty at all."""
-        return self.l1 == self.l2 == 0
+        return self.is_smooth and not is_any(self.l2)
 
-    def strength(self, shape):
+    @property
+    def is_smooth(self):
+        """Whether there is no l1 part."""
+        return not is_any(self.l1)
+
+    @property
+    def is_rotation_invariant(self):
+        """Whether only |W| counts: without an l1 part, and with one l2 strength for all features."""
+        return self.is_smooth and not differs(self.l2)
+
+    @property
+    def uniform_strengths(self):
+        """l1 and l2 where each is one number for all features; else None."""
+        return None if differs(self.l1) or differs(self.l2) else (self.l1, self.l2)
+
+    def restricted(self, features):
+        """The penalty of some features alone."""
+        return ElasticNet(*(strength[features] if differs(strength) else strength for strength in self))
+
+    def l1_strengths(self, shape):
         """The strength of the l1 part on each entry of theta: 0 on the intercept."""
-        strength = np.full(shape, self.l1)
-        strength[-1] = 0
-        return strength
+        strengths = np.empty(shape)
+        strengths[:-1] = columns(self.l1, strengths)
+        strengths[-1] = 0
+        return strengths
 
     def prox(self, theta, step):
-        """Argmin over v of l1 |V|_1 + |v - theta|^2 / (2 step): shrink W towards 0 by step * l1."""
-        return shrink(theta, step * self.strength(theta.shape)) if self.l1 else theta
+        """Argmin over v of sum_j l1_j |V_j|_1 + |v - theta|^2 / (2 step): shrink W_j towards 0 by step * l1_j."""
+        return theta if self.is_smooth else shrink(theta, step * self.l1_strengths(theta.shape))
 
     def balanced(self, theta):
         """Theta with each feature's coefficients shifted by what costs least: a softmax does not see such a shift.
 
         The best shift t is 0, or one of the coefficients w_c, or, with i of k of them below it, where
-        l2 (k t - sum w) + l1 (2 i - k) = 0.
+        l2 (k t - sum w) + l1 (2 i - k) = 0. A feature without any penalty is not shifted.
         """
         W, k = theta[:-1], theta.shape[1]
         if k == 1:
             return theta
-        i = np.arange(k + 1)
+        l1, l2, i = columns(self.l1, W), columns(self.l2, W), np.arange(k + 1)
         shifts = [np.zeros_like(W[:, :1]), W]
-        if self.l2:
-            shifts.append(W.mean(axis=1, keepdims=True) + self.l1 * (1 - 2 * i / k) / self.l2)
+        if is_any(l2):
+            ends = W.mean(axis=1, keepdims=True) + l1 * (1 - 2 * i / k) / divisor(l2)
+            shifts.append(np.where(l2 > 0, ends, 0.0))
         shifts = np.hstack(shifts)
         shifted = W[:, None, :] - shifts[:, :, None]
-        cost = (0.5 * self.l2 * shifted**2 + self.l1 * np.abs(shifted)).sum(axis=2)
+        l1, l2 = columns(self.l1, shifted), columns(self.l2, shifted)
+        cost = (0.5 * l2 * shifted**2 + l1 * np.abs(shifted)).sum(axis=2)
         return np.vstack([shifted[np.arange(len(W)), cost.argmin(axis=1)], theta[-1:]])
 
-    def feasible(self, V):
-        """The largest rho <= 1 with R*(-rho V) finite, R* being R's convex conjugate; V in theta's shape."""
-        largest = np.abs(V[:-1]).max()
-        return 1.0 if self.l2 or largest <= self.l1 else self.l1 / largest
+    def unpenalised(self, n_features):
+        """Which rows of theta have no penalty: features without either part, and the intercept."""
+        free = np.ones(n_features + 1, dtype=bool)
+        free[:-1] = np.equal(self.l1, 0) & np.equal(self.l2, 0)
+        return free
 
-    def nearest(self, theta, V, distance):
-        """V, each feature's entries moved by at most a distance (p,) to where the ``gap`` is least."""
+    def dual_scale(self, V):
+        """The largest rho <= 1 with R*(-rho V) finite: |rho V_jc| <= l1_j where l2_j = 0.
+
+        So rho = 0 where a feature has no penalty at all, and V_j is not 0.
+        """
+        largest = np.abs(V[:-1]).max(axis=1)
+        beyond = np.equal(self.l2, 0) & (largest > self.l1)
+        return float((np.broadcast_to(self.l1, largest.shape)[beyond] / largest[beyond]).min(initial=1.0))
+
+    def nearest_dual(self, theta, V, distance):
+        """V, each feature's entries moved by at most a distance (p,) to where the ``fenchel_gap`` is least.
+
+        For a feature without any penalty that is towards 0.
+        """
         W, V, distance = theta[:-1], V.copy(), distance[:, None]
-        best = np.where(W == 0, np.clip(V[:-1], -self.l1, self.l1), -self.l2 * W - self.l1 * np.sign(W))
+        l1, l2 = columns(self.l1, W), columns(self.l2, W)
+        best = np.where(W == 0, np.clip(V[:-1], -l1, l1), -l2 * W - l1 * np.sign(W))
         V[:-1] += np.clip(best - V[:-1], -distance, distance)
         return V
 
-    def gap(self, theta, V):
-        """R(theta) + R*(-V) + <W, V>, the Fenchel gap, as a sum of terms none of which is negative.
+    def fenchel_gap(self, theta, V):
+        """R(theta) + R*(-V) + <W, V>, as a sum of terms none of which is negative.
 
         With R*(v) = sum (|v| - l1)_+^2 / (2 l2), and V = U + (V - U) where U is V held within [-l1, l1]:
-        sum l2 / 2 (W + (V - U) / l2)^2 + (l1 |W| + W U). Without an l2 part V = U must hold.
+        sum l2 / 2 (W + (V - U) / l2)^2 + (l1 |W| + W U). Where l2_j = 0, V_j = U_j must hold.
         """
         W, V = theta[:-1], V[:-1]
-        U = np.clip(V, -self.l1, self.l1)
-        quadratic = 0.5 * self.l2 * (W + (V - U) / self.l2) ** 2 if self.l2 else 0.0
-        return float((quadratic + (self.l1 * np.abs(W) + W * U)).sum())
+        l1, l2 = columns(self.l1, W), columns(self.l2, W)
+        U = np.clip(V, -l1, l1)
+        quadratic = 0.5 * l2 * (W + (V - U) / divisor(l2)) ** 2
+        return float((quadratic + (l1 * np.abs(W) + W * U)).sum())
+
+
+def differs(strength):
+    """Whether there is one strength for each feature, not one for all."""
+    return isinstance(strength, np.ndarray)
+
+
+def is_any(strength):
+    """Whether a strength is not zero, of any feature."""
+    return bool(strength.any() if differs(strength) else strength)
+
+
+def columns(strength, array):
+    """Strengths of the features, to multiply an array by that has one of its first index for each feature."""
+    return strength.reshape(-1, *[1] * (array.ndim - 1)) if differs(strength) else strength
+
+
+def with_intercept(strength, theta):
+    """Strengths to multiply all of theta by; the number for the intercept means nothing."""
+    return columns(np.append(strength, 0.0), theta) if differs(strength) else strength
+
+
+def divisor(l2):
+    """L2, or 1 where it is 0: what is divided by it there is not used, or 0."""
+    return np.where(np.greater(l2, 0), l2, 1.0)
 
 
 def shrink(x, by):

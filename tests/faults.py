@@ -12,6 +12,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.preprocessing import scale
 from threadpoolctl import threadpool_info, threadpool_limits
+from variants import ByProducts
 
 from gdlogit import GDLogisticRegression
 from gdlogit.data import rows
@@ -22,7 +23,7 @@ IRIS_X, IRIS_Y = load_iris(return_X_y=True)
 FEW_X, FEW_Y = X[::4, :4], Y[::4]
 FITS = {
     "auto": {},
-    "truncated": {},
+    "truncated": {"variant": ByProducts},
     "l1": {"l1_ratio": 1},
     "gd": {"solver": "gd", "max_iter": 2},
     "nesterov": {"solver": "nesterov", "max_iter": 2, "early_stopping": True},
@@ -44,9 +45,9 @@ def assert_unchanged(model, before):
     assert all(held is before[name] for name, held in vars(model).items())
 
 
-def half_fitted(**parameters):
+def half_fitted(variant=GDLogisticRegression, **parameters):
     """A model of the first two classes of iris, and what it consists of."""
-    model = GDLogisticRegression(random_state=0, **parameters)
+    model = variant(random_state=0, **parameters)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of too few iterations
         model.fit(IRIS_X[:100], IRIS_Y[:100])
@@ -102,17 +103,17 @@ def at_every_block(fit, act, monkeypatch):
     """Fit, and act at the first block that a sum goes over, then at the second, ...: yield the error of each fit."""
     original, lock, left = rows.Rows.fold, threading.Lock(), 0
 
-    def fold(rows, f, combine, products=None):
-        def watched(block):
+    def fold(rows, f, combine, *each, products=None):
+        def watched(block, *each):
             nonlocal left
             with lock:
                 left -= 1
                 now = left == 0
             if now:
                 act()
-            return f(block)
+            return f(block, *each)
 
-        return original(rows, watched, combine, products)
+        return original(rows, watched, combine, *each, products=products)
 
     monkeypatch.setattr(rows.Rows, "fold", fold)
     for n in count(1):

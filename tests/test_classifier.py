@@ -28,7 +28,7 @@ from sklearn.preprocessing import StandardScaler, scale
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from threadpoolctl import threadpool_limits
 
-from gdlogit import GDLogisticRegression, training
+from gdlogit import GDLogisticRegression, solve
 
 SOLVERS = ["auto", "newton-sketch", "gd", "nesterov", "sgd"]
 solvers = pytest.mark.parametrize("solver", SOLVERS)
@@ -237,6 +237,36 @@ def test_swapped_labels_swap_the_classes(X, y):
     np.testing.assert_allclose(swapped.predict_proba(X)[:, ::-1], plain.predict_proba(X), rtol=0, atol=1e-7)
 
 
+@solvers
+@pytest.mark.parametrize("l1_ratio", [0, 0.5, 1])
+@sets
+def test_no_iterations_give_the_start(solver, l1_ratio, X, y):
+    model = GDLogisticRegression(solver=solver, l1_ratio=l1_ratio, max_iter=0, warm_start=True, random_state=0)
+    with pytest.warns(ConvergenceWarning, match=r"after max_iter=0 iterations\. Raise max_iter"):
+        model.fit(X, y)
+    assert not model.coef_.any()
+    assert not model.intercept_.any()
+    assert model.n_iter_[0] == len(model.loss_curve_) == len(model.history_) == 0
+    assert not model.converged_
+    best = GDLogisticRegression(l1_ratio=l1_ratio).fit(X, y).loss_curve_[-1]
+    assert np.log(len(model.classes_)) - best <= model.duality_gap_  # the gap holds at the start, too
+    warm = copy.deepcopy(model.set_params(max_iter=3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        expected = warm.fit(X, y).coef_.copy()
+        warm.set_params(max_iter=0).fit(X, y)
+    np.testing.assert_allclose(warm.coef_, expected, rtol=1e-12)
+
+
+def test_no_iterations_with_held_out_rows_give_the_start():
+    X, y = CANCER
+    model = GDLogisticRegression(max_iter=0, early_stopping=True, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="max_iter=0"):
+        model.fit(X, y)
+    assert not model.coef_.any()
+    assert len(model.validation_loss_curve_) == 0
+
+
 # --- What a fit tells ------------------------------------------------------------------------------------
 
 
@@ -246,9 +276,9 @@ def test_attributes_describe_the_fit(solver, X, y):
     weight = some_weights(y)
     for max_iter in (1, 7, 100):
         model = fit(X, y, weight, solver=solver, max_iter=max_iter)
-        assert 1 <= model.n_iter_ <= max_iter
-        assert isinstance(model.n_iter_, int)
-        assert model.loss_curve_.shape == (model.n_iter_,)
+        assert (model.n_iter_.shape, model.n_iter_.dtype) == ((1,), np.int32)  # scikit-learn's
+        assert 1 <= model.n_iter_.max() <= max_iter
+        assert model.loss_curve_.shape == (model.n_iter_[0],)
         assert model.loss_curve_[-1] == pytest.approx(value(model, X, y, weight), rel=1e-12)
         assert isinstance(model.converged_, bool)
         assert isinstance(model.duality_gap_, float)
@@ -316,7 +346,7 @@ def test_history_is_a_table_of_the_fit(solver, load):
     X, y = load(return_X_y=True)
     model = fit(X, y, solver=solver, max_iter=6, C=0.1)
     table = pd.DataFrame(model.history_)
-    assert table["iteration"].tolist() == [*range(1, model.n_iter_ + 1)]
+    assert table["iteration"].tolist() == [*range(1, model.n_iter_[0] + 1)]
     np.testing.assert_array_equal(table["value"], model.loss_curve_)
     np.testing.assert_allclose(table["value"].iloc[-1], value(model, X, y), rtol=1e-9)
     assert (table["passes"].diff().dropna() >= 0.5).all()
@@ -595,7 +625,7 @@ BAD_PARAMETERS = {
     "l1_ratio": [-0.1, 1.1, np.nan, "0", False, None],
     "learning_rate": [0, -0.1, np.nan, np.inf, "fast", True, None],
     "batch_size": [0, -1, 2.5, "all", True, None],
-    "max_iter": [0, -1, 10.5, "many", True, None],
+    "max_iter": [-1, 10.5, "many", True, None],
     "n_iter_no_change": [0, -1, 2.5, "few", True, None],
     "early_stopping": [1, 0, "auto", None],
     "fit_intercept": ["yes", "False", 1, 0, 2.0, None],
@@ -791,7 +821,7 @@ def test_separable_classes_under_hardly_a_penalty_converge_where_j_is_nothing_bu
 
 
 def test_a_hessian_that_is_singular_to_rounding_claims_no_more_than_the_gap_proves(monkeypatch):
-    monkeypatch.setattr(training, "duality_gap", lambda *_: 1e-5)
+    monkeypatch.setattr(solve, "duality_gap", lambda *_: 1e-5)
     X, y = CANCER
     assert fit(X, y).converged_  # the estimate can be believed
     with pytest.warns(ConvergenceWarning, match=r"only proven to be within 1.0e-05 of it.*Lower C, or scale"):

@@ -13,17 +13,12 @@ def cholesky(hessian, shape=(N,)):
     return Cholesky(hessian.copy())
 
 
-def conjugate_gradients(hessian, shape=(N,)):
+def conjugate_gradients(hessian, shape=(N,), fine=1e-12):
     def product(v):
         return (hessian @ v.ravel()).reshape(shape)
 
     jacobi = Jacobi(hessian.diagonal().reshape(shape))
-    return ConjugateGradients(product, jacobi, lambda r: np.inf)
-
-
-@pytest.fixture(autouse=True)
-def _solved_to_the_end(monkeypatch):
-    monkeypatch.setattr(curvature, "FINE", 1e-12)
+    return ConjugateGradients(product, jacobi, lambda r: np.inf, fine=fine)
 
 
 makers = pytest.mark.parametrize("make", [cholesky, conjugate_gradients])
@@ -156,21 +151,6 @@ def test_conjugate_gradients_end_where_the_square_of_the_slope_underflows():
     np.testing.assert_array_equal(metric.solve(np.full(N, 1e-170)), 0)
 
 
-def test_a_solution_is_kept_for_who_asks_next(hessian, rng):
-    g, products = rng.standard_normal(N), []
-
-    def product(v):
-        products.append(v)
-        return hessian @ v
-
-    metric = ConjugateGradients(product, Jacobi(hessian.diagonal()), lambda r: np.inf)
-    first, n_products = metric.solve(g), len(products)
-    assert metric.solve(g) is first
-    assert len(products) == n_products
-    metric.solve(g + 1)
-    assert len(products) > n_products
-
-
 def test_a_solution_with_a_bound_ends_as_soon_as_it_is_sharp(hessian, rng):
     g, products, smallest = rng.standard_normal(N), [], np.linalg.eigvalsh(hessian)[0]
 
@@ -185,9 +165,8 @@ def test_a_solution_with_a_bound_ends_as_soon_as_it_is_sharp(hessian, rng):
     assert ratios[n_products - 1] <= curvature.SHARP < min(ratios[: n_products - 1])
 
 
-def test_a_solution_without_a_bound_ends_as_soon_as_the_residual_is_small(hessian, rng, monkeypatch):
-    monkeypatch.setattr(curvature, "FINE", 0.1)
-    metric, g = conjugate_gradients(hessian), rng.standard_normal(N)
+def test_a_solution_without_a_bound_ends_as_soon_as_the_residual_is_small(hessian, rng):
+    metric, g = conjugate_gradients(hessian, fine=0.1), rng.standard_normal(N)
     residuals = [iterate.residual for iterate in metric.iterates(g)]
     first = next(i for i, residual in enumerate(residuals) if residual <= 0.1)
     assert first < len(residuals) - 1
@@ -197,9 +176,9 @@ def test_a_solution_without_a_bound_ends_as_soon_as_the_residual_is_small(hessia
     np.testing.assert_array_equal(metric.solve(g), x)
 
 
-def test_conjugate_gradients_stop_after_so_many_products(hessian, rng, monkeypatch):
-    monkeypatch.setattr(curvature, "PRODUCTS", 3)
-    metric = ConjugateGradients(lambda v: hessian @ v, Jacobi(hessian.diagonal()), lambda r: np.inf)
+def test_conjugate_gradients_stop_after_so_many_products(hessian, rng):
+    jacobi = Jacobi(hessian.diagonal())
+    metric = ConjugateGradients(lambda v: hessian @ v, jacobi, lambda r: np.inf, most_products=3)
     assert len(list(metric.iterates(rng.standard_normal(N)))) == 4
     assert np.isfinite(metric.solve(rng.standard_normal(N))).all()
 

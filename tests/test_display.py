@@ -43,7 +43,7 @@ def test_the_loss_curve_drawn_is_the_fits(fitted):
     display = LossCurveDisplay.from_estimator(fitted)
     (line,) = display.lines_
     np.testing.assert_array_equal(line.get_ydata(), fitted.loss_curve_)
-    np.testing.assert_array_equal(line.get_xdata(), 1 + np.arange(fitted.n_iter_))
+    np.testing.assert_array_equal(line.get_xdata(), 1 + np.arange(fitted.n_iter_[0]))
     assert display.ax_.figure is display.figure_
     assert display.ax_.get_title() == "solver='auto'"
     frame = display.frame()
@@ -404,3 +404,15 @@ def test_a_descent_that_diverged_gives_no_bound_but_takes_one(learning_rate, fit
         LossCurveDisplay.from_estimator(model, gap=True)
     line, _ = LossCurveDisplay.from_estimators({"diverged": model, "fitted": fitted}, gap=True).lines_
     np.testing.assert_allclose(line.get_ydata(), model.loss_curve_ - fitted.loss_curve_[-1], rtol=1e-9)
+
+
+def test_a_curve_without_iterations_is_drawn_without_points(fitted, cancer):
+    with pytest.warns(ConvergenceWarning, match="max_iter=0"):
+        at_start = GDLogisticRegression(max_iter=0).fit(*cancer)
+    models = {"start": at_start, "fit": fitted}
+    for gap in (False, True):
+        display = LossCurveDisplay.from_estimators(models, gap=gap)
+        assert [len(line.get_xdata()) for line in display.lines_] == [0, fitted.n_iter_[0]]
+    assert len(display.frame()) == fitted.n_iter_[0]
+    with pytest.raises(ValueError, match="gap=True"):
+        LossCurveDisplay.from_estimator(at_start, gap=True)

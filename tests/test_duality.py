@@ -13,15 +13,39 @@ from gdlogit.data.rows import Rows
 from gdlogit.descent import newton
 from gdlogit.objective import Objective
 from gdlogit.penalty import ElasticNet
-from gdlogit.quadratic import curvature, metric
+from gdlogit.quadratic.metric import LocalModel
 from gdlogit.verdict import duality
 
 
-def make_objective(load, l2=1e-3, weighted=False, intercept=True, l1=0.0):
-    X, y = load(return_X_y=True)
+def make_objective(load, l2=1e-3, weighted=False, intercept=True, l1=0.0, times=1):
+    X, y = (np.concatenate([part] * times) for part in load(return_X_y=True))
     weight = np.random.default_rng(1).integers(0, 4, len(y)).astype(float) if weighted else np.ones(len(y))
     loss = Sigmoid() if y.max() == 1 else Softmax(y.max() + 1)
     return Objective(Rows(X, y, weight, intercept), loss, ElasticNet(l2, l1))
+
+
+def by_products(objective, formed_parameters=0):
+    """The same objective, whose Hessian is known by its products."""
+    return Objective(objective.rows, objective.loss, objective.penalty, formed_parameters=formed_parameters)
+
+
+def gap(objective, point, rng=None):
+    return duality.duality_gap(LocalModel(objective, point), rng or np.random.default_rng(0))
+
+
+def tilted(objective, point, part=None):
+    return duality.tilted_bound(objective, LocalModel(part or objective, point))
+
+
+def sampled(objective, point, rng):
+    return duality.tilted_bound(objective, duality.sample_of(LocalModel(objective, point), rng))
+
+
+def rough(objective, point):
+    """A model whose steps are solved to half of the residual."""
+    model = LocalModel(objective, point)
+    model.metric.hessian.fine, model.metric.hessian.sharp = 0.5, np.inf
+    return model
 
 
 def path(objective):
@@ -47,11 +71,8 @@ CASES = {
 objectives = pytest.mark.parametrize("objective", CASES.values(), ids=CASES)
 bounds = pytest.mark.parametrize(
     "bound",
-    [
-        duality.duality_gap,
-        lambda o, p, rng: duality.tilted_bound(o, p, duality.sample(o, rng)),
-        lambda o, p, _: duality.shrunk_bound(o, p),
-    ],
+    [gap, sampled, lambda objective, point, _: duality.shrunk_bound(objective, point)],
+    ids=["gap", "tilted", "shrunk"],
 )
 
 
@@ -71,7 +92,7 @@ def test_bound_holds_at_random_points(objective):
     scale = np.abs(points[-1].theta)
     for _ in range(20):
         point = objective.at(scale * rng.standard_normal(scale.shape))
-        assert duality.duality_gap(objective, point, rng) >= point.value - minimum
+        assert gap(objective, point, rng) >= point.value - minimum
 
 
 @objectives
@@ -80,41 +101,33 @@ def test_bound_is_within_a_tenth_of_the_excess_near_the_minimum(objective):
     near = [point for point in points if 1e-13 < point.value - minimum < 1e-7]
     assert near
     for point in near:
-        assert duality.duality_gap(objective, point, np.random.default_rng(0)) < 1.1 * (point.value - minimum)
+        assert gap(objective, point) < 1.1 * (point.value - minimum)
 
 
-def test_a_share_of_the_rows_proves_a_bound_that_is_larger_by_about_the_share(monkeypatch):
+def test_a_share_of_the_rows_proves_a_bound_that_is_larger_by_about_the_share():
     objective = CASES["sigmoid, raw"]
     minimum, points = path(objective)
     point = min((p for p in points if p.value - minimum > 1e-13), key=lambda p: p.value)
-    monkeypatch.setattr(duality, "FEW_ROWS", 1)
-    monkeypatch.setattr(duality, "PASS_PARAMETERS", 1)  # the sample: 4 rows per parameter, 124 of 569
-    bound = duality.tilted_bound(objective, point, duality.sample(objective, np.random.default_rng(0)))
+    bound = tilted(objective, point, objective.part(124, np.random.default_rng(0)))
     assert 1 < bound / (point.value - minimum) < 40
 
 
 @objectives
-def test_products_alone_prove_a_sharp_bound(objective, monkeypatch):
+def test_products_alone_prove_a_sharp_bound(objective):
     minimum, points = path(objective)
-    monkeypatch.setattr(metric, "DENSE_PARAMETERS", 0)
     for point in points[3:]:
-        objective.kept = None, None
         excess = point.value - minimum
-        bound = duality.duality_gap(objective, point, np.random.default_rng(0))
+        bound = gap(by_products(objective), point)
         assert bound >= excess - 1e-15
         if 1e-13 < excess < 1e-7:
             assert bound < 20 * excess
 
 
-def test_a_rough_solution_proves_a_bound_with_its_intercept_set_right(monkeypatch):
+def test_a_rough_solution_proves_a_bound_with_its_intercept_set_right():
     objective = CASES["softmax, raw, weighted"]
     minimum, points = path(objective)
-    monkeypatch.setattr(metric, "DENSE_PARAMETERS", 0)
-    monkeypatch.setattr(curvature, "FINE", 0.5)
-    monkeypatch.setattr(curvature, "SHARP", np.inf)
     for point in points[-8:]:
-        objective.kept = None, None
-        bound = duality.tilted_bound(objective, point, objective)
+        bound = duality.tilted_bound(objective, rough(by_products(objective), point))
         assert point.value - minimum - 1e-15 <= bound < np.inf
 
 
@@ -159,17 +172,15 @@ def near_minimum(objective):
     ]
 
 
-def test_all_rows_are_tilted_where_a_sample_proves_too_little(monkeypatch):
-    monkeypatch.setattr(duality, "FEW_ROWS", 1)
-    monkeypatch.setattr(duality, "PASS_PARAMETERS", 1)
-    objective = make_objective(load_breast_cancer)
+def test_all_rows_are_tilted_where_a_sample_proves_too_little():
+    objective = make_objective(load_breast_cancer, times=16)
     objective, _ = objective.centred(np.zeros(objective.shape))
     minimum, points = near_minimum(objective)
     verdicts = []
     for point in points:
-        some = duality.tilted_bound(objective, point, duality.sample(objective, np.random.default_rng(0)))
+        some = sampled(objective, point, np.random.default_rng(0))
         passes = objective.passes
-        bound = duality.duality_gap(objective, point, np.random.default_rng(0))
+        bound = gap(objective, point)
         verdicts.append(bool(some <= duality.WANTED * point.value))
         assert bound == pytest.approx(some) if verdicts[-1] else bound < 1.1 * (point.value - minimum) + 1e-15
         assert (objective.passes < passes + 1) == verdicts[-1]
@@ -183,39 +194,37 @@ def test_a_tilt_takes_two_passes_over_its_rows_and_needs_no_intercept_set_right_
     monkeypatch.setattr(Objective, "coupling", None)
     part = objective.part(300, np.random.default_rng(0))
     passes = objective.passes
-    assert duality.tilted_bound(objective, point, part) < 1e-9
+    assert tilted(objective, point, part) < 1e-9
     assert objective.passes == passes + 2 * 300 / objective.n_rows
 
 
 def test_residuals_that_do_not_add_up_to_zero_prove_nothing(monkeypatch):
     objective = CASES["softmax, raw, weighted"]
     point = path(objective)[1][8]
-    monkeypatch.setattr(metric, "DENSE_PARAMETERS", 0)
-    monkeypatch.setattr(curvature, "FINE", 0.5)
-    monkeypatch.setattr(curvature, "SHARP", np.inf)
-    objective.kept = None, None
-    assert duality.tilted_bound(objective, point, objective) < np.inf
-    objective.kept = None, None
+    model = rough(by_products(objective), point)
+    assert duality.tilted_bound(objective, model) < np.inf
     monkeypatch.setattr(Objective, "coupling", lambda *_: np.zeros((3, 3)))
-    assert duality.tilted_bound(objective, point, objective) == np.inf
+    assert duality.tilted_bound(objective, model) == np.inf
 
 
 def test_rows_that_a_tilt_takes_to_a_probability_of_0_or_beyond_are_named():
     rows = Rows(np.array([[2.0], [-2.0], [1.9], [3.0], [3.0]]), np.array([0, 1, 0, 1, 0]), np.array([1.0, 1, 1, 1, 0]))
     objective = Objective(rows, Sigmoid(), ElasticNet(0.1))
     point = objective.at(np.zeros((2, 1)))
-    _, _, inside = duality.tilt(objective, point, np.array([[1.0], [0.0]]))  # t is half of the feature, both ways
-    assert inside.tolist() == [False, False, True, False, True]
+    _, _, outside = duality.tilt(objective, point, np.array([[1.0], [0.0]]))  # t is half of the feature, both ways
+    assert outside.tolist() == [True, True, False, True, False]
+    assert duality.tilt(objective, point, np.array([[0.1], [0.0]]))[2] is None
 
 
 def test_rows_that_a_tilt_would_take_out_have_no_part_in_it():
     objective, found = CASES["sigmoid, raw"], 0
     for point in path(objective)[1]:
-        inside = duality.balanced_tilt(objective, point)[2]
-        rest = objective.without(~inside)
-        if not inside.all() and duality.balanced_tilt(rest, point)[2].all():
-            bound = duality.tilted_bound(objective, point, objective)
-            assert bound == duality.tilted_bound(objective, point, rest) < np.inf
+        outside = duality.balanced_tilt(LocalModel(objective, point))[2]
+        if outside is None:
+            continue
+        rest = objective.without(outside)
+        if duality.balanced_tilt(LocalModel(rest, point))[2] is None:
+            assert tilted(objective, point) == tilted(objective, point, rest) < np.inf
             found += 1
     assert found
 
@@ -226,29 +235,30 @@ def test_where_no_tilt_proves_anything_the_shrunk_residuals_do(name, dense, monk
     objective = (CASES | SPARSE)[name]
     theta = 1 / np.append(np.sqrt(np.mean(objective.rows.X**2, axis=0)), 1)[:, None] * np.ones(objective.shape)
     point = objective.at(theta)
-    monkeypatch.setattr(metric, "DENSE_PARAMETERS", dense)
     monkeypatch.setattr(duality, "tilted_bound", lambda *_: np.inf)
-    bound = duality.proven_bound(objective, point, np.random.default_rng(0), 0.0)
+    model = LocalModel(by_products(objective, dense), point)
+    bound = duality.proven_bound(model, np.random.default_rng(0), 0.0)
     assert bound == duality.shrunk_bound(objective, point) < np.inf
 
 
 @pytest.mark.parametrize("l1", [0.0, 1e-3])
 @pytest.mark.parametrize("dense", [0, 1500])
-def test_far_out_where_no_row_curves_the_shrunk_bound_is_the_one(l1, dense, monkeypatch):
-    monkeypatch.setattr(metric, "DENSE_PARAMETERS", dense)
+def test_far_out_where_no_row_curves_the_shrunk_bound_is_the_one(l1, dense):
     X, y = np.array([[-1.0], [1.0], [1.0], [-1.0]]), np.array([0, 1, 0, 0])
     objective = Objective(Rows(X, y, np.array([1.0, 1.0, 1e-3, 1.0])), Sigmoid(), ElasticNet(1e-9, l1))
+    objective = by_products(objective, dense)
     point = objective.at(np.array([[900.0], [0.0]]))
     shrunk = duality.shrunk_bound(objective, point)
-    assert duality.tilted_bound(objective, point, objective) == np.inf
-    assert duality.duality_gap(objective, point, np.random.default_rng(0)) == min(shrunk, point.value)
+    assert tilted(objective, point) == np.inf
+    assert gap(objective, point) == min(shrunk, point.value)
 
 
 @pytest.mark.parametrize("n_parameters", [2, 101, 1000])
 @pytest.mark.parametrize("n_rows", [100, 10_000, 1_000_001])
 def test_hessian_of_the_sample_costs_a_pass_or_takes_what_the_parameters_need(n_rows, n_parameters):
-    objective = SimpleNamespace(n_rows=n_rows, n_parameters=n_parameters, part=lambda size, rng: size)
-    size, least = duality.sample(objective, None), max(4 * n_parameters, 1000)
+    objective = SimpleNamespace(n_rows=n_rows, n_parameters=n_parameters, part=lambda size, *_: size)
+    model = SimpleNamespace(objective=objective, point=None, sample=None)
+    size, least = duality.sample_of(model, None).objective, max(4 * n_parameters, 1000)
     assert isinstance(size, int)
     assert size >= least
     assert size == least or size * n_parameters <= 25 * n_rows and 16 * size <= n_rows
@@ -258,7 +268,7 @@ def test_hessian_of_the_sample_costs_a_pass_or_takes_what_the_parameters_need(n_
 def test_bound_is_infinite_without_a_penalty():
     objective = make_objective(load_iris, l2=0.0)
     point = objective.at(np.zeros(objective.shape))
-    assert duality.duality_gap(objective, point, np.random.default_rng(0)) == np.inf
+    assert gap(objective, point) == np.inf
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -291,12 +301,11 @@ def test_bound_holds_with_an_l1_part_all_the_way_to_the_minimum(objective, bound
 @pytest.mark.parametrize("objective", SPARSE.values(), ids=SPARSE)
 def test_products_alone_prove_a_bound_with_an_l1_part(objective, monkeypatch):
     minimum, points = path(objective)
-    monkeypatch.setattr(metric, "DENSE_PARAMETERS", 0)
-    monkeypatch.setattr(duality, "sample", None)  # it would miss rare features
+    objective = by_products(objective)
+    monkeypatch.setattr(duality, "sample_of", None)  # it would miss rare features
     for point in points:
-        objective.kept = None, None
-        assert duality.duality_gap(objective, point, np.random.default_rng(0)) >= point.value - minimum - 1e-15
-    assert duality.duality_gap(objective, points[-1], np.random.default_rng(0)) <= 1e-6
+        assert gap(objective, point) >= point.value - minimum - 1e-15
+    assert gap(objective, points[-1]) <= 1e-6
 
 
 @pytest.mark.parametrize("name", ["l1", "l1, weighted", "l1, softmax"])
@@ -322,10 +331,10 @@ def test_bound_with_an_l1_part_is_finite_everywhere_and_sharp_at_the_minimum(obj
     scale = 1 / np.append(np.sqrt(np.mean(objective.rows.X**2, axis=0)), 1)[:, None]
     for size in (0.01, 0.1, 1.0):
         point = objective.at(size * scale * rng.standard_normal(objective.shape))
-        gap = duality.duality_gap(objective, point, rng)
-        assert np.isfinite(gap)
-        assert gap >= point.value - minimum
-    assert duality.duality_gap(objective, points[-1], rng) <= 1e-9
+        proven = gap(objective, point, rng)
+        assert np.isfinite(proven)
+        assert proven >= point.value - minimum
+    assert gap(objective, points[-1], rng) <= 1e-9
 
 
 STAMP = float(1.7e18 // 2**20 * 2**20)  # nanoseconds since 1970, whole in float64 beside spreads that are, too
@@ -384,5 +393,5 @@ def test_the_bound_beside_a_time_in_nanoseconds_is_no_less_than_the_excess(l2, s
         at = w + away * np.array([0.0, 0.0, 1.0, 0.0])
         theta = np.append((at / scale)[:3], at[3] + (rows.centre - [0, 0, STAMP]) @ (at / scale)[:3])
         point, excess = objective.at(theta[:, None]), J(at) - J(w)
-        bound = duality.duality_gap(objective, point, np.random.default_rng(0))
+        bound = gap(objective, point)
         assert excess - 1e-13 <= bound <= 1.2 * excess + duality.WANTED * point.value  # made no sharper than that

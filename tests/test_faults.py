@@ -32,7 +32,6 @@ from sklearn.exceptions import ConvergenceWarning
 
 from gdlogit import GDLogisticRegression, c_min
 from gdlogit.data import rows
-from gdlogit.quadratic import metric
 
 fits = pytest.mark.parametrize("name", FITS)
 
@@ -57,9 +56,7 @@ def two_threads():
 
 
 @pytest.fixture
-def make(name, monkeypatch):
-    if name == "truncated":
-        monkeypatch.setattr(metric, "DENSE_PARAMETERS", 0)
+def make(name):
     return lambda: half_fitted(**FITS[name])
 
 

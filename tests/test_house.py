@@ -11,24 +11,27 @@ import gdlogit
 
 HOUSE = Path(gdlogit.__file__).parent
 FORMULA = {"backprop", "penalty", "objective"}
+CORE = {"problem", "solve", "descent", "quadratic", "online"}  # what the estimators and the pictures build on
 ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "graph": {"graph"},
     "data": {"data", "estimators"},  # source checks its batches
     "typing": set(),
     "backprop": set(),
     "penalty": set(),
-    "objective": {"data", "backprop"},
+    "summands": set(),
+    "objective": {"data", "backprop", "summands"},
     "quadratic": {"quadratic", *FORMULA},
     "quadratic/sweeps": {"sklearn"},
     "descent": {"descent", "quadratic", *FORMULA},
     "verdict": {"quadratic", *FORMULA},
+    "problem": {"data", *FORMULA},
+    "solve": {"typing", "problem", "data", "descent", "quadratic", "verdict", *FORMULA},
     "online": {"descent", "quadratic", *FORMULA},
-    "training": {"data", "descent", "quadratic", "verdict", "estimators", *FORMULA},
-    "estimators": {"estimators", "typing", "training", "online", "data", "backprop", "sklearn"},
-    # It draws the methods at work.
-    "display": {"display", "typing", "sklearn", "estimators", "descent", "data", *FORMULA},
+    "estimators": {"estimators", "typing", "data", "sklearn", *CORE, *FORMULA},
+    "display": {"display", "typing", "estimators", "sklearn", *CORE, *FORMULA},  # it draws the methods at work
     "__init__": {"estimators", "display", "backprop", "data"},
 }
+STRENGTHS = {"l1", "l2"}
 FILES = {path.relative_to(HOUSE).with_suffix("").as_posix(): path for path in sorted(HOUSE.rglob("*.py"))}
 
 
@@ -58,6 +61,29 @@ def breaches(file, source):
             yield name
 
 
+def strengths_read(source):
+    """The lines that read a penalty's strengths, ``.l1`` or ``.l2``: they may be vectors, which only penalty knows."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Attribute) and node.attr in STRENGTHS
+    ]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_strengths_are_read_in_penalty_only(file):
+    assert file == "penalty" or not strengths_read(FILES[file].read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("source", ["def f(o):\n    return o.penalty.l1", "if penalty.l2:\n    x = 1", "p.l1 += 1"])
+def test_a_strength_that_is_read_is_seen(source):
+    assert strengths_read(source)
+
+
+def test_strengths_by_other_names_pass():
+    assert not strengths_read("x = swept(F, y, x, l1, l2)\ns = penalty.l1_strengths(shape)\np = Penalty(l1=0.1)")
+
+
 @pytest.mark.parametrize("file", FILES)
 def test_imports_follow_the_arrow(file):
     assert file.split("/")[0] in ALLOWED, f"{file} is new: give it a place in ALLOWED"
@@ -73,6 +99,9 @@ def test_imports_follow_the_arrow(file):
         ("objective", "import gdlogit.descent.newton as n"),
         ("descent/newton", "from ..data.rows import Rows"),
         ("descent/newton", "from .. import data"),
+        ("solve", "from .estimators.classifier import GDLogisticRegression"),
+        ("problem", "from .solve import solve"),
+        ("verdict/duality", "from ..descent import loop"),
         ("descent/loop", "from sklearn.utils import check_array"),
         ("estimators/classifier", "from sklearn.linear_model import _logistic"),
         ("estimators/classifier", "import sklearn.linear_model._base"),
@@ -89,7 +118,7 @@ def test_a_breach_is_seen(file, source):
         ("objective", "from .data.rows import Rows\nfrom gdlogit import backprop"),
         ("descent/newton", "from . import loop\nfrom ..quadratic.curvature import Cholesky\nfrom .loop import run"),
         ("estimators/callbacks", "from sklearn import __version__"),
-        ("estimators/classifier", "from sklearn.base import BaseEstimator\nfrom ..training import Training"),
+        ("estimators/classifier", "from sklearn.base import BaseEstimator\nfrom ..solve import solve"),
     ],
 )
 def test_what_is_allowed_passes(file, source):

@@ -11,13 +11,10 @@ from faults import FITS, X, Y, batches, half_fitted
 from sklearn.exceptions import ConvergenceWarning
 
 from gdlogit import GDLogisticRegression
-from gdlogit.quadratic import metric
 
 
 @pytest.fixture
-def make(name, monkeypatch):
-    if name == "truncated":
-        monkeypatch.setattr(metric, "DENSE_PARAMETERS", 0)
+def make(name):
     return lambda: half_fitted(**FITS[name])
 
 

@@ -10,15 +10,16 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.preprocessing import scale
 from threadpoolctl import threadpool_info
+from variants import ByProducts
 
-from gdlogit import GDLogisticRegression, training
+from gdlogit import GDLogisticRegression, solve
 from gdlogit.backprop import Sigmoid
 from gdlogit.data.rows import ONE_BLAS_THREAD, Rows
 from gdlogit.descent import gradient, newton
-from gdlogit.descent.loop import Best, descend
+from gdlogit.descent.loop import Best, Watch, descend
+from gdlogit.descent.status import Status
 from gdlogit.objective import Objective
 from gdlogit.penalty import ElasticNet
-from gdlogit.quadratic import metric
 
 X, Y = load_breast_cancer(return_X_y=True)
 X = scale(X)
@@ -48,11 +49,10 @@ def press(monkeypatch):
 
 
 @pytest.fixture
-def make(monkeypatch):
+def make():
     def make(solver, **parameters):
         if solver == "truncated":
-            monkeypatch.setattr(metric, "DENSE_PARAMETERS", 0)
-            solver = "auto"
+            return ByProducts(random_state=0, **parameters)
         return GDLogisticRegression(solver=solver, random_state=0, **parameters)
 
     return make
@@ -136,7 +136,7 @@ def test_an_interrupt_of_the_start_on_samples_is_raised(press):
 def test_a_second_interrupt_is_raised_and_nothing_changes(press):
     model = GDLogisticRegression(solver="gd", max_iter=3)
     press(Objective, "at", 3)
-    press(training, "duality_gap", 1)
+    press(solve, "duality_gap", 1)
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, Y)
     assert vars(model) == model.get_params()
@@ -185,8 +185,10 @@ def test_the_best_point_of_an_interrupted_descent_is_not_the_last_one():
         if len(values) == 3:
             raise KeyboardInterrupt
 
-    result = descend(gradient.batch(200 * stable), objective, low.point.theta, tol=1e-8, max_iter=9, watch=watch)
-    assert result.status == "interrupted"
+    result = descend(
+        gradient.batch(200 * stable), objective, low.point.theta, tol=1e-8, max_iter=9, watch=Watch(end=watch)
+    )
+    assert result.status is Status.INTERRUPTED
     assert len(result.history) == len(values) == 3
     assert low.point.value == result.point.value < min(values)
 

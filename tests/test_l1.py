@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import scale
 from sklearn.svm import l1_min_c
 
-from gdlogit import CoefficientDisplay, GDLogisticRegression, c_min, training
+from gdlogit import CoefficientDisplay, GDLogisticRegression, c_min, solve
 
 CANCER = scale(load_breast_cancer().data), load_breast_cancer().target
 IRIS = scale(load_iris().data), load_iris().target
@@ -55,7 +55,7 @@ def test_weight_2_is_the_row_twice(X, y):
 
 
 def test_a_gap_that_proves_little_is_named_and_not_called_convergence(monkeypatch):
-    monkeypatch.setattr(training, "duality_gap", lambda *_: 0.25)
+    monkeypatch.setattr(solve, "duality_gap", lambda *_: 0.25)
     with pytest.warns(ConvergenceWarning, match=r"only proven to be within 2.5e-01 of it"):
         model = fit(*CANCER)
     assert not model.converged_

@@ -92,7 +92,8 @@ def test_hessian_products_and_diagonal_are_those_of_the_hessian(objective, coeff
     c = curvature(objective, theta)
     ours = objective.hessian_product(c)(v).ravel(), objective.hessian_diagonal(c).ravel()
     assert_same(ours, (hessian @ v.ravel(), hessian.diagonal()))
-    along = objective.curvature_along(theta, objective.scores(theta))
+    z = objective.scores(theta)
+    along = objective.curvature_along(theta, z, z)
     np.testing.assert_allclose(along, theta.ravel() @ hessian @ theta.ravel(), rtol=1e-13)
 
 
@@ -306,15 +307,14 @@ def test_blocks_do_not_change_the_answer(k, holder, rng, monkeypatch):
 
 def test_a_part_is_of_the_rows_that_a_descent_has_copied(rng):
     objective = make_objective(1, l2=0.0)
-    copied = objective.on(np.arange(0, N, 2)).rows
-    objective.copied = copied
-    assert objective.part(copied.n_rows, rng).n_rows == copied.n_rows
-    fewer, more = objective.part(10, rng), objective.part(copied.n_rows + 1, rng)
-    assert np.shares_memory(fewer.rows.X, copied.X)
+    sample = objective.on(np.arange(0, N, 2))
+    fewer, as_many, more = (objective.part(size, rng, sample) for size in (10, sample.n_rows, sample.n_rows + 1))
+    assert np.shares_memory(fewer.rows.X, sample.rows.X)
     assert 10 <= fewer.n_rows < 20
-    assert more.n_rows == copied.n_rows + 1
-    assert fewer.total == more.total == objective.total
-    assert np.shares_memory(objective.part(copied.n_rows, rng).rows.X, copied.X)
+    assert np.shares_memory(as_many.rows.X, sample.rows.X)
+    assert as_many.n_rows == sample.n_rows
+    assert more.n_rows == sample.n_rows + 1
+    assert fewer.total == as_many.total == more.total == objective.total
 
 
 @pytest.mark.parametrize("settings", ["ignore", "raise"])

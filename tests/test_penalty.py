@@ -5,7 +5,7 @@ import pytest
 from gradcheck import check_gradient
 from scipy.optimize import minimize_scalar
 
-from gdlogit.penalty import ElasticNet, shrink
+from gdlogit.penalty import LEFT_OUT, ElasticNet, shrink
 
 
 @pytest.fixture
@@ -95,9 +95,9 @@ def test_theta_is_not_changed(theta):
     penalty.prox(theta, 1.0)
 
 
-def test_strength_is_l1_but_on_the_intercept():
-    strength = ElasticNet(l2=0.7, l1=0.3).strength((4, 2))
-    np.testing.assert_array_equal(strength, [[0.3, 0.3]] * 3 + [[0, 0]])
+def test_l1_strengths_are_l1_but_on_the_intercept():
+    strengths = ElasticNet(l2=0.7, l1=0.3).l1_strengths((4, 2))
+    np.testing.assert_array_equal(strengths, [[0.3, 0.3]] * 3 + [[0, 0]])
 
 
 def test_there_is_no_penalty_only_where_both_strengths_are_zero():
@@ -115,12 +115,12 @@ def test_fenchel_gap_is_never_negative_and_zero_at_a_subgradient(theta, rng, l2,
     penalty = ElasticNet(l2, l1)
     for _ in range(20):
         V = rng.standard_normal(theta.shape)
-        assert penalty.gap(theta, penalty.feasible(V) * V) >= 0
+        assert penalty.fenchel_gap(theta, penalty.dual_scale(V) * V) >= 0
     theta = penalty.prox(theta, 2.0)
     inside = rng.uniform(-l1, l1, theta.shape)
     V = -l2 * theta - np.where(theta == 0, inside, l1 * np.sign(theta))
-    assert penalty.feasible(V) == pytest.approx(1)
-    assert penalty.gap(theta, penalty.feasible(V) * V) == pytest.approx(0, abs=1e-14)
+    assert penalty.dual_scale(V) == pytest.approx(1)
+    assert penalty.fenchel_gap(theta, penalty.dual_scale(V) * V) == pytest.approx(0, abs=1e-14)
 
 
 def test_fenchel_gap_is_made_of_the_conjugate(theta, rng):
@@ -133,15 +133,15 @@ def test_fenchel_gap_is_made_of_the_conjugate(theta, rng):
 
     W = theta[:-1]
     expected = penalty.value(theta) + sum(conjugate(-v) for v in V[:-1].ravel()) + np.vdot(W, V[:-1])
-    assert penalty.gap(theta, V) == pytest.approx(expected, rel=1e-9)
+    assert penalty.fenchel_gap(theta, V) == pytest.approx(expected, rel=1e-9)
 
 
-def test_feasible_is_the_largest_part_that_l1_allows():
+def test_dual_scale_is_the_largest_part_that_l1_allows():
     V = np.array([[0.6, -0.2], [0.6, -1.2], [9.0, 9.0]])
-    assert ElasticNet(l2=0.0, l1=0.3).feasible(V) == pytest.approx(0.25)
-    assert ElasticNet(l2=0.0, l1=2.0).feasible(V) == 1
-    assert ElasticNet(l2=0.1, l1=0.3).feasible(V) == 1
-    assert ElasticNet(l2=0.0).feasible(0 * V) == 1
+    assert ElasticNet(l2=0.0, l1=0.3).dual_scale(V) == pytest.approx(0.25)
+    assert ElasticNet(l2=0.0, l1=2.0).dual_scale(V) == 1
+    assert ElasticNet(l2=0.1, l1=0.3).dual_scale(V) == 1
+    assert ElasticNet(l2=0.0).dual_scale(0 * V) == 1
 
 
 @pytest.mark.parametrize(("l2", "l1"), [(0.5, 0.0), (0.0, 0.3), (0.5, 0.3)])
@@ -149,7 +149,7 @@ def test_the_nearest_dual_point_is_that_of_least_gap_within_the_distance(l2, l1)
     rng = np.random.default_rng(0)
     theta, V, distance = rng.integers(-1, 2, (7, 2)).astype(float), rng.standard_normal((7, 2)), rng.uniform(0, 1, 6)
     penalty = ElasticNet(l2, l1)
-    nearest = penalty.nearest(theta, V, distance)
+    nearest = penalty.nearest_dual(theta, V, distance)
     assert (np.abs(nearest - V)[:-1] <= distance[:, None] + 1e-15).all()
     np.testing.assert_array_equal(nearest[-1], V[-1])
 
@@ -160,3 +160,138 @@ def test_the_nearest_dual_point_is_that_of_least_gap_within_the_distance(l2, l1)
 
     for share in np.linspace(-1, 1, 201):
         assert (gaps(nearest[:-1]) <= gaps(V[:-1] + share * distance[:, None]) + 1e-7).all()
+
+
+# Every mix of the two parts, among them a feature without any penalty.
+L2, L1 = np.array([0.7, 0.0, 0.5, 0.0, 1e-6]), np.array([0.0, 0.3, 0.2, 0.0, 0.8])
+MIXED = {
+    "both differ": ElasticNet(L2, L1),
+    "l2 differs": ElasticNet(L2, 0.0),
+    "l2 differs, l1 shared": ElasticNet(L2, 0.3),
+    "l1 differs, no l2": ElasticNet(0.0, L1),
+    "l1 differs, l2 shared": ElasticNet(0.7, L1),
+}
+mixed = pytest.mark.parametrize("penalty", MIXED.values(), ids=MIXED)
+
+
+def one_by_one(penalty):
+    """The penalty of each feature, its strengths numbers: what these are tested for above holds for vectors, too."""
+    l2, l1 = np.broadcast_arrays(*penalty, np.empty(5))[:2]
+    return [ElasticNet(float(a), float(b)) for a, b in zip(l2, l1, strict=True)]
+
+
+@pytest.fixture(params=[1, 3, 4])
+def point(request):
+    """Theta, V and distances of five features; some of theta are zeros."""
+    rng = np.random.default_rng(request.param)
+    shape = 6, request.param
+    return np.where(rng.random(shape) < 0.3, 0.0, rng.standard_normal(shape)), rng.standard_normal(shape), rng.random(5)
+
+
+@mixed
+def test_values_and_gaps_are_sums_over_the_features(penalty, point):
+    theta, V, _ = point
+    V = penalty.dual_scale(V) * V
+    for name, arguments in (("value", (theta,)), ("nonsmooth_value", (theta,)), ("fenchel_gap", (theta, V))):
+        parts = [
+            getattr(one, name)(*(array[[j, -1]] for array in arguments)) for j, one in enumerate(one_by_one(penalty))
+        ]
+        assert getattr(penalty, name)(*arguments) == pytest.approx(sum(parts), rel=1e-14)
+
+
+@mixed
+def test_each_feature_has_the_arrays_of_its_own_strengths(penalty, point):
+    theta, V, distance = point
+    shifted = theta + 1
+    for j, one in enumerate(one_by_one(penalty)):
+        row = [j, -1]
+        for ours, theirs in [
+            (penalty.gradient(theta), one.gradient(theta[row])),
+            (penalty.gradient(theta[:, 0])[:, None], one.gradient(theta[row, :1])),
+            (penalty.curvature(theta), one.curvature(theta[row])),
+            (penalty.curvature(theta[:, 0])[:, None], one.curvature(theta[row, :1])),
+            (penalty.prox(theta, 0.6), one.prox(theta[row], 0.6)),
+            (penalty.balanced(shifted), one.balanced(shifted[row])),
+            (penalty.l1_strengths(theta.shape), one.l1_strengths(theta[row].shape)),
+            (penalty.nearest_dual(theta, V, distance), one.nearest_dual(theta[row], V[row], distance[[j]])),
+            (penalty.unpenalised(5), one.unpenalised(1)),
+        ]:
+            np.testing.assert_array_equal(ours[row], theirs)
+
+
+@mixed
+def test_some_features_have_the_penalty_of_their_own_strengths(penalty, point):
+    theta, features = point[0], [4, 1, 2]
+    for name in ("gradient", "curvature"):
+        ours = getattr(penalty.restricted(features), name)(theta[[*features, -1]])
+        np.testing.assert_array_equal(ours, getattr(penalty, name)(theta)[[*features, -1]])
+    strengths = penalty.restricted(features).l1_strengths((4, 1))
+    np.testing.assert_array_equal(strengths, penalty.l1_strengths((6, 1))[[*features, -1]])
+
+
+@mixed
+def test_a_dual_point_is_scaled_for_the_feature_that_allows_least(penalty, point):
+    _, V, _ = point
+    V[3] = 0  # or a feature without any penalty allows nothing
+    scales = [one.dual_scale(V[[j, -1]]) for j, one in enumerate(one_by_one(penalty))]
+    assert penalty.dual_scale(V) == min(scales)
+    V[3] = 1e-9
+    is_free = penalty.unpenalised(5)[3]
+    assert penalty.dual_scale(V) == (0 if is_free else min(scales))
+
+
+@mixed
+def test_the_whole_penalty_has_the_least_curvature_and_smoothness_of_its_features(penalty, point):
+    ones = one_by_one(penalty)
+    assert penalty.largest_curvature == max(one.largest_curvature for one in ones)
+    assert penalty.is_smooth == all(one.is_smooth for one in ones)
+    assert penalty.is_none == all(one.is_none for one in ones)
+    assert not penalty.is_rotation_invariant
+    assert penalty.uniform_strengths is None
+
+
+def test_vectors_of_equal_numbers_are_those_numbers(point):
+    theta, V, distance = point
+    number, vector = ElasticNet(0.7, 0.3), ElasticNet(np.full(5, 0.7), np.full(5, 0.3))
+    assert vector.value(theta) == pytest.approx(number.value(theta), rel=1e-15)
+    for name, arguments in (("gradient", (theta,)), ("prox", (theta, 0.5)), ("nearest_dual", (theta, V, distance))):
+        np.testing.assert_array_equal(getattr(vector, name)(*arguments), getattr(number, name)(*arguments))
+
+
+def test_only_one_l2_strength_for_all_features_is_rotation_invariant(rng, theta):
+    Q, _ = np.linalg.qr(rng.standard_normal((5, 5)))
+    turned = np.vstack([Q @ theta[:-1], theta[-1:]])
+    assert ElasticNet(0.7).is_rotation_invariant
+    assert ElasticNet(0.7).value(turned) == pytest.approx(ElasticNet(0.7).value(theta), rel=1e-14)
+    for penalty in (ElasticNet(0.7, 0.3), *MIXED.values()):
+        assert not penalty.is_rotation_invariant
+        assert penalty.value(turned) != pytest.approx(penalty.value(theta), rel=1e-3)
+
+
+def test_a_feature_that_is_left_out_costs_nothing_at_zero_and_goes_there(theta):
+    penalty = ElasticNet(np.array([0.7, 0.0, 0.7, 0.7, 0.7]), np.array([0.3, LEFT_OUT, 0.3, 0.3, 0.3]))
+    landed = penalty.prox(theta, 1e-9)
+    np.testing.assert_array_equal(landed[1], 0)
+    others = [0, 2, 3, 4, -1]
+    assert penalty.value(landed) == pytest.approx(ElasticNet(0.7, 0.3).value(landed[others]), rel=1e-15)
+    assert penalty.fenchel_gap(landed, theta) == pytest.approx(
+        ElasticNet(0.7, 0.3).fenchel_gap(landed[others], theta[others]), rel=1e-14
+    )
+
+
+@mixed
+def test_the_vector_fenchel_gap_is_made_of_the_conjugate(penalty, rng):
+    """Against a search for the largest v w - R(w) of each entry."""
+    theta, V = rng.standard_normal((6, 2)), rng.uniform(-0.2, 0.2, (6, 2))
+    V[penalty.unpenalised(5)] = 0
+    assert penalty.dual_scale(V) == 1
+    expected = penalty.value(theta) + np.vdot(theta[:-1], V[:-1])
+    for one, row in zip(one_by_one(penalty), V, strict=False):
+        far = 1e7 if one.l2 else 1.0
+        for v in row:
+
+            def less(w, one=one, v=v):
+                return one.value(np.array([[w], [0.0]])) + v * w
+
+            expected -= minimize_scalar(less, bounds=(-far, far), method="bounded", options={"xatol": 1e-9}).fun
+    assert penalty.fenchel_gap(theta, V) == pytest.approx(expected, rel=1e-6)

@@ -104,6 +104,17 @@ def test_a_clone_is_unfitted_and_fits_to_the_same_model(name):
     assert contents(copied.fit(X, y)) == contents(clone(pickle.loads(pickle.dumps(model))).fit(X, y))
 
 
+@pytest.mark.parametrize("through", WAYS.values(), ids=WAYS)
+def test_the_number_of_iterations_that_was_stored_as_an_int_is_loaded_as_an_array(through, tmp_path):
+    fit, (X, y) = MODELS["binary"]
+    model = fit(X, y)
+    expected = model.n_iter_
+    model.n_iter_ = int(expected[0])  # as version 0.1.0 had it
+    stored = through(model, tmp_path)
+    assert (stored.n_iter_.shape, stored.n_iter_.dtype) == ((1,), np.int32)
+    assert stored.n_iter_ == stored.to_sklearn().n_iter_ == expected
+
+
 def test_skops_is_told_to_trust_one_type_only(tmp_path):
     for name in ("binary", "l1", "softmax, all in words", "early stopping", "batches", "pipeline"):
         fit, (X, y) = MODELS[name]

@@ -343,6 +343,87 @@ def test_fits_side_by_side_restore_the_threads_when_the_last_ends(threaded, X):
     assert blas_threads() == before
 
 
+class LivingThread(ThreadPoolExecutor):
+    """A thread that enters a context manager, and leaves it when told to."""
+
+    def __init__(self):
+        super().__init__(1)
+
+    def enter(self, make):
+        self.context = self.submit(make).result()
+        self.submit(self.context.__enter__).result()
+
+    def leave(self):
+        self.submit(self.context.__exit__, None, None, None).result()
+
+
+@pytest.fixture
+def pair(threaded):
+    """Two threads, neither of which has limited BLAS before."""
+    for library in gdlogit.data.rows._blas_and_cores()[0]:
+        if hasattr(library, "clear_controlling_thread"):  # from threadpoolctl 3.8 on
+            library.clear_controlling_thread(force=True)
+    with LivingThread() as one, LivingThread() as other:
+        yield one, other
+
+
+def limited_blas():
+    """What KMeans does."""
+    return threadpoolctl.threadpool_limits(1, user_api="blas")
+
+
+def test_a_limit_that_ends_during_a_fit_stays_ended_after_the_fit(threaded, pair):
+    (kmeans, fit), before = pair, blas_threads()
+    kmeans.enter(limited_blas)
+    fit.enter(threaded.threads)
+    kmeans.leave()
+    fit.leave()
+    assert blas_threads() == before
+
+
+def test_a_limit_that_begins_during_a_fit_and_ends_in_it_leaves_the_fits_own(threaded, pair):
+    (kmeans, fit), before = pair, blas_threads()
+    fit.enter(threaded.threads)
+    kmeans.enter(limited_blas)
+    kmeans.leave()
+    assert set(blas_threads()) == {1}
+    fit.leave()
+    assert blas_threads() == before
+
+
+@pytest.mark.skipif(
+    [int(part) for part in threadpoolctl.__version__.split(".")[:2]] < [3, 8],
+    reason="KMeans restores the 1 that it found",
+)
+def test_a_limit_that_outlasts_the_fit_in_which_it_began_is_not_for_good(threaded, pair):
+    (kmeans, fit), before = pair, blas_threads()
+    fit.enter(threaded.threads)
+    kmeans.enter(limited_blas)
+    fit.leave()
+    kmeans.leave()
+    assert blas_threads() == before
+
+
+def test_fits_of_two_threads_that_overlap_restore_the_threads(threaded, pair):
+    (one, other), before = pair, blas_threads()
+    one.enter(threaded.threads)
+    other.enter(threaded.threads)
+    one.leave()
+    assert set(blas_threads()) == {1}
+    other.leave()
+    assert blas_threads() == before
+
+
+def test_a_thread_can_limit_blas_for_its_fit_after_a_fit_of_another_thread(threaded, pair):
+    (one, other), before = pair, blas_threads()
+    one.enter(threaded.threads)
+    one.leave()
+    other.enter(threaded.threads)
+    assert set(blas_threads()) == {1}
+    other.leave()
+    assert blas_threads() == before
+
+
 def test_many_fits_in_threads_restore_the_threads(threaded, X, rng):
     before, theta = blas_threads(), theta_of(rng)
     whole = all_sums(threaded, theta)

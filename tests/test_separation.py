@@ -10,12 +10,14 @@ import scipy.sparse as sp
 from scipy.optimize import linprog
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import ConvergenceWarning
+from variants import with_settings
 
 from gdlogit import GDLogisticRegression
 from gdlogit.backprop import loss_of
 from gdlogit.data.rows import Rows
 from gdlogit.objective import Objective, Point
 from gdlogit.penalty import ElasticNet
+from gdlogit.quadratic.metric import LocalModel
 from gdlogit.verdict import separation
 
 
@@ -35,11 +37,11 @@ def judged(X, y, weight=None, intercept=True):
     return -result.fun > 1e-6
 
 
-def said(X, y, weight=None, **parameters):
+def said(X, y, weight=None, variant=GDLogisticRegression, **parameters):
     """The warning of a fit without a penalty, or None."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        GDLogisticRegression(**{"C": np.inf, "random_state": 0} | parameters).fit(X, y, weight)
+        variant(**{"C": np.inf, "random_state": 0} | parameters).fit(X, y, weight)
     messages = [str(warning.message) for warning in caught if warning.category is ConvergenceWarning]
     assert len(messages) == len(caught) <= 1
     return messages[0] if messages else None
@@ -123,10 +125,9 @@ def test_every_solver_names_them(solver):
     assert is_named(said(X, y, solver=solver, max_iter=20))
 
 
-def test_many_parameters_are_judged_too(monkeypatch):
-    monkeypatch.setattr("gdlogit.quadratic.metric.DENSE_PARAMETERS", 2)
+def test_many_parameters_are_judged_too():
     for X, y, separable in cases().values():
-        assert is_named(said(sp.csr_array(X), y)) == separable
+        assert is_named(said(sp.csr_array(X), y, variant=with_settings(formed_parameters=2))) == separable
 
 
 def test_a_warm_start_far_out_hides_nothing():
@@ -173,7 +174,7 @@ def test_a_penalty_leaves_nothing_to_ask(load):
     assert said(X, y, C=1e6) is None
     objective = Objective(Rows(X, y, np.ones(len(y))), loss_of(y.max() + 1), ElasticNet(0.1))
     point = Point(np.zeros(objective.shape), 1.0, np.ones(objective.shape))
-    assert separation.separating_direction(objective, point) is None
+    assert separation.separating_direction(LocalModel(objective, point)) is None
 
 
 # --- Along what ------------------------------------------------------------------------------------------
@@ -184,7 +185,7 @@ def test_a_penalty_leaves_nothing_to_ask(load):
 def test_the_direction_lowers_no_margin(X, y, separable, form):
     loss = loss_of(y.max() + 1)
     objective = Objective(Rows(form(X), y, np.ones(len(y)), n_scores=loss.n_outputs).centred(), loss, ElasticNet(0.0))
-    direction = separation.separating_direction(objective, objective.at(np.zeros(objective.shape)))
+    direction = separation.separating_direction(LocalModel(objective, objective.at(np.zeros(objective.shape))))
     assert (direction is not None) == separable
     if separable:
         raised, lowered = objective.margin_changes(direction)
@@ -239,7 +240,7 @@ def test_what_is_not_proven_in_some_steps_of_newton_is_not_claimed(monkeypatch):
     objective = Objective(Rows(X[:, :2], y, np.ones(len(y))), loss_of(2), ElasticNet(0.0))
     monkeypatch.setattr(separation, "solved", lambda *_: None)
     monkeypatch.setattr(separation, "NEWTON_STEPS", 1)
-    assert separation.separating_direction(objective, objective.at(np.zeros(objective.shape))) is None
+    assert separation.separating_direction(LocalModel(objective, objective.at(np.zeros(objective.shape)))) is None
 
 
 def test_a_programme_that_does_not_end_is_given_up(monkeypatch):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from sklearn.datasets import make_classification
+from variants import with_settings
 
 from gdlogit import GDLogisticRegression
-from gdlogit.quadratic import metric
 
 N, P = 300, 12
 
@@ -64,12 +64,12 @@ def parts(X):
     return [X.data, X.row, X.col] if X.format == "coo" else [X.data, X.indices, X.indptr]
 
 
-def fit_unchanged(X, y, **parameters):
+def fit_unchanged(X, y, variant=GDLogisticRegression, **parameters):
     """A fit of a read-only X, which is what it was before."""
     before = [part.copy() for part in parts(X)]
     for part in parts(X):
         part.flags.writeable = False
-    model = GDLogisticRegression(random_state=0, **parameters).fit(X, y)
+    model = variant(random_state=0, **parameters).fit(X, y)
     for part, was in zip(parts(X), before, strict=True):
         np.testing.assert_array_equal(part, was)
         assert part.dtype == was.dtype
@@ -85,11 +85,11 @@ def assert_same(ours, theirs, rtol):
 @forms
 @pytest.mark.parametrize("n_dense", [1500, 0], ids=["Hessian", "products"])
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_default_finds_the_coefficients_of_the_dense_array(n_classes, n_dense, form, monkeypatch):
+def test_default_finds_the_coefficients_of_the_dense_array(n_classes, n_dense, form):
     X, y = example(n_classes)
-    monkeypatch.setattr(metric, "DENSE_PARAMETERS", n_dense)
-    dense = GDLogisticRegression(tol=1e-14, random_state=0).fit(X, y)
-    ours = fit_unchanged(form(X), y, tol=1e-14)
+    variant = with_settings(formed_parameters=n_dense)
+    dense = variant(tol=1e-14, random_state=0).fit(X, y)
+    ours = fit_unchanged(form(X), y, variant, tol=1e-14)
     assert ours.converged_
     assert ours.coef_.dtype == np.float64
     assert_same(ours, dense, rtol=1e-8)
@@ -114,13 +114,12 @@ def test_textbook_solvers_take_the_same_steps(solver, form):
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
 @pytest.mark.parametrize("n_dense", [1500, 0], ids=["Hessian", "products"])
-def test_an_offset_of_a_full_column_does_not_move_the_optimum(n_dense, fit_intercept, monkeypatch):
-    monkeypatch.setattr(metric, "DENSE_PARAMETERS", n_dense)
+def test_an_offset_of_a_full_column_does_not_move_the_optimum(n_dense, fit_intercept):
+    variant = with_settings(formed_parameters=n_dense)
     X, y = example(2)
     X[:, 3] += 1e4
     dense, ours = (
-        GDLogisticRegression(tol=1e-12, random_state=0, fit_intercept=fit_intercept).fit(Z, y)
-        for Z in (X, sp.csr_array(X))
+        variant(tol=1e-12, random_state=0, fit_intercept=fit_intercept).fit(Z, y) for Z in (X, sp.csr_array(X))
     )
     assert ours.converged_
     assert ours.loss_curve_[-1] == pytest.approx(dense.loss_curve_[-1], rel=1e-10)

@@ -58,7 +58,7 @@ def attributes(model: GDLogisticRegression) -> dict[str, float]:
     W: Rows = model.coef_
     b: Rows = model.intercept_
     rates: Rows = model.history_["rate"]
-    assert len(rates) == model.n_iter_
+    assert len(rates) == model.n_iter_[0]
     assert model.n_features_in_ == W.shape[1]
     least = float(model.loss_curve_[-1])
     return {"b": float(b[0]), "gap": model.duality_gap_, "J": least, "converged": model.converged_}

@@ -1,4 +1,4 @@
-"""J against time on raw data: LogisticRegression, the more iterations the later, and ours as it is."""
+"""J against time on raw data: LogisticRegression with more and more iterations, and GDLogisticRegression."""
 
 import warnings
 from time import perf_counter
@@ -20,7 +20,7 @@ def objective(model):
 
 
 def timed(model):
-    """The least time of five fits, as other work on the machine only adds to it, and J."""
+    """The least time of five fits, because other work on the machine can only add time; and J."""
     times = []
     for _ in range(5):
         start = perf_counter()
@@ -30,7 +30,7 @@ def timed(model):
 
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # ConvergenceWarning, of all of theirs but the last
+    warnings.simplefilter("ignore")  # every fit of LogisticRegression but the last warns
     theirs = np.array([timed(LogisticRegression(max_iter=n)) for n in (100, 200, 400, 800, 1600, 10_000)])
     minimum = objective(GDLogisticRegression(tol=1e-14, random_state=0).fit(X, y))
 seconds, ours = timed(GDLogisticRegression(random_state=0))
@@ -41,6 +41,6 @@ ax.loglog(theirs[:, 0], theirs[:, 1] - minimum, "x-", color="#D55E00", label=lab
 star = {"marker": "*", "color": "gold", "markeredgecolor": "black", "markersize": 18, "linestyle": ""}
 ax.loglog(seconds, max(ours - minimum, 1e-16), label="GDLogisticRegression()", **star)
 ax.annotate("default", theirs[0] - [0, minimum], xytext=(0, 8), textcoords="offset points", ha="center")
-ax.set(xlabel="seconds of one fit", ylabel="J - min J", ylim=(1e-17, 1))
+ax.set(xlabel="seconds of one fit", ylabel="objective above its minimum", ylim=(1e-17, 1))
 ax.grid(alpha=0.25)
 ax.legend(loc="center right")

@@ -1,4 +1,4 @@
-"""Gradient descent on J = w^2 from w = 2: steps that are small enough, just too large, and too large."""
+"""Gradient descent on J = w^2 from w = 2 with three step lengths: small enough, at the limit, and too large."""
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -31,8 +31,12 @@ class Block:
         self.centre = centre  # what the features are measured from
         self.span = span  # which rows these are: a slice
 
+    def scores(self, theta):
+        """The scores z of the rows at theta, in X's precision: affine in theta."""
+        return self.forward(theta)  # and an offset, once rows have one
+
     def forward(self, theta):
-        """Scores z = (X - centre) W + b, in X's precision."""
+        """(X - centre) W + b, in X's precision: linear in theta, so also what a direction changes in the scores."""
         W, b = theta[:-1], self.constant * theta[-1] - self.centre @ theta[:-1]
         z = self.product(self.X, W.astype(self.X.dtype, copy=False))
         z += b.astype(self.X.dtype, copy=False)
@@ -47,6 +51,11 @@ class Block:
         gradient[self.still] = 0
         gradient[-1] = self.constant * total
         return gradient
+
+    def weighed(self, dz):
+        """The same dz, each row multiplied by the row's weight: in place, and in dz's own precision."""
+        dz *= self.weight.astype(dz.dtype, copy=False)[:, None]
+        return dz
 
     @cached_property
     def still(self):
@@ -115,7 +124,7 @@ class WholeBlock(Block):
         self.whole = whole
 
     def forward(self, theta):
-        """Scores z = (X - centre) W + b."""
+        """(X - centre) W + b."""
         return self.product(self.whole, theta.astype(self.whole.dtype, copy=False))
 
     def backward(self, dz):

@@ -23,6 +23,7 @@ from contextvars import copy_context
 from functools import cache, cached_property, reduce
 from itertools import pairwise
 from operator import add, and_
+from threading import Lock
 
 import joblib
 import numpy as np
@@ -111,18 +112,25 @@ class Rows:
             finally:
                 self._pool, self._n_threads = None, 1
 
-    def sum(self, f, products=None):
-        """Sum the tuples f(block) over all blocks; f takes ``products`` an entry of X, those of a pass if None."""
-        return self.fold(f, add, products)
+    def sum(self, f, *each, products=None):
+        """Sum the tuples f(block, ...) over all blocks; f takes ``products`` an entry of X, those of a pass if None."""
+        return self.fold(f, add, *each, products=products)
 
-    def fold(self, f, combine, products=None):
-        """Combine the tuples f(block), entry by entry, over all blocks."""
+    def fold(self, f, combine, *each, products=None):
+        """Combine the tuples f(block, ...), entry by entry, over all blocks.
+
+        ``each`` are arrays with a row for each of these rows, as the method ``each`` makes them: f gets the block's.
+        """
 
         def pair(left, right):
             return tuple(map(combine, left, right))
 
+        def of_block(block):
+            some = slice(block.span.start - self.first, block.span.stop - self.first)
+            return f(block, *(array[some] for array in each))
+
         def partial(span):
-            return reduce(pair, map(f, span))
+            return reduce(pair, map(of_block, span))
 
         work = self._n_entries * (products or 2 * self.n_scores)
         n_threads = int(min(self._n_threads, self.n_rows, max(1, work // THREAD_PRODUCTS)))
@@ -135,6 +143,33 @@ class Rows:
         except RuntimeError:  # no thread is to be had: the system has no more, or Python is about to end
             return reduce(pair, map(partial, parts))
         return reduce(pair, [partial(parts[0]), *(other.result() for other in others)])
+
+    def each(self, f, *each):
+        """What f(block, ...) gives for each of the block's rows: an array with a row for each."""
+        found, lock = [], Lock()
+
+        def keep(block, *each):
+            values = f(block, *each)
+            with lock:
+                if not found:
+                    found.append(np.empty((self.n_rows, *values.shape[1:]), values.dtype))
+            found[0][block.span.start - self.first : block.span.stop - self.first] = values
+            return ()
+
+        self.fold(keep, add, *each)
+        return found[0]
+
+    def map(self, f, *each):
+        """What f makes of ``each`` row's numbers alone."""
+        return self.each(lambda _, *each: f(*each), *each)
+
+    def repeated(self, values):
+        """The same values, of shape (1, k), for each row."""
+        return np.full((self.n_rows, values.shape[1]), values, self.dtype)
+
+    def shared_scores(self, theta):
+        """The scores at theta, shape (1, k), where all rows have the same; else None."""
+        return None if theta[:-1].any() else self.constant * theta[-1:]
 
     @cached_property
     def blocks(self):
@@ -162,7 +197,7 @@ class Rows:
     def is_finite(self):
         """Whether the sums of X are, on all cores: there is nan or infinity in X, or overflow, where they are not."""
         with self.threads(), np.errstate(over="ignore", invalid="ignore"):
-            return self.fold(lambda block: (block.is_finite(),), and_, products=1)[0]
+            return self.fold(_is_finite, and_, products=1)[0]
 
     def take(self, index):
         """A copy of the rows at ``index``, on the same threads; dense ones are centred once and for all."""
@@ -255,7 +290,7 @@ class Rows:
 
     def spread(self):
         """The root of the mean square of each feature."""
-        (squares,) = self.sum(lambda block: (block.squared_backward(block.weight[:, None]),))
+        (squares,) = self.sum(_squares)
         return np.sqrt(np.maximum(squares[:-1, 0], 0) / self.total)
 
     def kronecker(self, c):
@@ -299,6 +334,14 @@ class Rows:
         rows.whole = whole
         rows._pool, rows._n_threads = self._pool, self._n_threads
         return rows
+
+
+def _squares(block):
+    return (block.squared_backward(block.weight[:, None]),)
+
+
+def _is_finite(block):
+    return (block.is_finite(),)
 
 
 def concatenated(parts):
@@ -387,10 +430,15 @@ class _OneBlasThread:
 
     BLAS's own threads wait for each other by spinning, which on a busy machine costs more than small products gain. The
     limit is the process's: fits side by side must not restore each other's, so the first sets and the last restores it.
+
+    Other users of ``threadpool_limits``, such as KMeans in another thread, also save the number that they find and put
+    it back later. A number that is no longer 1 when the last fit ends is therefore theirs, and stays. From
+    threadpoolctl 3.8 on, one thread at a time controls OpenBLAS, and what others set is ignored: the last fit takes the
+    control from the first, and the next fit takes it from the last.
     """
 
     def __init__(self):
-        self._lock, self._users = threading.Lock(), 0
+        self._lock, self._users, self._left = threading.Lock(), 0, {}
 
     def __enter__(self):
         with self._lock:
@@ -399,8 +447,8 @@ class _OneBlasThread:
                 self._before = [(library, library.num_threads) for library in blas]
                 self._n_threads = max(1, min([cores, *(number for _, number in self._before)]))
                 try:
-                    for library in blas:
-                        library.set_num_threads(1)
+                    for library, number in self._before:  # as the last fit left it, so nobody else limits it now
+                        _set_threads(library, 1, take_control=self._left.get(library) == number)
                 except KeyboardInterrupt:
                     self._restore()
                     raise
@@ -416,7 +464,9 @@ class _OneBlasThread:
     def _restore(self):
         try:
             for library, number in self._before:
-                library.set_num_threads(number)
+                if library.num_threads == 1:  # as it was set, so by nobody else since
+                    _set_threads(library, number, take_control=True)
+                    self._left[library] = number
         except KeyboardInterrupt:  # at this very moment
             self._restore()
             raise
@@ -426,6 +476,13 @@ class _OneBlasThread:
         if self._users:
             self._restore()
         self.__init__()
+
+
+def _set_threads(library, number, take_control):
+    library.set_num_threads(number)
+    if take_control and library.num_threads != number and hasattr(library, "clear_controlling_thread"):
+        library.clear_controlling_thread(force=True)
+        library.set_num_threads(number)
 
 
 @cache

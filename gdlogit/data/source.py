@@ -154,10 +154,18 @@ class BatchRows(Rows):
         n_bytes = self.source.n_bytes + self.n_rows * self.dtype.itemsize  # a copy has the constant feature, too
         return max(1, SAMPLE_BYTES * self.n_rows // n_bytes)
 
-    def fold(self, f, combine, products=None):
-        """Combine the tuples f(block), entry by entry, over all blocks of all batches: one pass."""
-        parts = (rows.fold(f, combine, products) for rows in self._batches())
+    def fold(self, f, combine, *each, products=None):
+        """Combine the tuples f(block, ...), entry by entry, over all blocks of all batches: one pass."""
+        parts = (rows.fold(f, combine, *of_batch(rows, each), products=products) for rows in self._batches())
         return reduce(lambda left, right: tuple(map(combine, left, right)), parts)
+
+    def each(self, f, *each):
+        """What f(block, ...) gives for each of the block's rows: an array in memory, for one pass."""
+        return np.concatenate([rows.each(f, *of_batch(rows, each)) for rows in self._batches()])
+
+    def map(self, f, *each):
+        """What f makes of ``each`` row's numbers alone: no pass."""
+        return f(*each)
 
     def take(self, index):
         """A copy of the rows at ``index``, which is sorted: one pass."""
@@ -195,6 +203,11 @@ class BatchRows(Rows):
         rows = BatchRows(self.source, bool(self.constant), self.n_scores, centre, skipped)
         rows._pool, rows._n_threads = self._pool, self._n_threads
         return rows
+
+
+def of_batch(rows, each):
+    """The batch's part of arrays with a row for each row of the source."""
+    return [array[rows.first : rows.first + rows.n_rows] for array in each]
 
 
 def weight_by_label(labels, y, weight):

@@ -52,7 +52,7 @@ def batch(learning_rate):
         theta, _, gradient = state.point
         return state._replace(point=tried(objective, downhill(theta, state.rate, gradient, objective.penalty)))
 
-    return Method(start, step)
+    return Method(start, step, "gd")
 
 
 class NesterovState(NamedTuple):
@@ -81,7 +81,7 @@ def nesterov(learning_rate):
             v = theta + (clock - 1) / t * (theta - state.theta)
         return state._replace(point=tried(objective, v), theta=theta, t=t)
 
-    return Method(start, step)
+    return Method(start, step, "nesterov")
 
 
 def resolve(learning_rate, objective):

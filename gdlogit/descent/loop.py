@@ -4,8 +4,11 @@ A method is two functions over a State, a NamedTuple that begins with the fields
 
     start(objective, theta) -> State        step(objective, State) -> State
 
-It knows how to take one step. The loop knows the rest: when to stop, what to record, and what to do when a step fails.
-It stops where the excess of J over its minimum, as estimated by half the squared Newton decrement
+and a third, for what is judged at the end: ``model(objective, State)`` is the local model of J at the State's point,
+which holds the metric that the method has made there, if it has.
+
+A method knows how to take one step. The loop knows the rest: when to stop, what to record, and what to do when a step
+fails. It stops where the excess of J over its minimum, as estimated by half the squared Newton decrement
 
     (J - min J)  ~  1/2 g^T H^-1 g,
 
@@ -27,23 +30,41 @@ Boyd and Vandenberghe, "Convex Optimization" (2004), section 9.5.1 (the Newton d
 from collections.abc import Callable
 from math import inf, isfinite, isnan, nan, sqrt
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ..objective import Point
-from ..quadratic.metric import excess_of
+from ..objective import Objective, Point
+from ..penalty import Penalty, lacking
+from ..quadratic.metric import LocalModel
+from .status import Status
 
-__all__ = ["Method", "Record", "Result", "descend", "target"]
+__all__ = ["NOBODY", "Ending", "Method", "Record", "State", "Watch", "descend", "table", "target"]
 
 LEAST = 1e-3  # of the goal: an estimate that has come down to it may be as it is
 
 
-class Method(NamedTuple):
-    """A way to take one step."""
+class State(Protocol):
+    """What a method passes from step to step: a NamedTuple that begins with these fields."""
 
-    start: Callable[..., Any]
-    step: Callable[..., Any]
+    point: Point
+    excess: float
+    rate: float
+
+
+class Method(NamedTuple):
+    """A way to take one step.
+
+    Every method takes a ``Penalty`` that is smooth. Of a penalty that is not, the method needs what ``needs`` has.
+    """
+
+    start: Callable[[Objective, np.ndarray], Any]
+    step: Callable[[Objective, Any], Any]
+    name: str
+    needs: type = Penalty
+    model: Callable[[Objective, Any], LocalModel] = lambda objective, state: LocalModel.about_means(
+        objective, state.point
+    )
 
 
 class Record(NamedTuple):
@@ -63,23 +84,32 @@ class Record(NamedTuple):
     validation_loss: float
 
 
-class Result(NamedTuple):
-    """Where the descent ended, and why.
+class Watch(NamedTuple):
+    """What is told of each iteration: ``begin()`` before, and ``end(record, where)`` after, which may ask to stop.
 
-    ``status`` is converged, max_iter, stalled, separable, diverged, or what was asked for: stopped (by ``watch``),
-    early_stopped (by the held-out rows) or interrupted. ``direction`` has, if separable, the
-    terms of a direction along which J falls for ever: the index (feature, score) and the coefficient of each.
+    In a descent, ``where`` is the Point. ``solve`` makes it a function that gives the user's theta.
     """
+
+    begin: Callable[[], object] = lambda: None
+    end: Callable[[Record, Any], object] = lambda record, where: False
+
+
+NOBODY = Watch()
+
+
+def table(history: list[Record]) -> np.ndarray:
+    """A history as a structured array, with a field for each of a Record's."""
+    return np.array(history, dtype=list(Record.__annotations__.items()))
+
+
+class Ending(NamedTuple):
+    """Where a descent ended, and why; the local model of J there."""
 
     point: Point
     excess: float
-    status: str
+    status: Status
     history: list[Record]
-    direction: list = []
-
-    def table(self):
-        """The history as a structured array, a field for each of a Record's."""
-        return np.array(self.history, dtype=list(Record.__annotations__.items()))
+    model: LocalModel
 
 
 class Best:
@@ -98,25 +128,27 @@ class Best:
             self.reference, self.unchanged = score, 0
 
 
-def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=inf, watch=None):
-    """Step from theta until J is within tol of its minimum; at most max_iter steps, at least one.
+def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=inf, watch=NOBODY) -> Ending:
+    """Step from theta until J is within tol of its minimum; at most max_iter steps.
 
     ``validate(theta)`` is the loss of held-out rows; it ends the descent after ``patience`` steps that do not lower it.
-    ``watch(record, point)`` sees every step, and may return True to end the descent there.
+    ``watch`` is told of every step, and may end the descent there.
     """
+    check_penalty(method, objective.penalty)
     began = perf_counter()
     state = first = method.start(objective, theta)
     by_validation = patience < inf
     best = Best(first, inf if by_validation else first.point.value)  # held-out rows choose among the steps
     history = []
-    claim, measured_at, status = inf, 0, "max_iter"  # claim: below it J cannot fall, if the last estimate was right
+    claim, measured_at, status = inf, 0, Status.MAX_ITER  # claim: J cannot fall below, if the last estimate was right
     try:
         for iteration in range(1, max_iter + 1):
+            watch.begin()
             last, state = state, method.step(objective, state)
             point, excess, loss = state.point, state.excess, nan
             lost = not isfinite(point.value)
             if isnan(excess) and iteration >= 1.2 * measured_at and not lost:
-                excess, measured_at = excess_of(objective, point), iteration
+                excess, measured_at = LocalModel.about_means(objective, point).excess, iteration
             if validate is not None and not lost:
                 loss = validate(point.theta)
             norm, seconds = sqrt(np.vdot(point.gradient, point.gradient)), perf_counter() - began
@@ -124,23 +156,23 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
             if not lost:
                 best.update(state, loss if by_validation else point.value, tol)
             history.append(record)  # last: what an interrupt keeps is at least as good as the history says
-            stop = watch is not None and watch(record, point)
+            stop = watch.end(record, point)
             goal = target(objective, point, tol)
             small = abs(excess) <= goal  # one below 0 is not of a convex model
             stays = state.rate > 0 and point is last.point  # as no step is worth taking
             creeps = not stays and last.excess > 0 and excess > goal * max(1 - excess / last.excess, LEAST)
             if lost:
-                status = "diverged"
+                status = Status.DIVERGED
             elif small and not creeps and point.value - excess >= claim:
-                status = "converged"
+                status = Status.CONVERGED
             elif stop:
-                status = "stopped"
+                status = Status.STOPPED
             elif point.value < objective.separation_value:
-                status = "separable"
+                status = Status.SEPARABLE
             elif state.rate == 0:
-                status = "stalled"
+                status = Status.STALLED
             elif best.unchanged >= patience:
-                status = "early_stopped"
+                status = Status.EARLY_STOPPED
             else:
                 if not isnan(excess):
                     claim = point.value - goal if small else inf
@@ -149,22 +181,33 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
     except KeyboardInterrupt:
         if not history:
             raise
-        status = "interrupted"
-    if state.point.value > first.point.value and status in ("converged", "max_iter", "separable", "stalled"):
-        status = "diverged"
-    chosen = best.state if by_validation or status in ("diverged", "interrupted") else state
-    return conclude(objective, chosen, status, history, tol)
+        status = Status.INTERRUPTED
+    unasked = status in (Status.CONVERGED, Status.MAX_ITER, Status.SEPARABLE, Status.STALLED)
+    if state.point.value > first.point.value and unasked:
+        status = Status.DIVERGED
+    chosen = best.state if by_validation or status in (Status.DIVERGED, Status.INTERRUPTED) else state
+    return conclude(method, objective, chosen, status, history, tol)
 
 
-def conclude(objective, state, status, history, tol):
-    """The result at a state: converged wherever J is within tol there, unless there is more to say."""
-    excess = excess_of(objective, state.point) if isnan(state.excess) else state.excess
-    if status not in ("separable", "interrupted"):
+def check_penalty(method, penalty):
+    """Raise a TypeError that names what a penalty lacks for a method."""
+    missing = lacking(penalty, Penalty)
+    if not missing and not penalty.is_smooth:
+        missing = lacking(penalty, method.needs)
+    if missing:
+        raise TypeError(f"{type(penalty).__name__} is no penalty for {method.name}: it lacks {', '.join(missing)}.")
+
+
+def conclude(method, objective, state, status, history, tol) -> Ending:
+    """The ending at a state: converged wherever J is within tol there, unless there is more to say."""
+    model = method.model(objective, state)
+    excess = model.excess if isnan(state.excess) else state.excess
+    if status not in (Status.SEPARABLE, Status.INTERRUPTED):
         if abs(excess) <= target(objective, state.point, tol):
-            status = "converged"
-        elif status == "converged":  # the end of the descent was: the held-out rows were better off before
-            status = "early_stopped"
-    return Result(state.point, excess, status, history)
+            status = Status.CONVERGED
+        elif status is Status.CONVERGED:  # the end of the descent was: the held-out rows were better off before
+            status = Status.EARLY_STOPPED
+    return Ending(state.point, excess, status, history, model)
 
 
 def target(objective, point, tol):

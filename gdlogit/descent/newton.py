@@ -28,46 +28,64 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..objective import Point, at_random, tried
-from ..quadratic.metric import Smooth, Sparse, metric_at
+from ..objective import Objective, Point, at_random
+from ..penalty import L1Penalty
+from ..quadratic.metric import LocalModel, Smooth, Sparse, formed_metric
+from .armijo import search
 from .loop import Method, target
 
 __all__ = ["sketch"]
 
 GROWTH = 4  # of each sample over the last
 ROWS_PER_PARAMETER = 10  # in the smallest sample
-ARMIJO = 1e-4  # of the fall that the slope promises
 TINY = 30_000  # rows times parameters
 LEAST_SAMPLED_RATE = 1 / 8  # below it, the sample has missed what curbs the step: some rare or heavy-tailed feature
 PART = 0.05  # of its sampling error: where the descent on a sample ends
 SAMPLE_STEPS = 50  # at most, on one sample: one without a minimum, say of a single class, shall not hold up the rest
 
 
+class Provenance(NamedTuple):
+    """Where a metric comes from: a sample of the rows, or all of them at a point; the excess of J there.
+
+    The point is None, and the excess infinite, where other rows made the metric than those of the descent.
+    """
+
+    sampled: bool
+    excess: float
+    point: Point | None
+
+
 class NewtonState(NamedTuple):
-    """theta; the metric, on a sample of the rows or on all; the step to take next."""
+    """theta; the metric and where it comes from; the step to take next; the largest sample of rows, if there is one."""
 
     point: Point
     excess: float
     rate: float
     metric: Smooth | Sparse
-    sampled: bool
-    made_at: float  # the excess where the metric was made, of these rows; infinite if it is of others
+    provenance: Provenance
     direction: np.ndarray
+    sample: Objective | None
 
 
 def sketch(tol, rng):
     """Newton's method with exact gradients and the Hessian of a sample, for a goal of tol."""
 
     def start(objective, theta):
-        cold, metric = not theta.any(), None
-        for sample in samples(objective, rng):
-            theta, metric = minimise(sample, theta, metric) if cold else (theta, metric_at(sample, theta))
-        return begin(objective, theta, metric)
+        cold, metric, sample = not theta.any(), None, None
+        for sample in samples(objective, rng):  # noqa: B007: the last one goes with the state
+            theta, metric = minimise(sample, theta, metric) if cold else (theta, formed_metric(sample, theta))
+        return begin(objective, theta, metric, sample)
 
     def step(objective, state):
         return advance(objective, state, target(objective, state.point, tol))
 
-    return Method(start, step)
+    return Method(start, step, "newton-sketch", L1Penalty, model)
+
+
+def model(objective, state):
+    """The local model at the state's point; its metric is the state's own where all rows have made that there."""
+    metric = state.metric if state.provenance.point is state.point else None
+    return LocalModel(objective, state.point, metric, state.sample)
 
 
 def samples(objective, rng):
@@ -80,8 +98,7 @@ def samples(objective, rng):
         size //= GROWTH
     if sizes:
         largest = objective.on(at_random(sizes[0], objective.n_rows, rng))
-        objective.copied = largest.rows  # the others are taken from it: rows in batches take a pass to get at
-        for size in reversed(sizes[1:]):
+        for size in reversed(sizes[1:]):  # taken from the largest: rows in batches take a pass to get at
             yield largest.on(at_random(size, largest.n_rows, rng))
         yield largest
 
@@ -99,67 +116,57 @@ def minimise(sample, theta, metric):
         state = advance(sample, state, PART * error)
     settled = state.excess <= PART * error
     theta = sample.without_constants(state.point.theta + state.direction if settled else state.point.theta)
-    return theta, state.metric if settled and state.made_at <= error else metric_at(sample, theta)
+    is_near = settled and state.provenance.excess <= error
+    return theta, state.metric if is_near else formed_metric(sample, theta)
 
 
-def begin(objective, theta, metric):
+def begin(objective, theta, metric, sample=None):
     """The state at theta; the metric is that of a sample, or is made here from all rows."""
     point = objective.at(theta)
-    return refresh(objective, point, 1.0) if metric is None else aim(point, metric, 1.0, sampled=True, made_at=inf)
+    if metric is None:
+        return refresh(objective, point, 1.0, sample)
+    return aim(point, metric, 1.0, sample, Provenance(sampled=True, excess=inf, point=None))
 
 
-def aim(point, metric, rate, sampled=False, made_at=None):
-    """The state whose next step goes to the minimum of the metric's model; the metric is made here, unless told."""
+def aim(point, metric, rate, sample, provenance=None):
+    """The state whose next step goes to the minimum of the metric's model; all rows make it here, unless told."""
     direction, excess = metric.aim(point)
-    return NewtonState(point, excess, rate, metric, sampled, excess if made_at is None else made_at, direction)
+    provenance = provenance or Provenance(sampled=False, excess=excess, point=point)
+    return NewtonState(point, excess, rate, metric, provenance, direction, sample)
 
 
 def advance(objective, state, goal):
     """One step, and a new metric where the old one contracts too slowly to reach the goal."""
-    point, rate = line_search(objective, state, LEAST_SAMPLED_RATE if state.sampled else 0.0)
-    if rate == 0 and state.sampled:
-        return refresh(objective, state.point, 1.0)
+    sampled = state.provenance.sampled
+    point, rate = search(objective, state.point, state.direction, LEAST_SAMPLED_RATE if sampled else 0.0)
+    if rate == 0 and sampled:
+        return refresh(objective, state.point, 1.0, state.sample)
     is_lost = rate == 0 and state.point.value < state.excess  # the model would have J fall by more than there is
     if is_lost:
-        point, rate = line_search_at_zero(objective, state)
+        point, rate = search(objective, state.point, direction_at_zero(objective, state.point))
     if rate == 0:
         return state._replace(rate=0.0)
     if is_tiny(objective) or is_lost:
-        return refresh(objective, point, rate)
+        return refresh(objective, point, rate, state.sample)
     ds, dg = point.theta - state.point.theta, point.gradient - state.point.gradient
-    new = aim(point, state.metric.updated(ds, dg), rate, state.sampled, state.made_at)
+    new = aim(point, state.metric.updated(ds, dg), rate, state.sample, state.provenance)
     slow = new.excess > goal and steps_left(state.excess, new, goal) > 1 + hessian_cost(objective)
-    return refresh(objective, point, rate) if slow else new
+    return refresh(objective, point, rate, state.sample) if slow else new
 
 
-def refresh(objective, point, rate):
+def refresh(objective, point, rate, sample):
     """The same point in the metric of all rows."""
-    return aim(point, metric_at(objective, point.theta), rate)
+    return aim(point, formed_metric(objective, point.theta), rate, sample)
 
 
-def line_search_at_zero(objective, state):
-    """A line search along the step in the metric at 0, where that at the point is no model of J.
+def direction_at_zero(objective, point):
+    """The step in the metric at 0, where that at the point is no model of J.
 
     No loss has more curvature than at 0, but for a factor of the classes' number (Boehning and Lindsay), so that step
     leads back from where rows are far on the wrong side and have no curvature left.
     """
-    direction, _ = metric_at(objective, np.zeros_like(state.point.theta)).aim(state.point)
-    return line_search(objective, state._replace(direction=direction))
-
-
-def line_search(objective, state, least=0.0):
-    """The first of 1, 1/2, 1/4, ... down to least at which J falls enough, up to its rounding; 0 where none does."""
-    point, penalty, end = state.point, objective.penalty, state.point.theta + state.direction
-    slope = float(np.vdot(point.gradient, state.direction))
-    slope += penalty.rough_value(end) - penalty.rough_value(point.theta)
-    slack = objective.resolution * abs(point.value)
-    rate = 1.0
-    while rate >= max(least, objective.resolution):
-        new = tried(objective, point.theta + rate * state.direction)
-        if new.value <= point.value + ARMIJO * rate * slope + slack:
-            return new, rate
-        rate /= 2
-    return point, 0.0
+    direction, _ = formed_metric(objective, np.zeros_like(point.theta)).aim(point)
+    return direction
 
 
 def steps_left(last_excess, state, goal):

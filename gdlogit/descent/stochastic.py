@@ -54,4 +54,4 @@ def minibatch(learning_rate, batch_size, rng):
         noisy = automatic and point.value >= state.point.value
         return state._replace(point=point, rate=state.rate / (1 + state.rate / state.first) if noisy else state.rate)
 
-    return Method(start, step)
+    return Method(start, step, "sgd")

@@ -29,13 +29,22 @@ from typing import NamedTuple
 import numpy as np
 
 from ..objective import Point
+from ..penalty import L1Penalty
 from ..quadratic.curvature import Jacobi, Kronecker
-from ..quadratic.metric import Smooth, products_at, rough_metric, sparse_metric
+from ..quadratic.metric import (
+    LocalModel,
+    Smooth,
+    SparseColumns,
+    SparseProducts,
+    products_at,
+    rough_metric,
+    sparse_metric,
+)
+from .armijo import line_search
 from .loop import Method, target
 
 __all__ = ["truncated"]
 
-ARMIJO = 1e-4  # of the fall that the slope promises
 ROUGH, FINE = 0.3, 0.01  # of the residual: enough for a step, as the next has another H; enough for an estimate
 NEAR, NEGLIGIBLE = 0.3, 0.1  # of the goal: no step but the one that confirms it is needed; not even a product
 LONGEST, NOTICEABLE = 2.0, 1.02  # multiples of theta: as far as its curvature is to be trusted; worth half a pass
@@ -50,13 +59,13 @@ class Preconditioner(NamedTuple):
 
 
 class TruncatedState(NamedTuple):
-    """theta and its scores; the preconditioner; the step to take next."""
+    """theta and its scores; the preconditioner, or with l1 the metric; the step to take next."""
 
     point: Point
     excess: float
     rate: float
     scores: np.ndarray
-    preconditioner: Preconditioner
+    preconditioner: Preconditioner | SparseColumns | SparseProducts
     direction: np.ndarray
 
 
@@ -68,27 +77,33 @@ def truncated(tol):
         return aim(objective, objective.at_scores(theta, z), z, None, 1.0, tol)
 
     def step(objective, state):
-        point, z, rate = line_search(objective, state)
+        point, z, rate = advance(objective, state)
         if rate == 0:
             return state._replace(rate=0.0)
         return aim(objective, *lengthened(objective, point, z), state.preconditioner, rate, tol)
 
-    return Method(start, step)
+    return Method(start, step, "truncated Newton", L1Penalty, model)
+
+
+def model(objective, state):
+    """The local model at the state's point, from what the state has there."""
+    metric = state.preconditioner
+    if isinstance(metric, Preconditioner):
+        metric = Smooth(products_at(objective, objective.curvature(state.scores), metric.metric))
+    return LocalModel(objective, state.point, metric)
 
 
 def aim(objective, point, z, preconditioner, rate, tol):
     """The state whose next step solves H d = -g."""
-    if objective.penalty.l1:
-        metric = sparse_metric(objective, z)
-        objective.kept = point.theta, metric
+    if not objective.penalty.is_smooth:
+        metric = sparse_metric(objective, point, z)
         direction, excess = metric.aim(point, ROUGH)
-        return TruncatedState(point, excess, rate, z, None, direction)
+        return TruncatedState(point, excess, rate, z, metric, direction)
     c = objective.curvature(z)
-    total = float(objective.loss.bend_diagonal(c).sum(dtype=float))
+    total = objective.total_curvature(c)
     if preconditioner is None or total < LOST_CURVATURE * preconditioner.total:
         preconditioner = Preconditioner(rough_metric(objective, z), total)
     hessian = products_at(objective, c, preconditioner.metric)
-    objective.kept = point.theta, Smooth(hessian)
     goal = target(objective, point, tol)
     for iterate in hessian.iterates(point.gradient):
         if iterate.fall > point.value:  # J would be negative: the quadratic is no model of it so far away
@@ -99,24 +114,18 @@ def aim(objective, point, z, preconditioner, rate, tol):
     return TruncatedState(point, iterate.estimate, rate, z, preconditioner, -iterate.x)
 
 
-def line_search(objective, state):
-    """The first of 1, 1/2, 1/4, ... at which J falls enough, up to its rounding: theta, z and it; 0 where none does."""
-    point, z = state.point, state.scores
-    penalty, end = objective.penalty, point.theta + state.direction
-    slope = float(np.vdot(point.gradient, state.direction))
-    slope += penalty.rough_value(end) - penalty.rough_value(point.theta)
-    slack = objective.resolution * abs(point.value)
-    rate = 1.0
-    if not state.direction.any():
-        return point, z, rate
-    change = objective.scores(state.direction)
-    while rate >= objective.resolution:
-        moved = z + rate * change
-        new = objective.at_scores(point.theta + rate * state.direction, moved)
-        if new.value <= point.value + ARMIJO * rate * slope + slack:
-            return new, moved, rate
-        rate /= 2
-    return point, z, 0.0
+def advance(objective, state):
+    """The line search along the state's step: the point, its scores and the rate. No length costs a pass."""
+    point, direction = state.point, state.direction
+    if not direction.any():
+        return point, state.scores, 1.0
+    change = objective.score_changes(direction)
+
+    def at(rate):
+        return objective.at_scores(point.theta + rate * direction, state.scores + rate * change)
+
+    point, rate = line_search(objective, point, direction, at)
+    return point, state.scores + rate * change, rate
 
 
 def lengthened(objective, point, z):
@@ -124,11 +133,13 @@ def lengthened(objective, point, z):
 
     Along theta, J has the slope theta^T dJ and the curvature theta^T H theta, which the scores know without a pass.
     """
-    curvature = objective.curvature_along(point.theta, z)
-    slope = float(np.vdot(point.gradient, point.theta)) + objective.penalty.rough_value(point.theta)
+    change = z  # that theta itself makes, as a direction: rows have no offset
+    curvature = objective.curvature_along(point.theta, change, z)
+    slope = float(np.vdot(point.gradient, point.theta)) + objective.penalty.nonsmooth_value(point.theta)
     length = min(1 - slope / curvature, LONGEST) if curvature > 0 else 1.0
     if length > NOTICEABLE:
-        longer = objective.at_scores(length * point.theta, length * z)
+        moved = z + (length - 1) * change
+        longer = objective.at_scores(length * point.theta, moved)
         if longer.value < point.value:
-            return longer, length * z
+            return longer, moved
     return point, z

@@ -1,11 +1,12 @@
-"""Pictures of a fit: its loss, its coefficients, and the way down.
+"""Pictures of a fit: its loss, its coefficients, and the paths of the solvers.
 
     LossCurveDisplay      J, or a proven bound on J - min J, after each iteration; one estimator or several
     CoefficientDisplay    the largest coefficients by name, as log-odds or as odds ratios
     DescentPathDisplay    contours of J over two coefficients, and the paths that the solvers take across them
 
-scikit-learn's pattern: the constructor takes data, ``from_estimator`` computes them and plots, ``plot`` draws and
-returns self, with ``ax_``, ``figure_`` and the artists. ``frame`` gives the data as a pandas DataFrame.
+They follow scikit-learn's pattern. The constructor takes data, ``from_estimator`` computes the data and draws them, and
+``plot`` draws and returns self, with ``ax_``, ``figure_`` and the artists. ``frame`` returns the data as a pandas
+DataFrame.
 """
 
 from .coefficients import CoefficientDisplay

@@ -1,4 +1,4 @@
-"""The coefficients: which features count most, for which class, and in which direction."""
+"""The coefficients: which features matter most, for which class, and in which direction."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class CoefficientDisplay:
     feature_names : ndarray of shape (n_features,)
         Names of the features.
     classes : ndarray of shape (n_outputs,)
-        The class that each row of ``coef`` speaks for.
+        The class whose score each row of ``coef`` raises.
     unit : str
-        What a coefficient is per: "unit" or "standard deviation".
+        The change of the feature that a coefficient refers to: "unit" or "standard deviation".
 
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
-        Where the coefficients are.
+        Axes and figure with the coefficients.
     points_ : list of matplotlib Line2D
         The markers, one artist for each class.
 
@@ -126,12 +126,12 @@ class CoefficientDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where; a new figure where not given.
+            Axes to draw on. Default: a new figure.
         k : int, default=15
-            How many features.
+            Number of features to draw.
         odds_ratio : bool, default=False
-            Whether to draw exp(coefficient), by which the odds of the class are multiplied, on a log axis; of more than
-            two classes, ratios of two of them are odds ratios.
+            Whether to draw exp(coefficient) on a log axis. With two classes this is the factor of the odds; with more
+            classes, the ratio of the values of two classes is an odds ratio.
 
         Returns
         -------
@@ -156,7 +156,7 @@ class CoefficientDisplay:
         ax.grid(axis="x", alpha=0.25)
         if len(self.coef) == 1:
             quantity = f"{'odds ratio' if odds_ratio else 'change of the log-odds'} of class {self.classes[0]}"
-        else:  # a softmax has scores, whose differences are log-odds
+        else:  # differences of a softmax's scores are log-odds
             quantity = "factor of exp(score)" if odds_ratio else "change of the score"
         ax.set_xlabel(f"{quantity} per {self.unit}")
         if len(self.coef) > 1:

@@ -1,4 +1,4 @@
-"""The ways down: contours of J over two coefficients, and the paths of batch, stochastic and preconditioned descent."""
+"""Contours of J over two coefficients, and the paths of batch, accelerated, stochastic and Newton descent."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
-from ..backprop import Sigmoid
-from ..data.rows import Rows
-from ..descent import gradient, newton, stochastic
 from ..estimators.pipelines import inner
 from ..estimators.validation import generator
 from ..objective import Objective
-from ..penalty import ElasticNet
+from ..problem import Problem
+from ..solve import SOLVERS, Settings, method_of
 from ..typing import Matrix, Solver
 from .style import pyplot, style
 
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DescentPathDisplay"]
 
-ROUNDING = 1e-16  # of J, which is about 1: an end nearer to the minimum cannot be told from it
+ROUNDING = 1e-16  # rounding of a J of about 1: a path that ends nearer to the minimum cannot be told from the minimum
 
 
 class DescentPathDisplay:
@@ -37,8 +35,8 @@ class DescentPathDisplay:
     Parameters
     ----------
     paths : dict of str to ndarray of shape (n_points, 2)
-        The two coefficients along the way, by solver: the start, each point that a gradient was used at (for "sgd",
-        one for each batch), and the end.
+        The two coefficients along the path of each solver: the start, each point at which a gradient was used (for
+        "sgd", one per batch), and the end.
     excess : dict of str to float
         J - min J at the end of each path.
     minimum : ndarray of shape (2,)
@@ -46,14 +44,14 @@ class DescentPathDisplay:
     grid : tuple of ndarrays of shape (resolution,)
         Values of the first and of the second coefficient.
     heights : ndarray of shape (resolution, resolution)
-        J - min J on that grid, first coefficient along the columns; the other parameters are those of the minimum.
+        J - min J on that grid, the first coefficient along the columns. The other parameters are those of the minimum.
     feature_names : tuple of str
-        Of the two coefficients.
+        Names of the features of the two coefficients.
 
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
-        Where the paths are.
+        Axes and figure with the paths.
     contours_ : matplotlib QuadContourSet
         The contours.
     lines_ : dict of str to matplotlib Line2D
@@ -119,13 +117,13 @@ class DescentPathDisplay:
         features : two ints or names, default=(0, 1)
             Whose coefficients span the picture: by index, or by name where X or a Pipeline's steps have names.
         solvers : sequence of str, default=("sgd", "gd", "nesterov", "auto")
-            Which to run.
+            The solvers to run.
         n_iter : int, default=20
-            Iterations of each: steps, or epochs of "sgd". "auto" stops at the minimum.
+            Iterations of each solver: steps, or epochs of "sgd". "auto" stops at the minimum.
         resolution : int, default=60
             Points of the grid along each axis.
         ax : matplotlib Axes, default=None
-            Where; a new figure where not given.
+            Axes to draw on. Default: a new figure.
 
         Returns
         -------
@@ -141,8 +139,8 @@ class DescentPathDisplay:
         objective = objective_of(model, found.transform(X), y)
         names = found.feature_names(X) or [f"x{j}" for j in range(objective.shape[0] - 1)]
         indices = two_features(features, names)
-        paths = {solver: trace_path(make_method(model, solver), objective, n_iter) for solver in solvers}
-        minimum = trace_path(make_method(model, "auto"), objective, 100)[-1]
+        paths = {solver: trace_path(make_method(model, solver, objective), objective, n_iter) for solver in solvers}
+        minimum = trace_path(make_method(model, "auto", objective), objective, 100)[-1]
         least = objective.at(minimum).value
         grid = grid_around(np.vstack([minimum[None], *paths.values()])[:, indices, 0], resolution)
         display = cls(
@@ -161,7 +159,7 @@ class DescentPathDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where; a new figure where not given.
+            Axes to draw on. Default: a new figure.
 
         Returns
         -------
@@ -176,7 +174,7 @@ class DescentPathDisplay:
         ax.clabel(self.contours_, levels[1::2], fmt="%.1g", fontsize=7)
         for i, (solver, path) in enumerate(self.paths.items()):
             label = f"{solver}, {max(self.excess[solver], ROUNDING):.0e}"
-            many = len(path) > 100  # the steps of single rows: a cloud of markers would hide them
+            many = len(path) > 100  # with a step per row, a cloud of markers would hide the path
             looks = style(i) | {"linestyle": "-"} | ({"marker": "", "linewidth": 0.6} if many else {})
             (self.lines_[solver],) = ax.plot(*path.T, label=label, markersize=5, **looks)
         star: dict[str, Any] = {"color": "gold", "markeredgecolor": "black", "markersize": 14, "linestyle": ""}
@@ -215,28 +213,20 @@ def objective_of(estimator, X, y):
     classes, codes = np.unique(y, return_inverse=True)
     if len(classes) != 2:
         raise ValueError(f"y must have two classes; got {len(classes)}.")
-    rows = Rows(X, codes, np.ones(len(y)), intercept=estimator.fit_intercept)
-    strength = 1 / (estimator.C * len(y))
-    penalty = ElasticNet((1 - estimator.l1_ratio) * strength, estimator.l1_ratio * strength)
-    return Objective(rows, Sigmoid(), penalty)
+    terms = {"C": estimator.C, "l1_ratio": estimator.l1_ratio, "intercept": estimator.fit_intercept}
+    return Objective(*Problem.of(X, codes, np.ones(len(y)), 2, **terms))
 
 
-def make_method(estimator, solver):
-    """The solver's method, with the parameters of the estimator and random numbers of its own."""
-    rng = generator(estimator.random_state)
-    methods = {
-        "auto": lambda: newton.sketch(estimator.tol, rng),
-        "gd": lambda: gradient.batch(estimator.learning_rate),
-        "nesterov": lambda: gradient.nesterov(estimator.learning_rate),
-        "sgd": lambda: stochastic.minibatch(estimator.learning_rate, estimator.batch_size, rng),
-    }
-    if solver not in methods:
-        raise ValueError(f"solvers must be among {tuple(methods)}; got {solver!r}.")
-    return methods[solver]()
+def make_method(estimator, solver, objective):
+    """The method of a solver, with the parameters of the estimator and its own random numbers."""
+    if solver not in SOLVERS:
+        raise ValueError(f"solvers must be among {SOLVERS}; got {solver!r}.")
+    settings = Settings(solver, estimator.tol, learning_rate=estimator.learning_rate, batch_size=estimator.batch_size)
+    return method_of(settings, objective, generator(estimator.random_state))
 
 
 def trace_path(method, objective, n_iter):
-    """Theta from the origin on: at the start, in every batch, and after every iteration; shape (n_points, p + 1, 1)."""
+    """Theta at the start, in every batch, and after every iteration, from the origin; shape (n_points, p + 1, 1)."""
     path = [np.zeros(objective.shape)]
     objective = _Batchwise(objective, path)
     state = method.start(objective, path[0])
@@ -249,10 +239,10 @@ def trace_path(method, objective, n_iter):
 
 
 class _Batchwise(Objective):
-    """An objective that notes every theta at which the gradient of a batch is taken."""
+    """An objective that records every theta at which the gradient of a batch is taken."""
 
     def __init__(self, objective, path):
-        super().__init__(objective.rows, objective.loss, objective.penalty, objective.total)
+        super().__init__(objective.rows, objective.loss, objective.penalty)
         self.path = path
 
     def batches(self, size, rng):
@@ -261,7 +251,7 @@ class _Batchwise(Objective):
 
 
 class _Noted(NamedTuple):
-    """A batch, as far as stochastic descent asks: J and dJ."""
+    """The part of a batch's objective that stochastic descent uses: J and dJ."""
 
     part: Objective
     path: list
@@ -272,15 +262,15 @@ class _Noted(NamedTuple):
 
 
 def grid_around(points, resolution):
-    """Values of the first and of the second coordinate that take in all points, with a margin."""
+    """Values of the first and of the second coordinate that span all points, with a margin."""
     span = np.ptp(points, axis=0)
-    margin = np.where(span > 0, 0.1 * span, 1.0)  # under a strong l1 penalty none may leave zero
+    margin = np.where(span > 0, 0.1 * span, 1.0)  # with a strong l1 penalty all points may be the origin
     ends = zip(points.min(axis=0) - margin, points.max(axis=0) + margin, strict=True)
     return tuple(np.linspace(*pair, resolution) for pair in ends)
 
 
 def slice_of(objective, theta, features, grid):
-    """J on a grid of two coefficients, the others as in theta; shape (resolution, resolution)."""
+    """J on a grid of two coefficients, with the others as in theta; shape (resolution, resolution)."""
     theta = theta.copy()
     heights = np.empty((len(grid[1]), len(grid[0])))
     for row, second in enumerate(grid[1]):

@@ -1,4 +1,4 @@
-"""The loss curve: how J falls, and how far from its minimum it is."""
+"""The loss curve: how J falls, and how far J is above its minimum."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LossCurveDisplay"]
 
-MARKED = 10  # points of a curve that get a marker, about
+MARKED = 10  # about this many points of a curve get a marker
 
 
 class LossCurveDisplay:
@@ -31,7 +31,7 @@ class LossCurveDisplay:
     curves : dict of str to ndarray
         J after each iteration, by the name of the estimator.
     gaps : dict of str to float
-        For each, a bound on last J - min J; infinite where there is none.
+        For each estimator, a bound on its last J - min J, or infinity.
     validation : dict of str to ndarray
         The loss on validation rows after each iteration, for those that have one.
     progressive : dict of str to ndarray, default=None
@@ -40,7 +40,7 @@ class LossCurveDisplay:
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
-        Where the curves are.
+        Axes and figure with the curves.
     lines_ : list of matplotlib Line2D
         The curves: for each fit training, then validation; for each stream the loss of each batch, then its mean so
         far.
@@ -147,8 +147,9 @@ class LossCurveDisplay:
         return max((least - gap for least, gap in self._ends()), default=-np.inf)
 
     def _ends(self) -> list[tuple[float, float]]:
-        """The lowest J of each curve, with the gap there, where it is known."""
-        return [(float(np.nanmin(self.curves[name])), gap) for name, gap in self.gaps.items() if np.isfinite(gap)]
+        """The lowest J of each curve, with the gap there, where both are known."""
+        known = [(curve, self.gaps[name]) for name, curve in self.curves.items() if np.isfinite(self.gaps[name])]
+        return [(float(np.nanmin(curve)), gap) for curve, gap in known if len(curve)]
 
     def plot(self, ax: Axes | None = None, *, gap: bool = False) -> Self:
         """Draw the curves.
@@ -156,9 +157,9 @@ class LossCurveDisplay:
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-            Where; a new figure where not given.
+            Axes to draw on. Default: a new figure.
         gap : bool, default=False
-            Whether to draw a proven bound on J - min J on a log axis, instead of J. Needs a finite duality gap.
+            Whether to draw a proven bound on J - min J, on a log axis, instead of J. Needs a finite duality gap.
 
         Returns
         -------
@@ -245,7 +246,8 @@ class LossCurveDisplay:
 def _gap(model: Any) -> float:
     """The proven gap, infinite after a descent that has risen: it belongs to the start, which is not in the curve."""
     at_start = np.log(len(model.classes_))  # J without coefficients; a fit begins with others only where they do better
-    return getattr(model, "duality_gap_", np.inf) if model.loss_curve_[-1] <= at_start else np.inf
+    rose = len(model.loss_curve_) and not model.loss_curve_[-1] <= at_start
+    return np.inf if rose else getattr(model, "duality_gap_", np.inf)
 
 
 def _is_stream(model: Any) -> bool:

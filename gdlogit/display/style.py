@@ -1,4 +1,4 @@
-"""How the pictures look: apart in hue, in lightness, and without any colour by marker and dash.
+"""The look of the pictures: curves differ in hue and lightness, and in marker and dash for those who see no colour.
 
 References
 ----------

@@ -1,1 +1,1 @@
-"""scikit-learn's side: checks, encoding, fit, predict, and what a fit says."""
+"""scikit-learn's side: checks, encoding, fit, predict, callbacks and warnings."""

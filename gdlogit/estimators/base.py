@@ -38,7 +38,7 @@ class Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         classes_: NDArray[Any]
         coef_: Floats
         intercept_: Floats
-        n_iter_: int
+        n_iter_: NDArray[np.int32]
         n_features_in_: int
         feature_names_in_: NDArray[np.object_]
         history_: NDArray[np.void]

@@ -1,7 +1,7 @@
-"""Learning from rows that come in batches: ``partial_fit``, each batch once, and ``fit_batches``, exactly.
+"""Learning from rows that come in batches: ``partial_fit`` reads each batch once, ``fit_batches`` fits exactly.
 
-Both belong to ``GDLogisticRegression``; they stand here because neither sees all rows at once. How they work is written
-at the head of ``online`` and of ``data.source``.
+Both are methods of ``GDLogisticRegression``. They are in this file because neither sees all rows at once. ``online``
+and ``data.source`` explain how they work.
 """
 
 from functools import partial
@@ -15,7 +15,8 @@ from .. import online
 from ..backprop import loss_of
 from ..data.rows import Rows
 from ..data.source import BatchRows, Source
-from ..training import Training
+from ..penalty import ElasticNet
+from ..problem import Problem
 from ..typing import Batches, Matrix
 from .base import Classifier, available_if
 from .callbacks import FitTask, with_callbacks
@@ -37,7 +38,7 @@ __all__ = ["OF_A_FIT", "OF_A_STREAM", "BatchLearner", "slices"]
 
 OF_A_FIT = ("n_iter_", "history_", "loss_curve_", "validation_loss_curve_", "converged_", "duality_gap_", "n_passes_")
 OF_A_STREAM = ("_stream", "progressive_loss_curve_")
-SLICE_BYTES = 2**24  # of float64, of rows that are converted together
+SLICE_BYTES = 2**24  # bytes of float64 to which rows of another type are converted at a time
 
 
 def has_no_l1(estimator) -> bool:
@@ -48,7 +49,7 @@ def has_no_l1(estimator) -> bool:
 
 
 def slices(X, y, sample_weight):
-    """The rows of an array in batches that are small where they are copied, as a source."""
+    """The rows of an array as a source of small batches, each of which is copied."""
     check_consistent_length(X, y, sample_weight)
     size = max(1, SLICE_BYTES // (8 * X.shape[1]))
     for start in range(0, len(X), size):
@@ -62,18 +63,19 @@ class BatchLearner(Classifier):
     def fit_batches(self, source: Batches, classes: ArrayLike | None = None) -> Self:
         """Fit the model to rows that do not fit in memory, exactly, by reading them several times.
 
-        The minimum is that of ``fit`` on all rows together, to ``tol``; so is all else that ``fit`` finds. Memory holds
-        one batch, a sample of 40 MB, and a few numbers of a row for each class where there are more than 1,500
-        parameters. The first pass finds the classes and the number of rows; some ten follow. ``n_passes_`` counts them.
+        The result is that of ``fit`` on all rows together, to ``tol``. Memory holds one batch and a sample of 40 MB,
+        and, with more than 1,500 parameters, a few numbers per row and class. The first pass finds the classes and the
+        number of rows; about ten more passes follow. ``n_passes_`` counts them.
 
         Parameters
         ----------
         source : iterable, or function that returns an iterator
-            Of batches ``(X, y)`` or ``(X, y, sample_weight)``, as ``fit`` takes them, dense or CSR, of any size; those
-            without rows are passed over. It must yield the same rows in the same order each time: a list does, or an
-            object with ``__iter__``; a generator, which is read once, goes in as the function that makes it.
+            Yields batches ``(X, y)`` or ``(X, y, sample_weight)``, as ``fit`` takes them, dense or CSR, of any size.
+            Batches without rows are skipped. The source must yield the same rows in the same order each time: a list
+            does, or an object with ``__iter__``. A generator can be read only once, so pass the function that makes it.
         classes : array-like of shape (n_classes,), default=None
-            All labels, each of some row: another label is then an error where it is met. None takes those that come.
+            All labels. Each must belong to some row, and any other label is an error. With None the first pass finds
+            the labels.
 
         Returns
         -------
@@ -83,10 +85,10 @@ class BatchLearner(Classifier):
         Raises
         ------
         ValueError, TypeError
-            If a parameter, the source or a batch is not as described, if the rows of one pass are not those of the
-            first, or with ``solver="sgd"`` or ``early_stopping=True``, which need rows at hand. The estimator then
-            stays as it was, as it does on any error of the source's own; what happens at a batch has a note that says
-            at which of which pass.
+            If a parameter, the source or a batch is not as described; if the rows of one pass differ from those of the
+            first; or with ``solver="sgd"`` or ``early_stopping=True``, which need random access to the rows. The
+            estimator then stays as it was. This also holds for an error that the source raises. A note on the error
+            says in which pass and at which batch it happened.
 
         Warns
         -----
@@ -114,7 +116,7 @@ class BatchLearner(Classifier):
     def _fit_batches(self, batches, classes):
         check_parameters(self)
         if self.solver == "sgd":
-            raise ValueError("solver='sgd' reads rows in random order, which batches have not; use partial_fit.")
+            raise ValueError("solver='sgd' reads rows in random order, which batches do not allow; use partial_fit.")
         if self.early_stopping:
             raise ValueError("early_stopping=True is not supported by fit_batches, which holds out no rows.")
         check_source(batches)
@@ -122,11 +124,12 @@ class BatchLearner(Classifier):
         source = Source(batches, partial(check_batch, self), classes, self.class_weight)
         rng = generator(self.random_state)
         loss = loss_of(len(source.classes))
-        start = self._start(source.classes, (len(source.centre) + 1, loss.n_outputs))
+        start = self._start(source.classes, len(source.centre))
         rows = BatchRows(source, self.fit_intercept, loss.n_outputs)
+        problem = Problem(rows, loss, ElasticNet.of(self.C, self.l1_ratio, rows.total))
         task = FitTask(self, batches, None, None, self.max_iter)
         with overflow_named(np.array([source.largest], source.dtype)):
-            message = self._train(Training(self, rows, loss), source.classes, start, rng, task)
+            message = self._solve(problem, source.classes, start, rng, task)
         self.n_passes_ = source.n_passes
         task.end()
         return message
@@ -137,25 +140,26 @@ class BatchLearner(Classifier):
     ) -> Self:
         """Learn from one more batch of a stream; the rows need not be kept.
 
-        One pass over shuffled raw data comes near the minimum that ``fit`` finds, whatever the size of the batches: see
-        ``online``. ``C`` counts once, however many batches come. Of the other parameters only ``fit_intercept`` and
-        ``class_weight``, a dict or None, matter. ``fit`` ends the stream; the next call
-        begins another, which knows nothing of the rows that ``fit`` saw, only their classes.
+        One pass over shuffled raw data comes near the minimum that ``fit`` finds, whatever the size of the batches. The
+        penalty applies once to the whole stream. Besides ``C``, only ``fit_intercept`` and ``class_weight`` (a dict or
+        None) have an effect. A call of ``fit`` ends the stream. The next ``partial_fit`` then begins a new stream,
+        which keeps the classes of that fit, but nothing of its rows.
 
-        Up to 1,500 parameters, (n_features + 1) times the number of scores, the state holds their full precision
-        matrix, beyond that its diagonal; and up to 1,000 rows that wait to be summed up. It is pickled with the model.
+        The state of the stream is pickled with the model. Up to 1,500 parameters, which are (n_features + 1) times the
+        number of scores, it has a full matrix of second derivatives; beyond that only the diagonal. It also has up to
+        1,000 rows that have not yet been summed up.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows, on any scale, one or more; they are taken in float64.
+            One or more rows, on any scale; they are converted to float64.
         y : array-like of shape (n_samples,)
-            Their labels.
+            The labels.
         classes : array-like of shape (n_classes,), default=None
-            All labels that will ever come. Needed on the first call, unless ``fit`` came before; later calls may
-            repeat it.
+            All labels that will ever come. Required on the first call, unless ``fit`` was called before; later calls
+            may repeat it.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, not negative. 1 where not given.
+            Weights of the rows, not negative. Default: all 1.
 
         Returns
         -------

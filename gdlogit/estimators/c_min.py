@@ -1,9 +1,10 @@
-r"""The smallest C with a nonzero coefficient, where a path of l1 penalties begins.
+r"""The smallest C with a nonzero coefficient, at which a path of l1 penalties begins.
 
     C_min = l1_ratio / max |G|,    G = sum_i s_i x_i (a_i - y_i)^T,
 
-with a_i the probabilities at W = 0 and the best intercept: the weighted frequencies of the classes, or equal ones where
-there is no intercept. W = 0 is the minimum as long as no slope of the loss exceeds that of the penalty, l1_ratio / C.
+with a_i the probabilities at W = 0 and the best intercept: the weighted frequencies of the classes, or equal
+probabilities without an intercept. W = 0 is the minimum as long as no slope of the loss exceeds the slope of the
+penalty, l1_ratio / C.
 
 References
 ----------
@@ -16,8 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_X_y
 
-from ..backprop import Sigmoid, Softmax
-from ..data.rows import Rows
+from ..objective import Objective
+from ..problem import Coordinates, Problem
 from ..typing import ClassWeight, Matrix
 from .validation import check_weight, encode, overflow_named
 
@@ -35,7 +36,8 @@ def c_min(
 ) -> float:
     """The smallest C at which `GDLogisticRegression` has a nonzero coefficient.
 
-    Up to it, all coefficients are exactly 0; so a grid of ``C`` begins here, say ``c_min(X, y) * np.logspace(0, 4)``.
+    For every C up to this value all coefficients are exactly 0. So a grid of ``C`` begins here, for example
+    ``c_min(X, y) * np.logspace(0, 4)``.
 
     Parameters
     ----------
@@ -48,15 +50,15 @@ def c_min(
     fit_intercept : bool, default=True
         Whether the model has an intercept.
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the rows, not negative. 1 where not given.
+        Weights of the rows, not negative. Default: all 1.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, as in `GDLogisticRegression`.
 
     Returns
     -------
     float
-        The smallest C, in the units of `GDLogisticRegression`; ``np.inf`` where no feature carries any signal, such as
-        one that is 0 in all rows.
+        The smallest C, in the units of `GDLogisticRegression`; ``np.inf`` if no feature carries any signal, for
+        example if all are 0 in all rows.
 
     Raises
     ------
@@ -65,7 +67,7 @@ def c_min(
 
     See Also
     --------
-    sklearn.svm.l1_min_c : The same for liblinear, whose models have no free intercept and no weights.
+    sklearn.svm.l1_min_c : The same for liblinear, whose models penalise the intercept and have no weights.
 
     Examples
     --------
@@ -84,19 +86,14 @@ def c_min(
         raise ValueError(f"fit_intercept must be True or False; got {fit_intercept!r}.")
     X, y = check_X_y(X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
     classes, codes, weight = encode(y, check_weight(sample_weight, X), class_weight)
-    loss = Sigmoid() if len(classes) == 2 else Softmax(len(classes))
-    theta = np.zeros((X.shape[1] + 1, loss.n_outputs))
-
-    def slope(block):
-        _, dz = loss.forward_backward(block.forward(theta), block.y)
-        return (block.backward(dz * block.weight[:, None]),)
-
     with overflow_named(X):
-        rows = Rows(X, codes, weight, intercept=fit_intercept, n_scores=loss.n_outputs)
+        problem = Problem.of(X, codes, weight, len(classes), intercept=fit_intercept)
+        theta = np.zeros(problem.shape)
         if fit_intercept:
-            rows = rows.centred()  # the residuals add up to 0: it changes nothing but the rounding
             log_frequency = np.log(np.bincount(codes, weight, len(classes)))
-            theta[-1] = log_frequency[1:] - log_frequency[:1] if loss.n_outputs == 1 else log_frequency
-        (gradient,) = rows.sum(slope)
+            theta[-1] = log_frequency[1:] - log_frequency[:1] if len(classes) == 2 else log_frequency
+        centred = Coordinates.of_newton(problem.rows, 0)  # residuals add up to 0, so only the rounding changes
+        objective = Objective(centred.rows, problem.loss, problem.penalty)
+        gradient = objective.total * objective.at(theta).gradient
     steepest = np.abs(gradient[:-1]).max(initial=0.0)
     return float(l1_ratio / steepest) if steepest > 0 else np.inf

@@ -1,8 +1,8 @@
-"""scikit-learn's callbacks, of scikit-learn 1.9 and later; before that, nothing here does anything.
+"""scikit-learn's callbacks, from scikit-learn 1.9 on. With earlier versions this module does nothing.
 
-A fit is a task, and each of its iterations a task within it. Callbacks are told of the begin and the end of each, and
-may ask at an iteration's end for the fit to stop there. The interface, ``sklearn.callback``, is experimental, and may
-change without a deprecation: what is known of it is known here.
+A fit is a task, and each of its iterations is a task within it. Callbacks are told of the beginning and the end of each
+task. At the end of an iteration a callback may ask the fit to stop. scikit-learn's interface, ``sklearn.callback``, is
+experimental and may change without a deprecation, so only this module uses it.
 """
 
 from contextvars import copy_context
@@ -23,14 +23,14 @@ __all__ = ["CallbackSupportMixin", "FitTask", "with_callbacks"]
 
 
 class FitTask:
-    """One fit, as callbacks see it, in a method decorated by ``with_callbacks``; nothing, where there are none.
+    """One fit, as callbacks see it, in a method decorated by ``with_callbacks``. Without callbacks it does nothing.
 
-    They are given X, y and sample_weight as the user gave them, and run in the caller's context, where NumPy's error
-    settings are the caller's.
+    Callbacks get X, y and sample_weight as the user passed them. They run in the caller's context, with the caller's
+    NumPy error settings.
     """
 
     def __init__(self, estimator, X, y, sample_weight, max_iter):
-        self.is_watched = bool(getattr(estimator, "_skl_callbacks", None))  # LogisticRegression looks there, too
+        self.is_watched = bool(getattr(estimator, "_skl_callbacks", None))  # as LogisticRegression does
         if self.is_watched:
             metadata = None if sample_weight is None else {"sample_weight": sample_weight}
             self.seen = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
@@ -38,27 +38,23 @@ class FitTask:
             self.fit = estimator._init_callback_context(max_subtasks=max_iter).call_on_fit_task_begin(**self.seen)
             self.iteration = None
 
-    def announced(self, step):
-        """A method's step, as one that begins an iteration."""
-
-        def announced_step(objective, state):
+    def begin_iteration(self):
+        """Tell the callbacks that an iteration begins."""
+        if self.is_watched:
             begin = self.fit.subcontext(task_name="iteration").call_on_fit_task_begin
             self.iteration = self.context.run(begin, **self.seen)
-            return step(objective, state)
-
-        return announced_step if self.is_watched else step
 
     def end_iteration(self, attributes):
-        """Whether a callback asks to stop. ``attributes`` makes the estimator's, had it ended here; None: it cannot."""
+        """Whether a callback asks to stop. ``attributes`` makes the attributes of a fit that ends here, or is None."""
         if not self.is_watched:
             return False
         iteration, self.iteration = self.iteration, None
         return self.context.run(iteration.call_on_fit_task_end, **self.seen, reconstruction_attributes=attributes)
 
     def end(self):
-        """The estimator is fitted."""
+        """Tell the callbacks that the fit has ended."""
         if not self.is_watched:
             return
-        if self.iteration is not None:  # the one that was interrupted
+        if self.iteration is not None:  # this iteration was interrupted
             self.iteration.call_on_fit_task_end(**self.seen)
         self.fit.call_on_fit_task_end(**self.seen, reconstruction_attributes={})

@@ -1,9 +1,9 @@
-"""GDLogisticRegression, the scikit-learn face: validates, encodes, has itself trained, predicts."""
+"""GDLogisticRegression, the scikit-learn estimator: checks and encodes its input, starts the training, predicts."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from math import isfinite
+from math import inf, isfinite
 from time import perf_counter
 from typing import Any, Literal, Self
 
@@ -12,9 +12,11 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from ..backprop import Sigmoid, Softmax, loss_of
-from ..data.rows import Rows
-from ..training import Training
+from ..backprop import Sigmoid, Softmax
+from ..descent.loop import Watch, table
+from ..descent.status import Status
+from ..problem import Problem
+from ..solve import Settings, solve
 from ..typing import ClassWeight, Floats, Matrix, RandomState, Solver
 from .batches import OF_A_FIT, OF_A_STREAM, BatchLearner, slices
 from .callbacks import FitTask, with_callbacks
@@ -46,44 +48,47 @@ class GDLogisticRegression(BatchLearner, OtherForms):
     Parameters
     ----------
     solver : {"auto", "newton-sketch", "gd", "nesterov", "sgd"}, default="auto"
-        How to descend. "auto" is "newton-sketch": exact gradients, in the metric of a sampled Hessian; it needs neither
-        scaled features nor a rate. "gd" is batch gradient descent, "nesterov" its accelerated form, "sgd" mini-batch
-        (with ``batch_size=1`` stochastic) gradient descent: the textbook's methods, which want scaled features.
+        How to descend. "auto" is "newton-sketch": Newton's method with exact gradients and the Hessian of a sample of
+        the rows; it needs neither scaled features nor a rate. "gd" is batch gradient descent, "nesterov" its
+        accelerated form, "sgd" mini-batch (with ``batch_size=1`` stochastic) gradient descent. These three are the
+        textbook's methods; they need scaled features.
     C : float, default=1.0
-        Inverse strength of the penalty, positive (at least 1e-100); ``np.inf`` for none.
+        Inverse strength of the penalty, at least 1e-100; ``np.inf`` for no penalty.
     l1_ratio : float, default=0.0
-        Share r of the l1 penalty, from 0 to 1. With any, coefficients that do not pay for themselves are exactly 0.
+        Share r of the l1 penalty, from 0 to 1. If it is above 0, coefficients that do not improve the fit enough are
+        exactly 0.
     fit_intercept : bool, default=True
         Whether to fit b; otherwise it is 0.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, ``{label: weight}``, 1 where not given; "balanced" gives each class the same total
-        weight. They multiply ``sample_weight``.
+        Weights of the classes, ``{label: weight}``; classes that are not named get 1. "balanced" gives each class the
+        same total weight. The weights multiply ``sample_weight`` and bias predicted probabilities.
     learning_rate : float or "auto", default="auto"
-        The step alpha of "gd", "nesterov" and "sgd". "auto" is a step that cannot diverge, from the largest curvature
-        that J can have.
+        The step length alpha of "gd", "nesterov" and "sgd". "auto" computes one that cannot diverge, from the largest
+        curvature that J can have.
     batch_size : int, default=256
-        Rows per step of "sgd".
+        Number of rows in a step of "sgd".
     max_iter : int, default=1000
-        Most iterations: steps, or epochs of "sgd".
+        Most iterations: steps, or epochs of "sgd". With 0 the fit ends at its start: at no coefficients, or those of a
+        warm start.
     tol : float, default=1e-8
-        The fit ends where J is within ``tol * min(1, J)`` of its minimum, as estimated by half the squared Newton
-        decrement: in units of the mean log-loss, whatever the scale of the features. In float32 at least 1.2e-6.
+        The fit ends when J is within ``tol * min(1, J)`` of its minimum, estimated by half the squared Newton
+        decrement. The unit is the mean log-loss, whatever the scale of the features. In float32 at least 1.2e-6.
     early_stopping : bool, default=False
-        Whether to return the coefficients of the iteration with the lowest log-loss on held-out rows, and to stop once
-        it falls no more. Meant for the textbook's solvers: the default one has but some five Newton steps to choose
-        from; there, lower ``C``.
+        Whether to return the coefficients of the iteration with the lowest log-loss on held-out rows, and to stop when
+        that loss no longer falls. Meant for the textbook's solvers. The default solver takes only about five steps, so
+        there is little to choose from; lower ``C`` instead.
     validation_fraction : float, default=0.1
-        Share of the rows to hold out for early stopping, of each class alike, drawn by ``random_state``. Not used where
-        ``fit`` is given X_val and y_val.
+        Share of the rows of each class to hold out for early stopping, drawn by ``random_state``. Not used if ``fit``
+        gets X_val and y_val.
     n_iter_no_change : int, default=5
-        Early stopping ends the fit after so many iterations that have not, all together, lowered the log-loss of the
-        held-out rows by ``tol``.
+        Early stopping ends the fit after this number of iterations if all of them together have not lowered the
+        log-loss of the held-out rows by ``tol``.
     warm_start : bool, default=False
-        Whether to start from the last fit's coefficients, where they do better than none; any parameter may have
-        changed since.
+        Whether to start from the coefficients of the last fit, if J is lower there than at zero coefficients. Any
+        parameter may have changed since.
     random_state : int, RandomState instance or None, default=None
-        Seed of the rows sampled by "newton-sketch" and shuffled by "sgd". ``None`` samples differently each time; that
-        changes the J of "newton-sketch" by less than ``tol``.
+        Seed for the rows that "newton-sketch" samples and "sgd" shuffles. With ``None`` each fit draws other rows,
+        which changes the J of "newton-sketch" by less than ``tol``.
     verbose : int or bool, default=0
         With 1 or more, print one line per iteration: J, its estimated excess over the minimum ("-" where none was
         made), the rate, and the passes over X; and in the end why the fit ended, the duality gap, the seconds, and
@@ -97,36 +102,36 @@ class GDLogisticRegression(BatchLearner, OtherForms):
         W, in the units of the features; one row for two classes.
     intercept_ : ndarray of shape (1,) or (n_classes,)
         The intercept b.
-    n_iter_ : int
-        Iterations done.
-    loss_curve_ : ndarray of shape (`n_iter_`,)
+    n_iter_ : ndarray of shape (1,), int32
+        Iterations done; an array of one, as `LogisticRegression` has it.
+    loss_curve_ : ndarray of shape (n_iterations,)
         J after each iteration.
-    history_ : ndarray of shape (`n_iter_`,), structured
+    history_ : ndarray of shape (n_iterations,), structured
         What each iteration did; ``pandas.DataFrame(model.history_)`` is a table of it. Its fields: ``iteration``, from
         1; ``value``, J; ``excess``, the estimate of J - min J, nan where none was made; ``gradient_norm``, of J without
         an l1 part (in the Newton methods, of features measured from about their means); ``rate``, the step alpha;
         ``passes``, how often X has been read so far; ``seconds`` so far; ``validation_loss``, that of held-out rows.
-    validation_loss_curve_ : ndarray of shape (`n_iter_`,)
+    validation_loss_curve_ : ndarray of shape (n_iterations,)
         Mean log-loss of the held-out rows after each iteration, weighted as in J; only where there are such rows.
     converged_ : bool
         Whether J is within ``tol * min(1, J)`` of its minimum, or below the rounding of 1; False after an interrupt.
     duality_gap_ : float
-        A proven bound on J - min J at the returned coefficients, by Fenchel duality: it holds whatever the solver did,
-        and is sharp on raw scales too, as far as rounding lets it be (scales to about 1e20); at most J. Infinite where
+        A proven bound on J - min J at the returned coefficients, by Fenchel duality. It holds whatever the solver did,
+        is at most J, and is sharp on raw scales too, up to scales of about 1e20, where rounding limits it. Infinite if
         ``C=np.inf``.
     progressive_loss_curve_ : ndarray of shape (n_batches,)
-        After ``partial_fit``: each batch's mean log-loss before it was learned from, an honest test as the stream goes.
-        8 bytes a batch.
+        After ``partial_fit``: the mean log-loss of each batch before the model learned from it, an honest estimate of
+        the loss on new rows. 8 bytes per batch.
     n_passes_ : int
-        Passes over the batches, after ``fit_batches`` only.
+        Number of passes over the batches. Exists only after ``fit_batches``.
     n_features_in_ : int
         Number of features seen in ``fit``.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Their names, where X has string column names.
+        Names of the features, if X has string column names.
 
     See Also
     --------
-    sklearn.linear_model.LogisticRegression : The same model; its solvers want scaled features.
+    sklearn.linear_model.LogisticRegression : The same model; most of its solvers need scaled features.
     sklearn.linear_model.SGDClassifier : Stochastic descent with a rate to tune.
 
     References
@@ -192,27 +197,27 @@ class GDLogisticRegression(BatchLearner, OtherForms):
         """Fit the model.
 
         Ctrl-C ends the fit at the best coefficients so far, with a warning. Before the end of the first iteration, and
-        while the gap is proven in the end, it is raised as ever, and the estimator stays as it was.
+        while the gap is being proven at the end, it raises KeyboardInterrupt, and the estimator stays as it was.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows, on any scale. float64 and float32 are used as they are, without a copy, dense or CSR with sorted
-            indices of 32 or 64 bits. Another sparse form is copied into such a CSR; none is ever made dense. Two
-            classes, an l1 penalty and more features than 1,500 or, beyond 200, than rows: "newton-sketch" copies a CSR
-            by column, and the features in play. A memory map is read in blocks, and one of another dtype converted so,
-            as ``fit_batches`` does it.
+            The rows, on any scale. float64 and float32 are used without a copy, dense or CSR with sorted indices of 32
+            or 64 bits. Other sparse forms are copied into CSR; none is ever made dense. With two classes, an l1 penalty
+            and more than 1,500 features, or more than 200 and more than rows, "newton-sketch" copies CSR by column. A
+            memory map is read in blocks; one of another dtype is converted block by block, as in ``fit_batches``.
         y : array-like of shape (n_samples,)
-            The labels, of any kind that scikit-learn takes; at least two different ones.
+            The labels, of any kind that scikit-learn accepts; at least two different ones.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, not negative: weight 2 is the row twice, weight 0 is no row. 1 where not given.
+            Weights of the rows, not negative. A row of weight 2 counts as two rows, a row of weight 0 as none. Default:
+            all 1.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
-            Rows whose log-loss is followed in ``validation_loss_curve_``; with ``early_stopping=True`` they choose the
-            coefficients. In a Pipeline with ``transform_input=["X_val"]`` they are transformed as X is.
+            Validation rows. ``validation_loss_curve_`` records their log-loss; with ``early_stopping=True`` they choose
+            the coefficients. In a Pipeline with ``transform_input=["X_val"]`` they are transformed as X is.
         y_val : array-like of shape (n_val,), default=None
-            Their labels.
+            Labels of the validation rows.
         sample_weight_val : array-like of shape (n_val,), default=None
-            Their weights, which ``class_weight`` multiplies as it does those of X. 1 where not given.
+            Weights of the validation rows, which ``class_weight`` multiplies as it does those of X. Default: all 1.
 
         Returns
         -------
@@ -227,15 +232,15 @@ class GDLogisticRegression(BatchLearner, OtherForms):
         Warns
         -----
         ConvergenceWarning
-            If the minimum was not reached or does not exist: with the estimated distance to it, and what to do. Not
-            where held-out rows or a callback ended the fit.
+            If the minimum was not reached or does not exist. The warning says how far away it is and what to do. There
+            is no warning if held-out rows or a callback ended the fit.
         """
         validation = X_val, y_val, sample_weight_val
         at_hand = self.solver == "sgd" or self.early_stopping or any(part is not None for part in validation)
         with self._unchanged_on_error():
             if isinstance(X, np.memmap) and X.ndim == 2 and X.dtype not in (np.float64, np.float32) and not at_hand:
                 given = X, column_or_1d(y, warn=True), check_weight(sample_weight, X)
-                message = self._fit_batches(partial(slices, *given), None)  # converted a slice at a time
+                message = self._fit_batches(partial(slices, *given), None)  # converts one slice at a time
             else:
                 message = self._fit(X, y, sample_weight, validation)
         warn_of_end(message)
@@ -268,7 +273,7 @@ class GDLogisticRegression(BatchLearner, OtherForms):
         Returns
         -------
         ndarray of shape (n_samples,)
-            Labels, as they were given to ``fit``.
+            Predicted labels, of the kind that ``fit`` was given.
         """
         z = self._scores(X)
         return self.classes_[(z[:, 0] > 0).astype(int) if z.shape[1] == 1 else z.argmax(axis=1)]
@@ -311,10 +316,16 @@ class GDLogisticRegression(BatchLearner, OtherForms):
         tags.input_tags.sparse = True
         return tags
 
+    def __setstate__(self, state):
+        """Restore a pickled estimator, also of a version whose ``n_iter_`` was an int."""
+        super().__setstate__(state)
+        if isinstance(getattr(self, "n_iter_", None), int):
+            self.n_iter_ = np.array([self.n_iter_], dtype=np.int32)
+
     def _scores(self, X):
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
-        with np.errstate(under="ignore"):  # which a caller may have set to raise
+        with np.errstate(under="ignore"):  # the caller may have set NumPy to raise underflows
             z = X @ self.coef_.T
             return (z.toarray() if sp.issparse(z) else z) + self.intercept_
 
@@ -324,12 +335,12 @@ class GDLogisticRegression(BatchLearner, OtherForms):
         try:
             yield
         except BaseException:
-            self.__dict__ = before  # at once: no second interrupt comes between
+            self.__dict__ = before  # one assignment, so that no second interrupt comes between
             raise
 
     @with_callbacks
     def _fit(self, X, y, sample_weight, validation):
-        """Set the fitted attributes; what there is to warn of."""
+        """Set the fitted attributes; return the message to warn with, or None."""
         check_parameters(self)
         given = X, y, sample_weight
         accepted = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "ensure_all_finite": False}
@@ -342,56 +353,65 @@ class GDLogisticRegression(BatchLearner, OtherForms):
             held_out = check_held_out(self, *validation, classes, codes, sample_weight)
         elif self.early_stopping:
             held_out, weight = hold_out(X, codes, weight, self.validation_fraction, rng)
-        loss = loss_of(len(classes))
-        start = self._start(classes, (X.shape[1] + 1, loss.n_outputs))
-        settings = {"intercept": self.fit_intercept, "n_scores": loss.n_outputs}
+        start = self._start(classes, X.shape[1])
+        terms = {"C": self.C, "l1_ratio": self.l1_ratio, "intercept": self.fit_intercept}
         with overflow_named(X):
-            rows = Rows(X, codes, weight, **settings)
-        check_finite(self, rows)
+            problem = Problem.of(X, codes, weight, len(classes), **terms)
+        check_finite(self, problem.rows)
         task = FitTask(self, *given, self.max_iter)
         with overflow_named(X):
-            held_out = held_out and Rows(*held_out, **settings)
-            training = Training(self, rows, loss, held_out)
-            message = self._train(training, classes, start, rng, task)
+            held_out = held_out and Problem.of(*held_out, len(classes), **terms).rows
+            message = self._solve(problem, classes, start, rng, task, held_out)
         task.end()
         return message
 
-    def _train(self, training, classes, start, rng, task):
-        """Set what a training finds, from a theta on; what there is to warn of."""
+    def _solve(self, problem, classes, start, rng, task, held_out=None):
+        """Solve the problem and set the fitted attributes; return the message to warn with, or None."""
 
-        def attributes(point):
-            with np.errstate(under="ignore"):  # a callback has it made under the caller's settings
-                theta = training.outside(point.theta).astype(training.dtype)
+        def attributes(theta):
+            with np.errstate(under="ignore"):  # callbacks run under the caller's NumPy settings
+                theta = theta.astype(problem.rows.dtype)
             return {"classes_": classes, "coef_": np.ascontiguousarray(theta[:-1].T), "intercept_": theta[-1].copy()}
 
-        def watch(record, point):
+        def end(record, theta):
             if self.verbose:
                 print_record(record)
-            return task.end_iteration((lambda: attributes(point)) if isfinite(record.value) else None)
+            return task.end_iteration((lambda: attributes(theta())) if isfinite(record.value) else None)
 
-        began = perf_counter()
-        result, gap = training.run(start, rng, task.announced, watch)
+        began, watch = perf_counter(), Watch(task.begin_iteration, end)
+        solution = solve(problem, self._settings(), start, rng, watch, held_out)
         for name in OF_A_FIT + OF_A_STREAM:
             vars(self).pop(name, None)
-        vars(self).update(attributes(result.point))
-        self.history_ = result.table()
-        self.n_iter_ = len(self.history_)
+        vars(self).update(attributes(solution.theta))
+        self.history_ = table(solution.history)
+        self.n_iter_ = np.array([len(self.history_)], dtype=np.int32)
         self.loss_curve_ = self.history_["value"].copy()
-        if training.held_out is not None:
+        if held_out is not None:
             self.validation_loss_curve_ = self.history_["validation_loss"].copy()
-        self.converged_, self.duality_gap_ = result.status == "converged", gap
+        self.converged_, self.duality_gap_ = solution.status is Status.CONVERGED, solution.gap
         if self.verbose:
             kept = iteration_kept(self.validation_loss_curve_) if self.early_stopping else None
-            print(closing_line(result.status, self.n_iter_, gap, perf_counter() - began, kept))
-        return message_of_end(self, result, training.objective)
+            print(closing_line(solution.status.label, len(self.history_), solution.gap, perf_counter() - began, kept))
+        return message_of_end(self, solution)
 
-    def _start(self, classes, shape):
+    def _settings(self):
+        return Settings(
+            solver=self.solver,
+            tol=self.tol,
+            max_iter=self.max_iter,
+            learning_rate=self.learning_rate,
+            batch_size=self.batch_size,
+            patience=self.n_iter_no_change if self.early_stopping else inf,
+        )
+
+    def _start(self, classes, n_features):
+        """The theta of the last fit for a warm start, or None."""
         if not (self.warm_start and hasattr(self, "coef_")):
-            return np.zeros(shape)
+            return None
         theta = np.vstack([sp.csr_matrix(self.coef_).toarray().T, self.intercept_]).astype(float)
-        if theta.shape != shape or not np.array_equal(classes, self.classes_):
+        if len(theta) != n_features + 1 or not np.array_equal(classes, self.classes_):
             raise ValueError(
                 f"warm_start=True needs the features and classes of the last fit: {len(theta) - 1} features and "
-                f"classes {self.classes_!r}; got {shape[0] - 1} and {classes!r}. Set warm_start=False."
+                f"classes {self.classes_!r}; got {n_features} and {classes!r}. Set warm_start=False."
             )
         return theta

@@ -1,4 +1,4 @@
-"""The fitted model in other forms: as scikit-learn's own, and with coefficients in CSR."""
+"""The fitted model in other forms: as a LogisticRegression, and with coefficients in CSR."""
 
 from copy import copy
 from typing import Self
@@ -22,9 +22,10 @@ class OtherForms(Classifier):
         Returns
         -------
         sklearn.linear_model.LogisticRegression
-            Fitted, with the coefficients of this one, dense, and its C, l1_ratio, fit_intercept and class_weight.
-            Labels, scores and probabilities are the same to the last bit (after ``sparsify``, to rounding); but of two
-            classes it has the first's probability as 1 - p, which is 0 where ours is below 1e-16 (6e-8 in float32).
+            A fitted model with the same coefficients (dense), C, l1_ratio, fit_intercept and class_weight. Labels,
+            scores and probabilities are the same to the last bit (after ``sparsify``, up to rounding), with one
+            exception: for two classes scikit-learn computes the probability of the first as 1 - p, which is 0 if this
+            model's probability is below 1e-16 (6e-8 in float32).
 
         Examples
         --------
@@ -45,7 +46,7 @@ class OtherForms(Classifier):
         for name in ("classes_", "coef_", "intercept_", "n_features_in_", "feature_names_in_"):
             if hasattr(dense, name):
                 setattr(model, name, copy(getattr(dense, name)))
-        model.n_iter_ = np.array([getattr(self, "n_iter_", 1)], dtype=np.int32)
+        model.n_iter_ = copy(getattr(self, "n_iter_", np.ones(1, dtype=np.int32)))  # a stream has none
         return model
 
     def sparsify(self) -> Self:

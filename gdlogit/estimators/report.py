@@ -1,4 +1,4 @@
-"""What a fit says: a line per iteration where asked to, and a warning where it did not end at the minimum."""
+"""What a fit prints: one line per iteration with ``verbose``, and a warning if it did not end at the minimum."""
 
 import warnings
 from math import isfinite, isnan
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from .validation import TEXTBOOK
+from ..solve import TEXTBOOK
 
 __all__ = ["closing_line", "iteration_kept", "message_of_end", "print_record", "warn_of_end"]
 
@@ -34,47 +34,34 @@ def closing_line(reason: str, n_iter: int, gap: float, seconds: float, kept: int
 
 def iteration_kept(validation_loss: NDArray[np.float64]) -> int:
     """The iteration with the lowest loss of held-out rows, the last of equals; 0, the start, where none has a loss."""
-    lowest = np.flatnonzero(validation_loss <= np.fmin.reduce(validation_loss))
+    lowest = np.flatnonzero(validation_loss <= np.fmin.reduce(validation_loss, initial=np.inf))
     return 1 + int(lowest[-1]) if len(lowest) else 0
 
 
-def message_of_end(estimator, result, objective):
+def message_of_end(estimator, solution):
     """Where a fit did not end at the minimum, unasked: how far from it, and what to do. Else None."""
-    far = f"about {result.excess:.1e}" if isfinite(result.excess) else "by an unknown amount"
-    distance = f"J is {far} above its minimum (tol={estimator.tol:g})"
-    remedy = ", scale the features, or use solver='auto'" if estimator.solver in TEXTBOOK else ""
-    free = "use an l2 share (l1_ratio below 1)" if estimator.l1_ratio == 1 else "scale the features"
-    match result.status:
-        case "converged" | "stopped" | "early_stopped":
-            return None
-        case "max_iter":
-            return f"{distance} after max_iter={estimator.max_iter} iterations. Raise max_iter or tol{remedy}."
-        case "stalled":
-            return f"{distance}, and no step lowers it in {objective.precision}. Raise tol{remedy}."
-        case "unproven":
-            return (
-                f"J seems to be at its minimum, but it is only proven to be within {estimator.duality_gap_:.1e} of it: "
-                f"some coefficients are free to move far. Lower C, or {free}."
-            )
-        case "interrupted":
-            return (
-                f"Interrupted after {len(result.history)} iterations: {distance}. The coefficients are the best so "
-                "far; to go on from them, set warm_start=True and fit again."
-            )
-        case "separable":
-            return (
-                f"The classes are separable, completely or in part{along(estimator, result.direction)}: without a "
-                "penalty J has no minimum, and some coefficients would grow for ever. They are left where the descent "
-                "stopped. Set a finite C."
-            )
-        case "diverged" if estimator.learning_rate == "auto":
-            return f"{distance}: the descent has not come below its start. Raise max_iter{remedy}."
-        case _:  # it diverged at a rate of the user's
-            return (
-                f"learning_rate={estimator.learning_rate} diverges: J rose above its start. The coefficients are the "
-                f"best that the descent met. The largest rate that is stable is about "
-                f"{2 / objective.smoothness():.3g}; learning_rate='auto' takes half of it."
-            )
+    is_textbook = estimator.solver in TEXTBOOK
+    return solution.status.told(
+        distance=f"about {solution.excess:.1e}" if isfinite(solution.excess) else "by an unknown amount",
+        direction=along(estimator, solution.direction),
+        gap=solution.gap,
+        n_iter=len(solution.history),
+        precision=solution.objective.precision,
+        or_solver=", scale the features, or use solver='auto'" if is_textbook else "",
+        or_penalty="use an l2 share (l1_ratio below 1)" if estimator.l1_ratio == 1 else "scale the features",
+        stable_rate=Lazy(solution.largest_stable_rate),
+        **{name: getattr(estimator, name) for name in ("tol", "max_iter", "learning_rate")},
+    )
+
+
+class Lazy:
+    """A number that takes passes over the rows: worked out only where a message names it."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def __format__(self, spec):
+        return format(self.number(), spec)
 
 
 def warn_of_end(message: str | None) -> None:

@@ -1,4 +1,4 @@
-"""What comes in: parameters, labels and weights, checked and encoded.
+"""Checks and encoding of what a user passes: parameters, labels and weights.
 
 Every error names the parameter, the value that it got, and what is accepted.
 """
@@ -6,7 +6,6 @@ Every error names the parameter, the value that it got, and what is accepted.
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
-from typing import get_args
 
 import numpy as np
 import scipy.sparse as sp
@@ -14,11 +13,9 @@ from sklearn.utils import assert_all_finite, check_random_state, compute_class_w
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d, validate_data
 
-from ..typing import Solver
+from ..solve import SOLVERS
 
 __all__ = [
-    "SOLVERS",
-    "TEXTBOOK",
     "check_batch",
     "check_finite",
     "check_held_out",
@@ -39,9 +36,7 @@ __all__ = [
 ]
 
 PIECE = 2**16  # rows of y that are encoded at a time
-COUNTABLE = "biuSU"  # kinds of dtype whose values are labels, whatever they are; floats and objects may not be
-TEXTBOOK = ("gd", "nesterov", "sgd")
-SOLVERS: tuple[str, ...] = get_args(Solver)
+COUNTABLE = "biuSU"  # kinds of dtype whose values are always valid labels; floats and objects may not be
 
 
 def check_parameters(estimator):
@@ -65,13 +60,15 @@ def check_parameters(estimator):
         (isinstance(estimator.learning_rate, str) and estimator.learning_rate == "auto")
         or (is_number(estimator.learning_rate) and 0 < estimator.learning_rate < np.inf),
     )
-    for name in ("batch_size", "max_iter", "n_iter_no_change"):
+    for name in ("batch_size", "n_iter_no_change"):
         value = getattr(estimator, name)
         require(name, "a positive integer", is_number(value, Integral) and value > 0)
+    max_iter = estimator.max_iter
+    require("max_iter", "an integer that is not negative", is_number(max_iter, Integral) and max_iter >= 0)
     require("tol", "a number that is not negative", is_number(estimator.tol) and 0 <= estimator.tol < np.inf)
     for name in ("fit_intercept", "early_stopping", "warm_start"):
         require(name, "True or False", isinstance(getattr(estimator, name), bool | np.bool_))
-    verbose = estimator.verbose  # more than 1 is as 1, as in scikit-learn
+    verbose = estimator.verbose  # as in scikit-learn, a number above 1 means the same as 1
     require(
         "verbose",
         "an integer that is not negative, or True or False",
@@ -82,13 +79,13 @@ def check_parameters(estimator):
 
 
 def check_finite(estimator, rows):
-    """Raise a ValueError for X with nan or infinity. Sums on all cores take less time than scikit-learn's one sum."""
+    """Raise a ValueError for X with nan or infinity. Sums on all cores are faster than scikit-learn's single sum."""
     if not rows.is_finite():
         assert_all_finite(rows.X, estimator_name=type(estimator).__name__, input_name="X")
 
 
 def check_weight(sample_weight, X, name="sample_weight"):
-    """The weights as float64, some of them positive, or None for all 1."""
+    """The weights as float64, at least one of them positive, or None if all are 1."""
     weight = weight_of_rows(sample_weight, X, name)
     if weight is not None and not weight.any():
         raise ValueError(f"{name} must be positive for some rows; every weight is zero.")
@@ -96,7 +93,7 @@ def check_weight(sample_weight, X, name="sample_weight"):
 
 
 def weight_of_rows(sample_weight, X, name="sample_weight"):
-    """The weights as float64, which may all be 0, or None for all 1."""
+    """The weights as float64, which may all be 0, or None if all are 1."""
     if sample_weight is None:
         return None
     if np.isscalar(sample_weight):
@@ -111,8 +108,8 @@ def weight_of_rows(sample_weight, X, name="sample_weight"):
 
 
 def encode(y, weight, class_weight):
-    """The classes; each row's class as a code from 0; its weight with that of its class."""
-    pieces = [slice(start, start + PIECE) for start in range(0, len(y), PIECE)]  # spares a sorted copy of y
+    """The classes; the code of each row's class, from 0; each row's weight times that of its class."""
+    pieces = [slice(start, start + PIECE) for start in range(0, len(y), PIECE)]  # avoids a sorted copy of all of y
     counted = y if weight is None else np.where(weight > 0, y, y[weight.argmax()])
     classes = distinct(np.concatenate([distinct(counted[piece]) for piece in pieces]))
     check_targets(classes)
@@ -122,13 +119,13 @@ def encode(y, weight, class_weight):
 
 
 def check_targets(classes):
-    """Raise a ValueError for what cannot be labels, such as numbers with a fraction."""
+    """Raise a ValueError for values that cannot be labels, such as numbers with a fraction."""
     if classes.dtype.kind not in COUNTABLE:
-        check_classification_targets(np.repeat(classes, 2))  # twice: it warns of as many classes as rows
+        check_classification_targets(np.repeat(classes, 2))  # twice, or it warns of as many classes as rows
 
 
 def encode_as(classes, y, weight, class_weight):
-    """Each row's class as a code from 0, of classes that are known; its weight with that of its class."""
+    """The code of each row's class among the given ``classes``; each row's weight times that of its class."""
     pieces = [slice(start, start + PIECE) for start in range(0, len(y), PIECE)]
     codes = np.zeros(len(y), dtype=np.min_scalar_type(len(classes)))
     with of_one_kind(y, "y"):  # a row without weight may have any label
@@ -142,7 +139,7 @@ def encode_as(classes, y, weight, class_weight):
 
 
 def class_factors(class_weight, classes, codes, weight):
-    """What class_weight multiplies the weights of each class by; None where it is None."""
+    """The factor by which class_weight multiplies the weights of each class, or None."""
     if class_weight is None:
         return None
     if isinstance(class_weight, str) and class_weight == "balanced":
@@ -155,16 +152,16 @@ def class_factors(class_weight, classes, codes, weight):
 
 
 def generator(random_state):
-    """NumPy's random generator, of what scikit-learn takes. A seed is its seed: a RandomState takes 0.1 ms to seed."""
+    """NumPy's random generator from a ``random_state``. An integer is its seed: a RandomState would take 0.1 ms."""
     if not isinstance(random_state, Integral):
         random_state = check_random_state(random_state).randint(2**31)
     return np.random.default_rng(int(random_state))
 
 
 def hold_out(X, codes, weight, fraction, rng):
-    """Rows held out at random: X, class codes and weights; and the weights of all rows with those set to 0.
+    """Rows held out at random (X, class codes, weights), and the weights of all rows with the held-out ones set to 0.
 
-    Of each class its share, at least one row, and never the last. What is not held out is not copied.
+    Each class gives its share of rows, at least one and never its last. Rows that are not held out are not copied.
     """
     held = []
     for code in range(int(codes.max()) + 1):
@@ -183,9 +180,9 @@ def hold_out(X, codes, weight, fraction, rng):
 
 
 def check_held_out(estimator, X_val, y_val, sample_weight_val, classes, codes, weight):
-    """Rows that the user holds out: X, checked as that of the fit; class codes; weights with those of the classes.
+    """The user's validation rows: X, checked as in ``fit``; class codes; weights times those of the classes.
 
-    ``codes`` and ``weight`` are of the rows of the fit, whose classes a "balanced" class_weight balances.
+    ``codes`` and ``weight`` belong to the rows of the fit; a "balanced" class_weight balances the classes of those.
     """
     factors = class_factors(estimator.class_weight, classes, codes, weight)
     for name, value in (("X_val", X_val), ("y_val", y_val)):
@@ -205,7 +202,7 @@ def check_held_out(estimator, X_val, y_val, sample_weight_val, classes, codes, w
 
 
 def stream_classes(estimator, classes, begun):
-    """The classes of a stream: named at its first batch, or known from a fit; later batches may repeat them."""
+    """The classes of a stream: given with the first batch, or known from a fit; later batches may repeat them."""
     known = getattr(estimator, "classes_", None)
     if isinstance(estimator.class_weight, str):
         raise ValueError(
@@ -242,7 +239,7 @@ def check_source(source):
 
 
 def check_batch(estimator, batch, reset):
-    """X, y and the weight, or None, of a batch (X, y) or (X, y, sample_weight); None for a batch without rows."""
+    """X, y and the weight (or None) of a batch (X, y) or (X, y, sample_weight); None for a batch without rows."""
     if not (isinstance(batch, tuple | list) and len(batch) in (2, 3)):
         raise ValueError(f"source must yield (X, y) or (X, y, sample_weight); got {batch!r}.")
     X, y, sample_weight = (*batch, None)[:3]
@@ -253,7 +250,7 @@ def check_batch(estimator, batch, reset):
 
 
 def distinct(values, name="y"):
-    """The distinct labels, sorted. np.unique hashes, which takes ten times as long on a few labels in many rows."""
+    """The distinct labels, sorted. np.unique takes ten times as long on few labels in many rows, because it hashes."""
     with of_one_kind(values, name):
         values = np.sort(values)
     new = np.ones(len(values), dtype=bool)
@@ -263,7 +260,7 @@ def distinct(values, name="y"):
 
 @contextmanager
 def of_one_kind(values, name):
-    """Make of labels that cannot be compared, inside, an error that shows one of each type."""
+    """Turn the TypeError of labels that cannot be compared into a ValueError that shows one label of each type."""
     try:
         yield
     except TypeError:
@@ -274,9 +271,9 @@ def of_one_kind(values, name):
 
 
 def overflow_named(X):
-    """Make an overflow, inside, an error that says of what; and an underflow nothing, whatever the caller's settings.
+    """Turn an overflow inside into an error that names X, and ignore underflows, whatever the caller's settings.
 
-    NumPy is told to raise the error itself: a FloatingPointError inside is then the caller's own, of a callback, say.
+    NumPy raises the error itself. So a FloatingPointError inside is the caller's own, for instance of a callback.
     """
 
     def raise_named(*_):
@@ -289,6 +286,6 @@ def overflow_named(X):
 
 
 def largest(X):
-    """The largest |x|; SciPy's abs and max of a CSR would sort its entries, which are the caller's."""
+    """The largest |x|. SciPy's abs and max of a CSR matrix would sort the caller's entries."""
     values = X.data if sp.issparse(X) else X
     return max(float(values.max(initial=0)), -float(values.min(initial=0)))

@@ -116,12 +116,13 @@ class Iterate(NamedTuple):
 class ConjugateGradients:
     """H, known by the products ``product(v)`` = H v, and preconditioned by M, a rougher metric.
 
-    ``bound(r)`` is at least half of r^T H^-1 r. All vectors have the shape of g.
+    ``bound(r)`` is at least half of r^T H^-1 r. All vectors have the shape of g. A solution ends at a residual that is
+    ``fine``, relative to that of no step, or where its bound is ``sharp``: so many times the fall, at most.
     """
 
-    def __init__(self, product, preconditioner, bound):
+    def __init__(self, product, preconditioner, bound, *, fine=FINE, sharp=SHARP, most_products=PRODUCTS):
         self.product, self.preconditioner, self.bound = product, preconditioner, bound
-        self.solved = None, None  # the last g, and its solution
+        self.fine, self.sharp, self.most_products = fine, sharp, most_products
 
     def iterates(self, g):
         """Yield the Iterate after 0, 1, 2, ... products; x is one array, which changes."""
@@ -130,7 +131,7 @@ class ConjugateGradients:
         start = rest = float(np.vdot(r, q))
         fall = 0.0
         yield Iterate(x, 1.0, fall, 0.5 * rest, self.bound(r))
-        for _ in range(PRODUCTS):
+        for _ in range(self.most_products):
             Hv = self.product(v)
             curvature = float(np.vdot(v, Hv))
             if rest <= 0 or curvature <= 0:  # g is used up, or H has nothing to say of what is left
@@ -146,17 +147,15 @@ class ConjugateGradients:
 
     def solve(self, g):
         """H^-1 g, near enough for the bound to be sharp; to a small residual where there is no bound."""
-        if self.solved[0] is not g:
-            for iterate in self.iterates(g):
-                if iterate.residual <= FINE if isinf(iterate.bound) else iterate.bound <= SHARP * iterate.fall:
-                    break
-            self.solved = g, iterate.x
-        return self.solved[1]
+        for iterate in self.iterates(g):
+            if iterate.residual <= self.fine if isinf(iterate.bound) else iterate.bound <= self.sharp * iterate.fall:
+                break
+        return iterate.x
 
     def decrement(self, g):
         """Half of g^T H^-1 g, as estimated at a small residual."""
         for iterate in self.iterates(g):
-            if iterate.residual <= FINE:
+            if iterate.residual <= self.fine:
                 break
         return iterate.estimate
 

@@ -142,10 +142,12 @@ class Columns(Products):
         return np.append(spot.x[:-1], spot.x[-1] - spot.slope[-1])
 
     def freed(self, spot, strength):
-        """The spot after some sweeps of coordinate descent."""
+        """The spot after some sweeps of coordinate descent, which takes one l1 and one l2 for all columns."""
+        if self.penalty.uniform_strengths is None:
+            return super().freed(spot, strength)
         x = self.scale * spot.x
         start = np.append(x[:-1], self.outside(x - self.theta)[-1])
-        step = swept(self.F, self.y, start, self.penalty.l1, self.penalty.l2, SWEEPS) - start
+        step = swept(self.F, self.y, start, *self.penalty.uniform_strengths, SWEEPS) - start
         x += np.append(step[:-1], CONSTANT * step[-1] + self.centre @ step[:-1])
         return move(self, spot, x / self.scale, strength)
 

@@ -7,19 +7,19 @@ is the metric that a step taken has improved: the change dg of the gradient alon
 """
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
 from ..objective import Overflow, overflow_raised
-from ..penalty import ElasticNet
+from ..penalty import L1Penalty, lacking
 from .curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker
 from .lasso import CONSTANT, Columns, Products, minimise_formed, minimise_roughly
+from .proximal import Proximal
 
-__all__ = ["Smooth", "Sparse", "excess_of", "is_dense", "metric_at", "products_at", "rough_metric"]
+__all__ = ["LocalModel", "Smooth", "Sparse", "formed_metric", "metric_at", "products_at", "rough_metric"]
 
-DENSE_PARAMETERS = 1500  # up to so many, the Hessian is formed and factorised
-FEW_PARAMETERS = 200  # with l1, as many as rows; but so many in any case, for nothing ends more sharply
 ROWS_PER_FEATURE, FEW_ROWS = 10, 1000  # that a Kronecker product is made of
 MEMORY = 10  # secant pairs
 NEAR = 0.9  # of l1: a zero with that slope may leave zero in the next step
@@ -68,12 +68,12 @@ class Sparse(NamedTuple):
     """An l1 penalty of some strength on each parameter: M as a matrix, improved by BFGS."""
 
     hessian: np.ndarray
-    penalty: ElasticNet
+    penalty: L1Penalty
 
     def aim(self, point):
         """The step to the minimum of the model, and how far it falls; infinite where the minimum was not found."""
         shape = point.theta.shape
-        flat = (array.ravel() for array in (point.gradient, point.theta, self.penalty.strength(shape)))
+        flat = (array.ravel() for array in (point.gradient, point.theta, self.penalty.l1_strengths(shape)))
 
         def balanced(x):
             return self.penalty.balanced(x.reshape(shape)).ravel()
@@ -99,12 +99,12 @@ class SparseProducts(NamedTuple):
 
     product: Callable
     diagonal: np.ndarray
-    penalty: ElasticNet
+    penalty: L1Penalty
 
     def aim(self, point, rtol=FINE):
         """A step towards the minimum of the model, to where the slope is a part rtol; and how far it falls."""
         shape = point.theta.shape
-        flat = (array.ravel() for array in (point.gradient, point.theta, self.penalty.strength(shape)))
+        flat = (array.ravel() for array in (point.gradient, point.theta, self.penalty.l1_strengths(shape)))
         M = Products(lambda v: self.product(v.reshape(shape)).ravel(), self.diagonal.ravel())
         x, fall = minimise_roughly(M, *flat, rtol)
         return x.reshape(shape) - point.theta, float(fall)
@@ -115,21 +115,18 @@ class SparseProducts(NamedTuple):
 
 
 class SparseColumns:
-    """The same for one score, at scores z: M by columns, of the features that are off zero or may get there.
+    """The same for one score, around a point with scores z: M by columns.
 
-    The columns are kept for the next aim from the same point.
+    The columns are those of the features that are off zero at the point, or may get there in the next step.
     """
 
-    def __init__(self, objective, z):
-        self.objective, self.z = objective, z
-        self.kept = None, None, None  # a theta, the parameters in play, and M there
+    def __init__(self, objective, point, z):
+        self.objective, self.point, self.z = objective, point, z
 
     def aim(self, point, rtol=FINE):
         """A step towards the minimum of the model, to where the slope is a part rtol; and how far it falls."""
-        if self.kept[0] is not point.theta:
-            self.kept = point.theta, *self._columns(point)
-        theta, some, M = self.kept
-        strength = self.objective.penalty.strength(theta.shape)
+        some, M = self._columns
+        theta, strength = point.theta, self.objective.penalty.l1_strengths(point.theta.shape)
         x, fall = minimise_roughly(M, point.gradient[some, 0], theta[some, 0], strength[some, 0], rtol)
         direction = np.zeros_like(theta)
         direction[some, 0] = x - theta[some, 0]
@@ -139,53 +136,100 @@ class SparseColumns:
         """J - min J, estimated by the fall of the model."""
         return self.aim(point)[1]
 
-    def _columns(self, point):
-        penalty, theta, slope = self.objective.penalty, point.theta[:, 0], np.abs(point.gradient[:-1, 0])
-        features = np.flatnonzero((theta[:-1] != 0) | (slope > NEAR * penalty.l1))
-        some = np.append(features, len(slope))
+    @cached_property
+    def _columns(self):
+        """The parameters in play, and M there."""
+        penalty, point = self.objective.penalty, self.point
+        theta, slope = point.theta[:, 0], np.abs(point.gradient[:-1, 0])
+        strength = penalty.l1_strengths(theta.shape)[:-1]
+        features = np.flatnonzero((theta[:-1] != 0) | (slope > NEAR * strength) | (strength == 0))
+        some, penalty = np.append(features, len(slope)), penalty.restricted(features)
         return some, Columns(*self.objective.least_squares(self.z, features, CONSTANT), penalty, theta[some])
 
 
-def sparse_metric(objective, z):
-    """The metric with an l1 penalty and more parameters than a Hessian is formed of, at scores z."""
+def sparse_metric(objective, point, z):
+    """The metric with an l1 penalty and more parameters than a Hessian is formed of, around a point with scores z."""
     if objective.has_least_squares:
-        return SparseColumns(objective, z)
+        return SparseColumns(objective, point, z)
     c = objective.curvature(z)
     return SparseProducts(objective.hessian_product(c), rough_metric(objective, z).diagonal, objective.penalty)
 
 
-def is_dense(objective):
-    """Whether the Hessian is formed: not of very many parameters nor, with l1, of many and more than rows."""
-    n_parameters, l1 = objective.n_parameters, objective.penalty.l1
-    return n_parameters <= DENSE_PARAMETERS and not (l1 and n_parameters > max(objective.n_rows, FEW_PARAMETERS))
+def metric_at(objective, point):
+    """The metric of all the objective's rows around a point."""
+    penalty = objective.penalty
+    if not penalty.is_smooth and lacking(penalty, L1Penalty):
+        return proximal_metric(objective, point.theta)
+    if objective.forms_hessian:
+        return formed_metric(objective, point.theta)
+    z = objective.scores(point.theta)
+    if not penalty.is_smooth:
+        return sparse_metric(objective, point, z)
+    return Smooth(products_at(objective, objective.curvature(z), rough_metric(objective, z)))
 
 
-def metric_at(objective, theta):
-    """The metric at theta, of the objective's rows; it keeps the last, which the end of a fit asks for again."""
-    if objective.kept[0] is not theta:
-        objective.kept = theta, _metric_at(objective, theta)
-    return objective.kept[1]
+def formed_metric(objective, theta):
+    """The same, its Hessian formed."""
+    penalty, hessian = objective.penalty, objective.hessian(theta)
+    if not penalty.is_smooth:
+        without_l1 = penalty.l1_strengths(objective.shape)[:, 0] == 0
+        return Sparse(without_shift(hessian, objective.shape, without_l1), penalty)
+    eps = np.finfo(objective.precision if penalty.is_none else float).eps  # a penalty has all its digits
+    return Smooth(Cholesky(without_shift(hessian, objective.shape, slice(None)), eps))
 
 
-def _metric_at(objective, theta):
-    if is_dense(objective):
-        hessian, l1 = objective.hessian(theta), objective.penalty.l1
-        hessian = without_shift(hessian, objective.shape, slice(-1, None) if l1 else slice(None))
-        if l1:
-            return Sparse(hessian, objective.penalty)
-        eps = np.finfo(objective.precision if objective.penalty.is_none else float).eps  # a penalty has all its digits
-        return Smooth(Cholesky(hessian, eps))
-    z = objective.scores(theta)
-    if objective.penalty.l1:
-        return sparse_metric(objective, z)
-    c, rough = objective.curvature(z), rough_metric(objective, z)
-    return Smooth(products_at(objective, c, rough))
+def proximal_metric(objective, theta):
+    """The metric at theta with a penalty of which only value and prox are known."""
+    if objective.n_parameters > objective.formed_parameters:
+        return Proximal(None, objective.penalty)
+    return Proximal(without_shift(objective.hessian(theta), objective.shape, slice(None)), objective.penalty)
+
+
+class LocalModel:
+    """J around a point: the metric of all rows there, made when it is first asked for, and the step that it aims at.
+
+    ``sample`` is the objective on some random rows that a descent has copied, where it has: a proof may use them.
+    """
+
+    def __init__(self, objective, point, metric=None, sample=None):
+        self.objective, self.point, self.sample = objective, point, sample
+        if metric is not None:
+            self.metric = metric
+
+    @classmethod
+    def about_means(cls, objective, point):
+        """The same where features are measured from about their means: a feature's offset would hide small slopes."""
+        centred, theta = objective.centred(point.theta)
+        return cls(objective, point) if centred is objective else cls(centred, centred.at(theta))
+
+    def moved(self, theta):
+        """The same model, at another theta that has the same scores."""
+        return LocalModel(self.objective, self.point._replace(theta=theta), self.metric, self.sample)
+
+    @cached_property
+    def metric(self):
+        """The metric of all rows at the point."""
+        return metric_at(self.objective, self.point)
+
+    @cached_property
+    def step(self):
+        """The step to the minimum of the model, and how far the model falls."""
+        return self.metric.aim(self.point)
+
+    @cached_property
+    def excess(self):
+        """J - min J, estimated by the fall of the model; infinite where hardly a row has any curvature left."""
+        try:
+            with overflow_raised():
+                return self.metric.excess(self.point)
+        except Overflow:
+            return np.inf
 
 
 def rough_metric(objective, z):
     """What to precondition with at scores z: for several classes of not too many features both are looked at."""
     p, k = objective.shape
-    if k == 1 or p > DENSE_PARAMETERS or objective.penalty.l1:
+    if k == 1 or p > objective.formed_parameters or not objective.penalty.is_smooth:
         return Jacobi(objective.hessian_diagonal(objective.curvature(z)))
     size = min(objective.n_rows, max(ROWS_PER_FEATURE * p, FEW_ROWS), objective.largest_sample)
     some = np.arange(size) * objective.n_rows // size
@@ -195,25 +239,13 @@ def rough_metric(objective, z):
 
 def products_at(objective, c, preconditioner):
     """The Hessian where the loss has curvature c, known by its products and a rough metric."""
-    l2 = objective.penalty.l2
+    least = objective.penalty.curvature(np.empty(objective.shape))[:-1].min()
 
     def bound(r):
         """Half of r^T H^-1 r, at most, for H has at least the penalty's curvature; but for the intercept's part."""
-        return float(np.vdot(r[:-1], r[:-1])) / (2 * l2) if l2 else np.inf
+        return float(np.vdot(r[:-1], r[:-1])) / (2 * least) if least else np.inf
 
     return ConjugateGradients(objective.hessian_product(c), preconditioner, bound)
-
-
-def excess_of(objective, point):
-    """J - min J, estimated by the fall of the model with the Hessian of all rows; infinite where that has vanished."""
-    centred, theta = objective.centred(point.theta)  # or a feature's offset would hide what the intercept lacks
-    if centred is not objective:
-        point = centred.at(theta)
-    try:
-        with overflow_raised():
-            return metric_at(centred, theta).excess(point._replace(theta=theta))
-    except Overflow:  # scores so large that hardly a row has any curvature left
-        return np.inf
 
 
 def without_shift(hessian, shape, features):

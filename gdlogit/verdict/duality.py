@@ -18,6 +18,11 @@ For many parameters H_B is not formed; then B is all rows, and u what conjugate 
 remains of that equation is part of V, so the bound is proven however rough u is; only u's intercept is set right first,
 for the residuals to add up to 0.
 
+*Features without any penalty* are to the proof what the intercept is: the conjugate of a penalty that is 0 is infinite
+but at 0, so V_j = 0 must hold, which is sum_i s_i x_ij r_i = 0. The Newton step of a formed H_B leaves V_j = 0 up to
+rounding; after conjugate gradients u is set right in all these parameters, as it is in the intercept alone. The
+rounding that is left is moved to 0, at the price that ``bound`` states; where more is left, the bound is J itself.
+
 *Shrunk.* Far from the minimum a tilt would leave [0, 1]. Then r = rho_y
 (a - y), the residuals of each class shrunk by a factor of its own. With Q_c the sum of s_i (a_i - y_i) over class c,
 their sum is zero where rho Q = 0; the rows of Q add up to 0 and only its diagonal is negative, so rho is the stationary
@@ -30,10 +35,11 @@ regression and maximum entropy models", Machine Learning 85 (2011).
 """
 
 import numpy as np
-from scipy.special import xlog1py, xlogy
 
 from ..objective import Overflow, overflow_raised
-from ..quadratic.metric import is_dense, metric_at
+from ..penalty import Conjugate, lacking
+from ..quadratic.curvature import ConjugateGradients, Jacobi
+from ..quadratic.metric import LocalModel
 
 __all__ = ["duality_gap"]
 
@@ -45,55 +51,64 @@ WANTED = 1e-6  # of J: a bound beyond it may come from a feature that the sample
 SHARP = 10  # times the excess, as roughly estimated, is a bound that many parameters need not improve
 FAIR = 2  # times n / |B| times the excess, at most, is the bound of a sample that misses nothing
 UNSEEN = 1e-9  # of a feature's spread, or the rounding of its type: more is a slope, even beside a large offset
+EXACT = 1e-8  # the residual of a correction, relative to what it corrects
+CORRECTIONS = 4  # at most, of the step of a tilt where nothing is penalised
 TILTS = 5  # at most, each without the rows that the last would have pushed out of [0, 1]
 
 
-def duality_gap(objective, point, rng, tol=0.0, excess=0.0):
-    """Bound J(theta) - min J at a point, by J itself at most; infinite without a penalty, where none need exist.
+def duality_gap(model, rng, tol=0.0, excess=0.0):
+    """Bound J(theta) - min J at a model's point, by J itself at most; infinite without a penalty.
 
-    It is made no sharper, where that costs passes, than tol J, which is what the descent was asked for, or than what a
-    sample can prove of an ``excess`` that is known to be small.
+    Without one, J need not have a minimum. The bound is infinite for a penalty whose conjugate is not known, too: then
+    nothing is proven. Where more passes would make the bound sharper, they are made only down to tol J, which is what
+    the descent was asked for, or to what a sample can prove of an ``excess`` known to be small.
     """
-    if objective.penalty.is_none:
+    penalty = model.objective.penalty
+    if penalty.is_none or lacking(penalty, Conjugate):
         return np.inf
-    return float(min(proven_bound(objective, point, rng, tol, excess), point.value))
+    return float(min(proven_bound(model, rng, tol, excess), model.point.value))
 
 
-def proven_bound(objective, point, rng, tol, excess=0.0):
+def proven_bound(model, rng, tol, excess=0.0):
     """The least bound of those below that is worth its price."""
+    objective, point = model.objective, model.point
     wanted = max(WANTED, tol, objective.resolution) * point.value
-    if not (is_dense(objective) or objective.penalty.l1):
+    if objective.penalty.is_smooth and not objective.forms_hessian:
         bound = shrunk_bound(objective, point)
-        if bound <= SHARP * metric_at(objective, point.theta).rough_excess(point):
+        if bound <= SHARP * model.metric.rough_excess(point):
             return bound
-        return min(bound, tilted_bound(objective, point, objective, wanted))
-    some = sample(objective, rng) if is_dense(objective) else objective
-    wanted = max(wanted, FAIR * objective.n_rows / some.n_rows * min(excess, point.value))
-    bound = tilted_bound(objective, point, some, wanted)
-    if bound > wanted and some is not objective:
-        bound = min(bound, tilted_bound(objective, point, objective, wanted))
+        return min(bound, tilted_bound(objective, model, wanted))
+    some = sample_of(model, rng) if objective.forms_hessian else model
+    wanted = max(wanted, FAIR * objective.n_rows / some.objective.n_rows * min(excess, point.value))
+    bound = tilted_bound(objective, some, wanted)
+    if bound > wanted and some is not model:
+        bound = min(bound, tilted_bound(objective, model, wanted))
     return bound if np.isfinite(bound) else shrunk_bound(objective, point)
 
 
-def sample(objective, rng):
-    """The share in J of some rows, whose Hessian costs less than a pass; of all where they are few."""
+def sample_of(model, rng):
+    """The share in J of some rows, whose Hessian costs less than a pass, at the point; of all where they are few."""
+    objective = model.objective
     n, n_parameters = objective.n_rows, objective.n_parameters
     size = max(min(PASS_PARAMETERS * n // n_parameters, n // SHARE), ROWS_PER_PARAMETER * n_parameters, FEW_ROWS)
-    return objective.part(size, rng)
+    part = objective.part(size, rng, model.sample)
+    return model if part is objective else LocalModel(part, model.point)
 
 
-def tilted_bound(objective, point, part, wanted=0.0):
-    """The bound from tilting a part of the rows; infinite where the tilt is too strong, or beyond all numbers.
+def tilted_bound(objective, model, wanted=0.0):
+    """The bound from tilting the rows of a model, which are a part of the objective's or all.
 
-    Where it is more than what is wanted, what it makes of the rounding of V is left out.
+    Infinite where the tilt is too strong, or beyond all numbers. Where it is more than what is wanted, what it makes of
+    the rounding of V is left out.
     """
-    metric_at(part, point.theta)  # an overflow there is that of X, and named as such
+    point, _ = model.point, model.metric  # an overflow there is that of X, and named as such
     try:
         with overflow_raised():
             for _ in range(TILTS):
-                kl, V, inside = balanced_tilt(part, point)
-                objective.passes += 2 * part.n_rows / objective.n_rows
-                if inside.all():
+                part = model.objective
+                kl, V, outside = balanced_tilt(model)
+                objective.passes += (2 if outside is None else 3) * part.n_rows / objective.n_rows
+                if outside is None:
                     if np.abs(V[-1]).max() > objective.resolution:
                         return np.inf
                     V = V - objective.penalty.gradient(point.theta)
@@ -101,58 +116,70 @@ def tilted_bound(objective, point, part, wanted=0.0):
                     if proven <= wanted:
                         return proven
                     return min(proven, bound(objective, point, kl, V, rounding_of_slopes(objective, part)))
-                part = part.without(~inside)
+                model = LocalModel(part.without(outside), point)
     except Overflow:  # of a step where hardly a row has any curvature left
         pass
     return np.inf
 
 
-def balanced_tilt(part, point):
+def balanced_tilt(model):
     """The ``tilt`` by Newton's step, its intercept such that the residuals add up to 0."""
-    u = -metric_at(part, point.theta).aim(point)[0]
-    part.kept = None, None  # a metric may hold its part: in that circle copies of X would stay
+    part, point, u = model.objective, model.point, -model.step[0]
+    free = part.penalty.unpenalised(len(u) - 1)
+    if free[:-1].any():
+        return tilt_without_slopes(part, point, u, free)
     tilted = tilt(part, point, u)
     lacking = tilted[1][-1]  # of V, the sum of the residuals
     if np.abs(lacking).max() <= part.resolution:
         return tilted
     intercepts = part.coupling(part.curvature(part.scores(point.theta)))
-    return tilt(part, point, np.vstack([u[:-1], u[-1] + np.linalg.pinv(intercepts) @ lacking]))
+    rounding = len(intercepts) * np.finfo(float).eps  # a softmax does not see a shift of all intercepts
+    shift = np.linalg.pinv(intercepts, rcond=rounding, hermitian=True) @ lacking
+    return tilt(part, point, np.vstack([u[:-1], u[-1] + shift]))
+
+
+def tilt_without_slopes(part, point, u, free):
+    """The ``tilt`` by a step u that is set right where nothing is penalised, for V to be 0 there, up to rounding."""
+    rounding = np.append(rounding_of_slopes(part, part), part.resolution)[:, None]
+    for _ in range(CORRECTIONS):
+        tilted = tilt(part, point, u)
+        V = tilted[1]
+        if (np.abs(V) <= rounding)[free].all():
+            break
+        u = u + correction(part, point.theta, V, free[:, None])
+    return tilted
+
+
+def correction(part, theta, V, free):
+    """The d that a tilt's step lacks: H_ff d_f = V_f, with f for the parameters that are free of any penalty."""
+    if V.shape[1] > 1:
+        V = V - V.mean(axis=1, keepdims=True)  # rounding: a softmax has no curvature there
+    c = part.curvature(part.scores(theta))
+    product, diagonal = part.hessian_product(c), free * part.hessian_diagonal(c)
+    for iterate in ConjugateGradients(lambda v: free * product(v), Jacobi(diagonal), lambda r: np.inf).iterates(
+        free * V
+    ):
+        if iterate.residual <= EXACT:
+            break
+    return iterate.x
 
 
 def tilt(part, point, u):
-    """S KL(a' || a); V, from which u takes H_B u; and which rows it leaves in [0, 1]."""
-    inside = np.empty(part.n_rows, dtype=bool)
-
-    def f(block):
-        kl, change, largest = part.loss.tilt(block.forward(point.theta), block.forward(u))
-        inside[block.span] = (largest < 1) | (block.weight == 0)
-        return float(block.weight @ kl), block.backward(change * block.weight[:, None])
-
-    kl, change = part.rows.sum(f)
-    return kl, point.gradient - change / part.total, inside
+    """S KL(a' || a); V, from which u takes H_B u; and which rows it takes out of [0, 1], None where none."""
+    kl, change, outside = part.tilt(point.theta, u)
+    return kl, point.gradient - change, outside
 
 
 def shrunk_bound(objective, point):
     """The bound from shrinking the residuals of each class."""
-    shrink = class_shrinkage(objective, point.theta)
-
-    def dual(block):
-        loss, dz = objective.loss.forward_backward(block.forward(point.theta), block.y)
-        rho = shrink[block.y]
-        miss = rho * np.abs(dz).max(axis=1)  # 1 - a'_y
-        kl = xlogy(miss, rho) + xlog1py(1 - miss, -miss) + (1 - miss) * loss
-        return float(block.weight @ kl), block.backward(dz * (rho * block.weight)[:, None])
-
-    kl, gradient = objective.rows.sum(dual)
-    objective.passes += 1
-    return bound(objective, point, kl, gradient / objective.total)
+    return bound(objective, point, *objective.shrunk(point.theta, class_shrinkage(objective, point.theta)))
 
 
 def rounding_of_slopes(objective, part):
     """By how much sums of x r, of residuals of at most 1, are rounded: a number for each feature, of little weight."""
-    spread = part.rows.spread()
+    spread = part.spread()
     largest = max(objective.resolution, UNSEEN) * spread
-    return np.minimum(objective.resolution * (spread + np.abs(objective.rows.centre)), largest)
+    return np.minimum(objective.resolution * (spread + np.abs(objective.centre)), largest)
 
 
 def bound(objective, point, kl, V, rounding=None):
@@ -166,23 +193,15 @@ def bound(objective, point, kl, V, rounding=None):
     """
     penalty, theta, moved = objective.penalty, point.theta, 0.0
     if rounding is not None:
-        nearest = penalty.nearest(theta, V, rounding)
+        nearest = penalty.nearest_dual(theta, V, rounding)
         V, moved = nearest, float(np.abs((nearest - V) * theta)[:-1].sum())
-    rho, loss = penalty.feasible(V), point.value - penalty.value(theta)
-    return float(rho * max(kl, 0.0) / objective.total + (1 - rho) * loss + penalty.gap(theta, rho * V)) + moved
+    rho, loss = penalty.dual_scale(V), point.value - penalty.value(theta)
+    return float(rho * max(kl, 0.0) / objective.total + (1 - rho) * loss + penalty.fenchel_gap(theta, rho * V)) + moved
 
 
 def class_shrinkage(objective, theta):
     """rho: one factor a class, the largest 1."""
-    classes = np.arange(max(2, objective.loss.n_outputs))
-    if not objective.rows.constant:  # no intercept, no constraint on the sum
-        return np.ones(len(classes))
-
-    def flows(block):
-        _, dz = objective.loss.forward_backward(block.forward(theta), block.y)
-        return ((block.y == classes[:, None]) @ (dz * block.weight[:, None]),)
-
-    (flow,) = objective.rows.sum(flows)
-    objective.passes += 1
-    rho = np.abs(np.linalg.svd(flow.T)[2][-1])  # what flow.T takes to 0
+    if not objective.has_intercept:  # no intercept, no constraint on the sum
+        return np.ones(max(2, objective.loss.n_outputs))
+    rho = np.abs(np.linalg.svd(objective.flows(theta).T)[2][-1])  # what the flows' transpose takes to 0
     return rho / rho.max()

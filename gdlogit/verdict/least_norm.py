@@ -10,27 +10,29 @@ is returned. Columns that are the same share their weight evenly, and a constant
 
 import numpy as np
 
-from ..quadratic.metric import is_dense, metric_at
-
 __all__ = ["of_least_norm"]
 
 NULL = 1e-7  # of a feature's offset: a smaller spread is the offset's rounding
 UNSEEN = 0.01  # of the root of J's rounding: a smaller change of a margin is none
 
 
-def of_least_norm(objective, theta):
-    """The theta of least norm with the same scores; the theta itself unless J is unpenalised and some are collinear."""
-    if not (objective.penalty.is_none and is_dense(objective) and metric_at(objective, theta).hessian.is_singular):
+def of_least_norm(model):
+    """The theta of least norm with the scores of a model's point.
+
+    That is the point's own theta unless J is unpenalised and some features are collinear.
+    """
+    objective, theta = model.objective, model.point.theta
+    if not (objective.penalty.is_none and objective.forms_hessian and model.metric.hessian.is_singular):
         return theta
-    spread = objective.rows.spread()
-    constant = spread <= NULL * np.abs(objective.rows.centre)
+    spread = objective.spread()
+    constant = spread <= NULL * np.abs(objective.centre)
     unit = np.append(1 / np.where(constant, 1.0, spread), 1.0)[:, None]
-    gram = objective.gram(objective.curvature(np.zeros((objective.n_rows, theta.shape[1]), objective.precision)))
+    gram = objective.gram(objective.curvature(objective.scores(np.zeros_like(theta))))
     constant = np.append(constant, False)
     gram[constant] = gram[:, constant] = 0
     values, vectors = np.linalg.eigh(unit * gram * unit.T)
     null = vectors[:, values <= len(values) * objective.resolution * values[-1]]
     shift = unit * (null @ np.linalg.lstsq(null[:-1], -(theta / unit)[:-1])[0])
-    shift[-1] *= objective.rows.constant  # without an intercept, nothing but rounding
+    shift[-1] *= objective.has_intercept  # without an intercept, nothing but rounding
     seen = max(objective.margin_changes(shift)) > UNSEEN * np.sqrt(objective.resolution)
     return theta if seen else theta + shift

@@ -26,7 +26,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import linprog
 
-from ..quadratic.metric import is_dense, metric_at
+from ..quadratic.metric import LocalModel
 
 __all__ = ["separating_direction"]
 
@@ -45,34 +45,35 @@ LONGEST = 10  # change of a margin in one of them
 NEGLIGIBLE = 1e-3  # of the largest change
 
 
-def separating_direction(objective, point):
+def separating_direction(model):
     """A direction along which J falls for ever, in theta's shape; None where there is none, as with a penalty."""
+    objective = model.objective
     if not objective.penalty.is_none:
         return None
-    metric = metric_at(objective, point.theta)
-    step, _ = metric.aim(point)
+    step, _ = model.step
     raised, _ = objective.margin_changes(step)
-    if raised < NOTICEABLE and not is_hidden(objective, point, metric):
+    if raised < NOTICEABLE and not is_hidden(model):
         return None
     stored = objective.stored()
-    theta, step = (stored.rows.enter(objective.rows.leave(array)) for array in (point.theta, step))
+    theta, step = (objective.theta_in(stored, array) for array in (model.point.theta, step))
     margins = Margins(stored, theta)
     for free in (margins.moved_by(step), np.ones(step.size, dtype=bool)):
         direction = margins.meet(np.zeros(step.shape), margins.largest_sum, free)
         if direction is None:
-            return direction_of_newton(objective, point)
+            return direction_of_newton(model)
         if stored.margin_changes(direction)[0] >= VISIBLE * margins.rounding:
             readable = margins.meet(direction, margins.fewest_features, free)
-            return objective.rows.enter(stored.rows.leave(direction if readable is None else readable))
+            return stored.theta_in(objective, direction if readable is None else readable)
     return None
 
 
-def is_hidden(objective, point, metric):
+def is_hidden(model):
     """Whether a direction may have lost its curvature or its slope to rounding, so that no step shows it."""
-    if not is_dense(objective):
+    objective = model.objective
+    if not objective.forms_hessian:
         return False
-    largest, _ = objective.margin_changes(point.theta)
-    return largest > LOST or (largest > STEEP and metric.hessian.is_singular)
+    largest = objective.largest_margin(model.point.theta)
+    return largest > LOST or (largest > STEEP and model.metric.hessian.is_singular)
 
 
 class Margins:
@@ -84,7 +85,7 @@ class Margins:
 
     def __init__(self, objective, theta):
         self.objective, self.rounding = objective, max(ROUNDING, 10 * objective.resolution)
-        spread = np.append(objective.rows.spread(), 1.0)
+        spread = np.append(objective.spread(), 1.0)
         self.unit = np.repeat(1 / np.where(spread > 0, spread, 1.0)[:, None], objective.shape[1], axis=1)
         self.numbers = np.sort(self.least_margins(theta, np.zeros(objective.shape), np.inf))
 
@@ -135,31 +136,10 @@ class Margins:
         parts = solved(np.tile(cost.ravel()[free], 2), sp.hstack([matrix, -matrix]), floor, (0, None))
         return None if parts is None else np.subtract(*np.split(parts, 2))
 
-    def least_margins(self, theta, reference, below):
-        """The numbers of the margins that are least at theta, less what ``meet`` asks of them, and below a bound."""
-        loss, k = self.objective.loss, self.unit.shape[1]
-
-        def of_block(block):
-            margins = loss.margins(block.forward(theta), block.y)
-            excess = margins - np.clip(loss.margins(block.forward(reference), block.y), 0, 1)
-            excess[block.weight == 0] = np.inf
-            if k > 1:
-                excess[np.arange(len(block.y)), block.y] = np.inf
-            return (smallest(np.arange(block.span.start * k, block.span.stop * k), excess.ravel()),)
-
-        def merged(left, right):
-            return smallest(*map(np.concatenate, zip(left, right, strict=True)))
-
-        ((numbers, excess),) = self.objective.rows.fold(of_block, merged)
+    def least_margins(self, direction, reference, below):
+        """The numbers of the margins that a direction raises least, less what ``meet`` asks, and below a bound."""
+        numbers, excess = self.objective.least_margins(direction, reference, MARGINS)
         return numbers[excess < below]
-
-
-def smallest(numbers, values):
-    """The MARGINS smallest of some values, with their numbers."""
-    if len(values) > MARGINS:
-        some = np.argpartition(values, MARGINS)[:MARGINS]
-        numbers, values = numbers[some], values[some]
-    return numbers, values
 
 
 def solved(cost, matrix, floor, bounds):
@@ -170,14 +150,15 @@ def solved(cost, matrix, floor, bounds):
     return result.x if result.success else None
 
 
-def direction_of_newton(objective, point):
+def direction_of_newton(model):
     """A step of Newton's method that raises some margins and lowers none to speak of; None where its steps die away."""
+    objective = model.objective
     for _ in range(NEWTON_STEPS):
-        step, _ = metric_at(objective, point.theta).aim(point)
+        step, _ = model.step
         raised, lowered = objective.margin_changes(step)
         if raised < NOTICEABLE:
             return None
         if lowered <= NEGLIGIBLE * raised:
             return step
-        point = objective.at(point.theta + min(1.0, LONGEST / raised) * step)
+        model = LocalModel(objective, objective.at(model.point.theta + min(1.0, LONGEST / raised) * step))
     return None

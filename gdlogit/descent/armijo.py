@@ -1,0 +1,54 @@
+"""The line search: how far to go in a direction.
+
+The first rate of 1, 1/2, 1/4, ... at which J falls by a part of what its slope promises (Armijo's condition):
+
+    J(theta + rate d)  <=  J(theta) + c rate (g^T d + R1(theta + d) - R1(theta)),    c = 1e-4,
+
+where g is the gradient of J's smooth part and R1 the part of the penalty that has none. A rise that is no more than the
+rounding of J passes: near the minimum nothing else is to be seen.
+
+References
+----------
+Nocedal and Wright, "Numerical Optimization" (2006), section 3.1.
+Lee, Sun and Saunders, "Proximal Newton-type methods for minimizing composite functions", SIAM J. Optim. 24 (2014).
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..objective import Point, tried
+
+__all__ = ["line_search", "search"]
+
+ARMIJO = 1e-4  # c: the part of the promised fall that is enough
+
+
+def line_search(
+    objective, point: Point, direction: np.ndarray, at: Callable[[float], Point], least: float = 0.0
+) -> tuple[Point, float]:
+    """The point at the first rate that lowers J enough, and the rate; the point itself and 0 where none does.
+
+    ``at(rate)`` is the point theta + rate direction, with J and its gradient. No rate below ``least`` is tried.
+    """
+    penalty, end = objective.penalty, point.theta + direction
+    slope = (
+        float(np.vdot(point.gradient, direction)) + penalty.nonsmooth_value(end) - penalty.nonsmooth_value(point.theta)
+    )
+    slack = objective.resolution * abs(point.value)
+    rate = 1.0
+    while rate >= max(least, objective.resolution):
+        new = at(rate)
+        if new.value <= point.value + ARMIJO * rate * slope + slack:
+            return new, rate
+        rate /= 2
+    return point, 0.0
+
+
+def search(objective, point: Point, direction: np.ndarray, least: float = 0.0) -> tuple[Point, float]:
+    """The line search that takes a pass for each rate."""
+
+    def at(rate):
+        return tried(objective, point.theta + rate * direction)
+
+    return line_search(objective, point, direction, at, least)

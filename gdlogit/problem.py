@@ -1,0 +1,110 @@
+"""What is to be minimised, and the coordinates in which a descent does that.
+
+    J(theta) = 1/S sum_i s_i loss(y_i, W^T x_i + b) + R(theta),    S = sum_i s_i
+
+A ``Problem`` is J in the user's terms: rows as they come, loss and penalty. The user's theta holds W and b of those
+features. A descent works in other ``Coordinates``, in which J is the same function, but better conditioned or smaller:
+
+    given      features as they come
+    centred    features measured from about their means:  W' = W,  b' = b + centre^T W
+    spanned    few rows of many features, in the space that the rows span:  W' = Q^T W, with Q orthogonal
+
+``into`` takes the user's theta there, ``out_of`` brings it back; both are linear. Coordinates depend on the rows,
+not on the strength of the penalty: a path over C makes them once.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .backprop import loss_of
+from .data.rows import Rows, compact
+from .penalty import ElasticNet, Penalty
+
+__all__ = ["Coordinates", "Problem"]
+
+
+class Problem(NamedTuple):
+    """Rows, a loss of their scores, and a penalty on theta."""
+
+    rows: Rows
+    loss: Any
+    penalty: Penalty
+
+    @classmethod
+    def of(cls, X, codes, weight, n_classes, *, C=np.inf, l1_ratio=0.0, intercept=True) -> "Problem":
+        """The problem of arrays: rows X, class codes from 0, weights; and the penalty in scikit-learn's terms."""
+        loss = loss_of(n_classes)
+        rows = Rows(X, codes, weight, intercept, loss.n_outputs)
+        return cls(rows, loss, ElasticNet.of(C, l1_ratio, rows.total))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The shape of the user's theta: (p + 1, k)."""
+        return self.rows.n_features + 1, self.loss.n_outputs
+
+
+class Coordinates(NamedTuple):
+    """Where a descent takes place, and the way there and back.
+
+    ``given`` are the rows as they come, ``centred`` the same with the features measured from the descent's centre, and
+    ``rows`` those of the descent. ``lower`` and ``lift`` are the linear maps between thetas of the last two.
+    """
+
+    given: Rows
+    centred: Rows
+    rows: Rows
+    lower: Callable[[np.ndarray], np.ndarray]
+    lift: Callable[[np.ndarray], np.ndarray]
+
+    @classmethod
+    def as_given(cls, rows: Rows) -> "Coordinates":
+        """The features as they come: those of the textbook's descents."""
+        return cls(rows, rows, rows.copied_if_few(), _same, _same)
+
+    @classmethod
+    def of_newton(cls, rows: Rows, max_rows: int) -> "Coordinates":
+        """Features measured from about their means; fewer than ``max_rows`` rows of more features in their span."""
+        centred = rows.centred()
+        spanned, lower, lift = compact(centred, max_rows)
+        return cls(rows, centred, spanned.copied_if_few(), lower, lift)
+
+    def measured_like(self, rows: Rows) -> "Coordinates":
+        """Those of other rows, which are the same but for the centre that their features are measured from."""
+        return Coordinates(self.given, rows, rows, _same, _same)
+
+    def serve(self, rows: Rows, max_rows: int) -> bool:
+        """Whether these coordinates are of the rows given, in the span of the rows only where that may be."""
+        is_spanned = self.rows.n_features != rows.n_features
+        return self.given is rows and not (is_spanned and rows.n_rows >= max_rows)
+
+    def into(self, theta: np.ndarray) -> np.ndarray:
+        """The descent's theta, of the user's."""
+        return self.lower(self.centred.enter(theta))
+
+    def out_of(self, theta: np.ndarray) -> np.ndarray:
+        """The user's theta, of the descent's; of a softmax, with intercepts that add up to 0.
+
+        A softmax does not see a shift that all intercepts share, and no penalty is on them.
+        """
+        theta = self.centred.leave(self.lift(theta))
+        if theta.shape[1] > 1:
+            theta[-1] -= theta[-1].mean()
+        return theta
+
+    def covariance(self, V: np.ndarray, k: int = 1) -> np.ndarray:
+        """The covariance of the user's theta, flattened, where that of the descent's is V (P, P): T V T^T.
+
+        T is the linear map ``out_of`` between flat thetas of k outputs.
+        """
+        TV = self._out_of_columns(V, k)
+        return self._out_of_columns(TV.T, k)
+
+    def _out_of_columns(self, columns: np.ndarray, k: int) -> np.ndarray:
+        outside = [self.out_of(column.reshape(-1, k)).ravel() for column in columns.T]
+        return np.stack(outside, axis=1)
+
+
+def _same(theta: np.ndarray) -> np.ndarray:
+    return theta

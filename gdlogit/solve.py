@@ -1,0 +1,226 @@
+"""From a problem to its solution: the coordinates, the descent, and what is judged where it ended.
+
+    Problem, Settings -> Coordinates -> Method -> descend -> separation, least norm, duality gap -> Solution
+
+Nothing here knows an estimator. A path over C is a few calls of ``solve``, each from the last one's solution: the
+coordinates are then made once, and the descent starts where the last one ended.
+"""
+
+from collections.abc import Iterable, Iterator
+from math import inf, isinf, log
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+
+from .data.rows import Rows
+from .descent import gradient, newton, stochastic, truncated
+from .descent.loop import NOBODY, Ending, Method, Record, Watch, descend, target
+from .descent.status import Status
+from .objective import FORMED_PARAMETERS, Objective, Point
+from .penalty import ElasticNet, Penalty
+from .problem import Coordinates, Problem
+from .quadratic.metric import LocalModel
+from .typing import Solver
+from .verdict.duality import duality_gap
+from .verdict.least_norm import of_least_norm
+from .verdict.separation import separating_direction
+
+__all__ = ["SOLVERS", "TEXTBOOK", "Settings", "Solution", "path", "solve"]
+
+TEXTBOOK = ("gd", "nesterov", "sgd")
+SOLVERS: tuple[str, ...] = get_args(Solver)
+UNPROVEN = 0.01  # of J: a larger gap with an l1 penalty puts the estimate of its excess in doubt
+UNCLEAR = 100  # times the goal: a larger gap does so with l2, in float32 or where the Hessian is singular to rounding
+NO_WEIGHT = 1e-6  # of the largest weight of a feature in a direction: less is rounding
+
+
+class Settings(NamedTuple):
+    """How to solve a problem: what a user chooses, and the sizes at which a method gives way to another.
+
+    ``patience`` is after how many iterations without a fall of the held-out rows' loss a descent ends; infinite where
+    these rows have no say. Up to ``formed_parameters`` parameters, the Hessian is formed.
+    """
+
+    solver: str = "auto"
+    tol: float = 1e-8
+    max_iter: int = 1000
+    learning_rate: float | Literal["auto"] = "auto"
+    batch_size: int = 256
+    patience: float = inf
+    formed_parameters: int = FORMED_PARAMETERS
+
+
+DEFAULTS = Settings()
+
+
+class Solution(NamedTuple):
+    """Where a solve ended, and what is known there.
+
+    ``theta`` is the user's. ``model`` is the local model of J, in ``coordinates``: it holds the point and the metric.
+    ``excess`` is the estimated distance of J to its minimum, ``gap`` a proven bound on it. ``direction`` has, where the
+    classes are separable, the terms of a direction along which J falls for ever: an index (feature, score) and the
+    coefficient for each.
+    """
+
+    theta: np.ndarray
+    status: Status
+    excess: float
+    gap: float
+    history: list[Record]
+    model: LocalModel
+    coordinates: Coordinates
+    direction: list[tuple[tuple[int, int], float]]
+
+    @property
+    def point(self) -> Point:
+        """Theta in the coordinates of the descent, with J and its gradient there."""
+        return self.model.point
+
+    @property
+    def objective(self) -> Objective:
+        """J in the coordinates of the descent."""
+        return self.model.objective
+
+    def largest_stable_rate(self) -> float:
+        """2 / L, where L is the largest curvature of J over the features as they come; it takes some passes."""
+        return 2 / Objective(self.coordinates.given, self.objective.loss, self.objective.penalty).smoothness()
+
+
+def solve(
+    problem: Problem,
+    settings: Settings = DEFAULTS,
+    start: np.ndarray | Solution | None = None,
+    rng: np.random.Generator | None = None,
+    watch: Watch = NOBODY,
+    held_out: Rows | None = None,
+) -> Solution:
+    """Minimise a problem's J.
+
+    Parameters
+    ----------
+    problem : Problem
+        What to minimise.
+    settings : Settings
+        How.
+    start : ndarray, Solution or None
+        Where to begin: the user's theta; or the solution of a problem over the same rows, whose coordinates are then
+        those of this one, too. None is theta = 0.
+    rng : numpy Generator or None
+        What draws random rows; one that is seeded with 0 where not given.
+    watch : Watch
+        Is told of each iteration. After it, ``watch.end(record, theta)`` may ask to stop; ``theta()`` is the user's.
+    held_out : Rows or None
+        Rows whose loss is followed.
+
+    Returns
+    -------
+    Solution
+    """
+    rng = rng or np.random.default_rng(0)
+    coordinates = coordinates_of(problem, settings, start)
+    objective = Objective(coordinates.rows, problem.loss, problem.penalty, formed_parameters=settings.formed_parameters)
+    others = held_out and Objective(held_out, problem.loss, ElasticNet(0.0))
+    method = method_of(settings, objective, rng)
+    with objective.rows.threads():
+        ending = descend(
+            method,
+            objective,
+            better_start(objective, inside(start, problem, coordinates)),
+            tol=settings.tol,
+            max_iter=settings.max_iter,
+            validate=others and (lambda theta: others.value(coordinates.out_of(theta))),
+            patience=settings.patience,
+            watch=Watch(watch.begin, lambda record, point: watch.end(record, lambda: coordinates.out_of(point.theta))),
+        )
+        return judged(ending, objective, coordinates, settings, rng)
+
+
+def path(problem: Problem, penalties: Iterable[Penalty], settings: Settings = DEFAULTS, rng=None) -> Iterator[Solution]:
+    """The solutions for one penalty after another, each from the last one's; all in the same coordinates."""
+    solution = None
+    for penalty in penalties:
+        solution = solve(problem._replace(penalty=penalty), settings, solution, rng)
+        yield solution
+
+
+def coordinates_of(problem: Problem, settings: Settings, start: np.ndarray | Solution | None) -> Coordinates:
+    """The coordinates in which to solve a problem: those of the solution to start from, where it has the same rows."""
+    if settings.solver in TEXTBOOK:
+        return Coordinates.as_given(problem.rows)
+    most = settings.formed_parameters // problem.loss.n_outputs if problem.penalty.is_rotation_invariant else 0
+    if isinstance(start, Solution) and start.coordinates.serve(problem.rows, most):
+        return start.coordinates
+    return Coordinates.of_newton(problem.rows, most)
+
+
+def inside(start: np.ndarray | Solution | None, problem: Problem, coordinates: Coordinates) -> np.ndarray:
+    """The theta of the descent to start from."""
+    if isinstance(start, Solution):
+        return start.point.theta if start.coordinates is coordinates else coordinates.into(start.theta)
+    if start is None:
+        return np.zeros((coordinates.rows.n_features + 1, problem.loss.n_outputs))
+    return coordinates.into(start)
+
+
+def better_start(objective: Objective, theta: np.ndarray) -> np.ndarray:
+    """Theta, or no coefficients where J is lower there, as after a fit to the same features on other scales."""
+    at_zero = log(max(2, objective.loss.n_outputs))  # every class as likely as another
+    return theta if not theta.any() or objective.value(theta) <= at_zero else np.zeros_like(theta)
+
+
+def method_of(settings: Settings, objective: Objective, rng: np.random.Generator) -> Method:
+    """The method that a solver names, and for the default one the one that the objective's size asks for."""
+    match settings.solver:
+        case "gd":
+            return gradient.batch(settings.learning_rate)
+        case "nesterov":
+            return gradient.nesterov(settings.learning_rate)
+        case "sgd":
+            return stochastic.minibatch(settings.learning_rate, settings.batch_size, rng)
+        case _ if objective.forms_hessian:
+            return newton.sketch(settings.tol, rng)
+        case _:
+            return truncated.truncated(settings.tol)
+
+
+def judged(ending: Ending, objective: Objective, coordinates: Coordinates, settings: Settings, rng) -> Solution:
+    """The solution at the end of a descent: separable or not, of least norm, with a proven gap."""
+    model, status, theta = ending.model, ending.status, coordinates.out_of(ending.point.theta)
+    if model.objective is not objective:  # the textbook's descents are judged where features are centred
+        coordinates = coordinates.measured_like(model.objective.rows)
+    direction = None if status.is_asked_for else separating_direction(model)
+    if direction is not None:
+        status = Status.SEPARABLE
+    elif not status.is_asked_for:
+        least = of_least_norm(model)
+        if least is not model.point.theta:
+            model, theta = model.moved(least), coordinates.out_of(least)
+    settled = ending.excess if status is Status.CONVERGED else 0.0
+    gap = duality_gap(model, rng, settings.tol, settled)
+    if status is Status.CONVERGED and is_doubtful(model, gap, settings.tol):
+        status = Status.UNPROVEN
+    if status is Status.DIVERGED and (settings.learning_rate == "auto" or settings.solver not in TEXTBOOK):
+        status = Status.ABOVE_START
+    terms = [] if direction is None else terms_of(direction, coordinates)
+    return Solution(theta, status, ending.excess, gap, ending.history, model, coordinates, terms)
+
+
+def is_doubtful(model: LocalModel, gap: float, tol: float) -> bool:
+    """Whether the estimate of the excess at a model's point may have missed what the gap allows."""
+    objective = model.objective
+    if isinf(gap):  # nothing can be proven, for this penalty
+        return False
+    goal = target(objective, model.point, tol)
+    if not objective.penalty.is_smooth:
+        return gap > max(UNPROVEN * model.point.value, goal)
+    if gap <= UNCLEAR * goal or not objective.forms_hessian:
+        return False
+    return objective.precision == "float32" or model.metric.hessian.is_singular
+
+
+def terms_of(direction: np.ndarray, coordinates: Coordinates) -> list[tuple[tuple[int, int], float]]:
+    """A direction as pairs of an index (feature, score) and a coefficient, those with most weight first."""
+    W = coordinates.out_of(direction)[:-1]
+    weight = np.abs(W) * coordinates.centred.spread()[:, None]
+    order = [divmod(flat, W.shape[1]) for flat in weight.argsort(axis=None)[::-1].tolist()]
+    return [(index, float(W[index])) for index in order if weight[index] > NO_WEIGHT * weight.max()]

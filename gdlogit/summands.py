@@ -1,0 +1,175 @@
+"""What an objective adds up over blocks of rows: pure functions of the loss, theta and a block.
+
+The rows call each of them with a block, and with the block's part of what ``Rows.each`` has given before: scores z,
+say, or curvatures c. Functions for ``sum`` and ``fold`` give a tuple, which is combined entry by entry; functions for
+``each`` give an array with a row for each of the block's. None of them captures an objective or rows, nor writes to
+anything, so rows may run them on any thread, in another process, and twice.
+
+Scores are affine in theta (``block.scores``); what a direction changes in them is linear in it (``block.forward``).
+"""
+
+import numpy as np
+from scipy.special import xlog1py, xlogy
+
+FLAT = 1e-12  # curvature that a row has at least, where it is divided by
+
+
+def value(loss, theta, block):
+    """The weighted loss."""
+    losses, _ = loss.forward_backward(block.scores(theta), block.y)
+    return (float(block.weight @ losses),)
+
+
+def value_and_gradient(loss, theta, block):
+    """The weighted loss, and its gradient in theta."""
+    return value_and_gradient_at(loss, block, block.scores(theta))
+
+
+def value_and_gradient_at(loss, block, z):
+    """The same at scores z."""
+    losses, dz = loss.forward_backward(z, block.y)
+    return float(block.weight @ losses), block.backward(block.weighed(dz))
+
+
+def scores(theta, block):
+    """The scores at theta: for ``each``."""
+    return block.scores(theta)
+
+
+def score_changes(direction, block):
+    """What a direction changes in the scores: for ``each``."""
+    return block.forward(direction)
+
+
+def hessian(loss, theta, block):
+    """The Hessian at theta."""
+    return (block.gram(loss.curvature(block.scores(theta))),)
+
+
+def second_moment(block):
+    """The weighted x x^T."""
+    return (block.gram(np.ones((len(block.y), 1), block.X.dtype)),)
+
+
+def second_moment_product(v, block):
+    """The weighted x x^T, times v."""
+    return (block.backward(block.weighed(block.forward(v))),)
+
+
+def squares(block):
+    """The weighted squares of the features."""
+    return (block.squared_backward(block.weight[:, None]),)
+
+
+def largest_row(block):
+    """The largest weighted |x|^2."""
+    return (block.largest_row(),)
+
+
+# --- With the curvature c of the loss at each row -------------------------------------------------------------------
+
+
+def trace(loss, c):
+    """The trace of each row's Hessian in its scores: for ``map``."""
+    return loss.bend_diagonal(c).sum(axis=1, dtype=float)
+
+
+def curvature_along(loss, block, change, z):
+    """The curvature along a direction that changes scores z by a ``change``."""
+    return (block.weight @ (change * loss.bend(loss.curvature(z), change)).sum(axis=1),)
+
+
+def coupling(loss, block, c):
+    """The weighted Hessians (k, k) of the rows in their scores."""
+    return (loss.bend_sum(c, block.weight),)
+
+
+def gram(loss, block, c):
+    """The weighted x x^T, each row counting by the trace of its Hessian in its scores; and the sum of those traces."""
+    trace = loss.bend_diagonal(c).sum(axis=1, keepdims=True)
+    return block.gram(trace), float(block.weight @ trace[:, 0])
+
+
+def hessian_diagonal(loss, block, c):
+    """The diagonal of the Hessian, in theta's shape."""
+    return (block.squared_backward(block.weight[:, None] * loss.bend_diagonal(c)),)
+
+
+def hessian_product(loss, v, block, c):
+    """The Hessian times v."""
+    return (block.backward(block.weighed(loss.bend(c, block.forward(v)))),)
+
+
+def least_squares(loss, total, block, z):
+    """The loss around scores z as sum of |u + root dz|^2 / 2: root and u, for ``each``."""
+    bend = np.sqrt(np.maximum(loss.curvature(z), FLAT))
+    _, dz = loss.forward_backward(z, block.y)
+    share = np.sqrt(block.weight / total)[:, None]
+    return np.hstack([share * bend, share * (dz / bend)])
+
+
+# --- For proofs -----------------------------------------------------------------------------------------------------
+
+
+def tilt(loss, theta, u, block):
+    """KL(a' || a) of probabilities tilted by u; the sum of x (a - a')^T; how many rows leave [0, 1] by it."""
+    kl, change, largest = loss.tilt(block.scores(theta), block.forward(u))
+    n_outside = np.count_nonzero(~(largest < 1) & (block.weight != 0))
+    return float(block.weight @ kl), block.backward(block.weighed(change)), n_outside
+
+
+def outside(loss, theta, u, block):
+    """Which rows of some weight the tilt takes out of [0, 1]: for ``each``."""
+    _, _, largest = loss.tilt(block.scores(theta), block.forward(u))
+    return ~(largest < 1) & (block.weight != 0)
+
+
+def shrunk(loss, theta, factors, block):
+    """KL(a' || a) of residuals shrunk by a factor for each class; the sum of x times these residuals."""
+    losses, dz = loss.forward_backward(block.scores(theta), block.y)
+    rho = factors[block.y]
+    miss = rho * np.abs(dz).max(axis=1)  # 1 - a'_y
+    kl = xlogy(miss, rho) + xlog1py(1 - miss, -miss) + (1 - miss) * losses
+    return float(block.weight @ kl), block.backward(block.weighed(dz * rho[:, None]))
+
+
+def flows(loss, theta, classes, block):
+    """The sum of the residuals of each class's rows."""
+    _, dz = loss.forward_backward(block.scores(theta), block.y)
+    return ((block.y == classes[:, None]) @ (dz * block.weight[:, None]),)
+
+
+def margin_changes(loss, direction, block):
+    """The most by which a direction raises a margin, and lowers one."""
+    margins = loss.margins(block.forward(direction), block.y)[block.weight > 0]
+    return margins.max(initial=0.0), -margins.min(initial=0.0)
+
+
+def largest_margin(loss, theta, block):
+    """The largest margin at theta."""
+    margins = loss.margins(block.scores(theta), block.y)[block.weight > 0]
+    return (margins.max(initial=0.0),)
+
+
+def least_margins(loss, direction, reference, most, block):
+    """The numbers k row + class of the ``most`` margins that a direction raises least, and by how much.
+
+    Less what a reference raises them by, between 0 and 1.
+    """
+    excess = loss.margins(block.forward(direction), block.y)
+    excess -= np.clip(loss.margins(block.forward(reference), block.y), 0, 1)
+    excess[block.weight == 0] = np.inf
+    m, k = excess.shape
+    if k > 1:
+        excess[np.arange(m), block.y] = np.inf
+    numbers = np.arange(block.span.start * k, block.span.stop * k)
+    return (smallest(most, (numbers, excess.ravel())),)
+
+
+def smallest(most, *parts):
+    """The ``most`` smallest values, with their numbers, of parts (numbers, values)."""
+    numbers, values = map(np.concatenate, zip(*parts, strict=True))
+    if len(values) > most:
+        some = np.argpartition(values, most)[:most]
+        numbers, values = numbers[some], values[some]
+    return numbers, values
