@@ -9,7 +9,7 @@ from math import inf, log
 
 import numpy as np
 
-from .data.rows import compact
+from .data.span import compact
 from .descent import gradient, newton, stochastic, truncated
 from .descent.loop import descend, target
 from .estimators.validation import TEXTBOOK

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
 from ..backprop import Sigmoid
-from ..data.rows import Rows
+from ..data.memory import rows_of
 from ..descent import gradient, newton, stochastic
 from ..estimators.validation import generator
 from ..objective import Objective
@@ -174,7 +174,7 @@ def objective_of(estimator, X, y):
     classes, codes = np.unique(y, return_inverse=True)
     if len(classes) != 2:
         raise ValueError(f"y must have two classes; got {len(classes)}.")
-    rows = Rows(X, codes, np.ones(len(y)), intercept=estimator.fit_intercept)
+    rows = rows_of(X, codes, np.ones(len(y)), intercept=estimator.fit_intercept)
     strength = 1 / (estimator.C * len(y))
     penalty = ElasticNet((1 - estimator.l1_ratio) * strength, estimator.l1_ratio * strength)
     return Objective(rows, Sigmoid(), penalty)

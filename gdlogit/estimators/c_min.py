@@ -16,10 +16,11 @@ import numpy as np
 from sklearn.utils.validation import check_X_y
 
 from ..backprop import Sigmoid, Softmax
-from ..data.rows import Rows
+from ..data.memory import rows_of
+from ..data.overflow import overflow_named
 from ..objective import Objective
 from ..penalty import ElasticNet
-from .validation import check_weight, encode, overflow_named
+from .validation import check_weight, encode
 
 __all__ = ["c_min"]
 
@@ -79,7 +80,7 @@ def c_min(X, y, *, l1_ratio=1.0, fit_intercept=True, sample_weight=None, class_w
     loss = Sigmoid() if len(classes) == 2 else Softmax(len(classes))
     theta = np.zeros((X.shape[1] + 1, loss.n_outputs))
     with overflow_named(X):
-        rows = Rows(X, codes, weight, intercept=fit_intercept, n_scores=loss.n_outputs)
+        rows = rows_of(X, codes, weight, intercept=fit_intercept, n_scores=loss.n_outputs)
         if fit_intercept:
             rows = rows.centred()  # the residuals add up to 0: it changes nothing but the rounding
             log_frequency = np.log(np.bincount(codes, weight, len(classes)))

@@ -10,7 +10,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from ..backprop import Sigmoid, Softmax, loss_of
-from ..data.rows import Rows
+from ..data.memory import rows_of
+from ..data.overflow import overflow_named
 from ..training import Training
 from .batches import OF_A_FIT, OF_A_STREAM, BatchLearner, slices
 from .callbacks import CallbackSupportMixin, FitTask, with_callbacks
@@ -24,7 +25,6 @@ from .validation import (
     encode,
     generator,
     hold_out,
-    overflow_named,
 )
 
 __all__ = ["GDLogisticRegression"]
@@ -332,11 +332,11 @@ class GDLogisticRegression(BatchLearner, OtherForms, CallbackSupportMixin, Class
         start = self._start(classes, (X.shape[1] + 1, loss.n_outputs))
         settings = {"intercept": self.fit_intercept, "n_scores": loss.n_outputs}
         with overflow_named(X):
-            rows = Rows(X, codes, weight, **settings)
+            rows = rows_of(X, codes, weight, **settings)
         check_finite(self, rows)
         task = FitTask(self, *given, self.max_iter)
         with overflow_named(X):
-            held_out = held_out and Rows(*held_out, **settings)
+            held_out = held_out and rows_of(*held_out, **settings)
             training = Training(self, rows, loss, held_out)
             message = self._train(training, classes, start, rng, task)
         task.end()
