@@ -2,8 +2,8 @@
 Batch against stochastic descent
 ================================
 
-The classical picture: contours of the cost over two coefficients, and the ways that batch, accelerated, stochastic and
-preconditioned descent take across them. Then the same as numbers.
+The classical picture: contours of the cost over two coefficients, and the paths of batch, accelerated and stochastic
+gradient descent and of the default solver. Then the same as numbers.
 """
 
 # %%
@@ -20,7 +20,8 @@ X, y = load_breast_cancer(return_X_y=True, as_frame=True)
 X = StandardScaler().set_output(transform="pandas").fit_transform(X)
 
 # %%
-# Mean and worst area of a cell say nearly the same, so the contours are a valley: downhill is across it, not along.
+# The mean and the worst area of a cell are nearly the same feature, so the contours form a valley. The steepest
+# direction leads across the valley, not along it.
 display = DescentPathDisplay.from_estimator(
     GDLogisticRegression(batch_size=1, random_state=0), X[["worst area", "mean area"]], y, n_iter=20, resolution=40
 )
@@ -29,7 +30,7 @@ for solver, path in display.paths.items():
     print(f"{solver:9} {len(path) - 1:6} points, ends {max(display.excess[solver], 0):.0e} above the minimum")
 
 # %%
-# On all 30 features. The axis is a proven bound on J - min J, from the duality gap of the best of them.
+# All 30 features. The vertical axis is a proven bound on J - min J, from the smallest duality gap of the four fits.
 models = {}
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", ConvergenceWarning)  # 60 iterations are too few for three of them

@@ -2,8 +2,8 @@
 Choosing C with GridSearchCV
 ============================
 
-A grid search fits the same data again and again; on raw data each of these fits should reach its minimum, or the grid
-compares how far the descents came instead of how strong the penalties are.
+A grid search fits the same data many times. Each of these fits should reach its minimum. Otherwise the grid compares
+how far each fit came, not how strong its penalty is.
 """
 
 # %%
@@ -23,7 +23,8 @@ grid = np.logspace(-4, 4, 9)
 folds = StratifiedKFold(5, shuffle=True, random_state=0)
 
 # %%
-# Scaling is a question about the model, not about the solver: is the penalty to be even-handed? Ask the data.
+# Scaling changes the model, because the penalty then treats features alike. The solver does not need it. So let
+# cross-validation decide.
 search = GridSearchCV(
     make_pipeline(StandardScaler(), GDLogisticRegression(random_state=0)),
     {"standardscaler": [StandardScaler(), "passthrough"], "gdlogisticregression__C": grid},
@@ -31,7 +32,7 @@ search = GridSearchCV(
     cv=folds,
 )
 with warnings.catch_warnings():
-    warnings.simplefilter("error")  # 90 fits, on raw and scaled features: none of them warns
+    warnings.simplefilter("error")  # 90 fits on raw and scaled features, and none of them warns
     search.fit(X, y)
 
 results = search.cv_results_
@@ -48,7 +49,7 @@ plt.show()
 print(f"best: {search.best_params_}, log-loss {loss.min():.4f}")
 
 # %%
-# In a notebook the search shows itself as a diagram.
+# In a notebook the search is shown as a diagram.
 search
 
 # %%

@@ -1,9 +1,10 @@
 """
-Digits: a softmax, and what it looks for
-========================================
+Digits: the coefficients of a softmax as images
+===============================================
 
-1,797 images of 8 x 8 pixels, ten classes, straight from the scanner's 0 to 16. A softmax has one weight for each pixel
-and class, so its coefficients are ten images: where ink speaks for a digit, and where against it.
+1,797 images of 8 x 8 pixels in ten classes, with the scanner's grey levels from 0 to 16. A softmax has one coefficient
+for each pixel and class. The coefficients of a class form an image that shows where ink makes the digit more likely,
+and where less likely.
 """
 
 # %%
@@ -21,7 +22,7 @@ accuracy = model.score(X_test, y_test)
 print(f"{model.n_iter_[0]} iterations, duality gap {model.duality_gap_:.0e}, accuracy on new images {accuracy:.3f}")
 
 # %%
-# Dark is against the digit, light is for it; the frame is at zero.
+# Ink on a light pixel makes the digit more likely, ink on a dark pixel less likely. The grey of the frame is zero.
 figure, axes = plt.subplots(2, 5, figsize=(7, 3.2), layout="constrained")
 most = np.abs(model.coef_).max()
 for ax, digit, weights in zip(axes.flat, model.classes_, model.coef_, strict=True):
@@ -32,7 +33,7 @@ figure.colorbar(image, ax=axes, label="change of the score\nper grey level")
 plt.show()
 
 # %%
-# What the softmax does not see: a constant added to all classes. The penalty chooses the one that sums to zero.
+# Adding the same number to the coefficients of all classes changes no probability. The penalty makes them sum to zero.
 assert model.converged_
 assert accuracy > 0.95
 np.testing.assert_allclose(model.coef_.sum(axis=0), 0, atol=1e-6)

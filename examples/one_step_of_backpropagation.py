@@ -2,9 +2,9 @@
 One step of backpropagation
 ===========================
 
-Every operation knows its own derivative, and the chain rule multiplies them from the result back to the
-variables.  First on the textbook's f = (x + y) z, then on one step of logistic regression, where the graph
-arrives at the formulas that are usually derived by hand.
+Every operation has a known derivative, and the chain rule multiplies these derivatives from the result back to
+the variables.  The first example is the textbook's f = (x + y) z.  The second is one step of logistic regression,
+where the graph gives the formulas that are usually derived by hand.
 """
 
 import matplotlib.pyplot as plt
@@ -37,7 +37,7 @@ print(step)
 draw(step.graph)
 
 # %%
-# The graph has never heard of A - Y, and finds it.
+# The graph does not know the formula A - Y, but gives the same numbers.
 
 A = 1 / (1 + np.exp(-(w @ X + b)))
 np.testing.assert_allclose(step.dz, A - Y)
@@ -45,7 +45,7 @@ np.testing.assert_allclose(step.dw, X @ (A - Y) / 3)
 np.testing.assert_allclose(step.db, np.mean(A - Y))
 
 # %%
-# Many steps are gradient descent: the cost falls at every one.
+# Many steps are gradient descent. The cost falls at every step.
 
 costs = []
 for _ in range(50):

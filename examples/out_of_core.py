@@ -2,12 +2,13 @@
 A table larger than memory: memory-mapped rows
 ==============================================
 
-A fit reads its rows in blocks of about 2 MB and keeps none of them. So X may be a memory-mapped file, which the system
-brings in page by page. Here the file has 80 MB; the same code fits a file of 80 GB, at the speed of the disk.
+A fit reads its rows in blocks of about 4 MB and keeps none of them. So X may be a memory-mapped file, which the
+operating system reads page by page. Here the file has 80 MB; the same code also fits a file that is larger than the
+memory.
 """
 
 # %%
-# Write a file, block by block, as if it did not fit.
+# Write a file block by block, as if it did not fit in memory.
 import tempfile
 import tracemalloc
 from pathlib import Path
@@ -33,7 +34,7 @@ X.flush()
 del X
 
 # %%
-# Open it again, and fit. What NumPy allocates during the fit is counted; the file's pages are the system's.
+# Open the file again, and fit. tracemalloc counts what NumPy allocates during the fit, without the pages of the file.
 X = np.load(path, mmap_mode="r")
 tracemalloc.start()
 model = GDLogisticRegression(random_state=0).fit(X, y)
@@ -43,7 +44,7 @@ print(f"X has {X.nbytes / 1e6:.0f} MB; the fit allocated {peak / 1e6:.0f} MB at 
 print(f"{model.n_iter_[0]} iterations, J is above its minimum by {model.duality_gap_:.0e} at most")
 
 # %%
-# The rest is a sample of the rows, for the metric: at most 40 MB, or 7% of X if that is more, up to 160 MB.
+# Most of it is the sample of rows for the metric, which has at most 40 MB, or 6.5% of X if that is more, up to 160 MB.
 assert model.converged_
 assert peak < X.nbytes / 2
 np.testing.assert_allclose(model.coef_[0] * scales, 2 * w, atol=0.05)

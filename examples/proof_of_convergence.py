@@ -2,13 +2,13 @@
 Has it converged? A proof instead of a guess
 ============================================
 
-Solvers stop when something is small: the gradient, the change of J, the number of iterations left. None of these says
-how far the objective is above its minimum. A duality gap does, without knowing the minimum. Far away it is generous;
-near the minimum it is as small as the truth.
+Solvers stop when some quantity is small: the gradient, the change of J, the number of iterations left. None of these
+says how far the objective is above its minimum. A duality gap is a proven bound on that distance, and it does not need
+the minimum. Far from the minimum the bound is loose; near the minimum it is close to the true distance.
 """
 
 # %%
-# Fits of increasing effort, on raw data, and for each the gap that it reports.
+# Fits with smaller and smaller tol on raw data, and the gap that each fit reports.
 import matplotlib.pyplot as plt
 from sklearn.datasets import load_breast_cancer
 
@@ -21,7 +21,7 @@ J = [model.loss_curve_[-1] for model in models]
 gaps = [model.duality_gap_ for model in models]
 
 # %%
-# Only now the truth, from a fit to the last digit.
+# To compare, the true distance, from a fit to the last digit.
 minimum = GDLogisticRegression(tol=1e-15, random_state=0).fit(X, y).loss_curve_[-1]
 print("tol       J - min J   duality_gap_   iterations")
 for tol, value, gap, model in zip(tolerances, J, gaps, models, strict=True):
@@ -29,10 +29,10 @@ for tol, value, gap, model in zip(tolerances, J, gaps, models, strict=True):
 
 _, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 floor = 1e-16
-ax.loglog(tolerances, [max(gap, floor) for gap in gaps], "o-", color="black", label="duality_gap_: the proof")
+ax.loglog(tolerances, [max(gap, floor) for gap in gaps], "o-", color="black", label="duality_gap_, the proof")
 truth = [max(value - minimum, floor) for value in J]
-ax.loglog(tolerances, truth, "s--", color="#D55E00", label="J - min J: the truth")
-ax.loglog(tolerances, tolerances, ":", color="0.5", label="tol: what was asked for")
+ax.loglog(tolerances, truth, "s--", color="#D55E00", label="J - min J, the true distance")
+ax.loglog(tolerances, tolerances, ":", color="0.5", label="tol, the requested distance")
 ax.set(xlabel="tol", ylabel="distance to the minimum")
 ax.invert_xaxis()
 ax.grid(alpha=0.25)
@@ -40,7 +40,7 @@ ax.legend()
 plt.show()
 
 # %%
-# The proof holds at every effort, up to the rounding of J.
+# The proof holds for every tol, up to the rounding of J.
 assert all(value - minimum <= gap + 1e-15 for value, gap in zip(J, gaps, strict=True))
 assert all(model.converged_ for model in models)
 assert all(value - minimum <= tol for value, tol in zip(J, tolerances, strict=True))

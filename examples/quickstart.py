@@ -2,14 +2,14 @@
 Quickstart
 ==========
 
-Breast cancer (569 biopsies, 30 measurements, bundled with scikit-learn) on its raw scales: a cell's area in the
-hundreds beside its smoothness in the hundredths. ``GDLogisticRegression`` goes into a Pipeline and a GridSearchCV as
-any classifier does, and reaches the optimum without scaling, tuning or a warning.
+The breast cancer data (569 biopsies, 30 measurements, bundled with scikit-learn) on their raw scales: the area of a
+cell is in the hundreds, its smoothness in the hundredths. ``GDLogisticRegression`` works in a Pipeline and a
+GridSearchCV as any classifier does. It reaches the optimum without scaling, tuning or a warning.
 """
 
 # %%
-# Two classifiers, the same raw data and the same ``C``. scikit-learn's stops at its 100 iterations, short of the
-# optimum, and says so in a ConvergenceWarning.
+# Two classifiers get the same raw data and the same ``C``. scikit-learn's stops after its 100 iterations, before the
+# optimum, and raises a ConvergenceWarning.
 import warnings
 
 import numpy as np
@@ -32,7 +32,7 @@ search = GridSearchCV(
     scoring="neg_log_loss",
 )
 with warnings.catch_warnings():
-    warnings.simplefilter("error")  # ours never warns here
+    warnings.simplefilter("error")  # GDLogisticRegression never warns here
     search.fit(X_train, y_train)
 ours = search.best_estimator_
 C = ours[-1].C
@@ -64,7 +64,7 @@ for name, (a, b) in rows.items():
     print(f"{name:24}{a:>22}{b:>22}")
 
 # %%
-# The fit shows its training: J after each iteration, and a proof of how far from the minimum it ended.
+# A fit records J after each iteration, and proves how far from the minimum it ended.
 model = ours[-1]
 print(
     f"\nloss curve, the last of {model.n_iter_[0]} iterations: {', '.join(f'{J:.8f}' for J in model.loss_curve_[-3:])}"

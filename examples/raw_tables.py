@@ -2,13 +2,13 @@
 A raw table: euros, years, flags and categories
 ===============================================
 
-A table as it comes: amounts in euros, a year of birth, flags, a category. The classifier gets it one-hot encoded and
-unscaled, every column of the category kept, so that the columns are collinear too. ``LogisticRegression`` stops short
-of the minimum there; scaling helps it, but solves another problem.
+A raw table has amounts in euros, a year of birth, flags and a category. Here the category is one-hot encoded with all
+its levels, so that columns are collinear, and nothing is scaled. ``LogisticRegression`` stops before the minimum of
+such a table. Scaling helps it, but changes the problem.
 """
 
 # %%
-# Ten thousand synthetic customers; the true log-odds are known.
+# Ten thousand synthetic customers, with known log-odds.
 import warnings
 
 import matplotlib.pyplot as plt
@@ -32,7 +32,7 @@ y = (rng.random(n) < 1 / (1 + np.exp(-z))).astype(int)
 table = np.column_stack([income, born, owner, city])
 
 # %%
-# A Pipeline, as one would write it; no scaler.
+# An ordinary Pipeline, without a scaler.
 
 
 def pipeline(classifier):
@@ -59,8 +59,8 @@ print(f"GDLogisticRegression  J = {objective(ours):.6f}, above its minimum by {o
 print(f"LogisticRegression    J = {objective(theirs):.6f}, {[w.category.__name__ for w in caught]}")
 
 # %%
-# The coefficients are in the units of the table: per year of birth, per city. Those that made the data come back. To
-# compare them, the picture has them per standard deviation.
+# The coefficients are in the units of the table: per year of birth, per city. They are close to those that made the
+# data. To make them comparable, the picture shows them per standard deviation.
 names = ours[0].get_feature_names_out()
 CoefficientDisplay.from_estimator(ours[-1], ours[0].transform(table), feature_names=names)
 plt.show()

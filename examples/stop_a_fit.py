@@ -2,8 +2,8 @@
 Watch a fit, and stop it
 ========================
 
-A fit can be ended by rows held out, and from scikit-learn 1.9 on by a callback. Here are both, on features that are
-mostly noise: gradient descent learns what matters first, and the noise afterwards.
+Held-out rows can end a fit, and from scikit-learn 1.9 on a callback can, too. Here are both, on features that are
+mostly noise. Gradient descent first learns what matters, and then the noise.
 """
 
 import numpy as np
@@ -20,9 +20,8 @@ given = {"X": X[train], "y": y[train], "X_val": X[held_out], "y_val": y[held_out
 # %%
 # Held-out rows
 # -------------
-# With ``X_val`` and ``y_val``, ``validation_loss_curve_`` has the log-loss of the rows that are held out. It falls,
-# and then rises while J goes on falling. With ``early_stopping=True`` the fit returns the coefficients of its lowest
-# point.
+# With ``X_val`` and ``y_val``, ``validation_loss_curve_`` has the log-loss of the held-out rows. That loss falls, and
+# then rises while J still falls. With ``early_stopping=True`` the fit returns the coefficients with the lowest loss.
 
 settings = {"solver": "gd", "learning_rate": 0.1, "C": 0.1, "tol": 1e-3}
 watched = GDLogisticRegression(**settings).fit(**given)
@@ -39,8 +38,8 @@ assert at_best < at_minimum - 0.1
 # %%
 # A callback
 # ----------
-# Its ``on_fit_task_end`` is given the estimator as it would be if the fit ended here, and ends it by returning True.
-# This one stops when the training rows are predicted as well as was asked for.
+# ``on_fit_task_end`` of a callback gets the estimator that the fit would return if it ended here. If it returns True,
+# the fit ends. This callback stops a fit when the accuracy on the training rows is high enough.
 
 
 class StopAtAccuracy:

@@ -2,8 +2,9 @@
 A stream: test on each batch, then learn from it
 ================================================
 
-Rows come in batches and are not kept. Each batch is first predicted, then learned from, so that every loss is that of
-new rows: progressive validation. Features are raw, over six orders of magnitude, and there is no rate to tune.
+Rows come in batches and are not kept. The model predicts each batch and then learns from it, so every loss is a loss on
+new rows. This is progressive validation. The features are raw, on scales over six orders of magnitude, and there is no
+rate to tune.
 """
 
 # %%
@@ -22,7 +23,7 @@ w, scales = rng.standard_normal(p) / np.sqrt(p), 10.0 ** rng.uniform(-3, 3, p)
 
 
 def batches(seed):
-    """The same stream for whoever asks with the same seed."""
+    """A stream that is the same for the same seed."""
     rng = np.random.default_rng(seed)
     for _ in range(100):
         features = rng.standard_normal((200, p))
@@ -31,20 +32,20 @@ def batches(seed):
 
 
 # %%
-# Ours keeps its own progressive loss. C is large, because on raw features a penalty weighs most on those whose numbers
-# are small.
+# GDLogisticRegression records its progressive loss itself. C is large, because on raw features a penalty weighs most on
+# features with small numbers.
 model = GDLogisticRegression(C=1e6)
 for X, y in batches(1):
     model.partial_fit(X, y, classes=[0, 1])
 ours = np.array(model.progressive_loss_curve_)
 
 # %%
-# SGDClassifier needs a scaler, which learns from the stream too, and a rate. Nobody knows which before the stream is
-# over, so here are four.
+# SGDClassifier needs a scaler, which also learns from the stream, and a rate. Nobody knows the best rate before the
+# stream ends, so here are four.
 
 
 def progressive_loss(rate):
-    """Its loss on each batch but the first, before it learned from it."""
+    """The loss of SGDClassifier on each batch but the first, before it learned from the batch."""
     theirs = SGDClassifier(loss="log_loss", learning_rate="constant", eta0=rate, random_state=0)
     scaler, losses = StandardScaler(), []
     for X, y in batches(1):
@@ -57,13 +58,13 @@ def progressive_loss(rate):
 by_rate = {rate: progressive_loss(rate) for rate in (1e-4, 1e-3, 1e-2, 1e-1)}
 
 # %%
-# The best that any model could do here is the loss of the true one.
+# No model can do better here than the true one.
 X_all, y_all = map(np.concatenate, zip(*batches(1), strict=True))
 truth = log_loss(y_all, 1 / (1 + np.exp(-3 * (X_all / scales) @ w)))
 
 
 def running_mean(losses):
-    """Of all batches so far."""
+    """The mean of all losses so far."""
     return np.cumsum(losses) / np.arange(1, len(losses) + 1)
 
 
@@ -83,7 +84,7 @@ for rate, losses in by_rate.items():
 print(f"GDLogisticRegression: mean loss {np.mean(ours[1:]):.4f}; the true model {truth:.4f}")
 
 # %%
-# One pass over the stream comes near what fit finds on all rows at once.
+# One pass over the stream comes near the loss of fit on all rows together.
 batch_fit = GDLogisticRegression(C=1e6).fit(X_all, y_all)
 loss = {name: log_loss(y_all, m.predict_proba(X_all)) for name, m in (("stream", model), ("fit", batch_fit))}
 print(f"loss on all rows: after the stream {loss['stream']:.6f}, after fit {loss['fit']:.6f}")

@@ -1,14 +1,14 @@
 """
-Text: the words that count, with an l1 penalty
-==============================================
+Text: the words that matter, with an l1 penalty
+===============================================
 
-Text becomes thousands of sparse columns, most of which say nothing. An l1 penalty sets their coefficients to exactly
-zero: what is left is a list of words that can be read.
+A text becomes thousands of sparse columns, most of which say nothing about the label. An l1 penalty sets their
+coefficients to exactly zero. The rest is a list of words that people can read.
 """
 
 # %%
-# Synthetic reviews, so that no download is needed: 3,000 of about 40 words, from a vocabulary of 5,000 in which
-# frequencies fall as in a language, and ten words that depend on the author's mood.
+# The reviews are synthetic, so nothing has to be downloaded: 3,000 reviews of about 40 words. The vocabulary has 5,000
+# words, whose frequencies fall as in a language, and ten more words that depend on the author's mood.
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -30,7 +30,7 @@ for mood in y:
     reviews.append(" ".join([*words, *tone]))
 
 # %%
-# The vectoriser's CSR matrix goes in as it is.
+# The model takes the CSR matrix of the vectoriser as it is.
 train, test, y_train, y_test = train_test_split(reviews, y, random_state=0)
 models = {
     l1_ratio: make_pipeline(TfidfVectorizer(), GDLogisticRegression(C=1, l1_ratio=l1_ratio, random_state=0)).fit(

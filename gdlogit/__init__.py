@@ -3,7 +3,7 @@
 import sys
 
 from .backprop import logistic_backward
-from .data import blocks, rows
+from .data import old_names
 from .display import CoefficientDisplay, DescentPathDisplay, LossCurveDisplay
 from .estimators import classifier
 from .estimators.c_min import c_min
@@ -21,4 +21,5 @@ __all__ = [
 __version__ = "0.1.0"
 
 # Models that version 0.1 saved refer to these modules by their old places.
-sys.modules |= {f"{__name__}.{module.__name__.rpartition('.')[2]}": module for module in (blocks, classifier, rows)}
+OLD_PLACES = {"blocks": old_names, "classifier": classifier, "rows": old_names}
+sys.modules |= {f"{__name__}.{name}": module for name, module in OLD_PLACES.items()}

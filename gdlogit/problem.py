@@ -19,7 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .backprop import loss_of
-from .data.rows import Rows, compact
+from .data.memory import rows_of
+from .data.rows import Rows
+from .data.span import compact
 from .penalty import ElasticNet, Penalty
 
 __all__ = ["Coordinates", "Problem"]
@@ -36,7 +38,7 @@ class Problem(NamedTuple):
     def of(cls, X, codes, weight, n_classes, *, C=np.inf, l1_ratio=0.0, intercept=True) -> "Problem":
         """The problem of arrays: rows X, class codes from 0, weights; and the penalty in scikit-learn's terms."""
         loss = loss_of(n_classes)
-        rows = Rows(X, codes, weight, intercept, loss.n_outputs)
+        rows = rows_of(X, codes, weight, intercept, loss.n_outputs)
         return cls(rows, loss, ElasticNet.of(C, l1_ratio, rows.total))
 
     @property

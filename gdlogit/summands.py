@@ -162,7 +162,7 @@ def least_margins(loss, direction, reference, most, block):
     m, k = excess.shape
     if k > 1:
         excess[np.arange(m), block.y] = np.inf
-    numbers = np.arange(block.span.start * k, block.span.stop * k)
+    numbers = np.arange(block.first * k, (block.first + m) * k)
     return (smallest(most, (numbers, excess.ravel())),)
 
 

@@ -15,7 +15,10 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from variants import ByProducts
 
 from gdlogit import GDLogisticRegression
-from gdlogit.data import rows
+from gdlogit.data import layout
+from gdlogit.data.layout import Layout
+from gdlogit.data.memory import MemoryRows
+from gdlogit.data.threads import ONE_BLAS_THREAD
 
 X, Y = load_breast_cancer(return_X_y=True)
 X = scale(X)
@@ -84,24 +87,23 @@ def held():
     for thread in threads:
         thread.join(10)
     threads = [thread.name for thread in threads if thread.is_alive()]
-    state = threads, blas_threads(), rows.ONE_BLAS_THREAD._users, signal.getsignal(signal.SIGINT)
+    state = threads, blas_threads(), ONE_BLAS_THREAD._users, signal.getsignal(signal.SIGINT)
     return *state, np.geterr(), list(warnings.filters)
 
 
 @contextmanager
 def blocks_on(n_threads):
     """Blocks of a few rows, which so many threads take, whatever the machine has."""
-    blas = rows._blas_and_cores()[0]
+    blas, _ = ONE_BLAS_THREAD.find()
     with pytest.MonkeyPatch.context() as monkeypatch, threadpool_limits(2, user_api="blas"):
-        monkeypatch.setattr(rows, "THREAD_PRODUCTS", 1)
-        monkeypatch.setattr(rows, "BLOCK_BYTES", FEW_X.nbytes // 2)
-        monkeypatch.setattr(rows, "_blas_and_cores", lambda: (blas, n_threads))
+        monkeypatch.setattr(layout, "LAYOUT", Layout(thread_products=1, block_bytes=FEW_X.nbytes // 2))
+        monkeypatch.setattr(ONE_BLAS_THREAD, "find", lambda: (blas, n_threads))
         yield
 
 
 def at_every_block(fit, act, monkeypatch):
     """Fit, and act at the first block that a sum goes over, then at the second, ...: yield the error of each fit."""
-    original, lock, left = rows.Rows.fold, threading.Lock(), 0
+    original, lock, left = MemoryRows.fold, threading.Lock(), 0
 
     def fold(rows, f, combine, *each, products=None):
         def watched(block, *each):
@@ -115,7 +117,7 @@ def at_every_block(fit, act, monkeypatch):
 
         return original(rows, watched, combine, *each, products=products)
 
-    monkeypatch.setattr(rows.Rows, "fold", fold)
+    monkeypatch.setattr(MemoryRows, "fold", fold)
     for n in count(1):
         left = n
         try:

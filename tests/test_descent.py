@@ -17,7 +17,7 @@ from variants import with_settings
 
 from gdlogit import GDLogisticRegression
 from gdlogit.backprop import Sigmoid, Softmax
-from gdlogit.data.rows import Rows
+from gdlogit.data.memory import MemoryRows, rows_of
 from gdlogit.descent import gradient, newton, stochastic, truncated
 from gdlogit.descent.loop import Watch, descend, table
 from gdlogit.descent.status import Status
@@ -41,7 +41,7 @@ def fit(X, y, **parameters):
 
 def make_objective(X, y, l2=1e-3):
     k = len(np.unique(y))
-    return Objective(Rows(X, y, np.ones(len(y))), Sigmoid() if k == 2 else Softmax(k), ElasticNet(l2))
+    return Objective(rows_of(X, y, np.ones(len(y))), Sigmoid() if k == 2 else Softmax(k), ElasticNet(l2))
 
 
 def largest_curvature(X, C):
@@ -343,8 +343,8 @@ def test_sparse_text_of_more_words_than_documents_reaches_a_proven_optimum(C):
 def test_features_measured_from_their_means_save_products_for_text(monkeypatch):
     X, y = text(2000, 3000)
     passes = []
-    for centred in (Rows.centred, lambda rows: rows):
-        objective = Objective(centred(Rows(X, y, np.ones(len(y)))), Sigmoid(), ElasticNet(1e-4))
+    for centred in (MemoryRows.centred, lambda rows: rows):
+        objective = Objective(centred(rows_of(X, y, np.ones(len(y)))), Sigmoid(), ElasticNet(1e-4))
         result = descend(truncated.truncated(1e-8), objective, np.zeros(objective.shape), tol=1e-8, max_iter=100)
         assert result.status is Status.CONVERGED
         passes.append(objective.passes)
@@ -533,7 +533,7 @@ def test_a_short_theta_is_lengthened_to_where_j_is_lower_and_the_best_multiple_s
     X, y = rng.standard_normal((200, 5)), rng.integers(0, n_classes, 200)
     X[:, 0] += y
     k = 1 if n_classes == 2 else n_classes
-    objective = Objective(Rows(X, y, np.ones(200)), Sigmoid() if k == 1 else Softmax(k), ElasticNet(0.01, l1))
+    objective = Objective(rows_of(X, y, np.ones(200)), Sigmoid() if k == 1 else Softmax(k), ElasticNet(0.01, l1))
     theta = (
         0.1 * descend(truncated.truncated(1e-6), objective, np.zeros(objective.shape), tol=1e-6, max_iter=50)[0].theta
     )
@@ -550,7 +550,7 @@ def test_a_short_theta_is_lengthened_to_where_j_is_lower_and_the_best_multiple_s
 
 def test_a_secant_pair_without_curvature_is_not_learned_from():
     X, y = scale(CANCER_X), CANCER_Y
-    objective = Objective(Rows(X, y, np.ones(len(y))), Sigmoid(), ElasticNet(1e-3, 1e-3))
+    objective = Objective(rows_of(X, y, np.ones(len(y))), Sigmoid(), ElasticNet(1e-3, 1e-3))
     theta = np.zeros(objective.shape)
     ds = np.ones_like(theta)
     for made in (metric.formed_metric(objective, theta), metric.formed_metric(make_objective(X, y), theta)):

@@ -9,7 +9,7 @@ from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 
 from gdlogit import GDLogisticRegression
 from gdlogit.backprop import Sigmoid, Softmax
-from gdlogit.data.rows import Rows
+from gdlogit.data.memory import rows_of
 from gdlogit.descent import newton
 from gdlogit.objective import Objective
 from gdlogit.penalty import ElasticNet
@@ -21,7 +21,7 @@ def make_objective(load, l2=1e-3, weighted=False, intercept=True, l1=0.0, times=
     X, y = (np.concatenate([part] * times) for part in load(return_X_y=True))
     weight = np.random.default_rng(1).integers(0, 4, len(y)).astype(float) if weighted else np.ones(len(y))
     loss = Sigmoid() if y.max() == 1 else Softmax(y.max() + 1)
-    return Objective(Rows(X, y, weight, intercept), loss, ElasticNet(l2, l1))
+    return Objective(rows_of(X, y, weight, intercept), loss, ElasticNet(l2, l1))
 
 
 def by_products(objective, formed_parameters=0):
@@ -208,7 +208,9 @@ def test_residuals_that_do_not_add_up_to_zero_prove_nothing(monkeypatch):
 
 
 def test_rows_that_a_tilt_takes_to_a_probability_of_0_or_beyond_are_named():
-    rows = Rows(np.array([[2.0], [-2.0], [1.9], [3.0], [3.0]]), np.array([0, 1, 0, 1, 0]), np.array([1.0, 1, 1, 1, 0]))
+    rows = rows_of(
+        np.array([[2.0], [-2.0], [1.9], [3.0], [3.0]]), np.array([0, 1, 0, 1, 0]), np.array([1.0, 1, 1, 1, 0])
+    )
     objective = Objective(rows, Sigmoid(), ElasticNet(0.1))
     point = objective.at(np.zeros((2, 1)))
     _, _, outside = duality.tilt(objective, point, np.array([[1.0], [0.0]]))  # t is half of the feature, both ways
@@ -245,7 +247,7 @@ def test_where_no_tilt_proves_anything_the_shrunk_residuals_do(name, dense, monk
 @pytest.mark.parametrize("dense", [0, 1500])
 def test_far_out_where_no_row_curves_the_shrunk_bound_is_the_one(l1, dense):
     X, y = np.array([[-1.0], [1.0], [1.0], [-1.0]]), np.array([0, 1, 0, 0])
-    objective = Objective(Rows(X, y, np.array([1.0, 1.0, 1e-3, 1.0])), Sigmoid(), ElasticNet(1e-9, l1))
+    objective = Objective(rows_of(X, y, np.array([1.0, 1.0, 1e-3, 1.0])), Sigmoid(), ElasticNet(1e-9, l1))
     objective = by_products(objective, dense)
     point = objective.at(np.array([[900.0], [0.0]]))
     shrunk = duality.shrunk_bound(objective, point)
@@ -351,7 +353,7 @@ def stamped(n, n_classes, spread):
 @pytest.mark.parametrize(("dtype", "offset", "share"), [(float, 1e4, 1e-10), (float, 1e12, 1e-9), ("f4", 1e6, 2e-6)])
 def test_what_passes_for_the_rounding_of_a_slope_is_a_small_part_of_a_spread(dtype, offset, share):
     X = (np.random.default_rng(0).standard_normal((1000, 2)) * [1, 1e8] + [0, 1e8 * offset]).astype(dtype)
-    rows = Rows(X, np.arange(1000) % 2, np.ones(1000)).centred()
+    rows = rows_of(X, np.arange(1000) % 2, np.ones(1000)).centred()
     rounding = duality.rounding_of_slopes(objective := Objective(rows, Sigmoid(), ElasticNet(1e-3)), objective)
     spread = (X - X.mean(axis=0, dtype=float)).std(axis=0)
     assert (np.finfo(dtype).eps * spread < rounding).all()
@@ -387,7 +389,7 @@ def test_the_bound_beside_a_time_in_nanoseconds_is_no_less_than_the_excess(l2, s
         a = 1 / (1 + np.exp(-A @ w))
         hessian = A.T @ ((a * (1 - a))[:, None] * A) / 500 + np.diag(strength)
         w -= np.linalg.solve(hessian, A.T @ (a - y) / 500 + strength * w)
-    rows = Rows(X + [0, 0, STAMP], y, np.ones(500)).centred()
+    rows = rows_of(X + [0, 0, STAMP], y, np.ones(500)).centred()
     objective = Objective(rows.copied_if_few(), Sigmoid(), ElasticNet(l2))
     for away in (0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1):
         at = w + away * np.array([0.0, 0.0, 1.0, 0.0])

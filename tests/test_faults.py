@@ -31,7 +31,9 @@ from faults import (
 from sklearn.exceptions import ConvergenceWarning
 
 from gdlogit import GDLogisticRegression, c_min
-from gdlogit.data import rows
+from gdlogit.data import layout
+from gdlogit.data.layout import Layout
+from gdlogit.data.threads import ONE_BLAS_THREAD
 
 fits = pytest.mark.parametrize("name", FITS)
 
@@ -257,7 +259,7 @@ def test_memory_that_runs_out_at_any_block_leaves_the_estimator_as_it_was(make, 
     for error in at_every_block(lambda: model.fit(FEW_X, FEW_Y), raise_memory_error, monkeypatch):
         assert isinstance(error, MemoryError)
         assert_unchanged(model, before)
-        assert rows.ONE_BLAS_THREAD._users == 0
+        assert ONE_BLAS_THREAD._users == 0
     np.testing.assert_array_equal(model.coef_, expected.fit(FEW_X, FEW_Y).coef_)  # the last fit met no fault
 
 
@@ -285,7 +287,7 @@ def test_an_interrupt_at_any_block_either_keeps_the_best_or_changes_nothing(make
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
 def test_an_interrupt_while_blas_is_limited_leaves_no_limit(n, monkeypatch):
-    libraries = rows._blas_and_cores()[0]
+    libraries, _ = ONE_BLAS_THREAD.find()
     count = 0
     original = type(libraries[0]).set_num_threads
 
@@ -300,7 +302,7 @@ def test_an_interrupt_while_blas_is_limited_leaves_no_limit(n, monkeypatch):
         monkeypatch.setattr(kind, "set_num_threads", set_num_threads)
     if n > 2 * len(libraries):
         pytest.skip("BLAS is one library here")
-    with pytest.raises(KeyboardInterrupt), rows.ONE_BLAS_THREAD:
+    with pytest.raises(KeyboardInterrupt), ONE_BLAS_THREAD:
         pass
 
 
@@ -325,7 +327,7 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_an_X_that_changes_at_any_block_gives_finite_coefficients_or_an_error(make, change, monkeypatch):
-    monkeypatch.setattr(rows, "BLOCK_BYTES", FEW_X.nbytes)
+    monkeypatch.setattr(layout, "LAYOUT", Layout(block_bytes=FEW_X.nbytes))
     (model, before), changing = make(), FEW_X.copy()
 
     def fit():

@@ -6,7 +6,7 @@ import scipy.sparse as sp
 
 from gdlogit import GDLogisticRegression
 from gdlogit.backprop import Sigmoid
-from gdlogit.data.rows import Rows
+from gdlogit.data.memory import rows_of
 from gdlogit.descent import newton
 from gdlogit.objective import Objective
 from gdlogit.penalty import ElasticNet
@@ -135,7 +135,7 @@ def test_what_is_constant_gets_no_part_and_no_score_changes(form, intercept):
     rng = np.random.default_rng(0)
     X = rng.standard_normal((2000, 4))
     X[:, 1], X[:, 2], X[:1500, 3] = 0, 7.5, 1
-    rows = Rows(form(X), np.arange(2000) % 2, np.ones(2000), intercept, centre=np.arange(4.0))
+    rows = rows_of(form(X), np.arange(2000) % 2, np.ones(2000), intercept, centre=np.arange(4.0))
     theta = rng.standard_normal((5, 1))
     objective = Objective(rows, Sigmoid(), ElasticNet(0.0))
     cleaned = objective.without_constants(theta)
@@ -146,7 +146,7 @@ def test_what_is_constant_gets_no_part_and_no_score_changes(form, intercept):
 @pytest.mark.parametrize("size", [3, 30, 1000])
 def test_a_descent_comes_back_from_where_no_row_has_curvature(size):
     _, X, y = drawn(20_000)
-    objective = Objective(Rows(X, y, np.ones(len(y))), Sigmoid(), ElasticNet(0.0))
+    objective = Objective(rows_of(X, y, np.ones(len(y))), Sigmoid(), ElasticNet(0.0))
     minimum = GDLogisticRegression(C=np.inf).fit(X, y)
     state = newton.begin(objective, -size * np.r_[minimum.coef_[0], minimum.intercept_][:, None], None)
     for _ in range(60):

@@ -14,7 +14,8 @@ from variants import ByProducts
 
 from gdlogit import GDLogisticRegression, solve
 from gdlogit.backprop import Sigmoid
-from gdlogit.data.rows import ONE_BLAS_THREAD, Rows
+from gdlogit.data.memory import rows_of
+from gdlogit.data.threads import ONE_BLAS_THREAD
 from gdlogit.descent import gradient, newton
 from gdlogit.descent.loop import Best, Watch, descend
 from gdlogit.descent.status import Status
@@ -175,7 +176,7 @@ def test_an_interrupt_with_early_stopping_returns_the_best_for_the_held_out_rows
 
 
 def test_the_best_point_of_an_interrupted_descent_is_not_the_last_one():
-    objective = Objective(Rows(X, Y, np.ones(len(Y))), Sigmoid(), ElasticNet(1e-3))
+    objective = Objective(rows_of(X, Y, np.ones(len(Y))), Sigmoid(), ElasticNet(1e-3))
     zero, stable = np.zeros(objective.shape), 1 / objective.smoothness()
     low = descend(newton.sketch(1e-9, np.random.default_rng(0)), objective, zero, tol=1e-9, max_iter=3)
     values = []

@@ -7,7 +7,8 @@ from gradcheck import check_gradient
 
 from gdlogit import graph
 from gdlogit.backprop import Sigmoid, Softmax
-from gdlogit.data.rows import Rows
+from gdlogit.data.layout import Layout
+from gdlogit.data.memory import rows_of
 from gdlogit.objective import Objective, Overflow, at_random, overflow_raised, tried
 from gdlogit.penalty import ElasticNet
 
@@ -19,13 +20,12 @@ def rng():
     return np.random.default_rng(0)
 
 
-def make_objective(k=1, intercept=True, weight=None, l2=0.1, dtype=np.float64, holder=np.asarray):
+def make_objective(k=1, intercept=True, weight=None, l2=0.1, dtype=np.float64, holder=np.asarray, layout=None):
     rng = np.random.default_rng(1)
     X, y = rng.standard_normal((N, P)) * [1, 1, 3, 0.3], rng.integers(0, max(2, k), N)
     weight = rng.integers(0, 4, N).astype(float) if weight is None else weight
-    return Objective(
-        Rows(holder(X.astype(dtype)), y, weight, intercept), Sigmoid() if k == 1 else Softmax(k), ElasticNet(l2)
-    )
+    rows = rows_of(holder(X.astype(dtype)), y, weight, intercept, layout=layout)
+    return Objective(rows, Sigmoid() if k == 1 else Softmax(k), ElasticNet(l2))
 
 
 CASES = {
@@ -197,7 +197,7 @@ def test_weights_count_rows(k, rng):
     theta = rng.standard_normal(objective.shape)
     X, y, weight = objective.rows.X, objective.rows.y, objective.rows.weight
     index = np.repeat(np.arange(N), weight.astype(int))  # a row of weight 0 is gone
-    rows = Rows(X[index], y[index], np.ones(len(index)))
+    rows = rows_of(X[index], y[index], np.ones(len(index)))
     repeated = Objective(rows, objective.loss, objective.penalty)
     assert repeated.total == objective.total
     assert_same(value_and_derivatives(objective, theta), value_and_derivatives(repeated, theta))
@@ -288,19 +288,18 @@ def test_centred_features_have_the_same_j_for_the_same_model(k, rng):
 
 @outputs
 @pytest.mark.parametrize("holder", [np.asarray, sp.csr_array])
-def test_blocks_do_not_change_the_answer(k, holder, rng, monkeypatch):
+def test_blocks_do_not_change_the_answer(k, holder, rng):
     weight = rng.integers(0, 4, N) * (np.arange(N) > 20.0)  # a block may have no weight at all
     theta = rng.standard_normal((P + 1, k))
 
-    def answers():
-        objective = make_objective(k, weight=weight, holder=holder)
+    def answers(layout):
+        objective = make_objective(k, weight=weight, holder=holder, layout=layout)
         c = curvature(objective, theta)
         sums = *value_and_derivatives(objective, theta), objective.coupling(c), objective.gram(c)
         return len(objective.rows.blocks), (*sums, objective.margin_changes(theta), objective.expected_smoothness(7))
 
-    n_blocks, whole = answers()
-    monkeypatch.setattr("gdlogit.data.rows.BLOCK_SCORES", 10)
-    n_more_blocks, parts = answers()
+    n_blocks, whole = answers(Layout())
+    n_more_blocks, parts = answers(Layout(block_scores=10, block_rows=1))
     assert n_more_blocks > n_blocks == 1
     assert_same(parts, whole)
 
@@ -368,7 +367,7 @@ def test_smoothness_of_a_sigmoid_is_reached_at_zero(intercept):
 
 
 def test_smoothness_of_features_that_are_all_zero_is_that_of_the_penalty():
-    rows = Rows(np.zeros((4, 2)), np.array([0, 1, 0, 1]), np.ones(4), intercept=False)
+    rows = rows_of(np.zeros((4, 2)), np.array([0, 1, 0, 1]), np.ones(4), intercept=False)
     assert Objective(rows, Sigmoid(), ElasticNet(0.1)).smoothness() == pytest.approx(0.1)
 
 
@@ -406,7 +405,7 @@ def test_no_loss_is_below_the_separation_value_while_a_row_is_on_the_wrong_side(
 
 
 def test_separation_value_is_the_loss_of_the_lightest_row_on_the_boundary():
-    rows = Rows(np.array([[-1.0], [1.0], [0.0], [0.0]]), np.array([0, 1, 0, 1]), np.array([2.0, 3.0, 0.5, 0.0]))
+    rows = rows_of(np.array([[-1.0], [1.0], [0.0], [0.0]]), np.array([0, 1, 0, 1]), np.array([2.0, 3.0, 0.5, 0.0]))
     objective = Objective(rows, Sigmoid(), ElasticNet(0.0))
     assert objective.at(np.array([[1e3], [0.0]])).value == pytest.approx(objective.separation_value, rel=1e-15)
     assert Objective(rows, Sigmoid(), ElasticNet(0.0, 0.1)).separation_value == 0
@@ -423,7 +422,7 @@ def test_margin_changes_are_those_of_the_weighted_rows(k, rng):
 
 
 def test_a_separating_direction_lowers_no_margin():
-    rows = Rows(np.array([[-2.0], [1.0], [3.0]]), np.array([0, 1, 1]), np.ones(3))
+    rows = rows_of(np.array([[-2.0], [1.0], [3.0]]), np.array([0, 1, 1]), np.ones(3))
     objective, direction = Objective(rows, Sigmoid(), ElasticNet(0.0)), np.array([[0.125], [0.0]])
     assert objective.margin_changes(direction) == (0.375, 0)
     assert objective.margin_changes(-direction) == (0, 0.375)

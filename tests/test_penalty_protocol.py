@@ -10,7 +10,7 @@ from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.preprocessing import scale
 
 from gdlogit.backprop import Sigmoid, Softmax
-from gdlogit.data.rows import Rows
+from gdlogit.data.memory import rows_of
 from gdlogit.descent import gradient, newton, stochastic, truncated
 from gdlogit.descent.loop import descend
 from gdlogit.descent.status import Status
@@ -114,7 +114,7 @@ class GroupLasso(NamedTuple):
 def objective_of(load, penalty, form=np.asarray, centred=True):
     X, y = load(return_X_y=True)
     k = y.max() + 1
-    rows = Rows(form(scale(X)), y, np.ones(len(y)))
+    rows = rows_of(form(scale(X)), y, np.ones(len(y)))
     return Objective(rows.centred() if centred else rows, Sigmoid() if k == 2 else Softmax(k), penalty)
 
 
@@ -304,7 +304,7 @@ def test_vector_strengths_are_the_problem_of_scaled_features(solver):
     X, factors = scale(X), np.resize([0.5, 1.0, 2.0], 30)
     values, thetas = [], []
     for features, l1 in ((X, 0.02 * factors), (X / factors, 0.02)):
-        objective = Objective(Rows(features, y, np.ones(len(y))).centred(), Sigmoid(), ElasticNet(0.0, l1))
+        objective = Objective(rows_of(features, y, np.ones(len(y))).centred(), Sigmoid(), ElasticNet(0.0, l1))
         point = solved(objective, solver, 1e-9).point
         values.append(point.value)
         thetas.append(point.theta[:-1, 0])
@@ -319,7 +319,7 @@ def test_a_feature_that_is_left_out_is_as_if_it_had_no_column(solver):
     l1 = np.where(others, 0.02, LEFT_OUT)
     points = [
         solved(
-            Objective(Rows(features, y, np.ones(len(y))).centred(), Sigmoid(), ElasticNet(0.01, strength)), solver
+            Objective(rows_of(features, y, np.ones(len(y))).centred(), Sigmoid(), ElasticNet(0.01, strength)), solver
         ).point
         for features, strength in ((X, l1), (X[:, others], 0.02))
     ]

@@ -71,7 +71,7 @@ def contents(value):
         return {name: contents(held) for name, held in value.items()}
     if isinstance(value, list | tuple):
         return type(value), [contents(held) for held in value]
-    return (type(value), contents(vars(value))) if hasattr(value, "__dict__") else value
+    return (type(value), contents(value.__getstate__())) if hasattr(value, "__dict__") else value
 
 
 @models

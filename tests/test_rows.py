@@ -10,9 +10,11 @@ import pytest
 import scipy.sparse as sp
 import threadpoolctl
 
-import gdlogit.data.rows
-from gdlogit.data.blocks import is_constant
-from gdlogit.data.rows import Rows
+from gdlogit.data.blocks import CopiedBlock, is_constant
+from gdlogit.data.layout import Layout
+from gdlogit.data.memory import rows_of
+from gdlogit.data.span import compact
+from gdlogit.data.threads import ONE_BLAS_THREAD, Cores
 
 N, P, K = 211, 7, 3
 
@@ -61,10 +63,18 @@ dense_and_csr = pytest.mark.parametrize("hold", [HOLDERS["C order"], HOLDERS["cs
 intercepts = pytest.mark.parametrize("intercept", [True, False])
 
 
-def make_rows(X, intercept=True, centre=None):
+SEVERAL_BLOCKS = Layout(block_bytes=1000)
+THREADED = Layout(block_bytes=1000, thread_products=1)
+
+
+def cores(n_threads):
+    return Cores(nullcontext(n_threads))
+
+
+def make_rows(X, intercept=True, centre=None, **how):
     rng = np.random.default_rng(1)
     y, weight = rng.integers(0, K, X.shape[0]), rng.integers(0, 4, X.shape[0]).astype(float)
-    return Rows(X, y, weight, intercept, centre=centre)
+    return rows_of(X, y, weight, intercept, centre=centre, **how)
 
 
 def theta_of(rng):
@@ -88,24 +98,14 @@ def assert_close(ours, theirs, rtol):
         np.testing.assert_allclose(a, b, rtol=0, atol=rtol * np.abs(b).max())
 
 
-def several_blocks(monkeypatch):
-    monkeypatch.setattr(gdlogit.data.rows, "BLOCK_BYTES", 1000)
-
-
-def force_threads(monkeypatch, n_threads):
-    monkeypatch.setattr(gdlogit.data.rows, "THREAD_PRODUCTS", 1)
-    monkeypatch.setattr(gdlogit.data.rows, "ONE_BLAS_THREAD", nullcontext(n_threads))
-
-
 # --- Sums ------------------------------------------------------------------------------------------------
 
 
 @holders
 @intercepts
-def test_sums_are_those_of_the_whole_matrix_whatever_holds_it(hold, intercept, X, rng, tmp_path, monkeypatch):
+def test_sums_are_those_of_the_whole_matrix_whatever_holds_it(hold, intercept, X, rng, tmp_path):
     theta = theta_of(rng)
-    several_blocks(monkeypatch)
-    rows = make_rows(hold(X, tmp_path), intercept)
+    rows = make_rows(hold(X, tmp_path), intercept, layout=SEVERAL_BLOCKS)
     assert 1 < len(rows.blocks) < 30
     X1 = np.hstack([X, np.full((N, 1), float(intercept))])
     z = X1 @ theta
@@ -124,11 +124,10 @@ def test_sums_are_those_of_the_whole_matrix_whatever_holds_it(hold, intercept, X
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_centred_csr_is_the_dense_array_less_its_centre(dtype, X, rng, monkeypatch):
+def test_centred_csr_is_the_dense_array_less_its_centre(dtype, X, rng):
     theta, centre = theta_of(rng), np.round(4 * rng.standard_normal(P)).astype(dtype) / 4
-    several_blocks(monkeypatch)
-    ours = make_rows(sp.csr_array(X.astype(dtype)), centre=centre)
-    theirs = make_rows(X - centre)
+    ours = make_rows(sp.csr_array(X.astype(dtype)), centre=centre, layout=SEVERAL_BLOCKS)
+    theirs = make_rows(X - centre, layout=SEVERAL_BLOCKS)
     assert_close(all_sums(ours, theta), all_sums(theirs, theta), rtol=1e-13 if dtype == np.float64 else 1e-5)
     largest, expected = (r.fold(lambda block: (block.largest_row(),), max)[0] for r in (ours, theirs))
     assert largest == pytest.approx(expected, rel=1e-6)
@@ -139,7 +138,7 @@ def test_gram_of_float32_csr_far_from_its_centre_is_as_exact_as_that_of_the_dens
     offset = np.full(P, 1000.0)
     c = (np.round(64 * rng.random((N, k))) / 64).astype(np.float32)
     rows = make_rows(sp.csr_array((X + offset).astype(np.float32)), centre=offset.astype(np.float32))
-    (ours,), (theirs,) = (r.sum(lambda block: (block.gram(c[block.span]),)) for r in (rows, make_rows(X)))
+    (ours,), (theirs,) = (r.sum(lambda block, c: (block.gram(c),), c) for r in (rows, make_rows(X)))
     assert_close([ours], [theirs], rtol=1e-9)
 
 
@@ -158,22 +157,19 @@ def test_a_sum_over_csr_makes_no_array_of_its_shape(rng):
 
 
 @pytest.mark.parametrize("piece", [1, 700, 10**6])
-def test_csr_is_squared_in_pieces_of_any_size(piece, X, rng, monkeypatch):
-    monkeypatch.setattr(gdlogit.data.blocks, "PIECE_BYTES", piece)
+def test_csr_is_squared_in_pieces_of_any_size(piece, X, rng):
     dz = rng.standard_normal((N, K))
-    (block,) = make_rows(sp.csr_array(X)).blocks
+    (block,) = make_rows(sp.csr_array(X), layout=Layout(piece_bytes=piece)).blocks
     np.testing.assert_allclose(block.squared_backward(dz)[:-1], (X**2).T @ dz, rtol=0, atol=1e-12)
 
 
 @dense_and_csr
 @pytest.mark.parametrize("block_bytes", [1, 200, 1000, 3000, 10**6])
-def test_block_size_does_not_change_the_answer(hold, block_bytes, X, rng, tmp_path, monkeypatch):
+def test_block_size_does_not_change_the_answer(hold, block_bytes, X, rng, tmp_path):
     theta = theta_of(rng)
     X = hold(X, tmp_path)
     whole = all_sums(make_rows(X), theta)
-    monkeypatch.setattr(gdlogit.data.rows, "BLOCK_BYTES", block_bytes)
-    monkeypatch.setattr(gdlogit.data.rows, "SPARSE_ENTRIES", 1e-9)
-    rows = make_rows(X)
+    rows = make_rows(X, layout=Layout(block_bytes=block_bytes, sparse_entries=1e-9))
     assert (len(rows.blocks) == N) == (block_bytes == 1)
     assert (len(rows.blocks) == 1) == (block_bytes == 10**6)
     assert_close(all_sums(rows, theta), whole, rtol=1e-13)
@@ -181,33 +177,27 @@ def test_block_size_does_not_change_the_answer(hold, block_bytes, X, rng, tmp_pa
 
 @dense_and_csr
 @pytest.mark.parametrize("n_threads", [1, 2, 3, 50])
-def test_number_of_threads_does_not_change_the_answer(hold, n_threads, X, rng, tmp_path, monkeypatch):
+def test_number_of_threads_does_not_change_the_answer(hold, n_threads, X, rng, tmp_path):
     theta = theta_of(rng)
     X = hold(X, tmp_path)
     whole = all_sums(make_rows(X), theta)
-    force_threads(monkeypatch, n_threads)
-    several_blocks(monkeypatch)
-    rows = make_rows(X)
+    rows = make_rows(X, layout=THREADED, cores=cores(n_threads))
     with rows.threads():
-        assert rows._n_threads == n_threads
+        assert rows.cores.n_threads == n_threads
         assert_close(all_sums(rows, theta), whole, rtol=1e-13)
 
 
-@pytest.mark.parametrize("n_threads", [None, 3])
-def test_fold_combines_by_any_function(n_threads, X, monkeypatch):
-    if n_threads:
-        force_threads(monkeypatch, n_threads)
-    several_blocks(monkeypatch)
-    rows = make_rows(X)
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_fold_combines_by_any_function(n_threads, X):
+    rows = make_rows(X, layout=THREADED, cores=cores(n_threads))
     with rows.threads():
         largest, smallest = rows.fold(lambda block: (block.X.max(), -block.X.min()), max)
     assert (largest, -smallest) == (X.max(), X.min())
 
 
 @holders
-def test_blocks_are_views_of_all_rows_in_order(hold, X, tmp_path, monkeypatch):
-    several_blocks(monkeypatch)
-    rows = make_rows(hold(X, tmp_path))
+def test_blocks_are_views_of_all_rows_in_order(hold, X, tmp_path):
+    rows = make_rows(hold(X, tmp_path), layout=SEVERAL_BLOCKS)
     dense = [block.X.toarray() if sp.issparse(block.X) else block.X for block in rows.blocks]
     np.testing.assert_array_equal(np.vstack(dense), X)
     np.testing.assert_array_equal(np.concatenate([block.y for block in rows.blocks]), rows.y)
@@ -215,7 +205,7 @@ def test_blocks_are_views_of_all_rows_in_order(hold, X, tmp_path, monkeypatch):
     for block in rows.blocks:
         ours, theirs = (block.X, rows.X) if isinstance(rows.X, np.ndarray) else (block.X.data, rows.X.data)
         assert np.shares_memory(ours, theirs)
-        np.testing.assert_array_equal(rows.y[block.span], block.y)
+        np.testing.assert_array_equal(rows.y[block.first : block.first + len(block)], block.y)
 
 
 @holders
@@ -233,17 +223,16 @@ def test_taken_rows_are_a_copy_of_those(hold, X, tmp_path):
 
 @holders
 @intercepts
-def test_a_copy_has_the_sums_of_the_rows_that_it_copies(hold, intercept, X, rng, tmp_path, monkeypatch):
-    monkeypatch.setattr(gdlogit.data.rows, "FEW_BYTES", 500)  # copied some rows at a time
+def test_a_copy_has_the_sums_of_the_rows_that_it_copies(hold, intercept, X, rng, tmp_path):
     theta, centre = theta_of(rng), np.round(4 * rng.standard_normal(P)) / 4 * intercept
     X = hold(X, tmp_path)
-    rows = make_rows(X, intercept, centre.astype(X.dtype))
+    rows = make_rows(X, intercept, centre.astype(X.dtype), layout=Layout(few_bytes=500))  # copied some at a time
     index = np.sort(rng.choice(N, 90, replace=False))
-    theirs = Rows(X[index], rows.y[index], rows.weight[index], intercept, centre=rows.centre)
+    theirs = rows_of(X[index], rows.y[index], rows.weight[index], intercept, centre=rows.centre)
     rtol = 1e-13 if X.dtype == np.float64 else 1e-5
     copies = rows.take(index), rows.take(np.arange(N)).take(index)
-    assert all(copy.whole is not None or sp.issparse(copy.X) for copy in copies)
-    third = Rows(X[index[::3]], rows.y[index[::3]], rows.weight[index[::3]], intercept, centre=rows.centre)
+    assert all(isinstance(copy.block, CopiedBlock) or sp.issparse(copy.X) for copy in copies)
+    third = rows_of(X[index[::3]], rows.y[index[::3]], rows.weight[index[::3]], intercept, centre=rows.centre)
     for copy in copies:
         assert_close(all_sums(copy, theta), all_sums(theirs, theta), rtol)
         assert_close(all_sums(copy.every(3), theta), all_sums(third, theta), rtol)
@@ -253,12 +242,10 @@ def test_a_copy_has_the_sums_of_the_rows_that_it_copies(hold, intercept, X, rng,
 
 
 @pytest.mark.parametrize("size", [1, 10, 10_000])
-def test_gram_of_pieces_of_any_size_is_the_same(size, X, rng, monkeypatch):
+def test_gram_of_pieces_of_any_size_is_the_same(size, X, rng):
     theta = theta_of(rng)
-    rows = make_rows(X, centre=np.ones(P))
-    whole = all_sums(rows, theta)
-    monkeypatch.setattr(gdlogit.data.blocks, "GRAM_BYTES", 1)
-    monkeypatch.setattr(gdlogit.data.blocks, "GRAM_ROWS", size)
+    whole = all_sums(make_rows(X, centre=np.ones(P)), theta)
+    rows = make_rows(X, centre=np.ones(P), layout=Layout(gram_bytes=1, gram_rows=size))
     assert_close(all_sums(rows, theta), whole, rtol=1e-13)
     assert_close(all_sums(rows.take(np.arange(N)), theta), whole, rtol=1e-13)
 
@@ -266,7 +253,7 @@ def test_gram_of_pieces_of_any_size_is_the_same(size, X, rng, monkeypatch):
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_rows_are_taken_without_a_copy_of_all(order, rng):
     X = np.asarray(rng.standard_normal((100_000, 10)), order=order)
-    rows = Rows(X, np.zeros(len(X), np.uint8), np.ones(len(X)), centre=np.ones(10))
+    rows = rows_of(X, np.zeros(len(X), np.uint8), np.ones(len(X)), centre=np.ones(10))
     tracemalloc.start()
     rows.take(np.arange(0, len(X), 100))
     peak = tracemalloc.get_traced_memory()[1]
@@ -275,11 +262,11 @@ def test_rows_are_taken_without_a_copy_of_all(order, rng):
 
 
 @holders
-def test_only_few_dense_rows_are_copied_unasked(hold, X, tmp_path, monkeypatch):
+def test_only_few_dense_rows_are_copied_unasked(hold, X, tmp_path):
     rows = make_rows(hold(X, tmp_path))
     assert (rows.copied_if_few() is rows) == sp.issparse(rows.X)
-    monkeypatch.setattr(gdlogit.data.rows, "FEW_BYTES", rows.n_bytes - 1)
-    assert rows.copied_if_few() is rows
+    more = make_rows(hold(X, tmp_path), layout=Layout(few_bytes=rows.n_bytes - 1))
+    assert more.copied_if_few() is more
 
 
 @holders
@@ -301,12 +288,10 @@ def test_smallest_weight_is_that_of_the_rows_that_have_any(X):
 
 
 @pytest.fixture
-def threaded(monkeypatch, X):
+def threaded(X):
     """Rows of which even these few are summed by threads, where BLAS may have two."""
-    monkeypatch.setattr(gdlogit.data.rows, "THREAD_PRODUCTS", 1)
-    several_blocks(monkeypatch)
     with threadpoolctl.threadpool_limits(2, user_api="blas"):
-        yield make_rows(X)
+        yield make_rows(X, layout=THREADED)
 
 
 def blas_threads():
@@ -337,7 +322,7 @@ def test_fits_side_by_side_restore_the_threads_when_the_last_ends(threaded, X):
     before = blas_threads()
     with ExitStack() as first, ExitStack() as second:
         first.enter_context(threaded.threads())
-        second.enter_context(make_rows(X).threads())
+        second.enter_context(make_rows(X, layout=THREADED).threads())
         first.close()
         assert set(blas_threads()) == {1}
     assert blas_threads() == before
@@ -360,7 +345,7 @@ class LivingThread(ThreadPoolExecutor):
 @pytest.fixture
 def pair(threaded):
     """Two threads, neither of which has limited BLAS before."""
-    for library in gdlogit.data.rows._blas_and_cores()[0]:
+    for library in ONE_BLAS_THREAD.find()[0]:
         if hasattr(library, "clear_controlling_thread"):  # from threadpoolctl 3.8 on
             library.clear_controlling_thread(force=True)
     with LivingThread() as one, LivingThread() as other:
@@ -429,7 +414,7 @@ def test_many_fits_in_threads_restore_the_threads(threaded, X, rng):
     whole = all_sums(threaded, theta)
 
     def fit(_):
-        rows = make_rows(X)
+        rows = make_rows(X, layout=THREADED)
         with rows.threads():
             return all_sums(rows, theta)
 
@@ -439,9 +424,8 @@ def test_many_fits_in_threads_restore_the_threads(threaded, X, rng):
     assert blas_threads() == before
 
 
-def test_few_products_start_no_threads(X, monkeypatch):
-    monkeypatch.setattr(gdlogit.data.rows, "ONE_BLAS_THREAD", nullcontext(2))
-    rows = make_rows(X)
+def test_few_products_start_no_threads(X):
+    rows = make_rows(X, cores=cores(2))
     before = threading.active_count()
     with rows.threads():
         rows.sum(lambda block: (block.weight.sum(),))
@@ -456,13 +440,13 @@ def test_few_products_start_no_threads(X, monkeypatch):
 @pytest.mark.parametrize("rank", [20, 12])
 def test_compact_rows_keep_the_scores_and_the_norm(rank, rng):
     X = rng.standard_normal((20, rank)) @ rng.standard_normal((rank, 300))
-    rows = Rows(X, np.zeros(20, int), np.ones(20))
-    compact, lower, lift = gdlogit.data.rows.compact(rows, 1000)
-    assert compact.X.shape == (20, rank)
+    rows = rows_of(X, np.zeros(20, int), np.ones(20))
+    low_rows, lower, lift = compact(rows, 1000)
+    assert low_rows.X.shape == (20, rank)
     theta = rng.standard_normal((301, 2))
     low = lower(theta)
     high = lift(low)
-    z, z_compact, z_lifted = (r.blocks[0].forward(t) for r, t in ((rows, theta), (compact, low), (rows, high)))
+    z, z_compact, z_lifted = (r.blocks[0].forward(t) for r, t in ((rows, theta), (low_rows, low), (rows, high)))
     np.testing.assert_allclose(z_compact, z, rtol=0, atol=1e-11 * np.abs(z).max())
     np.testing.assert_allclose(z_lifted, z, rtol=0, atol=1e-11 * np.abs(z).max())
     np.testing.assert_allclose(np.linalg.norm(high[:-1]), np.linalg.norm(low[:-1]), rtol=1e-11)
@@ -473,32 +457,32 @@ def test_compact_rows_keep_the_scores_and_the_norm(rank, rng):
 def test_compact_rows_of_scales_over_six_orders_come_back_with_their_scores(rng):
     X = rng.standard_normal((20, 300)) * 1e-3
     X[:, :3] *= 1e6
-    rows = Rows(X, np.zeros(20, int), np.ones(20))
-    compact, _, lift = gdlogit.data.rows.compact(rows, 1000)
-    low = np.vstack([rng.standard_normal((20, 2)) / np.linalg.norm(compact.X, axis=0)[:, None], [[0, 0]]])
-    z_compact, z = compact.blocks[0].forward(low), rows.blocks[0].forward(lift(low))
+    rows = rows_of(X, np.zeros(20, int), np.ones(20))
+    low_rows, _, lift = compact(rows, 1000)
+    low = np.vstack([rng.standard_normal((20, 2)) / np.linalg.norm(low_rows.X, axis=0)[:, None], [[0, 0]]])
+    z_compact, z = low_rows.blocks[0].forward(low), rows.blocks[0].forward(lift(low))
     np.testing.assert_allclose(z, z_compact, rtol=0, atol=1e-9)
 
 
 def test_compact_coefficients_have_the_scores_of_small_features_beside_large_ones(rng):
     X = rng.standard_normal((6, 30))
     X[:, 0] = 1e7 + X[:, 0]  # the rows are nearly parallel
-    rows, theta = Rows(X, np.arange(6) % 2, np.ones(6)), np.vstack([1e-7, rng.standard_normal((29, 1)), 0.0])
-    compact, lower, lift = gdlogit.data.rows.compact(rows, 1000)
-    z = compact.blocks[0].forward(lower(theta))
+    rows, theta = rows_of(X, np.arange(6) % 2, np.ones(6)), np.vstack([1e-7, rng.standard_normal((29, 1)), 0.0])
+    low_rows, lower, lift = compact(rows, 1000)
+    z = low_rows.blocks[0].forward(lower(theta))
     np.testing.assert_allclose(rows.blocks[0].forward(lift(lower(theta))), z, rtol=0, atol=1e-12)
 
 
 def test_compact_keeps_small_features_of_float32(rng):
     X = rng.standard_normal((4, 30), dtype=np.float32) * np.where(np.arange(30) < 2, 1e4, 1e-3).astype(np.float32)
-    compact, _, _ = gdlogit.data.rows.compact(Rows(X, np.arange(4) % 2, np.ones(4)), 1000)
-    assert compact.X.shape == (4, 4)
+    low_rows, _, _ = compact(rows_of(X, np.arange(4) % 2, np.ones(4)), 1000)
+    assert low_rows.X.shape == (4, 4)
 
 
 @pytest.mark.parametrize("hold", [sp.csr_array, lambda X: X[:, :10], lambda X: X * np.logspace(0, 20, 300)])
 def test_compact_leaves_tall_sparse_and_badly_scaled_rows_as_they_are(hold, rng):
-    rows = Rows(hold(rng.standard_normal((20, 300))), np.zeros(20, int), np.ones(20))
-    same, lower, lift = gdlogit.data.rows.compact(rows, 1000)
+    rows = rows_of(hold(rng.standard_normal((20, 300))), np.zeros(20, int), np.ones(20))
+    same, lower, lift = compact(rows, 1000)
     assert same is rows
     theta = rng.standard_normal((301, 2))
     assert lower(theta) is theta
@@ -506,8 +490,8 @@ def test_compact_leaves_tall_sparse_and_badly_scaled_rows_as_they_are(hold, rng)
 
 
 def test_compact_takes_rows_of_zeros():
-    compact, lower, lift = gdlogit.data.rows.compact(Rows(np.zeros((2, 5)), np.array([0, 1]), np.ones(2)), 1000)
-    assert compact.X.shape == (2, 1)
+    low_rows, lower, lift = compact(rows_of(np.zeros((2, 5)), np.array([0, 1]), np.ones(2)), 1000)
+    assert low_rows.X.shape == (2, 1)
     np.testing.assert_array_equal(lift(lower(np.zeros((6, 1)))), 0)
 
 

@@ -14,7 +14,7 @@ from variants import with_settings
 
 from gdlogit import GDLogisticRegression
 from gdlogit.backprop import loss_of
-from gdlogit.data.rows import Rows
+from gdlogit.data.memory import rows_of
 from gdlogit.objective import Objective, Point
 from gdlogit.penalty import ElasticNet
 from gdlogit.quadratic.metric import LocalModel
@@ -172,7 +172,7 @@ def test_a_rare_flag_in_a_large_table_is_named():
 def test_a_penalty_leaves_nothing_to_ask(load):
     X, y = load(return_X_y=True)
     assert said(X, y, C=1e6) is None
-    objective = Objective(Rows(X, y, np.ones(len(y))), loss_of(y.max() + 1), ElasticNet(0.1))
+    objective = Objective(rows_of(X, y, np.ones(len(y))), loss_of(y.max() + 1), ElasticNet(0.1))
     point = Point(np.zeros(objective.shape), 1.0, np.ones(objective.shape))
     assert separation.separating_direction(LocalModel(objective, point)) is None
 
@@ -184,7 +184,9 @@ def test_a_penalty_leaves_nothing_to_ask(load):
 @pytest.mark.parametrize(("X", "y", "separable"), cases().values(), ids=cases())
 def test_the_direction_lowers_no_margin(X, y, separable, form):
     loss = loss_of(y.max() + 1)
-    objective = Objective(Rows(form(X), y, np.ones(len(y)), n_scores=loss.n_outputs).centred(), loss, ElasticNet(0.0))
+    objective = Objective(
+        rows_of(form(X), y, np.ones(len(y)), n_scores=loss.n_outputs).centred(), loss, ElasticNet(0.0)
+    )
     direction = separation.separating_direction(LocalModel(objective, objective.at(np.zeros(objective.shape))))
     assert (direction is not None) == separable
     if separable:
@@ -237,7 +239,7 @@ def test_steps_of_newton_judge_where_the_programme_fails(monkeypatch):
 
 def test_what_is_not_proven_in_some_steps_of_newton_is_not_claimed(monkeypatch):
     X, y = load_breast_cancer(return_X_y=True)
-    objective = Objective(Rows(X[:, :2], y, np.ones(len(y))), loss_of(2), ElasticNet(0.0))
+    objective = Objective(rows_of(X[:, :2], y, np.ones(len(y))), loss_of(2), ElasticNet(0.0))
     monkeypatch.setattr(separation, "solved", lambda *_: None)
     monkeypatch.setattr(separation, "NEWTON_STEPS", 1)
     assert separation.separating_direction(LocalModel(objective, objective.at(np.zeros(objective.shape)))) is None

@@ -33,7 +33,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from gdlogit import GDLogisticRegression
-from gdlogit.data import rows
+from gdlogit.data.threads import ONE_BLAS_THREAD
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +86,7 @@ def test_a_child_forked_in_the_middle_of_a_fit_can_fit_and_has_blas_as_it_was(tw
 
 
 def test_a_child_forked_while_a_fit_begins_in_another_thread_can_fit(two_threads):
-    with rows.ONE_BLAS_THREAD._lock:
+    with ONE_BLAS_THREAD._lock:
         assert in_child(lambda: GDLogisticRegression().fit(X, Y)) == 0
 
 

@@ -275,7 +275,7 @@ def test_a_memory_map_of_any_dtype_and_order_is_not_copied(tmp_path, dtype, orde
 def test_rows_are_taken_and_left_out_across_batches():
     X, y = raw(n=1000)
     weight = np.arange(1.0, 1001.0)
-    source = Source(batches(X, y, weight, size=300), lambda batch, reset: batch, None, None)
+    source = Source(batches(X, y, weight, size=300), lambda batch, reset: batch)
     rows = BatchRows(source)
     ours = rows.take(np.array([3, 950, 999]))  # of the first and the last of four batches
     np.testing.assert_array_equal(ours.X, X[[3, 950, 999]])

@@ -16,14 +16,28 @@ from zlib import crc32
 import numpy as np
 import scipy.sparse as sp
 
-from ..estimators.validation import check_labels, check_targets, distinct, encode_as, largest, overflow_named
-from .rows import Rows, concatenated
+from .blocks import spans
+from .labels import codes_of, distinct, weight_by_label
+from .layout import LAYOUT
+from .memory import SAMPLE_BYTES, concatenated, rows_of
+from .overflow import largest, overflow_named
+from .rows import Rows
+from .threads import Cores
 
 __all__ = ["BatchRows", "Source"]
 
-SAMPLE_BYTES = 40 * 2**20  # may be copied
 PRINTED_EVERY = 1000  # rows, whose features go into the fingerprint
 END = object()  # of the batches
+
+
+def counted(y, weight):
+    """The labels of the rows with some weight, sorted."""
+    return distinct(y[weight > 0])
+
+
+def equal(labels, totals):
+    """The factor 1 for each label."""
+    return np.ones(len(labels))
 
 
 class Source:
@@ -35,38 +49,38 @@ class Source:
     check : function of a batch and of whether it is the very first, which gives X, y and weight (or None) as arrays, or
         None for a batch without rows, or raises an error.
     classes : ndarray of all labels, or None where the survey is to find them.
-    class_weight : dict, "balanced" or None.
+    labels_of : function of a batch's y and weight, which gives the labels of the rows with some weight, sorted, or
+        raises an error.
+    factors_of : function of all labels and the weight of each, which gives what a label's weights are multiplied by.
     """
 
-    def __init__(self, batches, check, classes=None, class_weight=None):
+    def __init__(self, batches, check, classes=None, labels_of=counted, factors_of=equal):
         self._open = batches if callable(batches) else batches.__iter__
         self._check, self._context = check, copy_context()
         self.n_passes, self.n_rows, self.fingerprint = 0, None, None
-        self._survey(classes, class_weight)
+        self._survey(classes, labels_of, factors_of)
 
     def read(self):
         """One pass: yield each batch's first row number, X, codes, and weight with that of the class."""
         for first, X, y, weight in self._read():
-            codes, weight = encode_as(self.classes, y, weight, None)
+            codes = codes_of(self.classes, y)
             if self.has_dense and sp.issparse(X):
                 X = X.toarray()
-            yield first, X.astype(self.dtype, copy=False), codes, weight * self._factors[codes]
+            factors = self._factors[codes]
+            yield first, X.astype(self.dtype, copy=False), codes, factors if weight is None else weight * factors
 
-    def _survey(self, classes, class_weight):
+    def _survey(self, classes, labels_of, factors_of):
         """Set what is known of the rows after the first pass; classes count where some of their rows have a weight."""
         found, totals, dtypes, centre, smallest = [], {}, set(), 0.0, np.inf
         self.has_dense, self.n_bytes, self.largest = False, 0, 0.0
         for first, X, y, weight in self._read():
-            if classes is not None:
-                check_labels(y, classes)
             weight = np.ones(len(y)) if weight is None else weight
-            labels = distinct(y[weight > 0])
-            check_targets(labels)
+            labels = labels_of(y, weight)
             found = distinct(np.concatenate([found, labels]) if len(found) else labels)
             for label, total in zip(labels, weight_by_label(labels, y, weight), strict=True):
                 totals[label] = totals.get(label, 0.0) + total
             with overflow_named(X):
-                rows = Rows(X, y, weight)
+                rows = rows_of(X, y, weight)
                 centre = centre + (rows.centred().centre - centre) * (len(y) / (first + len(y)))
             dtypes.add(X.dtype)
             smallest = min(smallest, rows.smallest_weight)
@@ -82,8 +96,8 @@ class Source:
         self.classes, self.dtype = found, np.result_type(*dtypes)
         self.centre = centre.astype(self.dtype)
         totals = np.array([totals[label] for label in found])
-        weighted = encode_as(found, found, totals, class_weight)[1]  # each class as if it were one row
-        self._factors, self.total = weighted / totals, float(weighted.sum())
+        self._factors = factors_of(found, totals)
+        self.total = float(totals @ self._factors)
         self.smallest_weight = smallest * self._factors.min()
 
     def _read(self):
@@ -131,17 +145,14 @@ class Source:
 
 
 class BatchRows(Rows):
-    """The rows of a source, with the sums of ``Rows``; ``skipped`` is a mask of rows that count for nothing."""
+    """The rows of a source; ``skipped`` is a mask of rows that count for nothing."""
 
-    X, has_columns = None, False  # not at hand
-
-    def __init__(self, source, intercept=True, n_scores=1, centre=None, skipped=None):
-        self.source, self.skipped = source, skipped
+    def __init__(self, source, intercept=True, n_scores=1, centre=None, skipped=None, cores=None):
+        self.source, self.skipped, self.cores = source, skipped, cores or Cores()
         self.constant, self.n_scores = float(intercept), n_scores
         self.n_rows, self.n_features, self.dtype = source.n_rows, len(source.centre), source.dtype
         self.centre = np.zeros_like(source.centre) if centre is None else centre
         self.total = source.total
-        self._pool, self._n_threads = None, 1
 
     @property
     def smallest_weight(self):
@@ -156,29 +167,33 @@ class BatchRows(Rows):
 
     def fold(self, f, combine, *each, products=None):
         """Combine the tuples f(block, ...), entry by entry, over all blocks of all batches: one pass."""
-        parts = (rows.fold(f, combine, *of_batch(rows, each), products=products) for rows in self._batches())
-        return reduce(lambda left, right: tuple(map(combine, left, right)), parts)
+
+        def pair(left, right):
+            return tuple(map(combine, left, right))
+
+        return reduce(pair, (rows.fold(f, combine, *parts, products=products) for _, rows, *parts in self._with(each)))
 
     def each(self, f, *each):
         """What f(block, ...) gives for each of the block's rows: an array in memory, for one pass."""
-        return np.concatenate([rows.each(f, *of_batch(rows, each)) for rows in self._batches()])
+        return self._array((span, rows.each(f, *parts)) for span, rows, *parts in self._with(each))
 
     def map(self, f, *each):
-        """What f makes of ``each`` row's numbers alone: no pass."""
-        return f(*each)
+        """What f makes of what is known of ``each`` row: no pass."""
+        pieces = spans(self.n_rows, self.n_rows * self.n_scores // LAYOUT.block_scores)
+        return self._array((span, f(*(array[span] for array in each))) for span in pieces)
 
     def take(self, index):
         """A copy of the rows at ``index``, which is sorted: one pass."""
         parts = []
-        for rows in self._batches():
-            start, stop = np.searchsorted(index, [rows.first, rows.first + rows.n_rows])
+        for span, rows in self._with():
+            start, stop = np.searchsorted(index, [span.start, span.stop])
             if start < stop:
-                parts.append(rows.take(index[start:stop] - rows.first))
+                parts.append(rows.take(index[start:stop] - span.start))
         return concatenated(parts)
 
-    def without(self, rows):
-        """The same rows, with a weight of 0 where the mask ``rows`` holds."""
-        return self._like(self.centre, rows if self.skipped is None else rows | self.skipped)
+    def without(self, mask):
+        """The same rows, with a weight of 0 where the mask holds."""
+        return self._like(self.centre, mask if self.skipped is None else mask | self.skipped)
 
     def centred(self):
         """The same rows, their features measured from about their means; as they are if they have no intercept."""
@@ -190,30 +205,27 @@ class BatchRows(Rows):
         """The same rows, measured from 0 again."""
         return self._like(None, self.skipped)
 
-    def _batches(self):
-        """One pass over the batches, as ``Rows``."""
+    def _with(self, each=()):
+        """One pass over the batches: which rows they have, these as MemoryRows, and their part of each array."""
         for first, X, codes, weight in self.source.read():
+            span = slice(first, first + len(codes))
             if self.skipped is not None:
-                weight = np.where(self.skipped[first : first + len(weight)], 0, weight)
-            rows = Rows(X, codes, weight, bool(self.constant), self.n_scores, self.centre, first)
-            rows._pool, rows._n_threads = self._pool, self._n_threads
-            yield rows
+                weight = np.where(self.skipped[span], 0, weight)
+            how = {"centre": self.centre, "first": first, "cores": self.cores}
+            rows = rows_of(X, codes, weight, bool(self.constant), self.n_scores, **how)
+            yield span, rows, *(array[span] for array in each)
+
+    def _array(self, parts):
+        """The array whose rows are those of parts (which rows, their values), as they come."""
+        array = None
+        for span, values in parts:
+            if array is None:
+                array = np.empty((self.n_rows, *values.shape[1:]), values.dtype)
+            array[span] = values
+        return array
 
     def _like(self, centre, skipped):
-        rows = BatchRows(self.source, bool(self.constant), self.n_scores, centre, skipped)
-        rows._pool, rows._n_threads = self._pool, self._n_threads
-        return rows
-
-
-def of_batch(rows, each):
-    """The batch's part of arrays with a row for each row of the source."""
-    return [array[rows.first : rows.first + rows.n_rows] for array in each]
-
-
-def weight_by_label(labels, y, weight):
-    """The weight of each label's rows."""
-    counted = weight > 0
-    return np.bincount(np.searchsorted(labels, y[counted]), weight[counted], len(labels))
+        return BatchRows(self.source, bool(self.constant), self.n_scores, centre, skipped, self.cores)
 
 
 def printed(fingerprint, first, X, y, weight):

@@ -13,7 +13,9 @@ from sklearn.utils.validation import check_consistent_length, column_or_1d, vali
 
 from .. import online
 from ..backprop import loss_of
-from ..data.rows import Rows
+from ..data.labels import distinct
+from ..data.memory import rows_of
+from ..data.overflow import overflow_named
 from ..data.source import BatchRows, Source
 from ..penalty import ElasticNet
 from ..problem import Problem
@@ -27,10 +29,10 @@ from .validation import (
     check_parameters,
     check_source,
     check_weight,
-    distinct,
     encode_as,
+    factors_of,
     generator,
-    overflow_named,
+    labels_of,
     stream_classes,
 )
 
@@ -121,7 +123,8 @@ class BatchLearner(Classifier):
             raise ValueError("early_stopping=True is not supported by fit_batches, which holds out no rows.")
         check_source(batches)
         classes = None if classes is None else distinct(column_or_1d(classes), "classes")
-        source = Source(batches, partial(check_batch, self), classes, self.class_weight)
+        of_classes = partial(labels_of, classes), partial(factors_of, self.class_weight)
+        source = Source(batches, partial(check_batch, self), classes, *of_classes)
         rng = generator(self.random_state)
         loss = loss_of(len(source.classes))
         start = self._start(source.classes, len(source.centre))
@@ -191,7 +194,7 @@ class BatchLearner(Classifier):
             codes, weight = encode_as(classes, y, check_weight(sample_weight, X), self.class_weight)
             loss = loss_of(len(classes))
             with overflow_named(X):
-                rows = Rows(X, codes, weight, intercept=self.fit_intercept, n_scores=loss.n_outputs)
+                rows = rows_of(X, codes, weight, intercept=self.fit_intercept, n_scores=loss.n_outputs)
                 stream, loss_before = online.learn(stream or online.begin(rows, loss), rows, loss, self.C)
                 theta = rows.about(stream.centre).leave(stream.theta)
             if not hasattr(self, "_stream"):

@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_X_y
 
+from ..data.overflow import overflow_named
 from ..objective import Objective
 from ..problem import Coordinates, Problem
 from ..typing import ClassWeight, Matrix
-from .validation import check_weight, encode, overflow_named
+from .validation import check_weight, encode
 
 __all__ = ["c_min"]
 

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
 from ..backprop import Sigmoid, Softmax
+from ..data.overflow import overflow_named
 from ..descent.loop import Watch, table
 from ..descent.status import Status
 from ..problem import Problem
@@ -30,7 +31,6 @@ from .validation import (
     encode,
     generator,
     hold_out,
-    overflow_named,
 )
 
 __all__ = ["GDLogisticRegression"]

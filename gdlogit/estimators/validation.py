@@ -4,15 +4,14 @@ Every error names the parameter, the value that it got, and what is accepted.
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from numbers import Integral, Real
 
 import numpy as np
-import scipy.sparse as sp
 from sklearn.utils import assert_all_finite, check_random_state, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d, validate_data
 
+from ..data.labels import codes_of, distinct, distinct_in_pieces
 from ..solve import SOLVERS
 
 __all__ = [
@@ -25,17 +24,15 @@ __all__ = [
     "check_targets",
     "check_weight",
     "class_factors",
-    "distinct",
     "encode",
     "encode_as",
+    "factors_of",
     "generator",
     "hold_out",
-    "largest",
-    "overflow_named",
+    "labels_of",
     "stream_classes",
 ]
 
-PIECE = 2**16  # rows of y that are encoded at a time
 COUNTABLE = "biuSU"  # kinds of dtype whose values are always valid labels; floats and objects may not be
 
 
@@ -109,9 +106,7 @@ def weight_of_rows(sample_weight, X, name="sample_weight"):
 
 def encode(y, weight, class_weight):
     """The classes; the code of each row's class, from 0; each row's weight times that of its class."""
-    pieces = [slice(start, start + PIECE) for start in range(0, len(y), PIECE)]  # avoids a sorted copy of all of y
-    counted = y if weight is None else np.where(weight > 0, y, y[weight.argmax()])
-    classes = distinct(np.concatenate([distinct(counted[piece]) for piece in pieces]))
+    classes = distinct_in_pieces(y if weight is None else np.where(weight > 0, y, y[weight.argmax()]))
     check_targets(classes)
     if len(classes) < 2:
         raise ValueError(f"y must hold at least two classes with a positive weight; got one class: {classes!r}.")
@@ -126,12 +121,7 @@ def check_targets(classes):
 
 def encode_as(classes, y, weight, class_weight):
     """The code of each row's class among the given ``classes``; each row's weight times that of its class."""
-    pieces = [slice(start, start + PIECE) for start in range(0, len(y), PIECE)]
-    codes = np.zeros(len(y), dtype=np.min_scalar_type(len(classes)))
-    with of_one_kind(y, "y"):  # a row without weight may have any label
-        for piece in pieces:
-            for label in classes[1:]:
-                codes[piece] += y[piece] >= label
+    codes = codes_of(classes, y)
     if weight is None:
         weight = np.broadcast_to(1.0, len(y))
     factors = class_factors(class_weight, classes, codes, weight)
@@ -229,6 +219,21 @@ def check_labels(y, classes):
         raise ValueError(f"y must hold labels of classes={classes!r} only; got {strange!r}.")
 
 
+def labels_of(classes, y, weight):
+    """The labels of a batch's rows with some weight; an error for others than ``classes``, where these are given."""
+    if classes is not None:
+        check_labels(y, classes)
+    labels = distinct(y[weight > 0])
+    check_targets(labels)
+    return labels
+
+
+def factors_of(class_weight, classes, totals):
+    """What class_weight multiplies the weights of each class by, where each class has a total weight."""
+    factors = class_factors(class_weight, classes, np.arange(len(classes)), totals)
+    return np.ones(len(classes)) if factors is None else factors
+
+
 def check_source(source):
     """Raise a TypeError for a source that cannot be read twice."""
     if not callable(source) and (isinstance(source, Iterator) or not isinstance(source, Iterable)):
@@ -247,45 +252,3 @@ def check_batch(estimator, batch, reset):
         return None
     X, y = validate_data(estimator, X, y, reset=reset, accept_sparse="csr", dtype=[np.float64, np.float32])
     return X, y, weight_of_rows(sample_weight, X)
-
-
-def distinct(values, name="y"):
-    """The distinct labels, sorted. np.unique takes ten times as long on few labels in many rows, because it hashes."""
-    with of_one_kind(values, name):
-        values = np.sort(values)
-    new = np.ones(len(values), dtype=bool)
-    new[1:] = values[1:] != values[:-1]
-    return values[new]
-
-
-@contextmanager
-def of_one_kind(values, name):
-    """Turn the TypeError of labels that cannot be compared into a ValueError that shows one label of each type."""
-    try:
-        yield
-    except TypeError:
-        some = [*{type(value): value for value in reversed(values.tolist())}.values()]
-        raise ValueError(
-            f"Unknown label type: {name} must hold strings only or numbers only, none of them missing; it holds {some}."
-        ) from None
-
-
-def overflow_named(X):
-    """Turn an overflow inside into an error that names X, and ignore underflows, whatever the caller's settings.
-
-    NumPy raises the error itself. So a FloatingPointError inside is the caller's own, for instance of a callback.
-    """
-
-    def raise_named(*_):
-        raise ValueError(
-            f"X or sample_weight is too large for {X.dtype}: the largest |X| is {largest(X):.2g}, and the squares of "
-            f"X, weighted and added up, must stay below {np.finfo(X.dtype).max:.2g}. Divide them."
-        )
-
-    return np.errstate(over="call", invalid="call", under="ignore", call=raise_named)
-
-
-def largest(X):
-    """The largest |x|. SciPy's abs and max of a CSR matrix would sort the caller's entries."""
-    values = X.data if sp.issparse(X) else X
-    return max(float(values.max(initial=0)), -float(values.min(initial=0)))

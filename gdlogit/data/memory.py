@@ -1,0 +1,244 @@
+"""Rows in memory: one block of all rows, cut into smaller ones for the sums, which threads take whole.
+
+Each thread must have enough to do: a pass over 2,000,000 entries is done before a second thread has got going, a
+Hessian takes half as long. Nothing is copied but what ``take`` or ``columns`` is asked for, X of a few rows (256 kB),
+and a CSR that is not in canonical form. How large blocks are stands in ``layout``.
+"""
+
+from dataclasses import replace
+from functools import cached_property, reduce
+from operator import add, and_
+from threading import Lock
+
+import numpy as np
+import scipy.sparse as sp
+
+from . import layout as _layout
+from .blocks import CopiedBlock, DenseBlock, spans
+from .csr import CsrBlock, canonical, row_kronecker
+from .rows import Rows
+from .threads import Cores
+
+__all__ = ["MemoryRows", "concatenated", "rows_of"]
+
+SAMPLE_BYTES = 40 * 2**20  # of rows may be copied, or
+SAMPLE_SHARE, MOST_BYTES = 0.065, 160 * 2**20  # a share of X, up to so much, beyond which more rows tell little
+
+
+def rows_of(X, y, weight, intercept=True, n_scores=1, centre=None, first=0, layout=None, cores=None):
+    """Rows of arrays, in the storage that is that of X.
+
+    Parameters
+    ----------
+    X : ndarray or CSR of shape (n, p), float64 or float32; never written to, and copied only where a CSR has unsorted
+        or duplicate entries.
+    y : ndarray of shape (n,), class codes from 0.
+    weight : ndarray of shape (n,), not negative, with a positive sum.
+    intercept : bool, whether each row carries a constant feature 1.
+    n_scores : int, k: how many scores a row will have, for the size of a block.
+    centre : ndarray of shape (p,), what the features are measured from; None is 0.
+    first : int, the number of the first row, where these are some of more rows.
+    layout : Layout, the sizes of blocks; None is the default.
+    cores : Cores, of a fit that has begun; None is the caller's thread alone.
+    """
+    storage, X = (CsrBlock, canonical(X)) if sp.issparse(X) else (DenseBlock, X)
+    parts = {"constant": float(intercept), "first": first, "layout": layout or _layout.LAYOUT}
+    block = storage(X=X, y=y, weight=weight, **parts)
+    return MemoryRows(block if centre is None else block.about(centre), n_scores, cores)
+
+
+class MemoryRows(Rows):
+    """Rows in memory, of any storage: see ``rows_of``."""
+
+    def __init__(self, block, n_scores=1, cores=None):
+        self.block, self.n_scores, self.cores = block, n_scores, cores or Cores()
+        self.X, self.y, self.weight = block.X, block.y, block.weight
+        self.n_rows, self.n_features = self.X.shape
+        self.dtype, self.constant = self.X.dtype, block.constant
+        self.centre = np.zeros(self.n_features, self.dtype) + block.centre
+        self.total = float(np.sum(self.weight, dtype=float))
+        self._cuts = {}
+
+    def __getstate__(self):
+        """Numbers alone, by the names of version 0.1: blocks and threads are those of the place where the rows are."""
+        whole = self.block.whole if isinstance(self.block, CopiedBlock) else None
+        return {
+            "X": self.X if whole is None else None,
+            "whole": whole,
+            **{name: getattr(self, name) for name in ("y", "weight", "constant", "centre", "n_scores")},
+            "first": self.block.first,
+        }
+
+    def __setstate__(self, state):
+        """From the numbers, or from all that version 0.1 pickled."""
+        if state["whole"] is None:
+            names = ("X", "y", "weight", "constant", "n_scores", "centre", "first")
+            block = rows_of(*(state[name] for name in names)).block
+        else:
+            names = ("whole", "y", "weight", "constant", "first")
+            block = CopiedBlock(**{name: state[name] for name in names})
+        self.__init__(block, state["n_scores"])
+
+    @property
+    def smallest_weight(self):
+        """Of the rows that have any."""
+        return float(np.min(self.weight, where=self.weight > 0, initial=np.inf))
+
+    @property
+    def largest_sample(self):
+        """How many rows may be copied."""
+        n_bytes = self.n_bytes + self.n_rows * self.dtype.itemsize  # a copy has the constant feature, too
+        return max(SAMPLE_BYTES, min(int(SAMPLE_SHARE * self.n_bytes), MOST_BYTES)) * self.n_rows // n_bytes
+
+    @property
+    def n_bytes(self):
+        """Of X."""
+        return self.block.n_bytes
+
+    # --- Sums -------------------------------------------------------------------------------------------------------
+
+    def fold(self, f, combine, *each, products=None):
+        """Combine the tuples f(block, ...), entry by entry, over all blocks."""
+
+        def pair(left, right):
+            return tuple(map(combine, left, right))
+
+        def of_block(block):
+            return f(block, *(array[self._span(block)] for array in each))
+
+        def of_blocks(blocks):
+            return reduce(pair, map(of_block if each else f, blocks))
+
+        work = self.block.work * (products or 2 * self.n_scores)
+        n_threads = int(min(self.cores.n_threads, self.n_rows, max(1, work // self.block.layout.thread_products)))
+        if n_threads == 1:
+            return of_blocks(self.blocks)
+        blocks = self._cut(-(-len(self.blocks) // n_threads) * n_threads)
+        return self.cores.fold(of_blocks, pair, [blocks[part] for part in spans(len(blocks), n_threads)])
+
+    def each(self, f, *each):
+        """What f(block, ...) gives for each of the block's rows: an array with a row for each."""
+        found, lock = [], Lock()
+
+        def keep(block, *each):
+            values = f(block, *each)
+            with lock:
+                if not found:
+                    found.append(np.empty((self.n_rows, *values.shape[1:]), values.dtype))
+            found[0][self._span(block)] = values
+            return ()
+
+        self.fold(keep, add, *each)
+        return found[0]
+
+    def map(self, f, *each):
+        """What f makes of what is known of ``each`` row, without the rows themselves."""
+        return self.each(lambda _, *each: f(*each), *each)
+
+    @cached_property
+    def blocks(self):
+        """All rows in blocks of the size that is best: views of X, in order."""
+        return self._cut(self.block.n_blocks(self.n_scores))
+
+    def _cut(self, n_blocks):
+        if n_blocks not in self._cuts:
+            self._cuts[n_blocks] = self.block.cut(n_blocks)
+        return self._cuts[n_blocks]
+
+    def _span(self, block):
+        """Which of these rows a block's are."""
+        start = block.first - self.block.first
+        return slice(start, start + len(block))
+
+    def is_finite(self):
+        """Whether the sums of X are, on all cores: there is nan or infinity in X, or overflow, where they are not."""
+        with self.threads(), np.errstate(over="ignore", invalid="ignore"):
+            return self.fold(_is_finite, and_, products=1)[0]
+
+    # --- Other rows -------------------------------------------------------------------------------------------------
+
+    def take(self, index):
+        """A copy of the rows at ``index``, on the same threads; dense ones are centred once and for all."""
+        return self._with(self.block.copied(index))
+
+    def every(self, step):
+        """Every step-th row, of a copy without another one."""
+        return self._with(self.block[::step])
+
+    def after(self, earlier):
+        """A copy of earlier rows, which ``take`` gave, and of these after them; CSR if both are."""
+        return concatenated([earlier, self.take(np.arange(self.n_rows))])
+
+    def without(self, mask):
+        """The same rows, with a weight of 0 where the mask holds."""
+        return self._with(replace(self.block, weight=np.where(mask, 0, self.weight)))
+
+    def centred(self):
+        """The same rows, their features measured from about their means."""
+        return self if self.centre.any() or not self.constant else self._with(self.block.centred())
+
+    def stored(self):
+        """The same rows, CSR measured from 0 again."""
+        block = self.block.stored()
+        return self if block is self.block else self._with(block)
+
+    def about(self, centre):
+        """The same rows, measured from a given centre; CSR then becomes dense, unless the centre is 0."""
+        return self._with((self.block.dense() if centre.any() else self.block).about(centre))
+
+    def copied_if_few(self):
+        """A copy of these rows if they are dense and few; else these."""
+        few = isinstance(self.block, DenseBlock) and self.n_bytes <= self.block.layout.few_bytes
+        return self.take(np.arange(self.n_rows)) if few else self
+
+    def with_features(self, X):
+        """The same rows, with other features, as an array."""
+        return self._with(DenseBlock(X=X, **self.block.parts()))
+
+    def _with(self, block):
+        return MemoryRows(block, self.n_scores, self.cores)
+
+    # --- What else is asked of rows in memory -----------------------------------------------------------------------
+
+    @property
+    def has_columns(self):
+        """Whether ``columns`` can be asked for."""
+        return self.block.has_columns
+
+    def columns(self, features, root, constant):
+        """Some features and then a constant one, column by column, each row times its root: float64.
+
+        Returns F, CSC with 32-bit indices or a Fortran-ordered ndarray; the centre to measure features from, where F's
+        are not; and their sums of squares from there, with that of a constant 1. A CSC is good until the next call.
+        """
+        return self.block.columns(features, root, constant)
+
+    def kronecker(self, c):
+        """Row i's [x_i, 1] (x) c_i, for x as it is stored and c (n, k): CSR of shape (n, (p + 1) k), in float64."""
+        X, ones = sp.csr_array(self.X, dtype=float), sp.csr_array(np.full((self.n_rows, 1), self.constant))
+        return row_kronecker(sp.hstack([X, ones], format="csr"), c)
+
+    def without_constants(self, theta):
+        """A theta with the same scores, in which features that are constant here have no part: a flag never set, say.
+
+        Their coefficients are anything, and would be nonsense on rows where the features are not constant.
+        """
+        return self.block.without_constants(theta) if self.constant else theta
+
+
+def concatenated(parts):
+    """One Rows of several, which ``take`` gave; CSR if all are."""
+    blocks, last = [part.block for part in parts], parts[-1].block
+    changed = {name: np.concatenate([getattr(block, name) for block in blocks]) for name in ("y", "weight")}
+    if all(isinstance(block, CopiedBlock) for block in blocks):
+        joined = replace(last, whole=np.vstack([block.whole for block in blocks]), **changed)
+    elif all(isinstance(block, CsrBlock) for block in blocks):
+        joined = replace(last, X=sp.vstack([block.X for block in blocks], format="csr"), **changed)
+    else:
+        X = np.vstack([block.measured() for block in blocks])
+        joined = DenseBlock(X=X, **last.parts() | changed)
+    return parts[-1]._with(joined)
+
+
+def _is_finite(block):
+    return (block.is_finite(),)
