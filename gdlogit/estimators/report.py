@@ -13,6 +13,7 @@ from ..solve import TEXTBOOK
 __all__ = ["closing_line", "iteration_kept", "message_of_end", "print_record", "warn_of_end"]
 
 FEW_TERMS = 5  # of a direction: so many are named
+NUMBERED = " Features are numbered from 0; in a Pipeline, pipeline[:-1].get_feature_names_out() has their names."
 
 
 def print_record(record: Any) -> None:
@@ -44,6 +45,7 @@ def message_of_end(estimator, solution):
     return solution.status.told(
         distance=f"about {solution.excess:.1e}" if isfinite(solution.excess) else "by an unknown amount",
         direction=along(estimator, solution.direction),
+        where_names_are=NUMBERED if solution.direction and not hasattr(estimator, "feature_names_in_") else "",
         gap=solution.gap,
         n_iter=len(solution.history),
         precision=solution.objective.precision,
