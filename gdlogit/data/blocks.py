@@ -43,11 +43,11 @@ class Block(ABC):
 
     def scores(self, theta):
         """The scores z of the rows at theta, in X's precision: affine in theta."""
-        return self.forward(theta)  # and an offset, once rows have one
+        return self._affine(theta[:-1], self._intercept(theta))  # and an offset, once rows have one
 
     def forward(self, theta):
         """X W + b, in X's precision: linear in theta, so also what a direction changes in the scores."""
-        return self._affine(theta[:-1], self.constant * theta[-1])
+        return self._affine(theta[:-1], self._intercept(theta))
 
     def backward(self, dz):
         """[X^T dz; sum dz], the gradient of theta where dz is that of z; in float64 from here on."""
@@ -80,6 +80,10 @@ class Block(ABC):
     @abstractmethod
     def is_finite(self):
         """Whether the sums of X are: there is nan or infinity in X, or overflow, where they are not."""
+
+    def _intercept(self, theta):
+        """The b of X W + b."""
+        return self.constant * theta[-1]
 
     def _affine(self, W, b):
         z = self.product(self.X, W.astype(self.X.dtype, copy=False))
@@ -140,10 +144,9 @@ class Centred:
 
     centre: np.ndarray
 
-    def forward(self, theta):
-        """(X - centre) W + b."""
-        W = theta[:-1]
-        return self._affine(W, self.constant * theta[-1] - self.centre @ W)
+    def _intercept(self, theta):
+        """The b of X W + b that is (X - centre) W + b."""
+        return self.constant * theta[-1] - self.centre @ theta[:-1]
 
     def _transposed(self, dz, total, out):
         super()._transposed(dz, total, out)
@@ -299,6 +302,8 @@ class CopiedBlock(Dense):
     def forward(self, theta):
         """[X, 1] theta."""
         return self.product(self.whole, theta.astype(self.whole.dtype, copy=False))
+
+    scores = forward
 
     def backward(self, dz):
         """[X, 1]^T dz."""

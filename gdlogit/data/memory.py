@@ -103,16 +103,18 @@ class MemoryRows(Rows):
         def pair(left, right):
             return tuple(map(combine, left, right))
 
-        def of_block(block):
+        def with_each(block):
             return f(block, *(array[self._span(block)] for array in each))
 
+        of_block = with_each if each else f
+
         def of_blocks(blocks):
-            return reduce(pair, map(of_block if each else f, blocks))
+            return reduce(pair, map(of_block, blocks))
 
         work = self.block.work * (products or 2 * self.n_scores)
         n_threads = int(min(self.cores.n_threads, self.n_rows, max(1, work // self.block.layout.thread_products)))
         if n_threads == 1:
-            return of_blocks(self.blocks)
+            return reduce(pair, map(of_block, self.blocks))
         blocks = self._cut(-(-len(self.blocks) // n_threads) * n_threads)
         return self.cores.fold(of_blocks, pair, [blocks[part] for part in spans(len(blocks), n_threads)])
 
