@@ -1,7 +1,7 @@
 """The types of what goes in and of what comes out, for annotations in your own code.
 
-scikit-learn and SciPy have no types of their own; so sparse matrices are known here by what they can do, and every type
-checker accepts SciPy's, with the stubs of ``scipy-stubs`` or without.
+SciPy has no types of its own: with its stubs, the package ``scipy-stubs``, mypy knows what a sparse matrix is; without
+them it takes anything for X. pyright knows either way.
 
 >>> from gdlogit import GDLogisticRegression
 >>> from gdlogit.typing import Floats, Matrix, Solver
@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Batch", "Batches", "ClassWeight", "Floats", "Matrix", "RandomState", "Solver", "SparseMatrix"]
+__all__ = ["Batch", "Batches", "ClassWeight", "Floats", "Matrix", "RandomState", "Solver", "Sparse"]
 
 
-class SparseMatrix(Protocol):
-    """A sparse matrix or array of SciPy's, of any format."""
+class Sparse(Protocol):
+    """What a type checker that reads SciPy's source may know of a sparse matrix: not its class, but what it can do."""
 
     @property
     def nnz(self) -> Any:
@@ -29,8 +30,8 @@ class SparseMatrix(Protocol):
         """The same in CSR."""
 
 
-#: X: an array, lists of numbers, a data frame, or a sparse matrix.
-Matrix: TypeAlias = ArrayLike | SparseMatrix
+#: X: an array, lists of numbers, a data frame, or a sparse matrix or array of SciPy's, of any format.
+Matrix: TypeAlias = ArrayLike | sp.sparray | sp.spmatrix | Sparse
 
 #: What a model computes: float64, or float32 where it was fitted to float32, which no type checker can tell.
 Floats: TypeAlias = NDArray[np.float64 | Any]

@@ -387,11 +387,11 @@ def test_verbose_says_nothing_that_is_not_known(capsys):
     assert "excess -  " in said
 
 
-@pytest.mark.parametrize(("learning_rate", "kept"), [(0.3, None), (1e308, 0)])
-def test_verbose_tells_which_iteration_early_stopping_kept(learning_rate, kept, capsys):
+@pytest.mark.parametrize(("learning_rate", "max_iter", "kept"), [(0.3, 5000, None), (1e308, 5000, 0), (0.3, 0, 0)])
+def test_verbose_tells_which_iteration_early_stopping_kept(learning_rate, max_iter, kept, capsys):
     X, y = scale(CANCER[0]), CANCER[1]
     settings = {"solver": "gd", "C": 1e4, "early_stopping": True, "learning_rate": learning_rate, "random_state": 0}
-    model = fit(X, y, **settings, max_iter=5000, verbose=1)
+    model = fit(X, y, **settings, max_iter=max_iter, verbose=1)
     curve = model.validation_loss_curve_
     kept = 1 + int(np.nanargmin(curve)) if kept is None else kept  # 0 is the start: no iteration had a loss
     assert capsys.readouterr().out.splitlines()[-1].endswith(f"   kept iteration {kept}")

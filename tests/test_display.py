@@ -5,10 +5,16 @@ import sys
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
+from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
 from sklearn.metrics import log_loss
-from sklearn.preprocessing import scale
+from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, RandomizedSearchCV
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler, scale
 
 from gdlogit import CoefficientDisplay, DescentPathDisplay, GDLogisticRegression, LossCurveDisplay
 
@@ -206,6 +212,198 @@ def test_paths_are_a_table_too(small):
     assert list(frame) == [*display.feature_names, "solver", "point"]
     for solver, path in display.paths.items():
         np.testing.assert_array_equal(frame.loc[frame["solver"] == solver, display.feature_names], path)
+
+
+# --- In Pipelines and searches --------------------------------------------------------------------------------
+
+
+def labels(display):
+    """The names of the features drawn, the largest first."""
+    return [text.get_text() for text in display.ax_.get_yticklabels()][::-1]
+
+
+def wrapped(cancer):
+    """Ways to put a scaled fit of the same C inside something else, unfitted."""
+    pipeline = make_pipeline(StandardScaler(), GDLogisticRegression(random_state=0))
+    grid = {"gdlogisticregression__C": [1.0]}
+    return {
+        "pipeline": pipeline,
+        "pipeline in a pipeline": make_pipeline("passthrough", pipeline),
+        "grid search of a pipeline": GridSearchCV(pipeline, grid, cv=2),
+        "random search of a pipeline": RandomizedSearchCV(pipeline, grid, n_iter=1, cv=2),
+        "halving search of a pipeline": HalvingGridSearchCV(pipeline, grid, cv=2),
+        "pipeline of a search": make_pipeline(
+            StandardScaler(), GridSearchCV(GDLogisticRegression(random_state=0), {"C": [1.0]}, cv=2)
+        ),
+    }
+
+
+@pytest.fixture(scope="module", params=wrapped(None))
+def outer(request, cancer):
+    return wrapped(cancer)[request.param].fit(*cancer)
+
+
+def test_displays_reach_the_model_inside_and_the_names_outside(outer, cancer):
+    X, y = cancer
+    model = GDLogisticRegression(random_state=0).fit(scale(X), y)
+    plain = CoefficientDisplay.from_estimator(model, scale(X), feature_names=X.columns)
+    display = CoefficientDisplay.from_estimator(outer, X)
+    np.testing.assert_allclose(display.coef, plain.coef, rtol=1e-6)
+    assert labels(display) == labels(plain)
+    assert set(display.frame()["feature"]) == set(X.columns)
+    display = LossCurveDisplay.from_estimator(outer)
+    np.testing.assert_allclose(display.lines_[0].get_ydata(), model.loss_curve_, rtol=1e-6)
+    assert display.ax_.get_title() == "solver='auto'"
+
+
+@pytest.mark.parametrize("is_fitted", [True, False])
+def test_a_descent_path_transforms_x_as_the_pipeline_does(is_fitted, cancer):
+    X, y = cancer[0].iloc[:120, :3], cancer[1][:120]
+    pipeline = make_pipeline(StandardScaler(), GDLogisticRegression(C=0.1))
+    search = GridSearchCV(pipeline, {"gdlogisticregression__C": [0.1]}, cv=2)
+    settings = {"solvers": ["auto"], "resolution": 3}
+    expected = DescentPathDisplay.from_estimator(pipeline[-1], scale(X), y, **settings)
+    for outer in (pipeline, search):
+        outer = outer.fit(X, y) if is_fitted else outer
+        display = DescentPathDisplay.from_estimator(outer, X, y, **settings)
+        np.testing.assert_allclose(display.heights, expected.heights, rtol=1e-6)
+        assert display.feature_names == tuple(X.columns[:2])
+        assert hasattr(search, "best_estimator_") == (is_fitted and outer is search)
+
+
+def test_names_are_those_that_the_model_sees(cancer):
+    X = cancer[0].iloc[:, :2].assign(size=np.where(cancer[0]["mean radius"] > 14, "large", "small"))
+    encoder = OneHotEncoder(drop="if_binary", sparse_output=False)
+    columns = make_column_transformer((encoder, ["size"]), remainder="passthrough")
+    pipeline = make_pipeline(columns, StandardScaler(), GDLogisticRegression()).fit(X, cancer[1])
+    display = CoefficientDisplay.from_estimator(pipeline, X)
+    assert set(labels(display)) == {"onehotencoder__size_small", "remainder__mean radius", "remainder__mean texture"}
+    display = CoefficientDisplay.from_estimator(pipeline.set_output(transform="pandas").fit(X, cancer[1]))
+    assert set(labels(display)) == {"onehotencoder__size_small", "remainder__mean radius", "remainder__mean texture"}
+
+
+def test_a_frame_names_what_was_fitted_without_names(cancer):
+    X, y = cancer[0].iloc[:, :3], cancer[1]
+    model = GDLogisticRegression().fit(X.to_numpy(), y)
+    assert sorted(labels(CoefficientDisplay.from_estimator(model))) == ["x0", "x1", "x2"]
+    assert sorted(labels(CoefficientDisplay.from_estimator(model, X))) == sorted(X.columns)
+    assert sorted(labels(CoefficientDisplay.from_estimator(model, X.set_axis([5, 6, 7], axis=1)))) == ["x0", "x1", "x2"]
+
+
+TEXTS = ["cheap pills now", "buy pills cheap", "meet me now", "see you at lunch", "lunch at noon", "cheap lunch"] * 5
+IS_SPAM = [1, 1, 0, 0, 0, 1] * 5
+
+
+def test_words_are_the_names_of_a_text_model():
+    pipeline = make_pipeline(TfidfVectorizer(), GDLogisticRegression()).fit(TEXTS, IS_SPAM)
+    display = CoefficientDisplay.from_estimator(pipeline, TEXTS, k=1)
+    assert labels(display) == ["cheap"]
+    X = pipeline[0].transform(TEXTS)
+    np.testing.assert_allclose(display.coef, pipeline[-1].coef_ * X.toarray().std(axis=0), rtol=1e-12)
+    hashed = make_pipeline(HashingVectorizer(n_features=8), GDLogisticRegression()).fit(TEXTS, IS_SPAM)
+    assert set(labels(CoefficientDisplay.from_estimator(hashed))) == {f"x{j}" for j in range(8)}  # hashes have no names
+
+
+@pytest.mark.parametrize("form", [sp.csr_array, sp.csr_matrix, sp.csc_array, sp.coo_array])
+def test_sparse_rows_give_the_picture_of_dense_ones(form, small):
+    X, y = small
+    X = np.where(np.abs(X) < 0.3, 0.0, X)
+    model = GDLogisticRegression(random_state=0).fit(X, y)
+    dense, sparse = (CoefficientDisplay.from_estimator(model, rows) for rows in (X, form(X)))
+    np.testing.assert_allclose(sparse.coef, dense.coef, rtol=1e-12)
+    settings = {"solvers": ["gd", "auto"], "n_iter": 5, "resolution": 4}
+    dense, sparse = (DescentPathDisplay.from_estimator(model, rows, y, **settings) for rows in (X, form(X)))
+    np.testing.assert_allclose(sparse.heights, dense.heights, atol=1e-8)
+    np.testing.assert_allclose(sparse.paths["gd"], dense.paths["gd"], rtol=1e-9)
+
+
+def test_features_are_chosen_by_name_or_by_index(cancer):
+    X, y = cancer[0].iloc[:120, :4], cancer[1][:120]
+    pipeline = make_pipeline(StandardScaler(), GDLogisticRegression())
+    settings = {"solvers": ["auto"], "resolution": 3}
+    by_index = DescentPathDisplay.from_estimator(pipeline, X, y, features=(3, 1), **settings)
+    for features in (("mean area", "mean texture"), ["mean area", 1], (-1, np.int64(1)), X.columns[[3, 1]]):
+        display = DescentPathDisplay.from_estimator(pipeline, X, y, features=features, **settings)
+        assert display.feature_names == by_index.feature_names == ("mean area", "mean texture")
+        np.testing.assert_array_equal(display.minimum, by_index.minimum)
+
+
+@pytest.mark.parametrize("features", [("mean area", "mean aera"), (0, 4), (0,), (0, 1, 2), (0.5, 1)])
+def test_features_that_are_not_there_are_named(features, cancer):
+    with pytest.raises(
+        ValueError, match=r"features must be two of the indices below 4 or of the names 'mean radius', "
+    ):
+        DescentPathDisplay.from_estimator(GDLogisticRegression(), cancer[0].iloc[:, :4], cancer[1], features=features)
+
+
+def test_what_is_not_fitted_inside_is_said(cancer):
+    pipeline = make_pipeline(StandardScaler(), GDLogisticRegression())
+    for display in (CoefficientDisplay, LossCurveDisplay):
+        for outer in (pipeline, GridSearchCV(pipeline, {"gdlogisticregression__C": [1.0]})):
+            with pytest.raises(NotFittedError, match="GDLogisticRegression instance is not fitted"):
+                display.from_estimator(outer)
+
+
+def test_a_pipeline_of_the_model_alone_is_the_model(fitted, cancer):
+    display = CoefficientDisplay.from_estimator(Pipeline([("model", fitted)]), cancer[0])
+    np.testing.assert_array_equal(display.coef, CoefficientDisplay.from_estimator(fitted, cancer[0]).coef)
+
+
+# --- Streams, and curves that end at their bound ---------------------------------------------------------------
+
+
+def streamed(cancer, **parameters):
+    model = GDLogisticRegression(**parameters)
+    for start in range(0, 500, 50):
+        model.partial_fit(*(part.iloc[start : start + 50] for part in cancer), classes=[0, 1])
+    return model
+
+
+def test_a_streams_curve_is_its_progressive_loss(cancer):
+    model = streamed(cancer)
+    display = LossCurveDisplay.from_estimator(model)
+    batches, mean = display.lines_
+    np.testing.assert_array_equal(batches.get_ydata(), model.progressive_loss_curve_)
+    np.testing.assert_array_equal(batches.get_xdata(), 1 + np.arange(10))
+    assert mean.get_ydata()[-1] == pytest.approx(model.progressive_loss_curve_.mean())
+    assert display.ax_.get_xlabel() == "batch"
+    frame = display.frame()
+    assert list(frame) == ["name", "batch", "progressive"]
+    np.testing.assert_array_equal(frame["progressive"], model.progressive_loss_curve_)
+    assert len(LossCurveDisplay.from_estimators({"a": model, "b": streamed(cancer, C=0.1)}).lines_) == 4
+
+
+def test_a_stream_after_a_fit_and_a_fit_after_a_stream_draw_the_last(cancer):
+    X, y = cancer
+    model = streamed(cancer).fit(X, y)
+    assert LossCurveDisplay.from_estimator(model).ax_.get_xlabel() == "iteration"
+    assert LossCurveDisplay.from_estimator(model.partial_fit(X, y)).ax_.get_xlabel() == "batch"
+
+
+def test_streams_and_fits_are_not_drawn_together(fitted, cancer):
+    with pytest.raises(ValueError, match=r"Fits \['a'\] have iterations, streams \['b'\] have batches"):
+        LossCurveDisplay.from_estimators({"a": fitted, "b": streamed(cancer)})
+    with pytest.raises(ValueError, match="finite duality_gap_: one that fit or fit_batches"):
+        LossCurveDisplay.from_estimator(streamed(cancer), gap=True)
+
+
+@pytest.mark.parametrize("gap", [1e-3, 1e-18, 3e-25, 0.0])
+def test_a_curve_of_gaps_has_all_its_points_on_the_log_axis(gap):
+    curve = np.array([0.5, 0.2, 0.1])
+    display = LossCurveDisplay(curves={"a": curve, "b": curve + 1e-17}, gaps={"a": gap, "b": np.inf}, validation={})
+    for line in display.plot(gap=True).lines_:
+        assert (line.get_ydata() >= max(gap, np.spacing(0.1))).all()
+        np.testing.assert_allclose(line.get_ydata()[:2], [0.4 + gap, 0.1 + gap])
+
+
+@pytest.mark.parametrize("learning_rate", [1e3, 1e200])
+def test_a_descent_that_diverged_gives_no_bound_but_takes_one(learning_rate, fitted, cancer):
+    with pytest.warns(ConvergenceWarning):
+        model = GDLogisticRegression(solver="gd", learning_rate=learning_rate, max_iter=9).fit(*cancer)
+    with pytest.raises(ValueError, match="finite duality_gap_"):
+        LossCurveDisplay.from_estimator(model, gap=True)
+    line, _ = LossCurveDisplay.from_estimators({"diverged": model, "fitted": fitted}, gap=True).lines_
+    np.testing.assert_allclose(line.get_ydata(), model.loss_curve_ - fitted.loss_curve_[-1], rtol=1e-9)
 
 
 def test_a_curve_without_iterations_is_drawn_without_points(fitted, cancer):

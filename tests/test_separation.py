@@ -10,6 +10,8 @@ import scipy.sparse as sp
 from scipy.optimize import linprog
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from variants import with_settings
 
 from gdlogit import GDLogisticRegression
@@ -221,7 +223,7 @@ def test_of_more_classes_the_class_is_named():
 def test_of_many_features_a_few_are_named():
     X = np.random.default_rng(0).standard_normal((40, 200))
     message = said(X, np.arange(40) % 2)
-    assert message.count("feature") == separation_terms(message) == 5
+    assert message.count("feature ") == separation_terms(message) == 5
     assert " more: without" in message
 
 
@@ -261,3 +263,15 @@ def test_margins_are_added_until_none_is_violated(monkeypatch):
     monkeypatch.setattr(separation, "MARGINS", 7)
     for X, y, separable in cases().values():
         assert is_named(said(X, y)) == separable
+
+
+def test_a_pipeline_that_passes_frames_names_the_features_and_another_says_where_the_names_are():
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(100, 2)), columns=["age", "income"])
+    X["flag"] = (np.arange(100) < 5).astype(float)
+    y = np.where(X["flag"] > 0, 1, np.arange(100) % 2)
+    pipeline = make_pipeline(StandardScaler(), GDLogisticRegression(C=np.inf, random_state=0))
+    with pytest.warns(ConvergenceWarning, match=r"along \+1 feature 2:.*pipeline\[:-1\].get_feature_names_out\(\) has"):
+        pipeline.fit(X, y)
+    assert pipeline[:-1].get_feature_names_out()[2] == "flag"
+    with pytest.warns(ConvergenceWarning, match=r"along \+1 flag:.* Set a finite C\.$"):
+        pipeline.set_output(transform="pandas").fit(X, y)

@@ -129,7 +129,7 @@ class LossCurveDisplay:
         fits = {name: model for name, model in models.items() if not _is_stream(model)}
         display = cls(
             curves={name: np.asarray(model.loss_curve_) for name, model in fits.items()},
-            gaps={name: getattr(model, "duality_gap_", np.inf) for name, model in fits.items()},
+            gaps={name: _gap(model) for name, model in fits.items()},
             validation={
                 name: np.asarray(model.validation_loss_curve_)
                 for name, model in fits.items()
@@ -147,8 +147,9 @@ class LossCurveDisplay:
         return max((least - gap for least, gap in self._ends()), default=-np.inf)
 
     def _ends(self) -> list[tuple[float, float]]:
-        """The lowest J of each curve, with the gap there."""
-        return [(float(np.nanmin(curve)), self.gaps[name]) for name, curve in self.curves.items() if len(curve)]
+        """The lowest J of each curve, with the gap there, where both are known."""
+        known = [(curve, self.gaps[name]) for name, curve in self.curves.items() if np.isfinite(self.gaps[name])]
+        return [(float(np.nanmin(curve)), gap) for curve, gap in known if len(curve)]
 
     def plot(self, ax: Axes | None = None, *, gap: bool = False) -> Self:
         """Draw the curves.
@@ -240,6 +241,13 @@ class LossCurveDisplay:
             columns = {"name": name, "batch": np.arange(1, len(curve) + 1), "progressive": curve}
             parts.append(pd.DataFrame(columns))
         return pd.concat(parts, ignore_index=True)
+
+
+def _gap(model: Any) -> float:
+    """The proven gap, infinite after a descent that has risen: it belongs to the start, which is not in the curve."""
+    at_start = np.log(len(model.classes_))  # J without coefficients; a fit begins with others only where they do better
+    rose = len(model.loss_curve_) and not model.loss_curve_[-1] <= at_start
+    return np.inf if rose else getattr(model, "duality_gap_", np.inf)
 
 
 def _is_stream(model: Any) -> bool:

@@ -4,8 +4,6 @@ from typing import Any, NamedTuple, Self
 
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
-from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 __all__ = ["Inner", "inner", "names_of_columns"]
@@ -51,6 +49,9 @@ class Inner(NamedTuple):
 
 def inner(estimator: Any) -> Inner:
     """The model inside: of a Pipeline the last step, of a search the best model or, before a fit, the one it varies."""
+    from sklearn.model_selection import GridSearchCV, RandomizedSearchCV  # a fit needs neither of them
+    from sklearn.pipeline import Pipeline
+
     transformers: tuple[Any, ...] = ()
     while True:
         if isinstance(estimator, Pipeline):

@@ -13,6 +13,7 @@ from ..solve import TEXTBOOK
 __all__ = ["closing_line", "iteration_kept", "message_of_end", "print_record", "warn_of_end"]
 
 FEW_TERMS = 5  # of a direction: so many are named
+NUMBERED = " Features are numbered from 0; in a Pipeline, pipeline[:-1].get_feature_names_out() has their names."
 
 
 def print_record(record: Any) -> None:
@@ -34,7 +35,7 @@ def closing_line(reason: str, n_iter: int, gap: float, seconds: float, kept: int
 
 def iteration_kept(validation_loss: NDArray[np.float64]) -> int:
     """The iteration with the lowest loss of held-out rows, the last of equals; 0, the start, where none has a loss."""
-    lowest = np.flatnonzero(validation_loss <= np.fmin.reduce(validation_loss))
+    lowest = np.flatnonzero(validation_loss <= np.fmin.reduce(validation_loss, initial=np.inf))
     return 1 + int(lowest[-1]) if len(lowest) else 0
 
 
@@ -44,6 +45,7 @@ def message_of_end(estimator, solution):
     return solution.status.told(
         distance=f"about {solution.excess:.1e}" if isfinite(solution.excess) else "by an unknown amount",
         direction=along(estimator, solution.direction),
+        where_names_are=NUMBERED if solution.direction and not hasattr(estimator, "feature_names_in_") else "",
         gap=solution.gap,
         n_iter=len(solution.history),
         precision=solution.objective.precision,
