@@ -133,10 +133,10 @@ def shrunk(loss, theta, factors, block):
     return float(block.weight @ kl), block.backward(block.weighed(dz * rho[:, None]))
 
 
-def flows(loss, theta, classes, block):
-    """The sum of the residuals of each class's rows."""
+def flows(loss, theta, n_classes, block):
+    """The weighted sum of the residuals of each class's rows."""
     _, dz = loss.forward_backward(block.scores(theta), block.y)
-    return ((block.y == classes[:, None]) @ (dz * block.weight[:, None]),)
+    return (block.by_class(dz, n_classes),)
 
 
 def margin_changes(loss, direction, block):

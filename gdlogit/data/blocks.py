@@ -59,8 +59,14 @@ class Block(ABC):
 
     def weighed(self, dz):
         """The same dz, each row multiplied by the row's weight: in place, and in dz's own precision."""
-        dz *= self.weight.astype(dz.dtype, copy=False)[:, None]
+        dz *= self.weight[:, None]
         return dz
+
+    def by_class(self, dz, n_classes):
+        """The weighted sum of dz's rows of each class, shape (n_classes, k)."""
+        m = len(self)
+        member = sp.csr_array((self.weight, self.y.astype(np.int32), np.arange(m + 1)), shape=(m, n_classes))
+        return member.T @ dz
 
     @abstractmethod
     def gram(self, c):
@@ -110,7 +116,8 @@ class Block(ABC):
 
     def cut(self, n_blocks):
         """The same rows in so many blocks, at least one and not more than there are rows: views, in order."""
-        return [replace(self[span], first=self.first + span.start) for span in spans(len(self), n_blocks)]
+        some = spans(len(self), n_blocks)
+        return [replace(self[span], first=self.first + span.start) for span in some] if len(some) > 1 else [self]
 
     @abstractmethod
     def copied(self, index):
@@ -294,7 +301,7 @@ class CopiedBlock(Dense):
 
     whole: np.ndarray
 
-    @property
+    @cached_property
     def X(self):
         """The features, a view."""
         return self.whole[:, :-1]

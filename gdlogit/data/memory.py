@@ -57,6 +57,7 @@ class MemoryRows(Rows):
         self.dtype, self.constant = self.X.dtype, block.constant
         self.centre = np.zeros(self.n_features, self.dtype) + block.centre
         self.total = float(np.sum(self.weight, dtype=float))
+        self._threads_of_work = block.work / block.layout.thread_products  # a multiplication an entry of X is worth
         self._cuts = {}
 
     def __getstate__(self):
@@ -111,10 +112,10 @@ class MemoryRows(Rows):
         def of_blocks(blocks):
             return reduce(pair, map(of_block, blocks))
 
-        work = self.block.work * (products or 2 * self.n_scores)
-        n_threads = int(min(self.cores.n_threads, self.n_rows, max(1, work // self.block.layout.thread_products)))
-        if n_threads == 1:
+        worth = self._threads_of_work * (products or 2 * self.n_scores)
+        if worth < 2 or self.cores.n_threads == 1:
             return reduce(pair, map(of_block, self.blocks))
+        n_threads = min(self.cores.n_threads, self.n_rows, int(worth))
         blocks = self._cut(-(-len(self.blocks) // n_threads) * n_threads)
         return self.cores.fold(of_blocks, pair, [blocks[part] for part in spans(len(blocks), n_threads)])
 
