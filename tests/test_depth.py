@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gdlogit import GDLogisticRegression
-from gdlogit.data import blocks
+from gdlogit.data import dense
 
 MOST_FRAMES = 14  # the product's own and scikit-learn's wrapper of fit included
 
@@ -23,7 +23,7 @@ def deepest(monkeypatch):
             frame = frame.f_back
         return names if frame is not None else []
 
-    original = blocks.CentredBlock._affine
+    original = dense.CentredBlock._affine
 
     def _affine(block, *arguments):
         names = frames_below_fit()
@@ -31,7 +31,7 @@ def deepest(monkeypatch):
             found[0] = max(found[0], len(names) + 1)
         return original(block, *arguments)
 
-    monkeypatch.setattr(blocks.CentredBlock, "_affine", _affine)
+    monkeypatch.setattr(dense.CentredBlock, "_affine", _affine)
     return found
 
 

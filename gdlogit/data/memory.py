@@ -14,8 +14,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from . import layout as _layout
-from .blocks import CopiedBlock, DenseBlock, spans
+from .blocks import spans
 from .csr import CsrBlock, canonical, row_kronecker
+from .dense import CopiedBlock, DenseBlock
 from .rows import Rows
 from .threads import Cores
 
