@@ -63,7 +63,7 @@ html_theme_options = {
     "navbar_align": "left",
     "header_links_before_dropdown": 7,
     "navbar_end": ["theme-switcher"],
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"**": ["page-toc"], "benchmarks": [], "architecture": []},  # wide tables and code
     "footer_start": ["copyright"],
     "footer_end": [],
     "show_prev_next": True,
@@ -71,7 +71,7 @@ html_theme_options = {
 }
 html_show_sourcelink = False
 html_static_path = ["_static"]
-html_css_files = ["small_screens.css"]
+html_css_files = ["widths.css"]
 html_sidebars = {"index": []}  # elsewhere the pages of the same section are listed at the left
 
 # In the gallery, an estimator's HTML representation links to its page here.

@@ -258,8 +258,12 @@ class Objective:
     def flows(self, theta):
         """The weighted sum of the residuals at theta of each class's rows, shape (n_classes, k); one pass."""
         self.passes += 1
-        classes = np.arange(max(2, self.loss.n_outputs))
-        return self.rows.sum(partial(summands.flows, self.loss, theta, classes))[0]
+        return self.rows.sum(partial(summands.flows, self.loss, theta, self.n_classes))[0]
+
+    @property
+    def n_classes(self):
+        """How many classes there are: one score tells two."""
+        return max(2, self.loss.n_outputs)
 
     @property
     def separation_value(self):

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .descent.armijo import search
+from .descent.armijo import line_search
 from .objective import Objective, Point
 from .penalty import ElasticNet
 from .quadratic.curvature import Cholesky, ConjugateGradients, Jacobi
@@ -151,11 +151,17 @@ def settle(present, starts, goal):
     """
     aim = aim_from(present, min(map(present.at, starts), key=lambda point: point.value))
     for _ in range(MOST_STEPS):
-        point, rate = search(present, aim.point, aim.direction)
+        point, rate = step_along(present, aim)
         if aim.excess <= goal or rate == 0:
             return aim.point, point.theta
         aim = aim_from(present, point)
     return aim.point, aim.point.theta
+
+
+def step_along(present, aim):
+    """The line search along an aim: the point, and the rate."""
+    theta, direction = aim.point.theta, aim.direction
+    return line_search(present, aim.point, direction, lambda rate: present.at(theta + rate * direction))
 
 
 def aim_from(present, point):

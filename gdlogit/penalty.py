@@ -16,6 +16,7 @@ Zou and Hastie, "Regularization and variable selection via the elastic net", JRS
 Parikh and Boyd, "Proximal algorithms", Foundations and Trends in Optimization 1 (2014), section 6.5.
 """
 
+from functools import cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -104,7 +105,13 @@ class Conjugate(Protocol):
 
 def lacking(penalty: object, protocol: type) -> list[str]:
     """The names of a protocol that a penalty does not have."""
-    return [name for name in dir(protocol) if not name.startswith("_") and not hasattr(penalty, name)]
+    return [name for name in names_in(protocol) if not hasattr(penalty, name)]
+
+
+@cache
+def names_in(protocol):
+    """The names that a protocol asks for."""
+    return [name for name in dir(protocol) if not name.startswith("_")]
 
 
 class ElasticNet(NamedTuple):
@@ -157,7 +164,7 @@ class ElasticNet(NamedTuple):
     @property
     def is_smooth(self):
         """Whether there is no l1 part."""
-        return not is_any(self.l1)
+        return not (self.l1.any() if isinstance(self.l1, np.ndarray) else self.l1)  # asked often: no further call
 
     @property
     def is_rotation_invariant(self):
@@ -250,7 +257,7 @@ def differs(strength):
 
 def is_any(strength):
     """Whether a strength is not zero, of any feature."""
-    return bool(strength.any() if differs(strength) else strength)
+    return bool(strength.any() if isinstance(strength, np.ndarray) else strength)
 
 
 def columns(strength, array):

@@ -28,7 +28,7 @@ def value_and_gradient(loss, theta, block):
 def value_and_gradient_at(loss, block, z):
     """The same at scores z."""
     losses, dz = loss.forward_backward(z, block.y)
-    return float(block.weight @ losses), block.backward(block.weighed(dz))
+    return float(block.weight @ losses), block.backward(block.weigh(dz))
 
 
 def scores(theta, block):
@@ -53,7 +53,7 @@ def second_moment(block):
 
 def second_moment_product(v, block):
     """The weighted x x^T, times v."""
-    return (block.backward(block.weighed(block.forward(v))),)
+    return (block.backward(block.weigh(block.forward(v))),)
 
 
 def squares(block):
@@ -97,7 +97,7 @@ def hessian_diagonal(loss, block, c):
 
 def hessian_product(loss, v, block, c):
     """The Hessian times v."""
-    return (block.backward(block.weighed(loss.bend(c, block.forward(v)))),)
+    return (block.backward(block.weigh(loss.bend(c, block.forward(v)))),)
 
 
 def least_squares(loss, total, block, z):
@@ -115,7 +115,7 @@ def tilt(loss, theta, u, block):
     """KL(a' || a) of probabilities tilted by u; the sum of x (a - a')^T; how many rows leave [0, 1] by it."""
     kl, change, largest = loss.tilt(block.scores(theta), block.forward(u))
     n_outside = np.count_nonzero(~(largest < 1) & (block.weight != 0))
-    return float(block.weight @ kl), block.backward(block.weighed(change)), n_outside
+    return float(block.weight @ kl), block.backward(block.weigh(change)), n_outside
 
 
 def outside(loss, theta, u, block):
@@ -130,13 +130,14 @@ def shrunk(loss, theta, factors, block):
     rho = factors[block.y]
     miss = rho * np.abs(dz).max(axis=1)  # 1 - a'_y
     kl = xlogy(miss, rho) + xlog1py(1 - miss, -miss) + (1 - miss) * losses
-    return float(block.weight @ kl), block.backward(block.weighed(dz * rho[:, None]))
+    dz *= rho[:, None]
+    return float(block.weight @ kl), block.backward(block.weigh(dz))
 
 
-def flows(loss, theta, classes, block):
-    """The sum of the residuals of each class's rows."""
+def flows(loss, theta, n_classes, block):
+    """The weighted sum of the residuals of each class's rows."""
     _, dz = loss.forward_backward(block.scores(theta), block.y)
-    return ((block.y == classes[:, None]) @ (dz * block.weight[:, None]),)
+    return (block.by_class(dz, n_classes),)
 
 
 def margin_changes(loss, direction, block):

@@ -1,7 +1,7 @@
-"""The types of what goes in and of what comes out, for annotations in your own code.
+"""Types of arguments and results, for annotations in your own code.
 
-SciPy has no types of its own: with its stubs, the package ``scipy-stubs``, mypy knows what a sparse matrix is; without
-them it takes anything for X. pyright knows either way.
+SciPy has no types of its own. With the package ``scipy-stubs`` mypy knows what a sparse matrix is; without it mypy
+accepts anything for X. pyright knows in both cases.
 
 >>> from gdlogit import GDLogisticRegression
 >>> from gdlogit.typing import Floats, Matrix, Solver
@@ -33,7 +33,7 @@ class Sparse(Protocol):
 #: X: an array, lists of numbers, a data frame, or a sparse matrix or array of SciPy's, of any format.
 Matrix: TypeAlias = ArrayLike | sp.sparray | sp.spmatrix | Sparse
 
-#: What a model computes: float64, or float32 where it was fitted to float32, which no type checker can tell.
+#: What a model computes: float64, or float32 if it was fitted to float32, which no type checker can tell.
 Floats: TypeAlias = NDArray[np.float64 | Any]
 
 #: The names of the solvers.
@@ -45,7 +45,7 @@ ClassWeight: TypeAlias = dict[Any, Any] | Literal["balanced"] | None
 #: The seed of a generator, or scikit-learn's.
 RandomState: TypeAlias = int | np.integer[Any] | np.random.RandomState | None
 
-#: Some rows and their labels, with their weights or without.
+#: Some rows and their labels, with or without weights.
 Batch: TypeAlias = tuple[Matrix, ArrayLike] | tuple[Matrix, ArrayLike, ArrayLike | None]
 
 #: Batches that can be read again.

@@ -1,4 +1,4 @@
-"""The house: which file may import which, read from the imports themselves."""
+"""The house: which file may import which, and which may reach into which, read from the source itself."""
 
 import ast
 import subprocess
@@ -14,7 +14,7 @@ FORMULA = {"backprop", "penalty", "objective"}
 CORE = {"problem", "solve", "descent", "quadratic", "online"}  # what the estimators and the pictures build on
 ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "graph": {"graph"},
-    "data": {"data", "estimators"},  # source checks its batches
+    "data": {"data"},
     "typing": set(),
     "backprop": set(),
     "penalty": set(),
@@ -32,6 +32,7 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "__init__": {"estimators", "display", "backprop", "data"},
 }
 STRENGTHS = {"l1", "l2"}
+REACH_ROWS = {"objective", "problem", "solve"}  # files that may ask the rows of an objective for something
 FILES = {path.relative_to(HOUSE).with_suffix("").as_posix(): path for path in sorted(HOUSE.rglob("*.py"))}
 
 
@@ -84,6 +85,13 @@ def test_strengths_by_other_names_pass():
     assert not strengths_read("x = swept(F, y, x, l1, l2)\ns = penalty.l1_strengths(shape)\np = Penalty(l1=0.1)")
 
 
+def reaches_into_rows(source):
+    """The lines of a file that ask some object's rows for something: ``objective.rows.sum``, say."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute) and node.value.attr == "rows":
+            yield node.lineno
+
+
 @pytest.mark.parametrize("file", FILES)
 def test_imports_follow_the_arrow(file):
     assert file.split("/")[0] in ALLOWED, f"{file} is new: give it a place in ALLOWED"
@@ -94,6 +102,9 @@ def test_imports_follow_the_arrow(file):
     ("file", "source"),
     [
         ("data/rows", "from ..backprop import Sigmoid"),
+        ("data/source", "from ..estimators.validation import check_labels"),
+        ("summands", "from .objective import Objective"),
+        ("verdict/duality", "from ..data.rows import Rows"),
         ("penalty", "def f():\n    from . import rows"),
         ("graph", "import gdlogit"),
         ("objective", "import gdlogit.descent.newton as n"),
@@ -109,6 +120,29 @@ def test_imports_follow_the_arrow(file):
 )
 def test_a_breach_is_seen(file, source):
     assert list(breaches(file, source))
+
+
+@pytest.mark.parametrize("room", ALLOWED)
+def test_every_room_has_a_rule_that_can_fail(room):
+    forbidden = {*(name.split("/")[0] for name in ALLOWED), "sklearn"} - ALLOWED[room] - {"__init__"}
+    assert forbidden
+    for name in forbidden:
+        assert list(breaches(room, f"import {name}" if name == "sklearn" else f"import gdlogit.{name}"))
+
+
+@pytest.mark.parametrize("file", sorted(FILES.keys() - REACH_ROWS))
+def test_rows_are_reached_through_an_objective_only(file):
+    assert not list(reaches_into_rows(FILES[file].read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("source", ["objective.rows.sum(f)", "def f():\n    return self.part.rows.centre.any()"])
+def test_a_reach_into_rows_is_seen(source):
+    assert list(reaches_into_rows(source))
+
+
+@pytest.mark.parametrize("source", ["rows.sum(f)", "Objective(objective.rows, loss)", "from .data.rows import Rows"])
+def test_rows_of_ones_own_are_no_reach(source):
+    assert not list(reaches_into_rows(source))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import copy
 import itertools
 import pickle
+import zipfile
+from pathlib import Path
 
 import cloudpickle
 import joblib
@@ -131,6 +133,12 @@ def test_saved_models_are_loaded_and_a_changed_one_is_noticed(tmp_path, capsys):
     FORMATS["joblib"][0](fit(X, 1 - y), tmp_path / "models" / "l1.joblib")
     with pytest.raises(AssertionError):
         load(tmp_path / "models")
+
+
+def test_models_of_version_0_1_0_are_the_same_and_go_on_as_they_would_have(tmp_path):
+    with zipfile.ZipFile(Path(__file__).parent / "data" / "models_0.1.0.zip") as models:
+        models.extractall(tmp_path)
+    load(tmp_path)
 
 
 # --- scikit-learn's own, and ONNX ---------------------------------------------------------------------------------

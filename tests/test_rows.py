@@ -1,5 +1,6 @@
 """The rows: whatever holds X, whatever the blocks and the threads, the sums are the same."""
 
+import pickle
 import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,8 @@ import pytest
 import scipy.sparse as sp
 import threadpoolctl
 
-from gdlogit.data.blocks import CopiedBlock, is_constant
+from gdlogit.data.blocks import is_constant
+from gdlogit.data.dense import CopiedBlock
 from gdlogit.data.layout import Layout
 from gdlogit.data.memory import rows_of
 from gdlogit.data.span import compact
@@ -193,6 +195,53 @@ def test_fold_combines_by_any_function(n_threads, X):
     with rows.threads():
         largest, smallest = rows.fold(lambda block: (block.X.max(), -block.X.min()), max)
     assert (largest, -smallest) == (X.max(), X.min())
+
+
+@holders
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_each_row_gets_its_own_result_whatever_the_blocks_and_the_threads(hold, n_threads, X, rng, tmp_path):
+    theta, known = theta_of(rng), rng.standard_normal((N, 2))
+    rows = make_rows(hold(X, tmp_path), layout=THREADED, cores=cores(n_threads), first=40)  # as a batch of more rows
+    with rows.threads():
+        z = rows.each(lambda block: block.scores(theta))
+        both = rows.each(lambda block, z, known: z[:, :1] + known[:, 0, None], z, known)
+        mask = rows.each(lambda block: block.weight == 0)
+        mapped = rows.map(lambda known: known.sum(axis=1), known)
+        (total,) = rows.sum(lambda block, z: (block.weight @ z,), z)
+    assert len(rows.blocks) > 3
+    np.testing.assert_allclose(z, X @ theta[:-1] + theta[-1], rtol=0, atol=1e-5)
+    assert z.dtype == rows.dtype
+    np.testing.assert_array_equal(both, z[:, :1] + known[:, :1])
+    np.testing.assert_array_equal(mask, rows.weight == 0)
+    np.testing.assert_array_equal(mapped, known.sum(axis=1))
+    np.testing.assert_allclose(total, rows.weight @ z, rtol=1e-5)
+
+
+@holders
+def test_shared_scores_are_those_of_every_row(hold, X, rng, tmp_path):
+    rows, theta = make_rows(hold(X, tmp_path)), theta_of(rng)
+    assert rows.shared_scores(theta) is None
+    theta[:-1] = 0
+    shared = rows.repeated(rows.shared_scores(theta))
+    np.testing.assert_array_equal(shared, rows.each(lambda block: block.scores(theta)))
+    assert shared.dtype == rows.dtype
+
+
+@holders
+@intercepts
+def test_rows_are_pickled_without_blocks_threads_and_views(hold, intercept, X, rng, tmp_path):
+    theta = theta_of(rng)
+    rows = make_rows(hold(X, tmp_path), intercept, centre=np.ones(P) * intercept, layout=THREADED, cores=cores(3))
+    with rows.threads():
+        for given in (rows, rows.take(np.arange(0, N, 2))):
+            expected = all_sums(given, theta)
+            pickled = pickle.dumps(given)
+            features = [given.X] if isinstance(given.X, np.ndarray) else vars(given.X).values()
+            parts = [given.y, given.weight, *features]
+            assert len(pickled) < 1.2 * sum(getattr(part, "nbytes", 0) for part in parts) + 4096
+            again = pickle.loads(pickled)
+            assert again.cores.n_threads == 1
+            assert_close(all_sums(again, theta), expected, rtol=1e-13 if given.dtype == np.float64 else 1e-5)
 
 
 @holders

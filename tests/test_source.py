@@ -8,7 +8,11 @@ import scipy.sparse as sp
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 
 from gdlogit import GDLogisticRegression
+from gdlogit.backprop import Softmax
+from gdlogit.data.memory import rows_of
 from gdlogit.data.source import BatchRows, Source
+from gdlogit.objective import Objective
+from gdlogit.penalty import ElasticNet
 
 
 def raw(n=6000, p=6, k=2, seed=0):
@@ -285,6 +289,23 @@ def test_rows_are_taken_and_left_out_across_batches():
         return (block.weight.sum(),)
 
     assert rows.without(first).without(last).sum(total)[0] == weight[500:900].sum()
+
+
+def test_what_is_known_of_each_row_is_used_without_another_pass():
+    X, y = raw(n=1000, k=3)
+    source = Source(batches(X, y, np.ones(1000), size=300), lambda batch, reset: batch)
+    ours = Objective(BatchRows(source, n_scores=3), Softmax(3), ElasticNet(0.1))
+    theirs = Objective(rows_of(X, y, np.ones(1000), n_scores=3), Softmax(3), ElasticNet(0.1))
+    theta = np.random.default_rng(0).standard_normal((7, 3)) / np.append(X.std(axis=0), 1)[:, None]
+    z, passes = ours.scores(theta), source.n_passes
+    np.testing.assert_allclose(z, theirs.scores(theta), rtol=1e-12)
+    c = ours.curvature(z)
+    np.testing.assert_array_equal(c, theirs.curvature(z))
+    assert ours.total_curvature(c) == pytest.approx(theirs.total_curvature(c))
+    assert not ours.scores(np.zeros_like(theta)).any()
+    assert source.n_passes == passes
+    np.testing.assert_allclose(ours.hessian_product(c)(theta), theirs.hessian_product(c)(theta), rtol=1e-10)
+    assert source.n_passes == passes + 1
 
 
 @pytest.mark.parametrize(

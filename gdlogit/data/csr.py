@@ -12,7 +12,8 @@ from operator import matmul
 import numpy as np
 import scipy.sparse as sp
 
-from .blocks import Block, Centred, DenseBlock, spans
+from .blocks import Block, Centred, spans
+from .dense import DenseBlock
 
 __all__ = ["CentredCsr", "CsrBlock", "canonical", "row_kronecker"]
 
@@ -38,11 +39,9 @@ class CsrBlock(Block):
         return WORK * self.X.nnz
 
     def n_blocks(self, n_scores):
-        """How many blocks are best for so many scores a row."""
-        layout, n_rows = self.layout, len(self)
-        by_scores = min(n_rows * n_scores / layout.block_scores, n_rows / layout.block_rows)
-        most = self.X.nnz / (layout.sparse_entries * self.X.shape[1])
-        return round(min(most, max(self.n_bytes / layout.block_bytes, by_scores)))
+        """How many blocks are best for so many scores a row: fewer than of dense rows, for their gradient is dense."""
+        most = self.X.nnz / (self.layout.sparse_entries * self.X.shape[1])
+        return min(round(most), super().n_blocks(n_scores))
 
     def __getitem__(self, some):
         """Some of the rows, as CSR; a slice without a step shares the values and indices."""

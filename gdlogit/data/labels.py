@@ -10,7 +10,7 @@ PIECE = 2**16  # rows of y that are encoded at a time
 
 
 def distinct(values, name="y"):
-    """The distinct labels, sorted. np.unique hashes, which takes ten times as long on a few labels in many rows."""
+    """The distinct labels, sorted. np.unique takes ten times as long on few labels in many rows, because it hashes."""
     with _of_one_kind(values, name):
         values = np.sort(values)
     new = np.ones(len(values), dtype=bool)
@@ -45,7 +45,7 @@ def _pieces(y):
 
 @contextmanager
 def _of_one_kind(values, name):
-    """Make of labels that cannot be compared, inside, an error that shows one of each type."""
+    """Turn the TypeError of labels that cannot be compared into a ValueError that shows one label of each type."""
     try:
         yield
     except TypeError:

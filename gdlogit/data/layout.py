@@ -14,7 +14,7 @@ class Layout(NamedTuple):
 
     block_bytes: int = 2**22  # of X a block: so much stays in cache
     block_scores: int = 2**14  # of all outputs a block, at most: larger arrays are slower to allocate than to compute
-    block_rows: int = 128  # but so many rows, or the gradient of a block costs as much as its products
+    block_rows: int = 512  # but so many rows, or adding up the gradients of blocks costs as much as their products
     sparse_entries: float = 8  # of a block of CSR a feature, at least: its gradient is dense
     thread_products: float = 4e6  # multiplications that a thread must have to do, or handing them over costs more
     few_bytes: int = 2**18  # of rows that are copied at a time, or unasked

@@ -14,8 +14,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from . import layout as _layout
-from .blocks import CopiedBlock, DenseBlock, spans
+from .blocks import spans
 from .csr import CsrBlock, canonical, row_kronecker
+from .dense import CopiedBlock, DenseBlock
 from .rows import Rows
 from .threads import Cores
 
@@ -57,6 +58,7 @@ class MemoryRows(Rows):
         self.dtype, self.constant = self.X.dtype, block.constant
         self.centre = np.zeros(self.n_features, self.dtype) + block.centre
         self.total = float(np.sum(self.weight, dtype=float))
+        self._threads_of_work = block.work / block.layout.thread_products  # a multiplication an entry of X is worth
         self._cuts = {}
 
     def __getstate__(self):
@@ -103,16 +105,18 @@ class MemoryRows(Rows):
         def pair(left, right):
             return tuple(map(combine, left, right))
 
-        def of_block(block):
+        def with_each(block):
             return f(block, *(array[self._span(block)] for array in each))
 
-        def of_blocks(blocks):
-            return reduce(pair, map(of_block if each else f, blocks))
+        of_block = with_each if each else f
 
-        work = self.block.work * (products or 2 * self.n_scores)
-        n_threads = int(min(self.cores.n_threads, self.n_rows, max(1, work // self.block.layout.thread_products)))
-        if n_threads == 1:
-            return of_blocks(self.blocks)
+        def of_blocks(blocks):
+            return reduce(pair, map(of_block, blocks))
+
+        worth = self._threads_of_work * (products or 2 * self.n_scores)
+        if worth < 2 or self.cores.n_threads == 1:
+            return reduce(pair, map(of_block, self.blocks))
+        n_threads = min(self.cores.n_threads, self.n_rows, int(worth))
         blocks = self._cut(-(-len(self.blocks) // n_threads) * n_threads)
         return self.cores.fold(of_blocks, pair, [blocks[part] for part in spans(len(blocks), n_threads)])
 

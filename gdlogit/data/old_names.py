@@ -3,9 +3,9 @@
 Its rows are read by ``MemoryRows.__setstate__``, which has no use for its blocks.
 """
 
-from .blocks import DenseBlock as Block
-from .blocks import DenseBlock as SparseBlock
-from .blocks import DenseBlock as WholeBlock
+from .dense import DenseBlock as Block
+from .dense import DenseBlock as SparseBlock
+from .dense import DenseBlock as WholeBlock
 from .memory import MemoryRows as Rows
 
 __all__ = ["Block", "Rows", "SparseBlock", "WholeBlock"]

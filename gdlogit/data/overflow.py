@@ -7,9 +7,9 @@ __all__ = ["largest", "overflow_named"]
 
 
 def overflow_named(X):
-    """Make an overflow, inside, an error that says of what; and an underflow nothing, whatever the caller's settings.
+    """Turn an overflow inside into an error that names X, and ignore underflows, whatever the caller's settings.
 
-    NumPy is told to raise the error itself: a FloatingPointError inside is then the caller's own, of a callback, say.
+    NumPy raises the error itself. So a FloatingPointError inside is the caller's own, for instance of a callback.
     """
 
     def raise_named(*_):
@@ -22,6 +22,6 @@ def overflow_named(X):
 
 
 def largest(X):
-    """The largest |x|; SciPy's abs and max of a CSR would sort its entries, which are the caller's."""
+    """The largest |x|. SciPy's abs and max of a CSR matrix would sort the caller's entries."""
     values = X.data if sp.issparse(X) else X
     return max(float(values.max(initial=0)), -float(values.min(initial=0)))

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.linalg import qr, svd
 
-from .blocks import Dense
+from .dense import Dense
 from .memory import MemoryRows
 from .threads import ONE_BLAS_THREAD
 

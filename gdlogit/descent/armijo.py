@@ -17,9 +17,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..objective import Point, tried
+from ..objective import Overflow, Point, overflow_raised
 
-__all__ = ["line_search", "search"]
+__all__ = ["line_search"]
 
 ARMIJO = 1e-4  # c: the part of the promised fall that is enough
 
@@ -29,26 +29,21 @@ def line_search(
 ) -> tuple[Point, float]:
     """The point at the first rate that lowers J enough, and the rate; the point itself and 0 where none does.
 
-    ``at(rate)`` is the point theta + rate direction, with J and its gradient. No rate below ``least`` is tried.
+    ``at(rate)`` is the point theta + rate direction, with J and its gradient; a rate at which they overflow is too
+    long. No rate below ``least`` is tried.
     """
     penalty, end = objective.penalty, point.theta + direction
-    slope = (
-        float(np.vdot(point.gradient, direction)) + penalty.nonsmooth_value(end) - penalty.nonsmooth_value(point.theta)
-    )
+    slope = float(np.vdot(point.gradient, direction))
+    slope += penalty.nonsmooth_value(end) - penalty.nonsmooth_value(point.theta)
     slack = objective.resolution * abs(point.value)
     rate = 1.0
     while rate >= max(least, objective.resolution):
-        new = at(rate)
-        if new.value <= point.value + ARMIJO * rate * slope + slack:
-            return new, rate
+        try:
+            with overflow_raised():
+                new = at(rate)
+            if new.value <= point.value + ARMIJO * rate * slope + slack:
+                return new, rate
+        except Overflow:
+            pass
         rate /= 2
     return point, 0.0
-
-
-def search(objective, point: Point, direction: np.ndarray, least: float = 0.0) -> tuple[Point, float]:
-    """The line search that takes a pass for each rate."""
-
-    def at(rate):
-        return tried(objective, point.theta + rate * direction)
-
-    return line_search(objective, point, direction, at, least)

@@ -23,6 +23,7 @@ Mokhtari et al., "Adaptive Newton method for empirical risk minimization", NeurI
 Nocedal and Wright, "Numerical Optimization" (2006), sections 3.1 (Armijo) and 7.2 (L-BFGS).
 """
 
+from functools import partial
 from math import inf, log
 from typing import NamedTuple
 
@@ -31,7 +32,7 @@ import numpy as np
 from ..objective import Objective, Point, at_random
 from ..penalty import L1Penalty
 from ..quadratic.metric import LocalModel, Smooth, Sparse, formed_metric
-from .armijo import search
+from .armijo import line_search
 from .loop import Method, target
 
 __all__ = ["sketch"]
@@ -76,10 +77,10 @@ def sketch(tol, rng):
             theta, metric = minimise(sample, theta, metric) if cold else (theta, formed_metric(sample, theta))
         return begin(objective, theta, metric, sample)
 
-    def step(objective, state):
-        return advance(objective, state, target(objective, state.point, tol))
+    def goal(objective, point):
+        return target(objective, point, tol)
 
-    return Method(start, step, "newton-sketch", L1Penalty, model)
+    return Method(start, partial(advance, goal), "newton-sketch", L1Penalty, model)
 
 
 def model(objective, state):
@@ -109,12 +110,13 @@ def minimise(sample, theta, metric):
     The last step is small, and not checked; a metric made within the sampling error of the minimum is as good there.
     """
     error = sample.n_parameters / sample.n_rows
+    enough = PART * error
     state = begin(sample, theta, metric)
     for _ in range(SAMPLE_STEPS):
-        if state.excess <= PART * error or state.rate == 0:
+        if state.excess <= enough or state.rate == 0:
             break
-        state = advance(sample, state, PART * error)
-    settled = state.excess <= PART * error
+        state = advance(lambda *_: enough, sample, state)
+    settled = state.excess <= enough
     theta = sample.without_constants(state.point.theta + state.direction if settled else state.point.theta)
     is_near = settled and state.provenance.excess <= error
     return theta, state.metric if is_near else formed_metric(sample, theta)
@@ -135,22 +137,29 @@ def aim(point, metric, rate, sample, provenance=None):
     return NewtonState(point, excess, rate, metric, provenance, direction, sample)
 
 
-def advance(objective, state, goal):
-    """One step, and a new metric where the old one contracts too slowly to reach the goal."""
-    sampled = state.provenance.sampled
-    point, rate = search(objective, state.point, state.direction, LEAST_SAMPLED_RATE if sampled else 0.0)
+def advance(goal, objective, state):
+    """One step, and a new metric where the old one contracts too slowly to reach the goal, that of a point."""
+
+    def along(direction):
+        return lambda rate: objective.at(state.point.theta + rate * direction)
+
+    sampled, direction = state.provenance.sampled, state.direction
+    least = LEAST_SAMPLED_RATE if sampled else 0.0
+    point, rate = line_search(objective, state.point, direction, along(direction), least)
     if rate == 0 and sampled:
         return refresh(objective, state.point, 1.0, state.sample)
     is_lost = rate == 0 and state.point.value < state.excess  # the model would have J fall by more than there is
     if is_lost:
-        point, rate = search(objective, state.point, direction_at_zero(objective, state.point))
+        direction = direction_at_zero(objective, state.point)
+        point, rate = line_search(objective, state.point, direction, along(direction))
     if rate == 0:
         return state._replace(rate=0.0)
     if is_tiny(objective) or is_lost:
         return refresh(objective, point, rate, state.sample)
     ds, dg = point.theta - state.point.theta, point.gradient - state.point.gradient
     new = aim(point, state.metric.updated(ds, dg), rate, state.sample, state.provenance)
-    slow = new.excess > goal and steps_left(state.excess, new, goal) > 1 + hessian_cost(objective)
+    enough = goal(objective, state.point)
+    slow = new.excess > enough and steps_left(state.excess, new, enough) > 1 + hessian_cost(objective)
     return refresh(objective, point, rate, state.sample) if slow else new
 
 

@@ -136,7 +136,7 @@ def lengthened(objective, point, z):
     change = z  # that theta itself makes, as a direction: rows have no offset
     curvature = objective.curvature_along(point.theta, change, z)
     slope = float(np.vdot(point.gradient, point.theta)) + objective.penalty.nonsmooth_value(point.theta)
-    length = min(1 - slope / curvature, LONGEST) if curvature > 0 else 1.0
+    length = float(min(1 - slope / curvature, LONGEST)) if curvature > 0 else 1.0  # NumPy's float64 would make z one
     if length > NOTICEABLE:
         moved = z + (length - 1) * change
         longer = objective.at_scores(length * point.theta, moved)

@@ -80,14 +80,14 @@ class CoefficientDisplay:
         Parameters
         ----------
         estimator : classifier with ``coef_`` and ``classes_``, or a Pipeline or a search that ends in one
-            Fitted. The features are those that the classifier sees, after a Pipeline's other steps.
+            A fitted estimator. In a Pipeline, the features are those of the classifier, after the other steps.
         X : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
-            Rows, as ``estimator.predict`` takes them, to take each feature's standard deviation from: coefficients are
-            then per standard deviation, and can be compared. Without X they are per unit, as in ``coef_``, and a
+            Rows, as ``estimator.predict`` takes them, that give the standard deviation of each feature. Coefficients
+            are then per standard deviation and can be compared. Without X they are per unit, as in ``coef_``, and a
             feature in euros looks small.
         feature_names : array-like of shape (n_features,), default=None
-            Names. Where not given, those of the data frame that the classifier was fitted to, those that a Pipeline's
-            steps give their output, or those of X; or else x0, x1, ...
+            Names of the features. Default: the names that the classifier was fitted with, those that the Pipeline's
+            steps give, or the columns of X; otherwise x0, x1, ...
         k, odds_ratio, ax
             As in ``plot``.
 

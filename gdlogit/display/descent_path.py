@@ -103,19 +103,20 @@ class DescentPathDisplay:
         resolution: int = 60,
         ax: Axes | None = None,
     ) -> Self:
-        """Run the solvers and draw the ways they take.
+        """Run the solvers and draw their paths.
 
         Parameters
         ----------
         estimator : GDLogisticRegression, or a Pipeline or a search that ends in one
-            Gives C, l1_ratio, fit_intercept, learning_rate, batch_size, tol and random_state; need not be fitted. The
-            other steps of a Pipeline transform X; copies of them are fitted to X and y if they are not fitted yet.
+            Gives C, l1_ratio, fit_intercept, learning_rate, batch_size, tol and random_state. Need not be fitted. The
+            other steps of a Pipeline transform X; if they are not fitted, copies of them are fitted to X and y.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows: few, as J is computed at resolution * resolution points.
+            The rows. Use few: J is computed at resolution * resolution points.
         y : array-like of shape (n_samples,)
-            Two classes.
+            Labels of two classes.
         features : two ints or names, default=(0, 1)
-            Whose coefficients span the picture: by index, or by name where X or a Pipeline's steps have names.
+            The two features whose coefficients span the picture, by index, or by name if X or the Pipeline's steps give
+            names.
         solvers : sequence of str, default=("sgd", "gd", "nesterov", "auto")
             The solvers to run.
         n_iter : int, default=20
@@ -132,7 +133,7 @@ class DescentPathDisplay:
         Raises
         ------
         ValueError
-            If y does not have two classes, a solver has another name, or features are not two of those that there are.
+            If y does not have two classes, a solver is unknown, or ``features`` are not two of the features.
         """
         found = inner(estimator).fitted(X, y)
         model = found.model
@@ -189,7 +190,7 @@ class DescentPathDisplay:
         return self
 
     def frame(self) -> pd.DataFrame:
-        """The paths as a pandas DataFrame: one column for each of the two coefficients, then solver, point."""
+        """The paths as a pandas DataFrame: one column for each of the two coefficients, then solver and point."""
         import pandas as pd
 
         parts = [

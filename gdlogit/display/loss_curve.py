@@ -33,9 +33,9 @@ class LossCurveDisplay:
     gaps : dict of str to float
         For each estimator, a bound on its last J - min J, or infinity.
     validation : dict of str to ndarray
-        The loss on validation rows after each iteration, for those that have one.
+        The loss on validation rows after each iteration, for estimators that have validation rows.
     progressive : dict of str to ndarray, default=None
-        Of estimators that learned from a stream: the mean loss of each batch before it was learned from.
+        The mean loss of each batch before the model learned from it, for estimators that learned from a stream.
 
     Attributes
     ----------
@@ -85,9 +85,9 @@ class LossCurveDisplay:
         Parameters
         ----------
         estimator : GDLogisticRegression, or a Pipeline or a search that ends in one
-            Fitted: by ``fit`` or ``fit_batches``, or batch by batch by ``partial_fit``.
+            A fitted estimator. It may have been fitted by ``fit``, ``fit_batches`` or ``partial_fit``.
         name : str, default=None
-            Its name in the picture; its solver's where not given, and "partial_fit" after a stream.
+            Name in the picture. Default: the solver, or "partial_fit" after a stream.
         gap, ax
             As in ``plot``.
 
@@ -107,8 +107,8 @@ class LossCurveDisplay:
         Parameters
         ----------
         estimators : dict of str to GDLogisticRegression, Pipeline or search
-            Fitted, by name: all on rows at once, or all on streams. With ``gap=True`` all must have had the same X, y
-            and C, and so the same minimum.
+            Fitted estimators by name, either all by ``fit`` or ``fit_batches``, or all by ``partial_fit``. With
+            ``gap=True`` all must have been fitted with the same X, y and C, so that they share one minimum.
         gap, ax
             As in ``plot``.
 
@@ -119,9 +119,9 @@ class LossCurveDisplay:
         Raises
         ------
         NotFittedError
-            If one of them is not fitted.
+            If an estimator is not fitted.
         ValueError
-            If some have learned from a stream, and others not.
+            If some estimators learned from a stream and others did not.
         """
         models = {name: inner(estimator).model for name, estimator in estimators.items()}
         for model in models.values():
@@ -143,7 +143,7 @@ class LossCurveDisplay:
 
     @property
     def lower_bound(self) -> float:
-        """What min J is proven not to be below: the best of lowest J - gap; -inf where none is known."""
+        """A proven lower bound on min J, the largest of the estimators' lowest J - gap; -inf if there is none."""
         return max((least - gap for least, gap in self._ends()), default=-np.inf)
 
     def _ends(self) -> list[tuple[float, float]]:
@@ -169,8 +169,8 @@ class LossCurveDisplay:
         Raises
         ------
         ValueError
-            With ``gap=True``, if no estimator has a finite ``duality_gap_``; or if there are both fits, which have
-            iterations, and streams, which have batches.
+            With ``gap=True``, if no estimator has a finite ``duality_gap_``; or if there are both fits, whose curves
+            have iterations, and streams, whose curves have batches.
         """
         if gap and self.lower_bound == -np.inf:
             raise ValueError(
@@ -226,7 +226,7 @@ class LossCurveDisplay:
     def frame(self) -> pd.DataFrame:
         """The curves as a pandas DataFrame.
 
-        Its columns are name, iteration, training and, where there is one, validation; of streams name, batch,
+        Its columns are name, iteration, training and, if there is one, validation. For streams they are name, batch and
         progressive.
         """
         import pandas as pd
@@ -244,12 +244,12 @@ class LossCurveDisplay:
 
 
 def _gap(model: Any) -> float:
-    """The proven gap, infinite after a descent that has risen: it belongs to the start, which is not in the curve."""
-    at_start = np.log(len(model.classes_))  # J without coefficients; a fit begins with others only where they do better
+    """The proven gap, or infinity if J rose: the gap then belongs to the start, which is not in the curve."""
+    at_start = np.log(len(model.classes_))  # J at zero coefficients; no fit starts at a higher J
     rose = len(model.loss_curve_) and not model.loss_curve_[-1] <= at_start
     return np.inf if rose else getattr(model, "duality_gap_", np.inf)
 
 
 def _is_stream(model: Any) -> bool:
-    """Whether a model was last taught by ``partial_fit``."""
+    """Whether the model last learned by ``partial_fit``."""
     return hasattr(model, "progressive_loss_curve_")

@@ -16,7 +16,7 @@ DASHES: tuple[Any, ...] = ("-", "--", "-.", (0, (1, 1)))
 
 
 def pyplot(who: str) -> ModuleType:
-    """matplotlib.pyplot, which is not needed before something is drawn."""
+    """matplotlib.pyplot, imported only when something is drawn."""
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
@@ -25,5 +25,5 @@ def pyplot(who: str) -> ModuleType:
 
 
 def style(i: int) -> dict[str, Any]:
-    """The i-th way to draw a curve: no two of the first 70 are alike."""
+    """The i-th style of a curve. No two of the first 70 are alike."""
     return {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)], "linestyle": DASHES[i % len(DASHES)]}

@@ -44,7 +44,7 @@ SLICE_BYTES = 2**24  # bytes of float64 to which rows of another type are conver
 
 
 def has_no_l1(estimator) -> bool:
-    """Whether ``partial_fit`` is there: only with an l2 penalty, or none."""
+    """Whether ``partial_fit`` exists: only with an l2 penalty, or none."""
     if estimator.l1_ratio != 0:
         raise AttributeError(f"partial_fit needs an l2 penalty: l1_ratio must be 0; got {estimator.l1_ratio!r}.")
     return True
@@ -60,7 +60,7 @@ def slices(X, y, sample_weight):
 
 
 class BatchLearner(Classifier):
-    """What GDLogisticRegression can do with batches."""
+    """The methods of GDLogisticRegression that take batches."""
 
     def fit_batches(self, source: Batches, classes: ArrayLike | None = None) -> Self:
         """Fit the model to rows that do not fit in memory, exactly, by reading them several times.

@@ -68,8 +68,8 @@ class GDLogisticRegression(BatchLearner, OtherForms):
     batch_size : int, default=256
         Number of rows in a step of "sgd".
     max_iter : int, default=1000
-        Most iterations: steps, or epochs of "sgd". With 0 the fit ends at its start: at no coefficients, or those of a
-        warm start.
+        Largest number of iterations, which are steps, or epochs of "sgd". With 0 the fit returns its start: zero
+        coefficients, or those of a warm start.
     tol : float, default=1e-8
         The fit ends when J is within ``tol * min(1, J)`` of its minimum, estimated by half the squared Newton
         decrement. The unit is the mean log-loss, whatever the scale of the features. In float32 at least 1.2e-6.
@@ -90,9 +90,9 @@ class GDLogisticRegression(BatchLearner, OtherForms):
         Seed for the rows that "newton-sketch" samples and "sgd" shuffles. With ``None`` each fit draws other rows,
         which changes the J of "newton-sketch" by less than ``tol``.
     verbose : int or bool, default=0
-        With 1 or more, print one line per iteration: J, its estimated excess over the minimum ("-" where none was
-        made), the rate, and the passes over X; and in the end why the fit ended, the duality gap, the seconds, and
-        which iteration's coefficients early stopping kept.
+        With 1 or more, print one line per iteration: J, its estimated excess over the minimum (or "-"), the rate, and
+        the passes over X. The last line says why the fit ended, the duality gap, the seconds, and which iteration early
+        stopping kept.
 
     Attributes
     ----------
@@ -103,16 +103,17 @@ class GDLogisticRegression(BatchLearner, OtherForms):
     intercept_ : ndarray of shape (1,) or (n_classes,)
         The intercept b.
     n_iter_ : ndarray of shape (1,), int32
-        Iterations done; an array of one, as `LogisticRegression` has it.
+        Number of iterations, in an array as in `LogisticRegression`.
     loss_curve_ : ndarray of shape (n_iterations,)
         J after each iteration.
     history_ : ndarray of shape (n_iterations,), structured
-        What each iteration did; ``pandas.DataFrame(model.history_)`` is a table of it. Its fields: ``iteration``, from
-        1; ``value``, J; ``excess``, the estimate of J - min J, nan where none was made; ``gradient_norm``, of J without
-        an l1 part (in the Newton methods, of features measured from about their means); ``rate``, the step alpha;
-        ``passes``, how often X has been read so far; ``seconds`` so far; ``validation_loss``, that of held-out rows.
+        One row per iteration; ``pandas.DataFrame(model.history_)`` makes a table. Its fields: ``iteration``, from 1;
+        ``value``, J; ``excess``, the estimate of J - min J, or nan; ``gradient_norm``, the norm of the gradient of J
+        without the l1 part (in the Newton methods for features measured from about their means); ``rate``, the step
+        length alpha; ``passes``, how often X has been read so far; ``seconds`` so far; ``validation_loss``, the loss of
+        held-out rows, or nan.
     validation_loss_curve_ : ndarray of shape (n_iterations,)
-        Mean log-loss of the held-out rows after each iteration, weighted as in J; only where there are such rows.
+        Mean log-loss of the held-out rows after each iteration, weighted as in J. Exists only if rows were held out.
     converged_ : bool
         Whether J is within ``tol * min(1, J)`` of its minimum, or below the rounding of 1; False after an interrupt.
     duality_gap_ : float
@@ -311,7 +312,7 @@ class GDLogisticRegression(BatchLearner, OtherForms):
         return (Sigmoid if z.shape[1] == 1 else Softmax).log_probabilities(z)
 
     def __sklearn_tags__(self) -> Any:
-        """What scikit-learn asks of its estimators: sparse X is taken."""
+        """Tell scikit-learn that sparse X is accepted."""
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags

@@ -14,10 +14,10 @@ __all__ = ["OtherForms"]
 
 
 class OtherForms(Classifier):
-    """What GDLogisticRegression can be turned into."""
+    """The methods of GDLogisticRegression that convert the fitted model."""
 
     def to_sklearn(self) -> LogisticRegression:
-        """The same model as scikit-learn's own, for what knows only that: exports to ONNX or PMML, say.
+        """The same model as a LogisticRegression, for programs that know only that, such as exports to ONNX or PMML.
 
         Returns
         -------
@@ -50,7 +50,7 @@ class OtherForms(Classifier):
         return model
 
     def sparsify(self) -> Self:
-        """Keep only the nonzeros of ``coef_``, in a CSR matrix; predictions and further fits take it as it is.
+        """Store only the nonzeros of ``coef_``, in a CSR matrix; predictions and further fits work with it.
 
         Returns
         -------
@@ -62,7 +62,7 @@ class OtherForms(Classifier):
         return self
 
     def densify(self) -> Self:
-        """Make ``coef_`` an ndarray again, as it is after ``fit``.
+        """Turn ``coef_`` back into an ndarray, as it is after ``fit``.
 
         Returns
         -------

@@ -202,6 +202,6 @@ def bound(objective, point, kl, V, rounding=None):
 def class_shrinkage(objective, theta):
     """rho: one factor a class, the largest 1."""
     if not objective.has_intercept:  # no intercept, no constraint on the sum
-        return np.ones(max(2, objective.loss.n_outputs))
+        return np.ones(objective.n_classes)
     rho = np.abs(np.linalg.svd(objective.flows(theta).T)[2][-1])  # what the flows' transpose takes to 0
     return rho / rho.max()

@@ -1,0 +1,171 @@
+"""Blocks of rows whose features are an ndarray: as they come, measured from a centre, or copied. See ``blocks``."""
+
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from .blocks import Block, Centred, spans
+
+__all__ = ["CentredBlock", "CopiedBlock", "Dense", "DenseBlock"]
+
+
+class Dense(Block):
+    """Rows whose features are an ndarray."""
+
+    product = staticmethod(np.dot)  # matmul keeps other threads waiting, where a product has less than 500 entries
+    has_columns = True
+
+    @property
+    def n_bytes(self):
+        """Of X."""
+        return self.X.nbytes
+
+    @property
+    def work(self):
+        """How many multiplications a product with one column takes."""
+        return self.X.size
+
+    def gram(self, c):
+        """The copy of X that has s_i and c_i in it is made in pieces."""
+        (m, k), p = c.shape, self.X.shape[1] + 1
+        root = np.sqrt(self.weight * c[:, 0] if k == 1 else self.weight).astype(self.X.dtype, copy=False)[:, None]
+        gram = np.zeros((p * k, p * k))
+        size = min(m, max(self.layout.gram_rows, self.layout.gram_bytes // (p * k * self.X.itemsize)))
+        scratch = np.empty((size, p), self.X.dtype)
+        for start in range(0, m, size):
+            some = slice(start, min(start + size, m))
+            X = self.scaled(root[some], some, scratch[: some.stop - start])
+            if k == 1:
+                gram += self.product(X.T, X)
+            else:
+                coupled = (X[:, :, None] * c[some, None, :]).reshape(-1, p * k)
+                gram -= self.product(coupled.T, coupled)
+                np.einsum("jclc->jlc", gram.reshape(p, k, p, k))[:] += self.product(X.T, coupled).reshape(p, p, k)
+        return gram
+
+    @abstractmethod
+    def scaled(self, factor, some, out):
+        """[X, 1] of some rows, each row times its factor."""
+
+    def squared_backward(self, dz):
+        """In X's precision, or X would be copied for dz's."""
+        squared = DenseBlock(X=self._squared(), y=self.y, weight=self.weight, constant=self.constant)
+        return squared.backward(dz.astype(self.X.dtype, copy=False))
+
+    def largest_row(self):
+        """The largest weight_i |[X_i, 1]|^2."""
+        return float((self.weight * (self._squared().sum(axis=1) + self.constant)).max())
+
+    def _squared(self):
+        return np.square(self.X)
+
+    def is_finite(self):
+        """Whether the sum of each row is."""
+        return bool(np.isfinite(self.product(self.X, np.ones(self.X.shape[1], self.X.dtype))).all())
+
+    def about(self, centre):
+        """The same rows, measured from a given centre."""
+        parts = {"X": self.X, **self.parts()}
+        return CentredBlock(**parts, centre=centre) if centre.any() else DenseBlock(**parts)
+
+    def stored(self):
+        """These rows: their margins are dense, from wherever they are measured."""
+        return self
+
+    def dense(self):
+        """These rows."""
+        return self
+
+    def copied(self, index):
+        """A copy of the rows at ``index``, centred once and for all, with the constant feature in it."""
+        whole = np.empty((len(index), self.X.shape[1] + 1), self.X.dtype)
+        for some in spans(len(index), -(-whole.nbytes // self.layout.few_bytes)):
+            np.subtract(_gathered(self.X, index[some]), self.centre, out=whole[some, :-1])
+        whole[:, -1] = self.constant
+        changed = {"y": self.y[index], "weight": self.weight[index], "first": 0}
+        return CopiedBlock(whole=whole, **self.parts() | changed)
+
+    def columns(self, features, root, constant):
+        """Some features and then a constant one, each row times its root: see ``MemoryRows.columns``."""
+        columns = np.column_stack([self.measured(features), np.full(len(self), constant * self.constant)])
+        F = np.asfortranarray(columns * root[:, None])
+        squares = np.einsum("ij,ij->j", F[:, :-1], F[:, :-1])
+        return F, np.zeros(len(features)), np.append(squares, self.constant * (root @ root))
+
+    def measured(self, features=slice(None)):
+        """Some of the features, measured from the centre."""
+        return self.X[:, features]
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class DenseBlock(Dense):
+    """Rows of an array, as they come."""
+
+    X: np.ndarray
+
+    def scaled(self, factor, some, out):
+        """[X, 1] of some rows, each row times its factor."""
+        np.multiply(self.X[some], factor, out=out[:, :-1])
+        out[:, -1:] = self.constant * factor
+        return out
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class CentredBlock(Centred, DenseBlock):
+    """Rows of an array, measured from a centre."""
+
+    def scaled(self, factor, some, out):
+        """[X - centre, 1] of some rows, each row times its factor."""
+        np.subtract(self.X[some], self.centre, out=out[:, :-1])
+        out[:, -1] = self.constant
+        out *= factor
+        return out
+
+    def measured(self, features=slice(None)):
+        """Some of the features, measured from the centre."""
+        return self.X[:, features] - self.centre[features]
+
+    def _squared(self):
+        X = self.measured()
+        return np.square(X, out=X)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class CopiedBlock(Dense):
+    """Rows of a copy that holds all that theta multiplies, [X - centre, 1]: one product each way."""
+
+    whole: np.ndarray
+
+    @cached_property
+    def X(self):
+        """The features, a view."""
+        return self.whole[:, :-1]
+
+    def forward(self, theta):
+        """[X, 1] theta."""
+        return self.product(self.whole, theta.astype(self.whole.dtype, copy=False))
+
+    scores = forward
+
+    def backward(self, dz):
+        """[X, 1]^T dz."""
+        return self.product(self.whole.T, dz).astype(float, copy=False)
+
+    def scaled(self, factor, some, out):
+        """[X, 1] of some rows, each row times its factor."""
+        return np.multiply(self.whole[some], factor, out=out)
+
+    def __getitem__(self, some):
+        """Some of the rows, as such a copy."""
+        return replace(self, whole=self.whole[some], y=self.y[some], weight=self.weight[some], first=0)
+
+    def copied(self, index):
+        """Another copy, of the rows at ``index``."""
+        return self[index]
+
+
+def _gathered(X, index):
+    """Rows of X. ``take`` is twice as fast as an index, but copies all of X where it is not in C order."""
+    return X.take(index, axis=0) if X.flags.c_contiguous else X[index]
