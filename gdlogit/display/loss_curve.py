@@ -74,7 +74,7 @@ class LossCurveDisplay:
         self.curves = curves
         self.gaps = gaps
         self.validation = validation
-        self.progressive = progressive or {}
+        self.progressive: Mapping[str, NDArray[np.float64]] = progressive or {}
 
     @classmethod
     def from_estimator(

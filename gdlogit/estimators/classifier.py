@@ -317,7 +317,7 @@ class GDLogisticRegression(BatchLearner, OtherForms):
         tags.input_tags.sparse = True
         return tags
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
         """Restore a pickled estimator, also of a version whose ``n_iter_`` was an int."""
         super().__setstate__(state)
         if isinstance(getattr(self, "n_iter_", None), int):
