@@ -371,7 +371,7 @@ class GDLogisticRegression(BatchLearner, OtherForms):
 
         def attributes(theta):
             with np.errstate(under="ignore"):  # callbacks run under the caller's NumPy settings
-                theta = theta.astype(problem.rows.dtype)
+                theta = theta.astype(problem.dtype)
             return {"classes_": classes, "coef_": np.ascontiguousarray(theta[:-1].T), "intercept_": theta[-1].copy()}
 
         def end(record, theta):
