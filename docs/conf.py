@@ -32,7 +32,9 @@ nitpick_ignore_regex = [("py:.*", r"sklearn\..*")]  # no inventory is fetched: t
 
 autodoc_default_options = {
     "members": True,
-    "exclude-members": "set_fit_request, set_partial_fit_request, set_score_request",
+    "inherited-members": "tuple",  # GDLogisticRegression is written in several classes
+    "exclude-members": "score, get_params, set_params, get_metadata_routing, set_callbacks, "
+    "set_fit_request, set_partial_fit_request, set_score_request",
 }
 autodoc_typehints = "none"
 numpydoc_show_class_members = False

@@ -1,5 +1,6 @@
 """Displays: the data they show are the fit's, and what they draw is the data."""
 
+import re
 import subprocess
 import sys
 
@@ -165,6 +166,18 @@ def test_contours_are_of_the_objective(small):
 
     expected = [[J(np.array([first, second])) for first in display.grid[0]] for second in display.grid[1]]
     np.testing.assert_allclose(display.heights, np.array(expected) - J(fit.coef_[0]), atol=1e-7)
+
+
+def test_a_path_that_overflows_is_drawn_as_far_as_it_is_finite(small):
+    model = GDLogisticRegression(learning_rate=1e100, batch_size=16, random_state=0)
+    display = DescentPathDisplay.from_estimator(model, *small, resolution=4)
+    told = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert told[:3] == ["sgd, diverged", "gd, diverged", "nesterov, diverged"]
+    assert re.fullmatch(r"auto, \de-\d+", told[3])
+    assert np.isfinite(display.heights).all()
+    for path in display.paths.values():
+        assert len(path) > 1
+        assert np.isfinite(path).all()
 
 
 def test_three_classes_have_no_descent_path():

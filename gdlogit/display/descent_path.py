@@ -38,7 +38,7 @@ class DescentPathDisplay:
         The two coefficients along the path of each solver: the start, each point at which a gradient was used (for
         "sgd", one per batch), and the end.
     excess : dict of str to float
-        J - min J at the end of each path.
+        J - min J at the end of each path; infinite where J overflows on the way, and the path then ends before.
     minimum : ndarray of shape (2,)
         The two coefficients at the minimum.
     grid : tuple of ndarrays of shape (resolution,)
@@ -140,13 +140,16 @@ class DescentPathDisplay:
         objective = objective_of(model, found.transform(X), y)
         names = found.feature_names(X) or [f"x{j}" for j in range(objective.shape[0] - 1)]
         indices = two_features(features, names)
-        paths = {solver: trace_path(make_method(model, solver, objective), objective, n_iter) for solver in solvers}
         minimum = trace_path(make_method(model, "auto", objective), objective, 100)[-1]
         least = objective.at(minimum).value
+        with np.errstate(over="ignore", invalid="ignore"):  # of a path that diverges
+            ways = {solver: trace_path(make_method(model, solver, objective), objective, n_iter) for solver in solvers}
+            ends = {solver: objective.at(path[-1]).value for solver, path in ways.items()}
+            paths = {solver: path[: n_finite(objective, path)] for solver, path in ways.items()}
         grid = grid_around(np.vstack([minimum[None], *paths.values()])[:, indices, 0], resolution)
         display = cls(
             paths={solver: path[:, indices, 0] for solver, path in paths.items()},
-            excess={solver: float(objective.at(path[-1]).value - least) for solver, path in paths.items()},
+            excess={solver: float(end - least) if np.isfinite(end) else np.inf for solver, end in ends.items()},
             minimum=minimum[indices, 0],
             grid=grid,
             heights=np.maximum(slice_of(objective, minimum, indices, grid) - least, 0),
@@ -174,7 +177,8 @@ class DescentPathDisplay:
         self.contours_ = ax.contour(*self.grid, self.heights, levels, colors="0.6", linewidths=0.7)
         ax.clabel(self.contours_, levels[1::2], fmt="%.1g", fontsize=7)
         for i, (solver, path) in enumerate(self.paths.items()):
-            label = f"{solver}, {max(self.excess[solver], ROUNDING):.0e}"
+            excess = max(self.excess[solver], ROUNDING)
+            label = f"{solver}, {excess:.0e}" if np.isfinite(excess) else f"{solver}, diverged"
             many = len(path) > 100  # with a step per row, a cloud of markers would hide the path
             looks = style(i) | {"linestyle": "-"} | ({"marker": "", "linewidth": 0.6} if many else {})
             (self.lines_[solver],) = ax.plot(*path.T, label=label, markersize=5, **looks)
@@ -237,6 +241,12 @@ def trace_path(method, objective, n_iter):
         if state.excess <= 1e-12 or state.rate == 0:
             break
     return np.array(path)
+
+
+def n_finite(objective, path):
+    """How many points of a path come before the first one where J overflows."""
+    lost = [not np.isfinite(objective.at(theta).value) for theta in path]
+    return lost.index(True) if any(lost) else len(path)
 
 
 class _Batchwise(Objective):

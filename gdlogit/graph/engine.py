@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 from numbers import Real
 from typing import Any
@@ -16,6 +16,7 @@ __all__ = [
     "backward",
     "brief",
     "exp",
+    "formula",
     "forward_order",
     "label",
     "log",
@@ -169,12 +170,8 @@ class Node:
 
     def __repr__(self) -> str:
         """Describe this node and its operands, however long the graph behind them."""
-        formula = self.formula(*map(label, self.parents))
-        return f"Node({self.name!r}, operation={formula!r}, value={brief(self.value)})"
-
-    def formula(self, *operands: str) -> str:
-        """The operation, with its operands written as given."""
-        return self.operation.format(*operands, **self.options)
+        operation = formula(self, map(label, self.parents))
+        return f"Node({self.name!r}, operation={operation!r}, value={brief(self.value)})"
 
     def __copy__(self) -> Node:
         """Return the node itself."""
@@ -308,6 +305,11 @@ def backward(output: Node, seed: ArrayLike | None = None) -> dict[Node, NDArray[
                 if parent in derivatives:
                     derivatives[parent] += _unbroadcast(part, parent.value.shape)
     return derivatives
+
+
+def formula(node: Node, operands: Iterable[str]) -> str:
+    """How a node came about, its operands written as given."""
+    return node.operation.format(*operands, **node.options)
 
 
 def label(node: Node) -> str:

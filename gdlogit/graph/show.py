@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .engine import Node, backward, brief, forward_order, label
+from .engine import Node, backward, brief, formula, forward_order, label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +40,7 @@ def _rows(output: Node, seed: ArrayLike | None) -> dict[Node, _Row]:
     return {
         node: _Row(
             labels[node],
-            node.formula(*(labels[parent] for parent in node.parents)),
+            formula(node, (labels[parent] for parent in node.parents)),
             brief(node.value),
             f"d{labels[output]}/d{labels[node]} = {brief(derivatives[node])}" if node in derivatives else "",
         )
