@@ -41,7 +41,8 @@ class GDLogisticRegression(BatchLearner, OtherForms):
 
     Minimises scikit-learn's objective, so the same ``C`` gives the same coefficients as ``LogisticRegression``::
 
-        J(W, b) = 1/S sum_i s_i loss(y_i, W x_i + b) + 1/(C S) [(1 - r)/2 |W|^2 + r |W|_1],    S = sum_i s_i
+        J(W, b) = 1/S sum_i s_i loss(y_i, W x_i + b) + 1/(C S) [(1 - r)/2 |W|^2 + r |W|_1]
+        S = sum_i s_i
 
     with the log-loss of a sigmoid for two classes and of a softmax for more. The intercept b is not penalised.
 
