@@ -38,6 +38,7 @@ autodoc_default_options = {
 }
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
+toc_object_entries_show_parents = "hide"  # a method's own name is enough beside its class
 
 plot_formats = [("png", 110)]
 plot_html_show_formats = plot_html_show_source_link = False

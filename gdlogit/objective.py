@@ -107,6 +107,10 @@ class Objective:
         """The root of the mean square of each feature, shape (p,)."""
         return self.rows.spread()
 
+    def threads(self):
+        """Hold the cores for the length of a fit."""
+        return self.rows.threads()
+
     def at(self, theta):
         """J and its gradient at theta, in one pass."""
         self.passes += 1

@@ -42,6 +42,11 @@ class Problem(NamedTuple):
         return cls(rows, loss, ElasticNet.of(C, l1_ratio, rows.total))
 
     @property
+    def dtype(self) -> np.dtype:
+        """The floating-point type of X."""
+        return self.rows.dtype
+
+    @property
     def shape(self) -> tuple[int, int]:
         """The shape of the user's theta: (p + 1, k)."""
         return self.rows.n_features + 1, self.loss.n_outputs
@@ -80,6 +85,10 @@ class Coordinates(NamedTuple):
         """Whether these coordinates are of the rows given, in the span of the rows only where that may be."""
         is_spanned = self.rows.n_features != rows.n_features
         return self.given is rows and not (is_spanned and rows.n_rows >= max_rows)
+
+    def zero(self, k: int) -> np.ndarray:
+        """No coefficients: the descent's theta of k outputs."""
+        return np.zeros((self.rows.n_features + 1, k))
 
     def into(self, theta: np.ndarray) -> np.ndarray:
         """The descent's theta, of the user's."""

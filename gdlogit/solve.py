@@ -121,7 +121,7 @@ def solve(
     objective = Objective(coordinates.rows, problem.loss, problem.penalty, formed_parameters=settings.formed_parameters)
     others = held_out and Objective(held_out, problem.loss, ElasticNet(0.0))
     method = method_of(settings, objective, rng)
-    with objective.rows.threads():
+    with objective.threads():
         ending = descend(
             method,
             objective,
@@ -158,7 +158,7 @@ def inside(start: np.ndarray | Solution | None, problem: Problem, coordinates: C
     if isinstance(start, Solution):
         return start.point.theta if start.coordinates is coordinates else coordinates.into(start.theta)
     if start is None:
-        return np.zeros((coordinates.rows.n_features + 1, problem.loss.n_outputs))
+        return coordinates.zero(problem.loss.n_outputs)
     return coordinates.into(start)
 
 

@@ -45,6 +45,14 @@ def test_every_file_that_a_page_names_exists():
     assert not {path for path in named if not (ROOT / path).exists()}
 
 
+def test_every_file_of_the_package_has_a_line_in_the_architecture():
+    page = (PAGES / "architecture.rst").read_text(encoding="utf-8")
+    house = ROOT / "gdlogit"
+    files = {path.relative_to(house).as_posix() for path in house.rglob("*.py") if path.name != "__init__.py"}
+    named = re.findall(r"`([\w/]+(?:/|\.py))`", page)
+    assert not {file for file in files if not file.startswith(tuple(named))}
+
+
 @pytest.mark.parametrize("page", sorted((PAGES / "decisions").glob("*.md")), ids=lambda page: page.stem)
 def test_the_code_that_a_decision_names_exists(page):
     for names, path in re.findall(r"((?:`[\w.]+`,?\s(?:and\s)?)+)in\s`([\w/]+\.py)`", page.read_text(encoding="utf-8")):

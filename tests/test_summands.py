@@ -8,6 +8,7 @@ import cloudpickle
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from variants import ByProducts
 
 from gdlogit import GDLogisticRegression, c_min
 from gdlogit.backprop import Sigmoid
@@ -20,7 +21,6 @@ from gdlogit.data.source import BatchRows
 from gdlogit.data.threads import Cores
 from gdlogit.objective import Objective
 from gdlogit.penalty import ElasticNet
-from gdlogit.quadratic import metric
 
 N, P = 1500, 6
 
@@ -38,7 +38,8 @@ def halves(X, y):
 
 
 def fitted(**parameters):
-    return GDLogisticRegression(**{"random_state": 0, "tol": 1e-4} | parameters)
+    variant = parameters.pop("variant", GDLogisticRegression)
+    return variant(**{"random_state": 0, "tol": 1e-4} | parameters)
 
 
 def streamed(X, y):
@@ -50,7 +51,7 @@ def streamed(X, y):
 
 SOLVERS = {
     "Hessian": {},
-    "products": {},
+    "products": {"variant": ByProducts},
     "gd": {"solver": "gd", "max_iter": 3, "tol": 1.0},
     "nesterov": {"solver": "nesterov", "max_iter": 3, "tol": 1.0},
     "sgd": {"solver": "sgd", "max_iter": 1, "tol": 1.0, "batch_size": 500},
@@ -63,24 +64,17 @@ FITS = {
 } | {
     "held out": lambda X, y: fitted(early_stopping=True).fit(X, y).coef_,
     "separable": lambda X, y: fitted(C=np.inf).fit(X, (X @ np.arange(P) > 0.6).astype(int)).coef_,
-    "products, separable": lambda X, y: fitted(C=np.inf).fit(X, (X @ np.arange(P) > 0.6).astype(int)).coef_,
+    "products, separable": lambda X, y: ByProducts(C=np.inf).fit(X, (X @ np.arange(P) > 0.6).astype(int)).coef_,
     "stopped early, l2": lambda X, y: fitted(max_iter=1, tol=0).fit(X, y).coef_,
     "batches": lambda X, y: fitted().fit_batches(halves(X, y)).coef_,
-    "products, batches": lambda X, y: fitted().fit_batches(halves(X, y)).coef_,
+    "products, batches": lambda X, y: ByProducts().fit_batches(halves(X, y)).coef_,
     "stream": streamed,
-    "products, stream": streamed,
     "c_min": c_min,
 }
 FORMS = {"dense": np.asarray, "CSR": sp.csr_array}
 every_fit = pytest.mark.parametrize("name", FITS)
 every_form = pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 binary_and_softmax = pytest.mark.parametrize("n_classes", [2, 3])
-
-
-@pytest.fixture(autouse=True)
-def products_where_asked_for(request, monkeypatch):
-    if "products" in request.node.name:
-        monkeypatch.setattr(metric, "DENSE_PARAMETERS", 0)
 
 
 class Unmoved(cloudpickle.Pickler):

@@ -41,7 +41,8 @@ class GDLogisticRegression(BatchLearner, OtherForms):
 
     Minimises scikit-learn's objective, so the same ``C`` gives the same coefficients as ``LogisticRegression``::
 
-        J(W, b) = 1/S sum_i s_i loss(y_i, W x_i + b) + 1/(C S) [(1 - r)/2 |W|^2 + r |W|_1],    S = sum_i s_i
+        J(W, b) = 1/S sum_i s_i loss(y_i, W x_i + b) + 1/(C S) [(1 - r)/2 |W|^2 + r |W|_1]
+        S = sum_i s_i
 
     with the log-loss of a sigmoid for two classes and of a softmax for more. The intercept b is not penalised.
 
@@ -371,7 +372,7 @@ class GDLogisticRegression(BatchLearner, OtherForms):
 
         def attributes(theta):
             with np.errstate(under="ignore"):  # callbacks run under the caller's NumPy settings
-                theta = theta.astype(problem.rows.dtype)
+                theta = theta.astype(problem.dtype)
             return {"classes_": classes, "coef_": np.ascontiguousarray(theta[:-1].T), "intercept_": theta[-1].copy()}
 
         def end(record, theta):
