@@ -461,6 +461,72 @@ def test_steps_that_creep_confirm_no_estimate():
     assert result.point.value - lowest < 2 * goal
 
 
+@pytest.mark.parametrize(("share", "status"), [(0.5, Status.CONVERGED), (20.0, Status.STALLED)])
+def test_a_descent_that_stands_still_ends_in_a_few_steps_and_says_how_far_it_is(share, status):
+    objective = make_objective(scale(CANCER_X), CANCER_Y)
+    newton_, tol = METHODS["newton"](), 1e-8
+    best = descend(newton_, objective, np.zeros(objective.shape), tol=1e-14, max_iter=100).point
+
+    def step(objective, state):  # an estimate that no step makes smaller, at a J that is the same but for its rounding
+        sign = 1 if state.point.value < best.value else -1
+        return state._replace(
+            point=best._replace(value=best.value * (1 + sign * 2e-16)), excess=share * tol * best.value
+        )
+
+    result = descend(newton_._replace(step=step), objective, best.theta, tol=tol, max_iter=1000)
+    assert result.status is status
+    assert result.excess == share * tol * best.value
+    assert len(result.history) < 15
+
+
+def test_steps_that_lower_j_by_little_more_than_its_rounding_are_not_taken_for_none():
+    objective = make_objective(scale(CANCER_X), CANCER_Y)
+    value, gradient_ = objective.at(np.zeros(objective.shape))[1:]
+    rate = 2 * objective.resolution / 10 * value / np.vdot(gradient_, gradient_)
+    result = descend(gradient.batch(rate), objective, np.zeros(objective.shape), tol=1e-8, max_iter=200)
+    assert result.status is Status.MAX_ITER
+    assert result.point.value < value
+
+
+def hard_to_end():
+    """Problems whose J is tiny, flat or rounded where it is lowest: X, y and parameters."""
+    rng = np.random.default_rng(0)
+    centres = 0.5 * rng.standard_normal((20, 1024))
+    noise, wide = rng.standard_normal((100, 1024)), rng.standard_normal((30, 400))
+    offset = rng.standard_normal((100, 3)) + [0, 1e8, 0]
+    return {
+        "many certain classes": (np.repeat(centres, 5, axis=0) + 0.6 * noise, np.repeat(np.arange(20), 5), {"C": 10.0}),
+        "a tiny J": (wide, np.arange(30) % 2, {"C": 1e10}),
+        "a tiny J of a softmax": (wide, np.arange(30) % 3, {"C": 1e10}),
+        "a tiny J with l1": (wide, np.arange(30) % 3, {"C": 1e8, "l1_ratio": 1.0}),
+        "a feature far from 0": (sp.csr_array(offset), np.arange(100) % 2, {"C": 100.0, "fit_intercept": False}),
+        "float32": (scale(CANCER_X).astype(np.float32), CANCER_Y, {"C": 1e4}),
+    }
+
+
+HARD = hard_to_end()
+
+
+@pytest.mark.parametrize("tol", [1e-8, 0.0])
+@pytest.mark.parametrize("solver", ["auto", "gd", "nesterov", "sgd"])
+@pytest.mark.parametrize("name", HARD)
+def test_no_fit_goes_on_without_moving(name, solver, tol):
+    X, y, parameters = HARD[name]
+    if solver != "auto":
+        X = X[:, :100]  # their steps are many
+    model = fit(X, y, solver=solver, tol=tol, max_iter=100, random_state=0, **parameters)
+    curve = model.loss_curve_
+    assert len(curve) < 100 or abs(curve[-21] - curve[-1]) > np.finfo(X.dtype).eps * curve[-1]
+
+
+def test_a_preconditioner_made_where_rows_were_certain_is_not_that_of_the_minimum():
+    X, y, parameters = HARD["many certain classes"]
+    model = fit(X, y, **parameters)
+    assert model.converged_
+    assert len(model.loss_curve_) < 20
+    assert model.duality_gap_ < 1e-6 * model.loss_curve_[-1]
+
+
 @pytest.mark.parametrize("tol", [1e-2, 1e-3, 1e-4, 1e-6, 1e-8])
 @pytest.mark.parametrize("l1", [0.0, 1e-3])
 @pytest.mark.parametrize("name", ["newton", "truncated"])

@@ -18,6 +18,9 @@ method that has its own metric brings its own estimate (``excess``); for the oth
 makes one now and then. The own ones come of models that are solved roughly: where a step leaves a share q of what it
 was to take away, and so do those after it, 1 / (1 - q) times the estimate is left, and that counts.
 
+It also stops where STILL steps in a row have moved J by no more than its rounding and have not halved the estimate:
+the descent then stands still, whatever the estimate says, and rounding allows no more.
+
 Rows that are held out may end it too, where none of the last steps has lowered their loss; the result is then the point
 where that loss was lowest, whatever ended the descent. An interrupt (Ctrl-C) ends it at the best point so far; before
 the first step has been taken there is none, and the interrupt goes on to the caller.
@@ -42,6 +45,7 @@ from .status import Status
 __all__ = ["NOBODY", "Ending", "Method", "Record", "State", "Watch", "descend", "table", "target"]
 
 LEAST = 1e-3  # of the goal: an estimate that has come down to it may be as it is
+STILL = 10  # steps without a visible change; an estimate that falls by 4% a step is seen in J until J is at its minimum
 
 
 class State(Protocol):
@@ -128,6 +132,19 @@ class Best:
             self.reference, self.unchanged = score, 0
 
 
+class Standstill:
+    """How many steps have neither moved J by more than its rounding nor halved the estimate of its excess."""
+
+    def __init__(self, value):
+        self.value, self.excess, self.steps = value, inf, 0
+
+    def update(self, value, excess, rounding):
+        """See J and the estimate, which may be nan, after one more step."""
+        self.steps += 1
+        if abs(value - self.value) > rounding or excess < self.excess / 2:
+            self.value, self.excess, self.steps = value, inf if isnan(excess) else excess, 0
+
+
 def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=inf, watch=NOBODY) -> Ending:
     """Step from theta until J is within tol of its minimum; at most max_iter steps.
 
@@ -139,7 +156,7 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
     state = first = method.start(objective, theta)
     by_validation = patience < inf
     best = Best(first, inf if by_validation else first.point.value)  # held-out rows choose among the steps
-    history = []
+    still, history = Standstill(first.point.value), []
     claim, measured_at, status = inf, 0, Status.MAX_ITER  # claim: J cannot fall below, if the last estimate was right
     try:
         for iteration in range(1, max_iter + 1):
@@ -157,6 +174,7 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
                 best.update(state, loss if by_validation else point.value, tol)
             history.append(record)  # last: what an interrupt keeps is at least as good as the history says
             stop = watch.end(record, point)
+            still.update(point.value, excess, objective.resolution * abs(point.value))
             goal = target(objective, point, tol)
             small = abs(excess) <= goal  # one below 0 is not of a convex model
             stays = state.rate > 0 and point is last.point  # as no step is worth taking
@@ -169,8 +187,8 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
                 status = Status.STOPPED
             elif point.value < objective.separation_value:
                 status = Status.SEPARABLE
-            elif state.rate == 0:
-                status = Status.STALLED
+            elif state.rate == 0 or still.steps >= STILL:
+                status = Status.CONVERGED if small else Status.STALLED
             elif best.unchanged >= patience:
                 status = Status.EARLY_STOPPED
             else:

@@ -22,7 +22,7 @@ class Status(Enum):
         "The coefficients are the best so far; to go on from them, set warm_start=True and fit again.",
     )
     MAX_ITER = "max_iter", DISTANCE + " after max_iter={max_iter} iterations.", "Raise max_iter or tol{or_solver}."
-    STALLED = "stalled", DISTANCE + ", and no step lowers it in {precision}.", "Raise tol{or_solver}."
+    STALLED = "stalled", DISTANCE + ", and no step lowers it beyond {precision}'s rounding.", "Raise tol{or_solver}."
     UNPROVEN = (
         "unproven",
         "J seems to be at its minimum, but it is only proven to be within {gap:.1e} of it: "

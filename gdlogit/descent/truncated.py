@@ -8,8 +8,8 @@ H is the Hessian of all rows, known by its products with vectors, each a pass; e
    goes on until it proves that the descent has arrived.
 2. *Preconditioner*. The diagonal of H, of features measured from their means: uncentred, they all share the
    intercept's direction, and text needs two to three times the products. For several classes a Kronecker product, the
-   features' mean x x^T and the classes' mean curvature. It is taken anew when the losses have lost half of their
-   curvature since the last.
+   features' mean x x^T and the classes' mean curvature. It is taken anew when the losses' curvature has halved or
+   doubled since the last.
 3. *l1*. The step goes to the minimum of the quadratic with the penalty, roughly: see ``lasso``.
 4. *Scores*. z = X W + b is linear, so with z and the scores of d at hand no step length costs a pass, and a new
    gradient only half of one.
@@ -48,7 +48,7 @@ __all__ = ["truncated"]
 ROUGH, FINE = 0.3, 0.01  # of the residual: enough for a step, as the next has another H; enough for an estimate
 NEAR, NEGLIGIBLE = 0.3, 0.1  # of the goal: no step but the one that confirms it is needed; not even a product
 LONGEST, NOTICEABLE = 2.0, 1.02  # multiples of theta: as far as its curvature is to be trusted; worth half a pass
-LOST_CURVATURE = 0.5  # of the losses, at which the preconditioner is of another Hessian
+OTHER_CURVATURE = 2.0  # times the losses' curvature, or a part of it: the preconditioner is then of another Hessian
 
 
 class Preconditioner(NamedTuple):
@@ -101,7 +101,7 @@ def aim(objective, point, z, preconditioner, rate, tol):
         return TruncatedState(point, excess, rate, z, metric, direction)
     c = objective.curvature(z)
     total = objective.total_curvature(c)
-    if preconditioner is None or total < LOST_CURVATURE * preconditioner.total:
+    if preconditioner is None or max(total, preconditioner.total) > OTHER_CURVATURE * min(total, preconditioner.total):
         preconditioner = Preconditioner(rough_metric(objective, z), total)
     hessian = products_at(objective, c, preconditioner.metric)
     goal = target(objective, point, tol)
