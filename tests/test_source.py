@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 
 from gdlogit import GDLogisticRegression
 from gdlogit.backprop import Softmax
+from gdlogit.data.layout import Layout
 from gdlogit.data.memory import rows_of
 from gdlogit.data.source import BatchRows, Source
 from gdlogit.objective import Objective
@@ -294,7 +295,7 @@ def test_rows_are_taken_and_left_out_across_batches():
 def test_what_is_known_of_each_row_is_used_without_another_pass():
     X, y = raw(n=1000, k=3)
     source = Source(batches(X, y, np.ones(1000), size=300), lambda batch, reset: batch)
-    ours = Objective(BatchRows(source, n_scores=3), Softmax(3), ElasticNet(0.1))
+    ours = Objective(BatchRows(source, n_scores=3, layout=Layout(block_scores=100)), Softmax(3), ElasticNet(0.1))
     theirs = Objective(rows_of(X, y, np.ones(1000), n_scores=3), Softmax(3), ElasticNet(0.1))
     theta = np.random.default_rng(0).standard_normal((7, 3)) / np.append(X.std(axis=0), 1)[:, None]
     z, passes = ours.scores(theta), source.n_passes

@@ -83,7 +83,7 @@ class Block(ABC):
 
     @abstractmethod
     def is_finite(self):
-        """Whether the sums of X are: there is nan or infinity in X, or overflow, where they are not."""
+        """Whether the sum of X is: if not, there is nan or infinity in X, or the sum overflows."""
 
     def _intercept(self, theta):
         """The b of X W + b."""

@@ -5,6 +5,7 @@ Hessian takes half as long. Nothing is copied but what ``take`` or ``columns`` i
 and a CSR that is not in canonical form. How large blocks are stands in ``layout``.
 """
 
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property, reduce
 from operator import add, and_
@@ -155,8 +156,9 @@ class MemoryRows(Rows):
         return slice(start, start + len(block))
 
     def is_finite(self):
-        """Whether the sums of X are, on all cores: there is nan or infinity in X, or overflow, where they are not."""
-        with self.threads(), np.errstate(over="ignore", invalid="ignore"):
+        """Whether the sums of X are, on all cores: if not, there is nan or infinity in X, or a sum overflows."""
+        threads = self.threads() if self._threads_of_work >= 2 else nullcontext()
+        with threads, np.errstate(over="ignore", invalid="ignore"):
             return self.fold(_is_finite, and_, products=1)[0]
 
     # --- Other rows -------------------------------------------------------------------------------------------------

@@ -16,9 +16,9 @@ from zlib import crc32
 import numpy as np
 import scipy.sparse as sp
 
+from . import layout as _layout
 from .blocks import spans
 from .labels import codes_of, distinct, weight_by_label
-from .layout import LAYOUT
 from .memory import SAMPLE_BYTES, concatenated, rows_of
 from .overflow import largest, overflow_named
 from .rows import Rows
@@ -147,8 +147,9 @@ class Source:
 class BatchRows(Rows):
     """The rows of a source; ``skipped`` is a mask of rows that count for nothing."""
 
-    def __init__(self, source, intercept=True, n_scores=1, centre=None, skipped=None, cores=None):
+    def __init__(self, source, intercept=True, n_scores=1, centre=None, skipped=None, layout=None, cores=None):
         self.source, self.skipped, self.cores = source, skipped, cores or Cores()
+        self.layout = layout or _layout.LAYOUT
         self.constant, self.n_scores = float(intercept), n_scores
         self.n_rows, self.n_features, self.dtype = source.n_rows, len(source.centre), source.dtype
         self.centre = np.zeros_like(source.centre) if centre is None else centre
@@ -179,7 +180,7 @@ class BatchRows(Rows):
 
     def map(self, f, *each):
         """What f makes of what is known of ``each`` row: no pass."""
-        pieces = spans(self.n_rows, self.n_rows * self.n_scores // LAYOUT.block_scores)
+        pieces = spans(self.n_rows, self.n_rows * self.n_scores // self.layout.block_scores)
         return self._array((span, f(*(array[span] for array in each))) for span in pieces)
 
     def take(self, index):
@@ -211,7 +212,7 @@ class BatchRows(Rows):
             span = slice(first, first + len(codes))
             if self.skipped is not None:
                 weight = np.where(self.skipped[span], 0, weight)
-            how = {"centre": self.centre, "first": first, "cores": self.cores}
+            how = {"centre": self.centre, "first": first, "layout": self.layout, "cores": self.cores}
             rows = rows_of(X, codes, weight, bool(self.constant), self.n_scores, **how)
             yield span, rows, *(array[span] for array in each)
 
@@ -225,7 +226,7 @@ class BatchRows(Rows):
         return array
 
     def _like(self, centre, skipped):
-        return BatchRows(self.source, bool(self.constant), self.n_scores, centre, skipped, self.cores)
+        return BatchRows(self.source, bool(self.constant), self.n_scores, centre, skipped, self.layout, self.cores)
 
 
 def printed(fingerprint, first, X, y, weight):
