@@ -150,5 +150,5 @@ def test_a_descent_comes_back_from_where_no_row_has_curvature(size):
     minimum = GDLogisticRegression(C=np.inf).fit(X, y)
     state = newton.begin(objective, -size * np.r_[minimum.coef_[0], minimum.intercept_][:, None], None)
     for _ in range(60):
-        state = newton.advance(objective, state, 1e-10)
+        state = newton.advance(lambda point: 1e-10, objective, state)
     assert state.point.value == pytest.approx(minimum.loss_curve_[-1], abs=1e-9)
