@@ -211,8 +211,8 @@ class Objective:
         F^T F is the Hessian, F^T u the gradient, d the change of some features' parameters and of a constant feature's.
         """
         self.passes += 1
-        both = self.rows.each(partial(summands.least_squares, self.loss, self.total), z)
-        root, u = np.ascontiguousarray(both.T)
+        f = partial(summands.least_squares, self.loss, self.total)
+        root, u = np.ascontiguousarray(self.rows.each(f, z).T)
         return u, *self.rows.columns(features, root, constant)
 
     def smoothness(self):

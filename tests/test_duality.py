@@ -1,11 +1,13 @@
 """The duality gap bounds the excess of J wherever it is asked, and is sharp near the minimum, on any scale."""
 
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy.special import rel_entr
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine
+from sklearn.exceptions import ConvergenceWarning
 
 from gdlogit import GDLogisticRegression
 from gdlogit.backprop import Sigmoid, Softmax
@@ -265,6 +267,21 @@ def test_hessian_of_the_sample_costs_a_pass_or_takes_what_the_parameters_need(n_
     assert size >= least
     assert size == least or size * n_parameters <= 25 * n_rows and 16 * size <= n_rows
     assert (size + 1) * n_parameters > 25 * n_rows or 16 * (size + 1) > n_rows
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4"])
+@pytest.mark.parametrize(
+    "parameters", [{}, {"C": 1e-6}, {"C": 1e12}, {"l1_ratio": 1.0}, {"l1_ratio": 1.0, "C": 1e-9}], ids=str
+)
+@pytest.mark.parametrize("load", [load_breast_cancer, load_iris])
+def test_the_gap_is_at_least_the_rounding_of_j(load, parameters, dtype):
+    X, y = load(return_X_y=True)
+    model = GDLogisticRegression(tol=0.0, random_state=0, **parameters)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X.astype(dtype), y)
+    value = model.loss_curve_[-1]
+    assert np.finfo(dtype).eps * value < model.duality_gap_ <= value
 
 
 def test_bound_is_infinite_without_a_penalty():

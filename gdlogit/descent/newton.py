@@ -73,7 +73,7 @@ def sketch(tol, rng):
 
     def start(objective, theta):
         cold, metric, sample = not theta.any(), None, None
-        for sample in samples(objective, rng):  # noqa: B007: the last one goes with the state
+        for sample in samples(objective, rng):  # noqa: B007
             theta, metric = minimise(sample, theta, metric) if cold else (theta, formed_metric(sample, theta))
         return begin(objective, theta, metric, sample)
 

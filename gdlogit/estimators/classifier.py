@@ -119,8 +119,8 @@ class GDLogisticRegression(BatchLearner, OtherForms):
         Whether J is within ``tol * min(1, J)`` of its minimum, or below the rounding of 1; False after an interrupt.
     duality_gap_ : float
         A proven bound on J - min J at the returned coefficients, by Fenchel duality. It holds whatever the solver did,
-        is at most J, and is sharp on raw scales too, up to scales of about 1e20, where rounding limits it. Infinite if
-        ``C=np.inf``.
+        is at most J and at least the rounding of J, and is sharp on raw scales too, up to scales of about 1e20, where
+        rounding limits it. Infinite if ``C=np.inf``.
     progressive_loss_curve_ : ndarray of shape (n_batches,)
         After ``partial_fit``: the mean log-loss of each batch before the model learned from it, an honest estimate of
         the loss on new rows. 8 bytes per batch.

@@ -57,22 +57,24 @@ TILTS = 5  # at most, each without the rows that the last would have pushed out 
 
 
 def duality_gap(model, rng, tol=0.0, excess=0.0):
-    """Bound J(theta) - min J at a model's point, by J itself at most; infinite without a penalty.
+    """Bound J(theta) - min J at a model's point; infinite without a penalty.
 
-    Without one, J need not have a minimum. The bound is infinite for a penalty whose conjugate is not known, too: then
-    nothing is proven. Where more passes would make the bound sharper, they are made only down to tol J, which is what
-    the descent was asked for, or to what a sample can prove of an ``excess`` known to be small.
+    The bound is at most J itself, and at least the rounding of J: no smaller excess can be seen. Without a penalty, J
+    need not have a minimum. The bound is infinite for a penalty whose conjugate is not known, too: then nothing is
+    proven. Where more passes would make the bound sharper, they are made only down to tol J, which is what the descent
+    was asked for, or to what a sample can prove of an ``excess`` known to be small.
     """
-    penalty = model.objective.penalty
-    if penalty.is_none or lacking(penalty, Conjugate):
+    objective, value = model.objective, model.point.value
+    if objective.penalty.is_none or lacking(objective.penalty, Conjugate):
         return np.inf
-    return float(min(proven_bound(model, rng, tol, excess), model.point.value))
+    return float(np.clip(proven_bound(model, rng, tol, excess), objective.resolution * value, value))
 
 
 def proven_bound(model, rng, tol, excess=0.0):
     """The least bound of those below that is worth its price."""
     objective, point = model.objective, model.point
-    wanted = max(WANTED, tol, objective.resolution) * point.value
+    goal = max(tol, objective.resolution) * point.value
+    wanted = max(goal, WANTED * point.value)
     if objective.penalty.is_smooth and not objective.forms_hessian:
         bound = shrunk_bound(objective, point)
         if bound <= SHARP * model.metric.rough_excess(point):
@@ -80,7 +82,7 @@ def proven_bound(model, rng, tol, excess=0.0):
         return min(bound, tilted_bound(objective, model, wanted))
     some = sample_of(model, rng) if objective.forms_hessian else model
     wanted = max(wanted, FAIR * objective.n_rows / some.objective.n_rows * min(excess, point.value))
-    bound = tilted_bound(objective, some, wanted)
+    bound = tilted_bound(objective, some, goal if objective.forms_hessian else wanted)
     if bound > wanted and some is not model:
         bound = min(bound, tilted_bound(objective, model, wanted))
     return bound if np.isfinite(bound) else shrunk_bound(objective, point)
@@ -99,7 +101,7 @@ def tilted_bound(objective, model, wanted=0.0):
     """The bound from tilting the rows of a model, which are a part of the objective's or all.
 
     Infinite where the tilt is too strong, or beyond all numbers. Where it is more than what is wanted, what it makes of
-    the rounding of V is left out.
+    the rounding of V is left out, for a pass over these rows.
     """
     point, _ = model.point, model.metric  # an overflow there is that of X, and named as such
     try:
