@@ -8,7 +8,8 @@ a prox. The last row of theta, the intercept b, is free of every penalty; no oth
     R(theta) = sum_j l2_j / 2 |W_j|^2 + l1_j |W_j|_1
 
 with one strength for all features, or one for each: 0 leaves a feature unpenalised, ``LEFT_OUT`` keeps it at zero. In
-scikit-learn's terms, with S the sum of the sample weights: l2 = (1 - l1_ratio) / (C S) and l1 = l1_ratio / (C S).
+scikit-learn's terms, with S the sum of the sample weights and f_j a feature's penalty factor, l2_j = f_j (1 - l1_ratio)
+/ (C S) and l1_j = f_j l1_ratio / (C S).
 
 References
 ----------
@@ -21,7 +22,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-__all__ = ["LEFT_OUT", "Conjugate", "ElasticNet", "L1Penalty", "Penalty", "lacking", "shrink"]
+__all__ = ["LEFT_OUT", "Conjugate", "ElasticNet", "L1Penalty", "Penalty", "free_of", "lacking", "shrink"]
 
 LEFT_OUT = 1e100  # an l1 strength that stands for infinity: no slope of a loss exceeds it, and 0 times it is 0
 
@@ -114,6 +115,15 @@ def names_in(protocol):
     return [name for name in dir(protocol) if not name.startswith("_")]
 
 
+def free_of(penalty, n_features):
+    """Which rows of theta a penalty leaves free, as far as is known: True for the intercept."""
+    if hasattr(penalty, "unpenalised"):
+        return penalty.unpenalised(n_features)
+    free = np.full(n_features + 1, penalty.is_none)
+    free[-1] = True
+    return free
+
+
 class ElasticNet(NamedTuple):
     """Strengths of the two parts, in units of the mean loss: of all features, or of each, in an array (p,)."""
 
@@ -121,10 +131,20 @@ class ElasticNet(NamedTuple):
     l1: float | Array = 0.0
 
     @classmethod
-    def of(cls, C, l1_ratio, total):
-        """The strengths in scikit-learn's terms, where the weights of the rows add up to ``total``."""
+    def of(cls, C, l1_ratio, total, factors=None):
+        """The strengths in scikit-learn's terms, where the weights of the rows add up to ``total``.
+
+        ``factors`` (p,) multiply them, feature by feature; a factor inf leaves the feature out. None is 1 for all.
+        """
         strength = 1 / (C * total)
-        return cls((1 - l1_ratio) * strength, l1_ratio * strength)
+        if factors is None:
+            return cls((1 - l1_ratio) * strength, l1_ratio * strength)
+        out = np.isinf(factors)
+        strengths = np.where(out, 0.0, np.minimum(factors, LEFT_OUT) * strength)
+        if not out.any() and np.all(strengths == strengths[0]):  # one number costs less than a vector
+            strengths = float(strengths[0])
+        l2, l1 = (1 - l1_ratio) * strengths, l1_ratio * strengths
+        return cls(l2, np.where(out, LEFT_OUT, l1) if out.any() else l1)
 
     def value(self, theta):
         """R(theta)."""

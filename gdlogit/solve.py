@@ -17,7 +17,7 @@ from .descent import gradient, newton, stochastic, truncated
 from .descent.loop import NOBODY, Ending, Method, Record, Watch, descend, target
 from .descent.status import Status
 from .objective import FORMED_PARAMETERS, Objective, Point
-from .penalty import ElasticNet, Penalty
+from .penalty import ElasticNet, Penalty, free_of
 from .problem import Coordinates, Problem
 from .quadratic.metric import LocalModel
 from .typing import Solver
@@ -121,6 +121,10 @@ def solve(
     objective = Objective(coordinates.rows, problem.loss, problem.penalty, formed_parameters=settings.formed_parameters)
     others = held_out and Objective(held_out, problem.loss, ElasticNet(0.0))
     method = method_of(settings, objective, rng)
+
+    def outside(theta):
+        return users(theta, objective, coordinates)
+
     with objective.threads():
         ending = descend(
             method,
@@ -128,9 +132,9 @@ def solve(
             better_start(objective, inside(start, problem, coordinates)),
             tol=settings.tol,
             max_iter=settings.max_iter,
-            validate=others and (lambda theta: others.value(coordinates.out_of(theta))),
+            validate=others and (lambda theta: others.value(outside(theta))),
             patience=settings.patience,
-            watch=Watch(watch.begin, lambda record, point: watch.end(record, lambda: coordinates.out_of(point.theta))),
+            watch=Watch(watch.begin, lambda record, point: watch.end(record, lambda: outside(point.theta))),
         )
         return judged(ending, objective, coordinates, settings, rng)
 
@@ -162,6 +166,19 @@ def inside(start: np.ndarray | Solution | None, problem: Problem, coordinates: C
     return coordinates.into(start)
 
 
+def users(theta: np.ndarray, objective: Objective, coordinates: Coordinates) -> np.ndarray:
+    """The user's theta, of the descent's.
+
+    A softmax does not see a shift that all coefficients of a feature share. Where no penalty chooses, they add up to 0.
+    """
+    theta = coordinates.out_of(theta)
+    if theta.shape[1] > 1:
+        free = free_of(objective.penalty, objective.shape[0] - 1)
+        free = free if len(free) == len(theta) else np.full(len(theta), free.all())  # in the span of the rows
+        theta[free] -= theta[free].mean(axis=1, keepdims=True)
+    return theta
+
+
 def better_start(objective: Objective, theta: np.ndarray) -> np.ndarray:
     """Theta, or no coefficients where J is lower there, as after a fit to the same features on other scales."""
     at_zero = log(max(2, objective.loss.n_outputs))  # every class as likely as another
@@ -185,7 +202,7 @@ def method_of(settings: Settings, objective: Objective, rng: np.random.Generator
 
 def judged(ending: Ending, objective: Objective, coordinates: Coordinates, settings: Settings, rng) -> Solution:
     """The solution at the end of a descent: separable or not, of least norm, with a proven gap."""
-    model, status, theta = ending.model, ending.status, coordinates.out_of(ending.point.theta)
+    model, status, theta = ending.model, ending.status, users(ending.point.theta, objective, coordinates)
     if model.objective is not objective:  # the textbook's descents are judged where features are centred
         coordinates = coordinates.measured_like(model.objective.rows)
     direction = None if status.is_asked_for else separating_direction(model)
@@ -194,7 +211,7 @@ def judged(ending: Ending, objective: Objective, coordinates: Coordinates, setti
     elif not status.is_asked_for:
         least = of_least_norm(model)
         if least is not model.point.theta:
-            model, theta = model.moved(least), coordinates.out_of(least)
+            model, theta = model.moved(least), users(least, objective, coordinates)
     settled = ending.excess if status is Status.CONVERGED else 0.0
     gap = duality_gap(model, rng, settings.tol, settled)
     if status is Status.CONVERGED and is_doubtful(model, gap, settings.tol):

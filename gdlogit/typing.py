@@ -9,14 +9,14 @@ accepts anything for X. pyright knows in both cases.
 ...     return GDLogisticRegression(solver=solver).fit(X, y).predict_proba(X)
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Batch", "Batches", "ClassWeight", "Floats", "Matrix", "RandomState", "Solver", "Sparse"]
+__all__ = ["Batch", "Batches", "ByFeature", "ClassWeight", "Floats", "Matrix", "RandomState", "Solver", "Sparse"]
 
 
 class Sparse(Protocol):
@@ -41,6 +41,9 @@ Solver: TypeAlias = Literal["auto", "newton-sketch", "gd", "nesterov", "sgd"]
 
 #: Weights of classes, by label.
 ClassWeight: TypeAlias = dict[Any, Any] | Literal["balanced"] | None
+
+#: A number for each feature: an array, or a dict by the features' names or numbers; None is the default for all.
+ByFeature: TypeAlias = ArrayLike | Mapping[Any, float] | None
 
 #: The seed of a generator, or scikit-learn's.
 RandomState: TypeAlias = int | np.integer[Any] | np.random.RandomState | None

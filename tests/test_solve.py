@@ -148,6 +148,7 @@ FACTS = {
     "gap": 0.1,
     "direction": "",
     "where_names_are": "",
+    "penalise": "Set a finite C.",
     "learning_rate": 1.0,
     "stable_rate": 0.5,
     "or_solver": "",

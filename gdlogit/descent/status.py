@@ -33,7 +33,7 @@ class Status(Enum):
         "separable",
         "The classes are separable, completely or in part{direction}: without a penalty J has no minimum, and some "
         "coefficients would grow for ever. They are left where the descent stopped.",
-        "Set a finite C.{where_names_are}",
+        "{penalise}{where_names_are}",
     )
     ABOVE_START = (
         "above_start",

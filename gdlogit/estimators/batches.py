@@ -21,6 +21,7 @@ from ..penalty import ElasticNet
 from ..problem import Problem
 from ..typing import Batches, Matrix
 from .base import Classifier, available_if
+from .by_feature import penalty_factors
 from .callbacks import FitTask, with_callbacks
 from .report import warn_of_end
 from .validation import (
@@ -48,6 +49,15 @@ def has_no_l1(estimator) -> bool:
     if estimator.l1_ratio != 0:
         raise AttributeError(f"partial_fit needs an l2 penalty: l1_ratio must be 0; got {estimator.l1_ratio!r}.")
     return True
+
+
+def refuse_in_a_stream(estimator):
+    """Raise a ValueError for parameters that ``partial_fit`` does not know what to do with."""
+    if estimator.penalty_factor is not None:
+        raise ValueError(
+            f"penalty_factor is not supported by partial_fit: it must be None; got {estimator.penalty_factor!r}. "
+            "fit and fit_batches take it."
+        )
 
 
 def slices(X, y, sample_weight):
@@ -127,9 +137,10 @@ class BatchLearner(Classifier):
         source = Source(batches, partial(check_batch, self), classes, *of_classes)
         rng = generator(self.random_state)
         loss = loss_of(len(source.classes))
-        start = self._start(source.classes, len(source.centre))
+        factors = penalty_factors(self)
+        start = self._start(source.classes, len(source.centre), factors)
         rows = BatchRows(source, self.fit_intercept, loss.n_outputs)
-        problem = Problem(rows, loss, ElasticNet.of(self.C, self.l1_ratio, rows.total))
+        problem = Problem(rows, loss, ElasticNet.of(self.C, self.l1_ratio, rows.total, factors))
         task = FitTask(self, batches, None, None, self.max_iter)
         with overflow_named(np.array([source.largest], source.dtype)):
             message = self._solve(problem, source.classes, start, rng, task)
@@ -187,6 +198,7 @@ class BatchLearner(Classifier):
         """
         with self._unchanged_on_error():
             check_parameters(self)
+            refuse_in_a_stream(self)
             stream = getattr(self, "_stream", None)
             classes = stream_classes(self, classes, stream is not None)
             X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64, reset=stream is None)

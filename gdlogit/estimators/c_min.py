@@ -1,10 +1,11 @@
 r"""The smallest C with a nonzero coefficient, at which a path of l1 penalties begins.
 
-    C_min = l1_ratio / max |G|,    G = sum_i s_i x_i (a_i - y_i)^T,
+    C_min = l1_ratio / max |G_j| / f_j,    G = sum_i s_i x_i (a_i - y_i)^T,
 
 with a_i the probabilities at W = 0 and the best intercept: the weighted frequencies of the classes, or equal
 probabilities without an intercept. W = 0 is the minimum as long as no slope of the loss exceeds the slope of the
-penalty, l1_ratio / C.
+penalty, f_j l1_ratio / C. Features whose penalty factor f_j is 0 are in the model from the start: a_i are then the
+probabilities of the model that has these alone.
 
 References
 ----------
@@ -15,12 +16,16 @@ from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_X_y
+from sklearn.utils.validation import validate_data
 
 from ..data.overflow import overflow_named
+from ..descent.status import Status
 from ..objective import Objective
 from ..problem import Coordinates, Problem
-from ..typing import ClassWeight, Matrix
+from ..solve import Settings, solve
+from ..typing import ByFeature, ClassWeight, Matrix
+from .by_feature import penalty_factors
+from .classifier import GDLogisticRegression
 from .validation import check_weight, encode
 
 __all__ = ["c_min"]
@@ -34,11 +39,12 @@ def c_min(
     fit_intercept: bool = True,
     sample_weight: ArrayLike | None = None,
     class_weight: ClassWeight = None,
+    penalty_factor: ByFeature = None,
 ) -> float:
     """The smallest C at which `GDLogisticRegression` has a nonzero coefficient.
 
-    For every C up to this value all coefficients are exactly 0. So a grid of ``C`` begins here, for example
-    ``c_min(X, y) * np.logspace(0, 4)``.
+    For every C up to this value all coefficients are exactly 0, but those of features that are not penalised. So a grid
+    of ``C`` begins here, for example ``c_min(X, y) * np.logspace(0, 4)``.
 
     Parameters
     ----------
@@ -54,6 +60,8 @@ def c_min(
         Weights of the rows, not negative. Default: all 1.
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, as in `GDLogisticRegression`.
+    penalty_factor : array-like of shape (n_features,), dict or None, default=None
+        What multiplies the penalty of each feature, as in `GDLogisticRegression`.
 
     Returns
     -------
@@ -64,7 +72,8 @@ def c_min(
     Raises
     ------
     ValueError, TypeError
-        If a parameter is not as described.
+        If a parameter is not as described; or if features without a penalty separate the classes, so that there is no
+        model for a path to begin with.
 
     See Also
     --------
@@ -85,16 +94,35 @@ def c_min(
         raise ValueError(f"l1_ratio must be a number above 0 and at most 1; got {l1_ratio!r}.")
     if not isinstance(fit_intercept, bool | np.bool_):
         raise ValueError(f"fit_intercept must be True or False; got {fit_intercept!r}.")
-    X, y = check_X_y(X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
+    model = GDLogisticRegression(penalty_factor=penalty_factor)
+    X, y = validate_data(model, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
+    factors = penalty_factors(model)
+    factors = np.ones(X.shape[1]) if factors is None else factors
     classes, codes, weight = encode(y, check_weight(sample_weight, X), class_weight)
+    given = codes, weight, len(classes)
     with overflow_named(X):
-        problem = Problem.of(X, codes, weight, len(classes), intercept=fit_intercept)
+        problem = Problem.of(X, *given, intercept=fit_intercept)
         theta = np.zeros(problem.shape)
-        if fit_intercept:
+        free = np.append(factors == 0, True)
+        if free[:-1].any():
+            theta[free] = of_the_unpenalised(Problem.of(X[:, free[:-1]], *given, intercept=fit_intercept))
+        elif fit_intercept:
             log_frequency = np.log(np.bincount(codes, weight, len(classes)))
             theta[-1] = log_frequency[1:] - log_frequency[:1] if len(classes) == 2 else log_frequency
         centred = Coordinates.of_newton(problem.rows, 0)  # residuals add up to 0, so only the rounding changes
         objective = Objective(centred.rows, problem.loss, problem.penalty)
-        gradient = objective.total * objective.at(theta).gradient
-    steepest = np.abs(gradient[:-1]).max(initial=0.0)
+        gradient = objective.total * objective.at(centred.into(theta)).gradient[:-1]
+    penalised = factors > 0
+    steepest = (np.abs(gradient).max(axis=1)[penalised] / factors[penalised]).max(initial=0.0)
     return float(l1_ratio / steepest) if steepest > 0 else np.inf
+
+
+def of_the_unpenalised(problem):
+    """The theta of the model that has nothing but the features without a penalty."""
+    solution = solve(problem, Settings(tol=0.0))
+    if solution.status is Status.SEPARABLE:
+        raise ValueError(
+            "penalty_factor is 0 for features that separate the classes: without a penalty they have no best "
+            "coefficients, and there is no model for a path to begin with."
+        )
+    return solution.theta

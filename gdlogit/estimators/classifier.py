@@ -18,8 +18,9 @@ from ..descent.loop import Watch, table
 from ..descent.status import Status
 from ..problem import Problem
 from ..solve import Settings, solve
-from ..typing import ClassWeight, Floats, Matrix, RandomState, Solver
+from ..typing import ByFeature, ClassWeight, Floats, Matrix, RandomState, Solver
 from .batches import OF_A_FIT, OF_A_STREAM, BatchLearner, slices
+from .by_feature import penalty_factors
 from .callbacks import FitTask, with_callbacks
 from .forms import OtherForms
 from .report import closing_line, iteration_kept, message_of_end, print_record, warn_of_end
@@ -44,7 +45,8 @@ class GDLogisticRegression(BatchLearner, OtherForms):
         J(W, b) = 1/S sum_i s_i loss(y_i, W x_i + b) + 1/(C S) [(1 - r)/2 |W|^2 + r |W|_1]
         S = sum_i s_i
 
-    with the log-loss of a sigmoid for two classes and of a softmax for more. The intercept b is not penalised.
+    with the log-loss of a sigmoid for two classes and of a softmax for more. The intercept b is not penalised, and
+    ``penalty_factor`` gives each feature a penalty of its own.
 
     Parameters
     ----------
@@ -58,6 +60,11 @@ class GDLogisticRegression(BatchLearner, OtherForms):
     l1_ratio : float, default=0.0
         Share r of the l1 penalty, from 0 to 1. If it is above 0, coefficients that do not improve the fit enough are
         exactly 0.
+    penalty_factor : array-like of shape (n_features,), dict or None, default=None
+        A number f_j for each feature, which multiplies its penalty: J has R = 1/(C S) sum_j f_j [(1 - r)/2 |W_j|^2 +
+        r |W_j|_1]. With 0 a feature is never penalised, with ``np.inf`` it is left out. A dict has numbers by the name
+        of a feature, or by its number from 0; features that it does not have get 1. The numbers are used as they are:
+        glmnet rescales them to a mean of 1.
     fit_intercept : bool, default=True
         Whether to fit b; otherwise it is 0.
     class_weight : dict, "balanced" or None, default=None
@@ -157,6 +164,7 @@ class GDLogisticRegression(BatchLearner, OtherForms):
         solver: Solver = "auto",
         C: float = 1.0,
         l1_ratio: float = 0.0,
+        penalty_factor: ByFeature = None,
         fit_intercept: bool = True,
         class_weight: ClassWeight = None,
         learning_rate: float | Literal["auto"] = "auto",
@@ -173,6 +181,7 @@ class GDLogisticRegression(BatchLearner, OtherForms):
         self.solver = solver
         self.C = C
         self.l1_ratio = l1_ratio
+        self.penalty_factor = penalty_factor
         self.fit_intercept = fit_intercept
         self.class_weight = class_weight
         self.learning_rate = learning_rate
@@ -319,8 +328,8 @@ class GDLogisticRegression(BatchLearner, OtherForms):
         return tags
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore a pickled estimator, also of a version whose ``n_iter_`` was an int."""
-        super().__setstate__(state)
+        """Restore a pickled estimator, also of a version whose ``n_iter_`` was an int, or that had fewer parameters."""
+        super().__setstate__({"penalty_factor": None} | state)
         if isinstance(getattr(self, "n_iter_", None), int):
             self.n_iter_ = np.array([self.n_iter_], dtype=np.int32)
 
@@ -355,8 +364,9 @@ class GDLogisticRegression(BatchLearner, OtherForms):
             held_out = check_held_out(self, *validation, classes, codes, sample_weight)
         elif self.early_stopping:
             held_out, weight = hold_out(X, codes, weight, self.validation_fraction, rng)
-        start = self._start(classes, X.shape[1])
-        terms = {"C": self.C, "l1_ratio": self.l1_ratio, "intercept": self.fit_intercept}
+        factors = penalty_factors(self)
+        start = self._start(classes, X.shape[1], factors)
+        terms = {"C": self.C, "l1_ratio": self.l1_ratio, "intercept": self.fit_intercept, "factors": factors}
         with overflow_named(X):
             problem = Problem.of(X, codes, weight, len(classes), **terms)
         check_finite(self, problem.rows)
@@ -406,8 +416,8 @@ class GDLogisticRegression(BatchLearner, OtherForms):
             patience=self.n_iter_no_change if self.early_stopping else inf,
         )
 
-    def _start(self, classes, n_features):
-        """The theta of the last fit for a warm start, or None."""
+    def _start(self, classes, n_features, factors):
+        """The theta of the last fit for a warm start, without features that are now left out; or None."""
         if not (self.warm_start and hasattr(self, "coef_")):
             return None
         theta = np.vstack([sp.csr_matrix(self.coef_).toarray().T, self.intercept_]).astype(float)
@@ -416,4 +426,6 @@ class GDLogisticRegression(BatchLearner, OtherForms):
                 f"warm_start=True needs the features and classes of the last fit: {len(theta) - 1} features and "
                 f"classes {self.classes_!r}; got {n_features} and {classes!r}. Set warm_start=False."
             )
+        if factors is not None:
+            theta[:-1][np.isinf(factors)] = 0
         return theta

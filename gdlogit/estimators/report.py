@@ -1,7 +1,7 @@
 """What a fit prints: one line per iteration with ``verbose``, and a warning if it did not end at the minimum."""
 
 import warnings
-from math import isfinite, isnan
+from math import inf, isfinite, isnan
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,7 @@ def message_of_end(estimator, solution):
         distance=f"about {solution.excess:.1e}" if isfinite(solution.excess) else "by an unknown amount",
         direction=along(estimator, solution.direction),
         where_names_are=NUMBERED if solution.direction and not hasattr(estimator, "feature_names_in_") else "",
+        penalise="Set a finite C." if estimator.C == inf else "Give such features a penalty_factor above 0.",
         gap=solution.gap,
         n_iter=len(solution.history),
         precision=solution.objective.precision,

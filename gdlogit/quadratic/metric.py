@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..objective import Overflow, overflow_raised
-from ..penalty import L1Penalty, lacking
+from ..penalty import L1Penalty, free_of, lacking
 from .curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker
 from .lasso import CONSTANT, Columns, Products, minimise_formed, minimise_roughly
 from .proximal import Proximal
@@ -36,6 +36,11 @@ class Smooth(NamedTuple):
         """The step -M^-1 g, and half the squared Newton decrement g^T M^-1 g / 2."""
         direction = -self.solve(point.gradient)
         return direction, -0.5 * float(np.vdot(point.gradient, direction))
+
+    @property
+    def is_singular(self):
+        """Whether rounding may hide that some direction has no curvature."""
+        return self.hessian.is_singular
 
     def excess(self, point):
         """J - min J, as near as the Hessian knows it."""
@@ -80,6 +85,11 @@ class Sparse(NamedTuple):
 
         x, fall, settled = minimise_formed(self.hessian, *flat, balanced, point.value)
         return x.reshape(shape) - point.theta, float(fall) if settled else np.inf
+
+    @property
+    def is_singular(self):
+        """Whether rounding may hide that some direction has no curvature."""
+        return Cholesky(self.hessian).is_singular
 
     def excess(self, point):
         """J - min J, estimated by the fall of the model."""
@@ -174,7 +184,8 @@ def formed_metric(objective, theta):
     if not penalty.is_smooth:
         without_l1 = penalty.l1_strengths(objective.shape)[:, 0] == 0
         return Sparse(without_shift(hessian, objective.shape, without_l1), penalty)
-    eps = np.finfo(objective.precision if penalty.is_none else float).eps  # a penalty has all its digits
+    some_free = free_of(penalty, objective.shape[0] - 1)[:-1].any()
+    eps = np.finfo(objective.precision if some_free else float).eps  # a penalty has all its digits
     return Smooth(Cholesky(without_shift(hessian, objective.shape, slice(None)), eps))
 
 

@@ -1,4 +1,4 @@
-r"""Separation: whether J, unpenalised, has no minimum, and along which features.
+r"""Separation: whether J has no minimum, and along which of the features without a penalty.
 
 J falls for ever along a direction d that lowers no row's margin and raises some: the classes are separated along d,
 completely or in part (Albert and Anderson). With a_r theta the margins, one for each row of X and, of a softmax, for
@@ -26,6 +26,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import linprog
 
+from ..penalty import free_of
 from ..quadratic.metric import LocalModel
 
 __all__ = ["separating_direction"]
@@ -46,23 +47,28 @@ NEGLIGIBLE = 1e-3  # of the largest change
 
 
 def separating_direction(model):
-    """A direction along which J falls for ever, in theta's shape; None where there is none, as with a penalty."""
+    """A direction along which J falls for ever, in theta's shape; None where there is none, as with a penalty.
+
+    The direction has nothing but the intercept and features without any penalty.
+    """
     objective = model.objective
-    if not objective.penalty.is_none:
+    free = free_of(objective.penalty, objective.shape[0] - 1)
+    if not free[:-1].any():
         return None
-    step, _ = model.step
+    free = np.repeat(free[:, None], objective.shape[1], axis=1)
+    step = np.where(free, model.step[0], 0.0)
     raised, _ = objective.margin_changes(step)
     if raised < NOTICEABLE and not is_hidden(model):
         return None
     stored = objective.stored()
     theta, step = (objective.theta_in(stored, array) for array in (model.point.theta, step))
     margins = Margins(stored, theta)
-    for free in (margins.moved_by(step), np.ones(step.size, dtype=bool)):
-        direction = margins.meet(np.zeros(step.shape), margins.largest_sum, free)
+    for some in (margins.moved_by(step) & free.ravel(), free.ravel()):
+        direction = margins.meet(np.zeros(step.shape), margins.largest_sum, some)
         if direction is None:
-            return direction_of_newton(model)
+            return direction_of_newton(model, free)
         if stored.margin_changes(direction)[0] >= VISIBLE * margins.rounding:
-            readable = margins.meet(direction, margins.fewest_features, free)
+            readable = margins.meet(direction, margins.fewest_features, some)
             return stored.theta_in(objective, direction if readable is None else readable)
     return None
 
@@ -73,7 +79,7 @@ def is_hidden(model):
     if not objective.forms_hessian:
         return False
     largest = objective.largest_margin(model.point.theta)
-    return largest > LOST or (largest > STEEP and model.metric.hessian.is_singular)
+    return largest > LOST or (largest > STEEP and model.metric.is_singular)
 
 
 class Margins:
@@ -126,8 +132,8 @@ class Margins:
     def largest_sum(self, matrix, floor, free):
         """The direction in the box that raises the sum of all margins most."""
         slope = self.objective.at(np.zeros(self.unit.shape)).gradient * self.unit  # minus the sum, but for a factor
-        slope = slope.ravel() / np.abs(slope).max()
-        return solved(slope[free], matrix, floor, (-1, 1))
+        slope = slope.ravel()[free]
+        return solved(slope / (np.abs(slope).max() or 1.0), matrix, floor, (-1, 1))
 
     def fewest_features(self, matrix, floor, free):
         """The direction of least absolute sum, the intercept free."""
@@ -150,15 +156,18 @@ def solved(cost, matrix, floor, bounds):
     return result.x if result.success else None
 
 
-def direction_of_newton(model):
-    """A step of Newton's method that raises some margins and lowers none to speak of; None where its steps die away."""
+def direction_of_newton(model, free):
+    """A step of Newton's method that raises some margins and lowers none to speak of; None where its steps die away.
+
+    What is ``free`` of any penalty makes the direction.
+    """
     objective = model.objective
     for _ in range(NEWTON_STEPS):
-        step, _ = model.step
+        step = np.where(free, model.step[0], 0.0)
         raised, lowered = objective.margin_changes(step)
         if raised < NOTICEABLE:
             return None
         if lowered <= NEGLIGIBLE * raised:
             return step
-        model = LocalModel(objective, objective.at(model.point.theta + min(1.0, LONGEST / raised) * step))
+        model = LocalModel(objective, objective.at(model.point.theta + min(1.0, LONGEST / raised) * model.step[0]))
     return None
