@@ -41,6 +41,14 @@ class Problem(NamedTuple):
         rows = rows_of(X, codes, weight, intercept, loss.n_outputs)
         return cls(rows, loss, ElasticNet.of(C, l1_ratio, rows.total))
 
+    def penalised(self, C: float, l1_ratio: float = 0.0) -> "Problem":
+        """The same rows with another penalty, in scikit-learn's terms."""
+        return self._replace(penalty=ElasticNet.of(C, l1_ratio, self.rows.total))
+
+    def weighted(self, share: np.ndarray) -> "Problem":
+        """The same, the weight of each row multiplied by its share; the penalty stays."""
+        return self if (share == 1).all() else self._replace(rows=self.rows.reweighted(share))
+
     @property
     def dtype(self) -> np.dtype:
         """The floating-point type of X."""
