@@ -70,6 +70,11 @@ class Several:
             value = loss / total + 0.5 * np.einsum("mjc,mjc->m", slope, theta)
             return Points(theta, value, apart(gradient, self.shape) / total[:, None, None] + slope)
 
+    def capped_losses(self, theta, most):
+        """The mean loss of all rows at each theta, where no row counts for more than ``most``."""
+        f = partial(summands.capped_values, self.loss, side_by_side(theta), len(theta), most)
+        return self._rows(len(theta)).sum(f)[0] / self.rows.total
+
     def hessians(self, theta):
         """The loss's Hessian in each weighting, (F, P, P), at one theta."""
         f = partial(summands.hessians, self.loss, theta)

@@ -58,6 +58,11 @@ def second_moment_product(v, block):
     return (block.backward(block.weigh(block.forward(v))),)
 
 
+def weight_of_classes(n_classes, block):
+    """The weight of each class's rows."""
+    return (np.bincount(block.y, block.weight, n_classes),)
+
+
 def squares(block):
     """The weighted squares of the features."""
     return (block.squared_backward(block.weight[:, None]),)

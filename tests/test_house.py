@@ -25,7 +25,7 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "quadratic/sweeps": {"sklearn"},
     "descent": {"descent", "quadratic", *FORMULA},
     "verdict": {"quadratic", *FORMULA},
-    "problem": {"data", *FORMULA},
+    "problem": {"data", "summands", *FORMULA},
     "solve": {"typing", "problem", "data", "descent", "quadratic", "verdict", *FORMULA},
     "paths": {"solve", "problem", "data", "descent", "quadratic", "verdict", *FORMULA},
     "online": {"descent", "quadratic", *FORMULA},

@@ -5,8 +5,8 @@ problem. M is the Hessian of the problem's own weighting, taken at a theta nearb
 one pass makes all of them; to it comes the penalty of the problem. Where the steps of a problem contract its excess
 poorly, the problem gets the Hessian at its own theta. Problems that have arrived are left out of later passes.
 
-A problem has arrived where the excess g^T M^-1 g / 2 is at most tol min(1, J), and the last step has contracted it: M
-is then a good metric there, and one more step is taken without looking at where it leads.
+A problem has arrived where the excess g^T M^-1 g / 2 is at most tol min(1, J), and so small that a step which contracts
+it as the last one did leaves a 10,000th of that. This step is taken without looking at where it leads.
 """
 
 from typing import NamedTuple
@@ -22,7 +22,7 @@ __all__ = ["Arrivals", "Metric", "descend_side_by_side"]
 
 MOST_STEPS = 40  # then the problem is one for ``solve``
 CONTRACTS = 0.1  # the excess, by so much at least, if M is a good metric: Hessians that differ by a third do
-LEAST = 1e-4  # of the goal: an excess of so little needs no step to confirm it
+LEAST = 1e-4  # of the goal: what the last step leaves, if it contracts as the one before; the error is its root
 
 
 class Metric:
@@ -120,10 +120,11 @@ def goals(several, point, tol):
 
 def has_arrived(several, running, tol):
     """Which problems are at their minimum, but for one step more."""
-    goal = goals(several, running.point, tol)
-    is_confirmed = (running.excess <= CONTRACTS * running.before) | (running.excess <= LEAST * goal)
-    is_noise = (running.excess <= goal) & (running.before <= goal)
-    return (running.rate == 1) & (running.excess <= goal) & (is_confirmed | is_noise)
+    goal, excess, before = goals(several, running.point, tol), running.excess, running.before
+    is_known = (before > excess) & (before < np.inf)
+    contraction = np.divide(excess, before, out=np.ones_like(excess), where=is_known)
+    is_noise = excess <= several.resolution * np.maximum(running.point.value, several.resolution)
+    return (running.rate == 1) & (excess <= goal) & (is_noise | (excess * contraction <= LEAST * goal))
 
 
 def is_lost(several, running):
@@ -133,8 +134,8 @@ def is_lost(several, running):
 
 def contracts_poorly(several, running, tol):
     """Which problems had a full step that brought them less near than their metric promised."""
-    is_left = running.excess > goals(several, running.point, tol)
-    return is_left & (running.before < np.inf) & ~(running.excess <= CONTRACTS * running.before)
+    is_poor = (running.before < np.inf) & ~(running.excess <= CONTRACTS * running.before)
+    return is_poor & ~has_arrived(several, running, tol)
 
 
 def advance(several, running, factors):

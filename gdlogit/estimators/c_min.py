@@ -19,11 +19,12 @@ from sklearn.utils.validation import check_X_y
 
 from ..data.overflow import overflow_named
 from ..objective import Objective
+from ..penalty import ElasticNet
 from ..problem import Coordinates, Problem
 from ..typing import ClassWeight, Matrix
 from .validation import check_weight, encode
 
-__all__ = ["c_min"]
+__all__ = ["c_min", "smallest_C"]
 
 
 def c_min(
@@ -88,13 +89,15 @@ def c_min(
     X, y = check_X_y(X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
     classes, codes, weight = encode(y, check_weight(sample_weight, X), class_weight)
     with overflow_named(X):
-        problem = Problem.of(X, codes, weight, len(classes), intercept=fit_intercept)
-        theta = np.zeros(problem.shape)
-        if fit_intercept:
-            log_frequency = np.log(np.bincount(codes, weight, len(classes)))
-            theta[-1] = log_frequency[1:] - log_frequency[:1] if len(classes) == 2 else log_frequency
-        centred = Coordinates.of_newton(problem.rows, 0)  # residuals add up to 0, so only the rounding changes
-        objective = Objective(centred.rows, problem.loss, problem.penalty)
-        gradient = objective.total * objective.at(theta).gradient
+        return smallest_C(Problem.of(X, codes, weight, len(classes), intercept=fit_intercept), l1_ratio)
+
+
+def smallest_C(problem: Problem, l1_ratio: float) -> float:
+    """The same of a problem, whose penalty is not used."""
+    start = np.zeros(problem.shape)
+    start[-1] = problem.best_intercepts()
+    centred = Coordinates.of_newton(problem.rows, 0)  # residuals add up to 0, so only the rounding changes
+    objective = Objective(centred.rows, problem.loss, ElasticNet(0.0))
+    gradient = objective.total * objective.at(start).gradient
     steepest = np.abs(gradient[:-1]).max(initial=0.0)
     return float(l1_ratio / steepest) if steepest > 0 else np.inf
