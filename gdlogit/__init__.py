@@ -8,11 +8,13 @@ from .display import CoefficientDisplay, DescentPathDisplay, LossCurveDisplay
 from .estimators import classifier
 from .estimators.c_min import c_min
 from .estimators.classifier import GDLogisticRegression
+from .estimators.path import GDLogisticRegressionCV
 
 __all__ = [
     "CoefficientDisplay",
     "DescentPathDisplay",
     "GDLogisticRegression",
+    "GDLogisticRegressionCV",
     "LossCurveDisplay",
     "c_min",
     "logistic_backward",

@@ -14,6 +14,7 @@ not on the strength of the penalty: a path over C makes them once.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ from .data.memory import rows_of
 from .data.rows import Rows
 from .data.span import compact
 from .penalty import ElasticNet, Penalty
+from .summands import weight_of_classes
 
 __all__ = ["Coordinates", "Problem"]
 
@@ -40,6 +42,22 @@ class Problem(NamedTuple):
         loss = loss_of(n_classes)
         rows = rows_of(X, codes, weight, intercept, loss.n_outputs)
         return cls(rows, loss, ElasticNet.of(C, l1_ratio, rows.total, factors))
+
+    def penalised(self, C: float, l1_ratio: float = 0.0) -> "Problem":
+        """The same rows with another penalty, in scikit-learn's terms."""
+        return self._replace(penalty=ElasticNet.of(C, l1_ratio, self.rows.total))
+
+    def weighted(self, share: np.ndarray) -> "Problem":
+        """The same, the weight of each row multiplied by its share; the penalty stays."""
+        return self if (share == 1).all() else self._replace(rows=self.rows.reweighted(share))
+
+    def best_intercepts(self) -> np.ndarray:
+        """The best intercepts where no feature has a coefficient: the classes' log-frequencies; 0 without any."""
+        k = self.loss.n_outputs
+        if not self.rows.constant:
+            return np.zeros(k)
+        log_frequency = np.log(self.rows.sum(partial(weight_of_classes, max(2, k)))[0])
+        return log_frequency[1:] - log_frequency[:1] if k == 1 else log_frequency
 
     @property
     def dtype(self) -> np.dtype:

@@ -8,6 +8,8 @@ anything, so rows may run them on any thread, in another process, and twice.
 Scores are affine in theta (``block.scores``); what a direction changes in them is linear in it (``block.forward``).
 """
 
+from dataclasses import replace
+
 import numpy as np
 from scipy.special import xlog1py, xlogy
 
@@ -54,6 +56,11 @@ def second_moment(block):
 def second_moment_product(v, block):
     """The weighted x x^T, times v."""
     return (block.backward(block.weigh(block.forward(v))),)
+
+
+def weight_of_classes(n_classes, block):
+    """The weight of each class's rows."""
+    return (np.bincount(block.y, block.weight, n_classes),)
 
 
 def squares(block):
@@ -106,6 +113,59 @@ def least_squares(loss, total, block, z):
     _, dz = loss.forward_backward(z, block.y)
     share = np.sqrt(block.weight / total)[:, None]
     return np.hstack([share * bend, share * (dz / bend)])
+
+
+# --- Of several problems side by side: theta (p + 1, M k), shares (m, F) of the rows' weights -----------------------
+
+
+def losses_side_by_side(loss, theta, n_problems, block):
+    """The losses of the rows in each problem, (m, M), and dz, (m, M k)."""
+    z = block.scores(theta)
+    losses, dz = loss.forward_backward(z.reshape(-1, loss.n_outputs), np.repeat(block.y, n_problems))
+    return losses.reshape(len(block), n_problems), dz.reshape(z.shape)
+
+
+def values_and_gradients(loss, theta, weightings, block, shares):
+    """The weighted loss of each problem, (M,), and its gradient, (p + 1, M k); a problem's weighting is a column."""
+    losses, dz = losses_side_by_side(loss, theta, len(weightings), block)
+    weight = block.weight[:, None] * shares[:, weightings]
+    dz *= weight if loss.n_outputs == 1 else np.repeat(weight, loss.n_outputs, axis=1)
+    return np.einsum("im,im->m", weight, losses), block.backward(dz)
+
+
+def capped_values(loss, theta, n_problems, most, block):
+    """The weighted loss of each problem, where no row counts for more than ``most``."""
+    losses, _ = losses_side_by_side(loss, theta, n_problems, block)
+    return (block.weight @ np.minimum(losses, most),)
+
+
+def weight_totals(block, shares):
+    """The sum of the weights in each weighting."""
+    return (block.weight @ shares,)
+
+
+def hessians(loss, theta, block, shares):
+    """The Hessian at theta with the rows' own weights, and what each weighting takes away from it.
+
+    The folds of a cross-validation take away few rows each, and all of them together every row once.
+    """
+    c = loss.curvature(block.scores(theta))
+    whole = block.gram(c)
+    less = np.zeros((shares.shape[1], *whole.shape))
+    for part, share in zip(less, shares.T, strict=True):
+        if (out := share != 1).any():
+            some, lost = block[out], 1.0 - share[out]
+            gain = lost < 0
+            if not gain.all():
+                part += replace(some, weight=some.weight * np.maximum(lost, 0)).gram(c[out])
+            if gain.any():
+                part -= replace(some, weight=some.weight * np.maximum(-lost, 0)).gram(c[out])
+    return whole, less
+
+
+def hessian_of_weighting(loss, theta, number, block, shares):
+    """The Hessian at theta in one weighting."""
+    return hessian(loss, theta, replace(block, weight=block.weight * shares[:, number]))
 
 
 # --- For proofs -----------------------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ import pytest
 import gdlogit
 
 HOUSE = Path(gdlogit.__file__).parent
-FORMULA = {"backprop", "penalty", "objective"}
-CORE = {"problem", "solve", "descent", "quadratic", "online"}  # what the estimators and the pictures build on
+FORMULA = {"backprop", "penalty", "objective", "several"}
+CORE = {"problem", "solve", "paths", "descent", "quadratic", "online"}  # what the estimators and the pictures build on
 ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "graph": {"graph"},
     "data": {"data"},
@@ -20,19 +20,21 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "penalty": set(),
     "summands": set(),
     "objective": {"data", "backprop", "summands"},
+    "several": {"summands"},
     "quadratic": {"quadratic", *FORMULA},
     "quadratic/sweeps": {"sklearn"},
     "descent": {"descent", "quadratic", *FORMULA},
     "verdict": {"quadratic", *FORMULA},
-    "problem": {"data", *FORMULA},
+    "problem": {"data", "summands", *FORMULA},
     "solve": {"typing", "problem", "data", "descent", "quadratic", "verdict", *FORMULA},
+    "paths": {"solve", "problem", "data", "descent", "quadratic", "verdict", *FORMULA},
     "online": {"descent", "quadratic", *FORMULA},
     "estimators": {"estimators", "typing", "data", "sklearn", *CORE, *FORMULA},
     "display": {"display", "typing", "estimators", "sklearn", *CORE, *FORMULA},  # it draws the methods at work
     "__init__": {"estimators", "display", "backprop", "data"},
 }
 STRENGTHS = {"l1", "l2"}
-REACH_ROWS = {"objective", "problem"}  # files that may ask the rows of an objective for something
+REACH_ROWS = {"objective", "several", "problem"}  # files that may ask the rows of an objective for something
 FILES = {path.relative_to(HOUSE).with_suffix("").as_posix(): path for path in sorted(HOUSE.rglob("*.py"))}
 
 

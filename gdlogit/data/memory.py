@@ -179,9 +179,17 @@ class MemoryRows(Rows):
         """The same rows, with a weight of 0 where the mask holds."""
         return self._with(replace(self.block, weight=np.where(mask, 0, self.weight)))
 
+    def reweighted(self, share):
+        """The same rows, the weight of each multiplied by its share."""
+        return self._with(replace(self.block, weight=self.weight * share))
+
     def centred(self):
         """The same rows, their features measured from about their means."""
         return self if self.centre.any() or not self.constant else self._with(self.block.centred())
+
+    def for_scores(self, n_scores):
+        """The same rows, cut into blocks that are best for so many scores a row."""
+        return self if n_scores == self.n_scores else MemoryRows(self.block, n_scores, self.cores)
 
     def stored(self):
         """The same rows, CSR measured from 0 again."""

@@ -87,6 +87,10 @@ class Rows(ABC):
         """
 
     @abstractmethod
+    def for_scores(self, n_scores):
+        """The same rows, cut into blocks that are best for so many scores a row."""
+
+    @abstractmethod
     def stored(self):
         """The same rows, CSR measured from 0 again: a matrix of their margins is then sparse."""
 

@@ -202,6 +202,10 @@ class BatchRows(Rows):
             return self
         return self._like(self.source.centre, self.skipped)
 
+    def for_scores(self, n_scores):
+        """The same rows, cut into blocks that are best for so many scores a row."""
+        return BatchRows(self.source, bool(self.constant), n_scores, self.centre, self.skipped, self.cores)
+
     def stored(self):
         """The same rows, measured from 0 again."""
         return self._like(None, self.skipped)

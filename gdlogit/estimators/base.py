@@ -4,7 +4,8 @@ Its classes stay the bases, as its stubs, where they are installed, and ``isinst
 them, and what a fit sets, is declared here for type checkers only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 import sklearn.utils.metaestimators
@@ -33,6 +34,15 @@ def available_if(check: Callable[[Any], bool]) -> Callable[[Method], Method]:
 
 class Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """What GDLogisticRegression has of scikit-learn."""
+
+    @contextmanager
+    def _unchanged_on_error(self) -> Iterator[None]:
+        before = vars(self).copy()
+        try:
+            yield
+        except BaseException:
+            self.__dict__ = before  # one assignment, so that no second interrupt comes between
+            raise
 
     if TYPE_CHECKING:
         classes_: NDArray[Any]

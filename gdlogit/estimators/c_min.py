@@ -13,6 +13,7 @@ Hastie, Tibshirani and Wainwright, "Statistical Learning with Sparsity" (2015), 
 """
 
 from numbers import Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,6 +22,7 @@ from sklearn.utils.validation import validate_data
 from ..data.overflow import overflow_named
 from ..descent.status import Status
 from ..objective import Objective
+from ..penalty import ElasticNet
 from ..problem import Coordinates, Problem
 from ..solve import Settings, solve
 from ..typing import ByFeature, ClassWeight, Matrix
@@ -28,7 +30,7 @@ from .by_feature import penalty_factors
 from .classifier import GDLogisticRegression
 from .validation import check_weight, encode
 
-__all__ = ["c_min"]
+__all__ = ["c_min", "smallest_C"]
 
 
 def c_min(
@@ -102,18 +104,24 @@ def c_min(
     given = codes, weight, len(classes)
     with overflow_named(X):
         problem = Problem.of(X, *given, intercept=fit_intercept)
-        theta = np.zeros(problem.shape)
-        free = np.append(factors == 0, True)
-        if free[:-1].any():
-            theta[free] = of_the_unpenalised(Problem.of(X[:, free[:-1]], *given, intercept=fit_intercept))
-        elif fit_intercept:
-            log_frequency = np.log(np.bincount(codes, weight, len(classes)))
-            theta[-1] = log_frequency[1:] - log_frequency[:1] if len(classes) == 2 else log_frequency
-        centred = Coordinates.of_newton(problem.rows, 0)  # residuals add up to 0, so only the rounding changes
-        objective = Objective(centred.rows, problem.loss, problem.penalty)
-        gradient = objective.total * objective.at(centred.into(theta)).gradient[:-1]
+        start, free = None, factors == 0
+        if free.any():
+            start = np.zeros(problem.shape)
+            start[np.append(free, True)] = of_the_unpenalised(Problem.of(X[:, free], *given, intercept=fit_intercept))
+        return smallest_C(problem, l1_ratio, factors, start)
+
+
+def smallest_C(problem: Problem, l1_ratio: float, factors: Any = 1.0, start: np.ndarray | None = None) -> float:
+    """The same of a problem, whose penalty is not used; ``start`` is the best theta of what is never penalised."""
+    if start is None:
+        start = np.zeros(problem.shape)
+        start[-1] = problem.best_intercepts()
+    centred = Coordinates.of_newton(problem.rows, 0)  # residuals add up to 0, so only the rounding changes
+    objective = Objective(centred.rows, problem.loss, ElasticNet(0.0))
+    slopes = objective.total * np.abs(objective.at(centred.into(start)).gradient[:-1]).max(axis=1)
+    factors = np.broadcast_to(factors, slopes.shape)
     penalised = factors > 0
-    steepest = (np.abs(gradient).max(axis=1)[penalised] / factors[penalised]).max(initial=0.0)
+    steepest = (slopes[penalised] / factors[penalised]).max(initial=0.0)
     return float(l1_ratio / steepest) if steepest > 0 else np.inf
 
 

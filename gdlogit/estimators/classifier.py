@@ -1,28 +1,26 @@
-"""GDLogisticRegression, the scikit-learn estimator: checks and encodes its input, starts the training, predicts."""
+"""GDLogisticRegression, the scikit-learn estimator: checks and encodes its input, and starts the training."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from math import inf, isfinite
 from time import perf_counter
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import column_or_1d, validate_data
 
-from ..backprop import Sigmoid, Softmax
 from ..data.overflow import overflow_named
 from ..descent.loop import Watch, table
 from ..descent.status import Status
 from ..problem import Problem
 from ..solve import Settings, solve
-from ..typing import ByFeature, ClassWeight, Floats, Matrix, RandomState, Solver
+from ..typing import ByFeature, ClassWeight, Matrix, RandomState, Solver
 from .batches import OF_A_FIT, OF_A_STREAM, BatchLearner, slices
 from .by_feature import penalty_factors
 from .callbacks import FitTask, with_callbacks
 from .forms import OtherForms
+from .predictor import Predictor
 from .report import closing_line, iteration_kept, message_of_end, print_record, warn_of_end
 from .validation import (
     check_finite,
@@ -37,7 +35,7 @@ from .validation import (
 __all__ = ["GDLogisticRegression"]
 
 
-class GDLogisticRegression(BatchLearner, OtherForms):
+class GDLogisticRegression(BatchLearner, Predictor, OtherForms):
     """Logistic regression by gradient descent that needs no scaling and no tuning.
 
     Minimises scikit-learn's objective, so the same ``C`` gives the same coefficients as ``LogisticRegression``::
@@ -257,97 +255,11 @@ class GDLogisticRegression(BatchLearner, OtherForms):
         warn_of_end(message)
         return self
 
-    def decision_function(self, X: Matrix) -> Floats:
-        """Scores z = W x + b: the log-odds of ``classes_[1]``, or one unnormalised log-probability per class.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_classes)
-            The scores.
-        """
-        z = self._scores(X)
-        return z[:, 0] if z.shape[1] == 1 else z
-
-    def predict(self, X: Matrix) -> NDArray[Any]:
-        """The most probable label of each row.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            Predicted labels, of the kind that ``fit`` was given.
-        """
-        z = self._scores(X)
-        return self.classes_[(z[:, 0] > 0).astype(int) if z.shape[1] == 1 else z.argmax(axis=1)]
-
-    def predict_proba(self, X: Matrix) -> Floats:
-        """The probability of each class.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Probabilities, in the order of ``classes_``.
-        """
-        z = self._scores(X)
-        return (Sigmoid if z.shape[1] == 1 else Softmax).probabilities(z)
-
-    def predict_log_proba(self, X: Matrix) -> Floats:
-        """The log-probability of each class, from the scores: finite even where the probability rounds to zero.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Log-probabilities, in the order of ``classes_``.
-        """
-        z = self._scores(X)
-        return (Sigmoid if z.shape[1] == 1 else Softmax).log_probabilities(z)
-
-    def __sklearn_tags__(self) -> Any:
-        """Tell scikit-learn that sparse X is accepted."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore a pickled estimator, also of a version whose ``n_iter_`` was an int, or that had fewer parameters."""
-        super().__setstate__({"penalty_factor": None} | state)
+    def __setstate__(self, state):
+        """Restore a pickled estimator, also of a version whose ``n_iter_`` was an int."""
+        super().__setstate__(state)
         if isinstance(getattr(self, "n_iter_", None), int):
             self.n_iter_ = np.array([self.n_iter_], dtype=np.int32)
-
-    def _scores(self, X):
-        check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
-        with np.errstate(under="ignore"):  # the caller may have set NumPy to raise underflows
-            z = X @ self.coef_.T
-            return (z.toarray() if sp.issparse(z) else z) + self.intercept_
-
-    @contextmanager
-    def _unchanged_on_error(self) -> Iterator[None]:
-        before = vars(self).copy()
-        try:
-            yield
-        except BaseException:
-            self.__dict__ = before  # one assignment, so that no second interrupt comes between
-            raise
 
     @with_callbacks
     def _fit(self, X, y, sample_weight, validation):

@@ -20,6 +20,7 @@ __all__ = [
     "check_held_out",
     "check_labels",
     "check_parameters",
+    "check_path_parameters",
     "check_source",
     "check_targets",
     "check_weight",
@@ -33,6 +34,7 @@ __all__ = [
     "stream_classes",
 ]
 
+RULES = ("best", "1se")
 COUNTABLE = "biuSU"  # kinds of dtype whose values are always valid labels; floats and objects may not be
 
 
@@ -73,6 +75,40 @@ def check_parameters(estimator):
     )
     fraction = estimator.validation_fraction
     require("validation_fraction", "a number between 0 and 1", is_number(fraction) and 0 < fraction < 1)
+
+
+def check_path_parameters(estimator):
+    """Raise a ValueError that names the first parameter of GDLogisticRegressionCV that is not as documented."""
+
+    def is_number(value, kind=Real):
+        return isinstance(value, kind) and not isinstance(value, bool | np.bool_)
+
+    def are_numbers(values, holds):
+        values = np.asarray(values)
+        return values.ndim == 1 and len(values) and values.dtype.kind in "iuf" and all(map(holds, values))
+
+    def require(name, accepted, holds):
+        if not holds:
+            raise ValueError(f"{name} must be {accepted}; got {getattr(estimator, name)!r}.")
+
+    Cs, rule = estimator.Cs, estimator.rule
+    require(
+        "Cs",
+        "a positive integer, or numbers of at least 1e-100",
+        Cs > 0 if is_number(Cs, Integral) else are_numbers(Cs, lambda C: C >= 1e-100),
+    )
+    require("l1_ratios", "numbers from 0 to 1", are_numbers(estimator.l1_ratios, lambda ratio: 0 <= ratio <= 1))
+    require("rule", '"best", "1se" or a callable', callable(rule) or (isinstance(rule, str) and rule in RULES))
+    for name in ("refit", "store_cv_results", "fit_intercept"):
+        require(name, "True or False", isinstance(getattr(estimator, name), bool | np.bool_))
+    require("max_iter", "a positive integer", is_number(estimator.max_iter, Integral) and estimator.max_iter > 0)
+    require("tol", "a number that is not negative", is_number(estimator.tol) and 0 <= estimator.tol < np.inf)
+    verbose = estimator.verbose
+    require(
+        "verbose",
+        "an integer that is not negative, or True or False",
+        isinstance(verbose, Integral | np.bool_) and verbose >= 0,
+    )
 
 
 def check_finite(estimator, rows):

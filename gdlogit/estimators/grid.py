@@ -1,0 +1,69 @@
+"""A grid of C from the data: where a path begins, and where it ends."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+
+from ..backprop import Sigmoid
+from ..objective import FORMED_PARAMETERS, Objective
+from ..penalty import ElasticNet
+from ..problem import Coordinates, Problem
+from .c_min import smallest_C
+
+__all__ = ["grid_of"]
+
+FEWEST, MOST = 0.01, 0.99  # effective degrees of freedom at the ends of a grid: a number, and a share of all
+WIDE, TALL = 1e2, 1e4  # how far a grid with l1 reaches beyond C_min, where there are more features than rows or not
+NO_SIGNAL = 1e-4, 1e4  # the ends where no feature tells anything
+
+
+def grid_of(problem: Problem, n_Cs: int, l1_ratio: float) -> NDArray[np.float64]:
+    """Values of C from where no feature has a say to where the penalty has hardly any, in equal steps of log C.
+
+    With l1 from the smallest C with a nonzero coefficient. With l2 alone by the effective degrees of freedom that the
+    penalty leaves the features: df(C) = sum_j e_j / (e_j + 1 / C), with e_j the eigenvalues of the loss's Hessian at 0.
+    """
+    if l1_ratio > 0:
+        first, rows = smallest_C(problem, l1_ratio), problem.rows
+        last = first * (TALL if rows.n_rows > rows.n_features else WIDE)
+    else:
+        first, last = ends_of_ridge(*curvatures_at_zero(problem))
+    if not (np.isfinite(first) and 0 < first < last):  # no feature tells anything
+        first, last = NO_SIGNAL
+    return np.geomspace(first, last, n_Cs)
+
+
+def curvatures_at_zero(problem):
+    """The eigenvalues of the loss's Hessian at 0 as a sum over rows, the intercept fitted; how often each occurs.
+
+    Where too many parameters are in play for a Hessian, its diagonal stands for the eigenvalues.
+    """
+    rows = Coordinates.of_newton(problem.rows, FORMED_PARAMETERS).rows
+    objective, k = Objective(rows, Sigmoid(), ElasticNet(0.0)), problem.loss.n_outputs
+    scale = objective.total * (4 / k if k > 1 else 1)  # a softmax has 1 / k where a sigmoid has 1 / 4
+    zero = np.zeros(objective.shape)
+    with objective.threads():
+        if objective.n_parameters > FORMED_PARAMETERS:
+            return scale * objective.hessian_diagonal(objective.curvature(objective.scores(zero)))[:-1, 0], max(
+                1, k - 1
+            )
+        H = objective.hessian(zero)
+    features = H[:-1, :-1]
+    if H[-1, -1] > 0:
+        features = features - np.outer(H[:-1, -1], H[-1, :-1]) / H[-1, -1]
+    return scale * np.linalg.eigvalsh(features), max(1, k - 1)
+
+
+def ends_of_ridge(curvatures, times):
+    """The C at which an l2 penalty leaves 0.01 degrees of freedom, and the one at which it leaves 99% of all."""
+    seen = curvatures[curvatures > len(curvatures) * np.finfo(float).eps * curvatures.max(initial=0.0)]
+    if not len(seen):
+        return np.nan, np.nan
+
+    def where(wanted):
+        def beyond(log_C):
+            return times * (1 / (1 + np.exp(-log_C) / seen)).sum() - wanted
+
+        return np.exp(brentq(beyond, -np.log(seen.max()) - 40, -np.log(seen.min()) + 40))
+
+    return where(FEWEST), where(MOST * times * len(seen))

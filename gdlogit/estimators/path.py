@@ -1,0 +1,442 @@
+"""GDLogisticRegressionCV: logistic regression over a path of C and l1_ratio, and the choice by cross-validation."""
+
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, Self, TypeAlias
+
+import numpy as np
+import sklearn
+from numpy.typing import ArrayLike
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, process_routing
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ..data.overflow import overflow_named
+from ..paths import paths
+from ..problem import Problem
+from ..solve import Settings
+from ..typing import ClassWeight, Matrix, RandomState
+from .callbacks import FitTask, with_callbacks
+from .choice import Choice, end_of_grid, messages_of, results_of
+from .classifier import GDLogisticRegression
+from .folds import LOG_LOSS, Found, Rows, embedded, folds_of, held_out_scores, scorer_of
+from .forms import OtherForms
+from .grid import grid_of
+from .predictor import Predictor
+from .validation import check_finite, check_path_parameters, check_weight, encode, generator
+
+__all__ = ["GDLogisticRegressionCV"]
+
+Scoring: TypeAlias = str | Callable[..., float]
+Rule: TypeAlias = Literal["best", "1se"] | Callable[[dict[str, Any]], int]
+
+MUCH_MEMORY = 2**30  # bytes of coefficients that a user may not expect
+SAME_C = 1e-9  # relative
+
+
+class GDLogisticRegressionCV(Predictor, OtherForms):
+    """Logistic regression whose C, and l1_ratio, cross-validation chooses; it needs no scaling and no tuning.
+
+    Fits `GDLogisticRegression` at every value of a grid, to all rows and to those of every fold, with one pass over X
+    for many of these fits. The grid comes from the data, and the choice is by log-loss.
+
+    Parameters
+    ----------
+    Cs : int or array-like of floats, default=100
+        The values of C. An int asks for a grid of so many from the data: with l1 it begins at ``c_min`` and reaches
+        10,000 times as far, or 100 times where there are more features than rows; with l2 alone it reaches from the C
+        at which the penalty leaves 0.01 effective degrees of freedom to the one at which it leaves 99% of all.
+    l1_ratios : sequence of floats, default=(0.0,)
+        Shares of the l1 penalty, from 0 to 1. With an int for Cs, each has a grid of its own.
+    cv : int, splitter, iterable of (train, test) or None, default=None
+        The folds: None is 5 stratified ones, or as many as the largest class has rows; an int asks for so many. Rows
+        that the training part of a split names several times count several times.
+    scoring : str or callable, default="neg_log_loss"
+        What to choose by: a name of scikit-learn's scorers, or ``scorer(model, X, y)``. Log-loss sees how good the
+        probabilities are; accuracy cannot tell most values of C apart.
+    rule : {"best", "1se"} or callable, default="best"
+        Which point of the grid to take. "best" has the best mean score. "1se" is the simplest within one standard error
+        of that: the smallest C there, and for that the largest l1_ratio. A callable gets ``cv_results_`` and returns
+        the index.
+    refit : bool, default=True
+        Whether ``coef_`` are the coefficients of the fit to all rows at the chosen point. With False they are the mean
+        of the folds' coefficients there.
+    store_cv_results : bool, default=False
+        Whether to keep ``coefs_paths_``, the coefficients of every fold.
+    fit_intercept : bool, default=True
+        Whether to fit b; otherwise it is 0.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, as in `GDLogisticRegression`. The scores do not have them.
+    max_iter : int, default=1000
+        Largest number of iterations of one fit.
+    tol : float, default=1e-8
+        Each fit ends when its J is within ``tol * min(1, J)`` of its minimum.
+    random_state : int, RandomState instance or None, default=None
+        Seed for the rows that the fits and the proofs sample. It does not shuffle the folds.
+    verbose : int or bool, default=0
+        With 1 or more, print one line for each value of C.
+
+    Attributes
+    ----------
+    C_, l1_ratio_ : float
+        The point of the grid that is used.
+    C_best_, C_1se_ : float
+        The C that each of the two rules takes, whichever is used.
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        W at that point.
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        The intercept b there.
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted.
+    Cs_ : ndarray of shape (n_cs,) or (n_l1_ratios, n_cs)
+        The grid, ascending; one for each l1_ratio where these differ.
+    l1_ratios_ : ndarray of shape (n_l1_ratios,)
+        The shares of the l1 penalty.
+    scores_ : ndarray of shape (n_folds, n_l1_ratios, n_cs)
+        The score of each fold's held-out rows, nan where an interrupt came before.
+    cv_results_ : dict of ndarrays
+        As of GridSearchCV: ``params``, ``param_C``, ``param_l1_ratio``, ``split0_test_score`` and so on,
+        ``mean_test_score``, ``std_test_score``, ``rank_test_score``; and ``se_test_score``, the standard error of the
+        mean, and ``n_nonzero``. No times: the fits share their passes.
+    best_index_ : int
+        The index in ``cv_results_`` of the point that is used.
+    best_score_ : float
+        Its mean score.
+    coef_path_ : ndarray of shape (n_l1_ratios, n_cs, 1 or n_classes, n_features)
+        W of the fits to all rows.
+    intercept_path_ : ndarray of shape (n_l1_ratios, n_cs, 1 or n_classes)
+        b of the fits to all rows.
+    n_nonzero_path_ : ndarray of shape (n_l1_ratios, n_cs)
+        How many features have a nonzero coefficient in the fits to all rows.
+    duality_gap_path_ : ndarray of shape (n_l1_ratios, n_cs)
+        Proven bounds on J - min J of the fits to all rows.
+    coefs_paths_ : ndarray of shape (n_folds, n_l1_ratios, n_cs, 1 or n_classes, n_features + 1)
+        W and b of each fold's fits; only with ``store_cv_results=True``.
+    n_iter_ : ndarray of shape (n_folds, n_l1_ratios, n_cs)
+        Number of iterations of each fit to a fold.
+    converged_ : bool
+        Whether every fit is within ``tol * min(1, J)`` of its minimum.
+    n_features_in_ : int
+        Number of features seen in ``fit``.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the features, if X has string column names.
+
+    See Also
+    --------
+    GDLogisticRegression : The same model at one value of C.
+    sklearn.linear_model.LogisticRegressionCV : The same choice; its grid does not know the data.
+
+    References
+    ----------
+    Friedman, Hastie and Tibshirani, "Regularization paths for generalized linear models via coordinate descent",
+    Journal of Statistical Software 33 (2010).
+    Hastie, Tibshirani and Friedman, "The Elements of Statistical Learning" (2009), section 7.10 (one standard error).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from gdlogit import GDLogisticRegressionCV
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> model = GDLogisticRegressionCV(Cs=20, random_state=0).fit(X, y)
+    >>> model.scores_.shape, model.C_1se_ <= model.C_best_
+    ((5, 1, 20), True)
+    """
+
+    __metadata_request__fit = {"groups": UNUSED}  # of the splitter's, not of the fit's
+
+    def __init__(
+        self,
+        *,
+        Cs: int | ArrayLike = 100,
+        l1_ratios: Iterable[float] = (0.0,),
+        cv: Any = None,
+        scoring: Scoring = LOG_LOSS,
+        rule: Rule = "best",
+        refit: bool = True,
+        store_cv_results: bool = False,
+        fit_intercept: bool = True,
+        class_weight: ClassWeight = None,
+        max_iter: int = 1000,
+        tol: float = 1e-8,
+        random_state: RandomState = None,
+        verbose: int = 0,
+    ) -> None:
+        self.Cs = Cs
+        self.l1_ratios = l1_ratios
+        self.cv = cv
+        self.scoring = scoring
+        self.rule = rule
+        self.refit = refit
+        self.store_cv_results = store_cv_results
+        self.fit_intercept = fit_intercept
+        self.class_weight = class_weight
+        self.max_iter = max_iter
+        self.tol = tol
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(
+        self,
+        X: Matrix,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        groups: ArrayLike | None = None,
+        **params: Any,
+    ) -> Self:
+        """Fit the path to all rows and to every fold, and choose.
+
+        Ctrl-C ends it, with a warning: points of the grid that every fold has reached stay, the others are nan. Before
+        the first of them it raises KeyboardInterrupt, and the estimator stays as it was.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows, on any scale; float64 and float32 are used without a copy, also from a memory map.
+        y : array-like of shape (n_samples,)
+            The labels, at least two different ones. A class that a fold's training part lacks has the probability 0 in
+            that fold, and a warning says so.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows, not negative, in the fits and in the scores: those that scikit-learn names by a string,
+            or that metadata routing asks for. Default: all 1.
+        groups : array-like of shape (n_samples,), default=None
+            Groups of rows, for a splitter such as GroupKFold.
+        **params : dict
+            Metadata for the splitter and the scorer, by scikit-learn's metadata routing.
+
+        Returns
+        -------
+        self
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If a parameter or an argument is not as described; the estimator then stays as it was.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If some fit did not reach its minimum, or an interrupt came.
+        UserWarning
+            If the best score is at an end of the grid and still rises there, or a fold lacks a class.
+        """
+        with self._unchanged_on_error():
+            messages = self._fit(X, y, sample_weight, groups, params)
+        for message, category in messages:
+            warnings.warn(message, category, stacklevel=2)
+        return self
+
+    def at(self, C: float | None = None, l1_ratio: float | None = None) -> GDLogisticRegression:
+        """The model at a point of the path, fitted to all rows.
+
+        Parameters
+        ----------
+        C : float, default=None
+            A value of ``Cs_``, such as ``C_1se_``. None is ``C_``.
+        l1_ratio : float, default=None
+            A value of ``l1_ratios_``. None is ``l1_ratio_``.
+
+        Returns
+        -------
+        GDLogisticRegression
+            A fitted estimator; no fit is needed.
+
+        Raises
+        ------
+        ValueError
+            If the grid does not have this point.
+        """
+        check_is_fitted(self)
+        C, l1_ratio = self.C_ if C is None else C, self.l1_ratio_ if l1_ratio is None else l1_ratio
+        r = int(np.abs(self.l1_ratios_ - l1_ratio).argmin())
+        if not np.isclose(self.l1_ratios_[r], l1_ratio, rtol=0, atol=SAME_C):
+            raise ValueError(f"l1_ratio must be one of l1_ratios_, {self.l1_ratios_.tolist()}; got {l1_ratio!r}.")
+        Cs = np.broadcast_to(self.Cs_, self.scores_.shape[1:])[r]
+        i = int(np.abs(np.log(Cs) - np.log(C)).argmin()) if C > 0 and np.isfinite(C) else len(Cs) - 1
+        if not (Cs[i] == C or np.isclose(Cs[i], C, rtol=SAME_C, atol=0)):
+            raise ValueError(f"C must be a value of Cs_; got {C!r}, and the nearest is {Cs[i]:.17g}.")
+        return self._model(
+            C=float(Cs[i]),
+            l1_ratio=float(self.l1_ratios_[r]),
+            coef_=self.coef_path_[r, i].copy(),
+            intercept_=self.intercept_path_[r, i].copy(),
+            duality_gap_=float(self.duality_gap_path_[r, i]),
+        )
+
+    def score(self, X: Matrix, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any) -> float:
+        """The score that the parameter ``scoring`` names, of rows given.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows.
+        y : array-like of shape (n_samples,)
+            The labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+        **params : dict
+            Metadata for the scorer, by scikit-learn's metadata routing.
+
+        Returns
+        -------
+        float
+            The score: by default the negative mean log-loss.
+        """
+        _, of_scorer = self._routed("score", sample_weight, params)
+        return float(scorer_of(self.scoring)(self, X, y, **of_scorer))
+
+    def to_sklearn(self) -> LogisticRegression:
+        """The chosen model as a LogisticRegression: see `GDLogisticRegression.to_sklearn`.
+
+        Returns
+        -------
+        sklearn.linear_model.LogisticRegression
+            A fitted model with the same coefficients.
+        """
+        check_is_fitted(self)
+        model = self._model(C=self.C_, l1_ratio=self.l1_ratio_, coef_=self.coef_, intercept_=self.intercept_)
+        return model.to_sklearn()
+
+    def get_metadata_routing(self) -> Any:
+        """Which arguments scikit-learn's metadata routing passes on: to the splitter, and to the scorer."""
+        to_split, to_score = MethodMapping(), MethodMapping()
+        to_split.add(caller="fit", callee="split")
+        to_score.add(caller="fit", callee="score").add(caller="score", callee="score")
+        router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
+        router.add(splitter=self.cv, method_mapping=to_split)
+        return router.add(scorer=scorer_of(self.scoring), method_mapping=to_score)
+
+    # --- How --------------------------------------------------------------------------------------------------------
+
+    def _routed(self, method, sample_weight, params):
+        """What the splitter and the scorer get: by metadata routing where it is on, else the weights for the scorer."""
+        if sklearn.get_config().get("enable_metadata_routing", False):
+            routed = process_routing(self, method, sample_weight=sample_weight, **params)
+            return routed.get("splitter", {}).get("split", {}), routed.scorer.score
+        unknown = [name for name in params if name != "groups"]
+        if unknown:
+            raise TypeError(f"{method} got {unknown[0]!r}, which needs scikit-learn's metadata routing to be enabled.")
+        weighted = sample_weight is not None and isinstance(self.scoring, str)
+        groups = params.get("groups")
+        return {} if groups is None else {"groups": groups}, {"sample_weight": sample_weight} if weighted else {}
+
+    @with_callbacks
+    def _fit(self, X, y, sample_weight, groups, params):
+        """Set the fitted attributes; return warnings to give, each with its category."""
+        check_path_parameters(self)
+        given = X, y, sample_weight
+        of_splitter, of_scorer = self._routed("fit", sample_weight, {"groups": groups, **params})
+        accepted = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "ensure_all_finite": False}
+        X, y = validate_data(self, X, y, **accepted)
+        sample_weight = check_weight(sample_weight, X)
+        classes, codes, weight = encode(y, sample_weight, self.class_weight)
+        with overflow_named(X):
+            problem = Problem.of(X, codes, weight, len(classes), intercept=self.fit_intercept)
+        check_finite(self, problem.rows)
+        folds = folds_of(self.cv, X, y, codes, weight, len(classes), **of_splitter)
+        l1_ratios = np.array([float(ratio) for ratio in self.l1_ratios])
+        rng = generator(self.random_state)
+        with overflow_named(X):
+            grids = self._grids(problem, l1_ratios)
+            task = FitTask(self, *given, grids.size)
+            of_rows = Rows(X, y, codes, weight, sample_weight, classes)
+            found = self._solutions(problem, folds, grids, l1_ratios, of_rows, rng, task)
+            scores = self._scores_of(folds, grids, l1_ratios, found, of_rows, of_scorer)
+        self.classes_, self.l1_ratios_ = classes, l1_ratios
+        self.Cs_ = grids[0] if (grids == grids[0]).all() else grids
+        messages = self._keep(folds, grids, l1_ratios, found, scores, problem.dtype)
+        task.end()
+        return messages
+
+    def _grids(self, problem, l1_ratios):
+        """The values of C for each l1_ratio, ascending."""
+        if isinstance(self.Cs, int | np.integer):
+            return np.stack([grid_of(problem, int(self.Cs), ratio) for ratio in l1_ratios])
+        return np.tile(np.unique(np.asarray(self.Cs, dtype=float)), (len(l1_ratios), 1))
+
+    def _solutions(self, problem, folds, grids, l1_ratios, rows, rng, task):
+        """All fits, of all rows first: until an interrupt, or until a callback asks to stop."""
+        found = Found.of((*grids.shape, folds.shares.shape[1], *problem.shape))
+        settings = Settings(tol=self.tol, max_iter=self.max_iter)
+        terms = {"intercept": self.fit_intercept, "settings": settings, "rng": rng}
+        complete = folds.complete
+        if found.theta.nbytes > MUCH_MEMORY:
+            warnings.warn(f"The coefficients of all fits take {found.theta.nbytes / 2**30:.1f} GB.", stacklevel=4)
+        try:
+            for r, (Cs, l1_ratio) in enumerate(zip(grids, l1_ratios, strict=True)):
+                for f in sorted({*range(folds.shares.shape[1])} - {*complete}):
+                    lesser = rows.X, rows.codes
+                    weight, classes = rows.weight * folds.shares[:, f], len(rows.classes)
+                    for i, *of_fold in embedded(*lesser, weight, folds.lacking[f], Cs, l1_ratio, classes, **terms):
+                        found.keep((r, i, f), *of_fold[:2], np.nan, *of_fold[2:])
+                for i, fits in paths(problem, folds.shares[:, complete], Cs, l1_ratio, settings, rng):
+                    task.begin_iteration()
+                    found.keep((r, i, complete), fits.theta, fits.excess, fits.gap, fits.n_iter, fits.converged)
+                    if self.verbose:
+                        print_point(l1_ratio, Cs[i], found, r, i)
+                    if task.end_iteration(None):
+                        return found
+        except KeyboardInterrupt:
+            if not found.reached.any():
+                raise
+            found.interrupted.append(True)
+        return found
+
+    def _scores_of(self, folds, grids, l1_ratios, found, rows, of_scorer):
+        """The score of each fold's held-out rows at each point, (n_folds, n_l1_ratios, n_cs)."""
+        scores = np.full((len(folds.tests), *grids.shape), np.nan)
+        reached = found.reached
+        points = [(C, ratio) for Cs, ratio in zip(grids, l1_ratios, strict=True) for C in Cs]
+        points = [point for point, is_reached in zip(points, reached.ravel(), strict=True) if is_reached]
+        for number, test in enumerate(folds.tests):
+            theta, part = found.theta[reached, number + 1], rows.some(test)
+            if self.scoring == LOG_LOSS:
+                scores[number][reached] = -part.log_losses(theta, self.fit_intercept)
+            else:
+                models = (self._model(*point, **rows.fitted(one)) for point, one in zip(points, theta, strict=True))
+                metadata = {name: np.asarray(value)[test] for name, value in of_scorer.items() if value is not None}
+                scores[number][reached] = held_out_scores(scorer_of(self.scoring), models, part.X, part.y, **metadata)
+        return scores
+
+    def _model(self, C, l1_ratio, **fitted):
+        """A GDLogisticRegression at a point, with fitted attributes."""
+        names = ("fit_intercept", "class_weight", "max_iter", "tol", "random_state")
+        model = GDLogisticRegression(C=C, l1_ratio=l1_ratio, **{name: getattr(self, name) for name in names})
+        of_fit = {name: getattr(self, name) for name in ("n_features_in_", "feature_names_in_") if hasattr(self, name)}
+        vars(model).update(of_fit | {"classes_": getattr(self, "classes_", None)} | fitted)
+        return model
+
+    def _keep(self, folds, grids, l1_ratios, found, scores, dtype):
+        """Set the attributes that are left; return warnings."""
+        with np.errstate(under="ignore"):
+            theta = found.theta.astype(dtype)
+        path = theta[:, :, 0]
+        self.coef_path_ = np.ascontiguousarray(path[..., :-1, :].swapaxes(2, 3))
+        self.intercept_path_ = path[..., -1, :].copy()
+        self.n_nonzero_path_ = (self.coef_path_ != 0).any(axis=2).sum(axis=2)
+        self.duality_gap_path_ = found.gap[:, :, 0]
+        self.scores_, self.n_iter_ = scores, np.moveaxis(found.n_iter[:, :, 1:], 2, 0)
+        self.converged_ = bool(found.converged.all())
+        vars(self).pop("coefs_paths_", None)
+        if self.store_cv_results:
+            self.coefs_paths_ = np.moveaxis(theta[:, :, 1:], 2, 0).swapaxes(3, 4)
+        self.cv_results_ = results_of(scores, grids, l1_ratios, self.n_nonzero_path_)
+        choice = Choice.of(self.cv_results_, self.rule)
+        n_cs = grids.shape[1]
+        r, i = divmod(choice.used, n_cs)
+        self.best_index_, self.best_score_ = choice.used, float(self.cv_results_["mean_test_score"][choice.used])
+        self.C_, self.l1_ratio_ = float(grids[r, i]), float(l1_ratios[r])
+        self.C_best_, self.C_1se_ = (float(grids.ravel()[index]) for index in (choice.best, choice.simplest))
+        chosen = path[r, i] if self.refit else theta[r, i, 1:].mean(axis=0)
+        self.coef_, self.intercept_ = np.ascontiguousarray(chosen[:-1].T), chosen[-1].copy()
+        return [*messages_of(self, folds, found), *end_of_grid(self.cv_results_, choice.best, grids)]
+
+
+def print_point(l1_ratio, C, found, r, i):
+    """One line for a point of the grid."""
+    nonzero = np.count_nonzero(found.theta[r, i, 0, :-1].any(axis=1))
+    print(
+        f"l1_ratio {l1_ratio:<5.3g}   C {C:<10.4g}   nonzero {nonzero:<6d}   gap {found.gap[r, i, 0]:<8.1e}   "
+        f"fits {found.n_iter.shape[2]}   iterations {found.n_iter[r, i].max()}"
+    )

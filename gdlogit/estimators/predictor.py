@@ -1,0 +1,95 @@
+"""Scores, labels and probabilities of new rows, from the coefficients of a fitted model."""
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ..backprop import Sigmoid, Softmax
+from ..typing import Floats, Matrix
+from .base import Classifier
+
+__all__ = ["Predictor"]
+
+
+class Predictor(Classifier):
+    """The methods of a linear classifier that take new rows: they use ``coef_``, ``intercept_`` and ``classes_``."""
+
+    def decision_function(self, X: Matrix) -> Floats:
+        """Scores z = W x + b: the log-odds of ``classes_[1]``, or one unnormalised log-probability per class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_classes)
+            The scores.
+        """
+        z = self._scores(X)
+        return z[:, 0] if z.shape[1] == 1 else z
+
+    def predict(self, X: Matrix) -> NDArray[Any]:
+        """The most probable label of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Predicted labels, of the kind that ``fit`` was given.
+        """
+        z = self._scores(X)
+        return self.classes_[(z[:, 0] > 0).astype(int) if z.shape[1] == 1 else z.argmax(axis=1)]
+
+    def predict_proba(self, X: Matrix) -> Floats:
+        """The probability of each class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Probabilities, in the order of ``classes_``.
+        """
+        z = self._scores(X)
+        return (Sigmoid if z.shape[1] == 1 else Softmax).probabilities(z)
+
+    def predict_log_proba(self, X: Matrix) -> Floats:
+        """The log-probability of each class, from the scores: finite even where the probability rounds to zero.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Log-probabilities, in the order of ``classes_``.
+        """
+        z = self._scores(X)
+        return (Sigmoid if z.shape[1] == 1 else Softmax).log_probabilities(z)
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that sparse X is accepted."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def _scores(self, X):
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
+        with np.errstate(under="ignore"):  # the caller may have set NumPy to raise underflows
+            z = X @ self.coef_.T
+            return (z.toarray() if sp.issparse(z) else z) + self.intercept_

@@ -1,0 +1,111 @@
+"""The objectives of several problems over the same rows, of which one pass serves all.
+
+    J_m(theta_m) = 1/S_m sum_i s_i h_im loss(y_i, W_m^T x_i + b_m) + R_m(theta_m),    S_m = sum_i s_i h_im
+
+Problem m has its own theta, its own weighting, which gives row i the share h_im of its weight, and its own penalty,
+which is smooth. Cross-validation is such a set: a fold's weighting is 0 on the rows that it holds out and 1 on the
+others, the fit to all rows has the weighting 1, and all of these are there at every strength of the penalty.
+
+Shapes: M problems, F weightings; shares h (n, F); theta and gradients (M, p + 1, k), intercept last; values (M,).
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from . import summands
+
+__all__ = ["Columns", "Points", "Several"]
+
+ABSENT = 1e-12  # of a curvature: what a weighting leaves of it is rounding
+
+
+class Columns(NamedTuple):
+    """Problems: the number of each one's weighting, and the diagonal of its penalty's Hessian, (M, p + 1, k)."""
+
+    weighting: np.ndarray
+    curvature: np.ndarray
+
+    def some(self, index):
+        """Some of the problems."""
+        return Columns(self.weighting[index], self.curvature[index])
+
+
+class Points(NamedTuple):
+    """A theta for each problem, with J and its gradient there."""
+
+    theta: np.ndarray
+    value: np.ndarray
+    gradient: np.ndarray
+
+    def some(self, index):
+        """Those of some problems."""
+        return Points(self.theta[index], self.value[index], self.gradient[index])
+
+
+class Several:
+    """The loss of rows in several weightings; ``Columns`` say which problems are meant.
+
+    ``passes`` counts the passes over the rows, ``columns`` the columns of theta in all of them together.
+    """
+
+    def __init__(self, rows, loss, shares):
+        self.rows, self.loss, self.shares = rows, loss, shares
+        self.shape = rows.shape[1], loss.n_outputs
+        self.resolution = 10 * float(np.finfo(rows.dtype).eps)
+        self.passes = self.columns = 0
+        (self.totals,) = rows.sum(summands.weight_totals, shares)
+
+    def threads(self):
+        """Hold the cores for the length of a fit."""
+        return self.rows.threads()
+
+    def at(self, theta, columns):
+        """J and its gradient for each problem, in one pass: a J may overflow to infinity or nan."""
+        f = partial(summands.values_and_gradients, self.loss, side_by_side(theta), columns.weighting)
+        with np.errstate(over="ignore", invalid="ignore"):
+            loss, gradient = self._rows(len(theta)).sum(f, self.shares)
+            total, slope = self.totals[columns.weighting], columns.curvature * theta
+            value = loss / total + 0.5 * np.einsum("mjc,mjc->m", slope, theta)
+            return Points(theta, value, apart(gradient, self.shape) / total[:, None, None] + slope)
+
+    def capped_losses(self, theta, most):
+        """The mean loss of all rows at each theta, where no row counts for more than ``most``."""
+        f = partial(summands.capped_values, self.loss, side_by_side(theta), len(theta), most)
+        return self._rows(len(theta)).sum(f)[0] / self.rows.total
+
+    def hessians(self, theta):
+        """The loss's Hessian in each weighting, (F, P, P), at one theta."""
+        f = partial(summands.hessians, self.loss, theta)
+        p, k = self.shape
+        whole, less = self._rows(0).sum(f, self.shares, products=2 * p * k**2)
+        left = whole - less
+        absent = np.einsum("fii->fi", left) <= ABSENT * whole.diagonal()
+        left[absent] = 0
+        left.transpose(0, 2, 1)[absent] = 0
+        return left / self.totals[:, None, None]
+
+    def hessian(self, theta, number):
+        """The loss's Hessian in one weighting, at a theta of its own."""
+        f = partial(summands.hessian_of_weighting, self.loss, theta, number)
+        p, k = self.shape
+        (hessian,) = self._rows(0).sum(f, self.shares, products=p * k**2)
+        return hessian / self.totals[number]
+
+    def _rows(self, n_problems):
+        """The rows, in blocks for so many problems; 0 for a Hessian, whose blocks may be large."""
+        self.passes += 1
+        self.columns += n_problems
+        return self.rows.for_scores(max(1, n_problems * self.shape[1]))
+
+
+def side_by_side(theta):
+    """Thetas (M, p + 1, k) as the columns of one, (p + 1, M k)."""
+    return theta.transpose(1, 0, 2).reshape(theta.shape[1], -1)
+
+
+def apart(columns, shape):
+    """The inverse of ``side_by_side``, for thetas of a shape (p + 1, k)."""
+    p, k = shape
+    return np.ascontiguousarray(columns.reshape(p, -1, k).transpose(1, 0, 2))

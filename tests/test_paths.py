@@ -1,0 +1,139 @@
+"""Several weightings of the rows over a path of C: each solution is that of a fit by itself."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.datasets import load_breast_cancer, load_iris
+
+from gdlogit.descent.several import Metric, descend_side_by_side
+from gdlogit.objective import Objective
+from gdlogit.paths import paths
+from gdlogit.penalty import ElasticNet
+from gdlogit.problem import Problem
+from gdlogit.several import Columns, Several
+from gdlogit.solve import Settings, solve
+
+CS = np.logspace(-3, 3, 9)
+
+
+def wide():
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((60, 150))
+    return X, (X[:, 0] + rng.standard_normal(60) > 0).astype(int)
+
+
+def sparse():
+    X = sp.random(300, 20, 0.2, random_state=0, format="csr")
+    return X, (X @ np.arange(-10, 10) + np.random.default_rng(0).standard_normal(300) > 0).astype(int)
+
+
+def rare_flags():
+    """Flags that only a few rows have, all of them in one fold; and a feature with heavy tails."""
+    rng = np.random.default_rng(2)
+    X = np.column_stack([np.exp(3 * rng.standard_normal(400)), rng.standard_normal(400), np.arange(400) < 5])
+    return X, (X[:, 1] + X[:, 2] + rng.logistic(size=400) > 0).astype(int)
+
+
+def single():
+    X, y = load_breast_cancer(return_X_y=True)
+    return X.astype(np.float32), y
+
+
+TABLES = {
+    "raw": lambda: load_breast_cancer(return_X_y=True),
+    "softmax": lambda: load_iris(return_X_y=True),
+    "wide": wide,
+    "sparse": sparse,
+    "rare": rare_flags,
+}
+
+
+def problem_of(X, y, weight=None):
+    weight = np.ones(len(y)) if weight is None else weight
+    return Problem.of(X, y.astype(np.uint8), weight, len(np.unique(y)))
+
+
+def shares_of(n, n_folds=3):
+    """The whole, folds of every n-th row, and for "rare" one that lacks the first rows; a bootstrap."""
+    shares = np.ones((n, n_folds + 3), np.uint8)
+    for fold in range(n_folds):
+        shares[fold::n_folds, fold + 1] = 0
+    shares[: n // 10, n_folds + 1] = 0
+    shares[:, n_folds + 2] = np.random.default_rng(0).poisson(1.0, n)
+    return shares
+
+
+def alone(problem, share, C, l1_ratio=0.0, tol=1e-14):
+    rows = problem.rows.reweighted(share.astype(float))
+    return solve(problem._replace(rows=rows, penalty=ElasticNet.of(C, l1_ratio, rows.total)), Settings(tol=tol))
+
+
+def excess_over(solution, theta):
+    """J at the user's theta above the J of a solution."""
+    inside = solution.coordinates.into(theta)
+    objective = Objective(solution.coordinates.rows, solution.objective.loss, solution.objective.penalty)
+    return objective.value(inside) - solution.point.value
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_each_solution_is_that_of_a_fit_by_itself(table):
+    X, y = TABLES[table]()
+    weight = np.random.default_rng(3).uniform(0.5, 2, len(y))
+    problem, shares = problem_of(X, y, weight), shares_of(len(y))
+    found = dict(paths(problem, shares, CS, settings=Settings(tol=1e-10)))
+    assert sorted(found) == [*range(len(CS))]
+    for i in (0, 3, 8):
+        for f in range(shares.shape[1]):
+            theirs = alone(problem, shares[:, f], CS[i])
+            assert found[i].converged[f]
+            assert abs(excess_over(theirs, found[i].theta[f])) < 1e-10
+
+
+@pytest.mark.parametrize("table", ["raw", "softmax", "wide", "sparse"])
+def test_coefficients_are_those_of_a_fit_by_itself(table):
+    X, y = TABLES[table]()
+    problem, shares = problem_of(X, y), shares_of(len(y))
+    found = dict(paths(problem, shares, CS[:6], settings=Settings(tol=1e-14)))
+    for f in range(shares.shape[1]):
+        theirs = alone(problem, shares[:, f], CS[3], tol=1e-15).theta
+        np.testing.assert_allclose(found[3].theta[f][:-1], theirs[:-1], atol=1e-5 * np.abs(theirs[:-1]).max())
+
+
+def test_float32_solutions_are_near_those_of_float64():
+    X, y = single()
+    problem, shares = problem_of(X, y), shares_of(len(y))
+    found = dict(paths(problem, shares, CS))
+    for f in range(shares.shape[1]):
+        theirs = alone(problem_of(X.astype(float), y), shares[:, f], CS[5])
+        assert abs(excess_over(theirs, found[5].theta[f])) < 1e-5
+
+
+def test_l1_penalties_and_no_penalty_are_solved_one_by_one():
+    X, y = load_iris(return_X_y=True)
+    problem, shares = problem_of(X, y), shares_of(len(y))
+    for Cs, l1_ratio in ((CS[3:6], 0.5), (CS[3:6], 1.0), (np.array([1.0, np.inf]), 0.0)):
+        found = dict(paths(problem, shares[:, :2], Cs, l1_ratio, Settings(tol=1e-10, max_iter=50)))
+        theirs = alone(problem, shares[:, 1], Cs[0], l1_ratio)
+        assert abs(excess_over(theirs, found[0].theta[1])) < 1e-10
+        assert len(found) == len(Cs)
+
+
+def test_the_gap_of_all_rows_is_proven():
+    X, y = load_breast_cancer(return_X_y=True)
+    problem, shares = problem_of(X, y), shares_of(len(y))
+    for i, fits in paths(problem, shares, CS, settings=Settings(tol=1e-8)):
+        theirs = alone(problem, shares[:, 0], CS[i])
+        assert -1e-12 < excess_over(theirs, fits.theta[0]) <= fits.gap[0] + 1e-14
+        assert fits.gap[0] < 1e-6
+
+
+def test_folds_and_neighbouring_values_share_passes():
+    X, y = load_breast_cancer(return_X_y=True)
+    rows, shares = problem_of(X, y).rows.centred(), shares_of(len(y))
+    several = Several(rows, problem_of(X, y).loss, shares)
+    f, like = np.arange(shares.shape[1]), np.empty(several.shape)
+    curvature = np.stack([ElasticNet.of(0.01, 0.0, total).curvature(like) for total in several.totals])
+    theta = np.zeros((len(f), *several.shape))
+    found = descend_side_by_side(several, Columns(f, curvature), theta, Metric(several, theta[0]), 1e-8)
+    assert found.arrived.all()
+    assert several.passes <= 2 + found.n_steps.max() + found.n_steps.sum() / 2  # not one for each problem's step
