@@ -26,8 +26,9 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "verdict": {"quadratic", *FORMULA},
     "problem": {"data", *FORMULA},
     "solve": {"typing", "problem", "data", "descent", "quadratic", "verdict", *FORMULA},
+    "inference": {"inference", "solve", "problem", "quadratic", *FORMULA},
     "online": {"descent", "quadratic", *FORMULA},
-    "estimators": {"estimators", "typing", "data", "sklearn", *CORE, *FORMULA},
+    "estimators": {"estimators", "inference", "typing", "data", "sklearn", *CORE, *FORMULA},
     "display": {"display", "typing", "estimators", "sklearn", *CORE, *FORMULA},  # it draws the methods at work
     "__init__": {"estimators", "display", "backprop", "data"},
 }
@@ -101,6 +102,7 @@ def test_imports_follow_the_arrow(file):
         ("descent/newton", "from .. import data"),
         ("solve", "from .estimators.classifier import GDLogisticRegression"),
         ("problem", "from .solve import solve"),
+        ("inference/ask", "from ..estimators.classifier import GDLogisticRegression"),
         ("verdict/duality", "from ..descent import loop"),
         ("descent/loop", "from sklearn.utils import check_array"),
         ("estimators/classifier", "from sklearn.linear_model import _logistic"),

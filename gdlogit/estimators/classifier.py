@@ -22,6 +22,7 @@ from ..typing import ClassWeight, Floats, Matrix, RandomState, Solver
 from .batches import OF_A_FIT, OF_A_STREAM, BatchLearner, slices
 from .callbacks import FitTask, with_callbacks
 from .forms import OtherForms
+from .inference import WithInference
 from .report import closing_line, iteration_kept, message_of_end, print_record, warn_of_end
 from .validation import (
     check_finite,
@@ -36,7 +37,7 @@ from .validation import (
 __all__ = ["GDLogisticRegression"]
 
 
-class GDLogisticRegression(BatchLearner, OtherForms):
+class GDLogisticRegression(BatchLearner, OtherForms, WithInference):
     """Logistic regression by gradient descent that needs no scaling and no tuning.
 
     Minimises scikit-learn's objective, so the same ``C`` gives the same coefficients as ``LogisticRegression``::
