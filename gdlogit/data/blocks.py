@@ -81,6 +81,10 @@ class Block(ABC):
     def is_finite(self):
         """Whether the sums of X are: there is nan or infinity in X, or overflow, where they are not."""
 
+    @abstractmethod
+    def are_flags(self):
+        """Which features are 0 or 1 in all rows, as X is stored."""
+
     def _affine(self, W, b):
         z = self.product(self.X, W.astype(self.X.dtype, copy=False))
         z += b.astype(self.X.dtype, copy=False)
@@ -234,6 +238,13 @@ class Dense(Block):
     def is_finite(self):
         """Whether the sum of each row is."""
         return bool(np.isfinite(self.product(self.X, np.ones(self.X.shape[1], self.X.dtype))).all())
+
+    def are_flags(self):
+        """Which features are 0 or 1 in all rows."""
+        flags = np.ones(self.X.shape[1], dtype=bool)
+        for some in spans(len(self), -(-self.X.nbytes // self.layout.few_bytes)):
+            flags[flags] = ((self.X[some, flags] == 0) | (self.X[some, flags] == 1)).all(axis=0)
+        return flags
 
     def about(self, centre):
         """The same rows, measured from a given centre."""

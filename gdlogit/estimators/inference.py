@@ -1,5 +1,6 @@
 """Inference for a fitted model: checks, names, and the way to the room ``inference``, which knows no estimator."""
 
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -7,6 +8,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 
+from ..data.memory import rows_of
 from ..data.overflow import overflow_named
 from ..inference.ask import Asked, infer
 from ..inference.covariance import COVARIANCES
@@ -15,7 +17,7 @@ from ..inference.terms import Terms
 from ..problem import Problem
 from ..typing import Matrix
 from .base import Classifier
-from .pipelines import inner
+from .pipelines import Inner, inner
 from .validation import check_labels, check_weight, encode_as
 
 __all__ = ["WithInference", "inference"]
@@ -101,7 +103,7 @@ class WithInference(Classifier):
         array([ 1.449,  0.033, 11.194])
         """
         asked = {"cov_type": cov_type, "weights": weights, "method": method}
-        return _infer(self, X, y, sample_weight, None, groups, reference, features, asked)
+        return _infer(Inner(self, ()), X, y, sample_weight, groups, reference, features, asked)
 
 
 def inference(
@@ -157,18 +159,18 @@ def inference(
         raise TypeError(f"estimator must be a GDLogisticRegression, or end in one; got {found.model!r}.")
     check_is_fitted(found.model)
     asked = {"cov_type": cov_type, "weights": weights, "method": method}
-    X, names = found.transform(X), found.feature_names(X)
-    return _infer(found.model, X, y, sample_weight, names, groups, reference, features, asked)
+    return _infer(found, X, y, sample_weight, groups, reference, features, asked)
 
 
-def _infer(model, X, y, sample_weight, names, groups, reference, features, asked):
+def _infer(found, X, y, sample_weight, groups, reference, features, asked):
+    model = found.model
     check_is_fitted(model)
     check_asked(model, **asked)
-    outcome = getattr(y, "name", None) or "y"
-    X, y = validate_data(model, X, y, reset=False, accept_sparse="csr", dtype=[np.float64, np.float32])
+    outcome, names = getattr(y, "name", None) or "y", found.feature_names(X)
+    X, y = validate_data(model, found.transform(X), y, reset=False, accept_sparse="csr", dtype=[np.float64, np.float32])
     check_labels(y, model.classes_)
     codes, weight = encode_as(model.classes_, y, check_weight(sample_weight, X), model.class_weight)
-    names = names or getattr(model, "feature_names_in_", [f"x{j}" for j in range(X.shape[1])])
+    names = names or [f"x{j}" for j in range(X.shape[1])]
     code = code_of(reference, model.classes_)
     terms = Terms(tuple(names), tuple(model.classes_.tolist()), code, bool(model.fit_intercept))
     known = Asked(
@@ -177,6 +179,7 @@ def _infer(model, X, y, sample_weight, names, groups, reference, features, asked
         settings=model._settings(),
         converged=model.converged_,
         outcome=str(outcome),
+        read=partial(rows_to_predict, found),
         value=model.loss_curve_[-1] if len(model.loss_curve_) else np.nan,
         **numbered(groups, asked["cov_type"], weight),
     )
@@ -184,6 +187,13 @@ def _infer(model, X, y, sample_weight, names, groups, reference, features, asked
         parts = {"C": model.C, "l1_ratio": model.l1_ratio, "intercept": model.fit_intercept}
         problem = Problem.of(X, codes, weight, len(model.classes_), **parts)
         return infer(problem, theta_of(model), terms, known)
+
+
+def rows_to_predict(found, X, centre):
+    """Rows without labels, for the model inside a Pipeline, measured from a centre."""
+    X = validate_data(found.model, found.transform(X), reset=False, accept_sparse="csr", dtype=[np.float64, np.float32])
+    n, intercept = X.shape[0], found.model.fit_intercept
+    return rows_of(X, np.zeros(n, dtype=np.uint8), np.ones(n), intercept, len(found.model.classes_), centre)
 
 
 def is_robust(cov_type, weights, method):

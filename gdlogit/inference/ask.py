@@ -13,7 +13,7 @@ from ..penalty import ElasticNet
 from ..problem import Coordinates, Problem
 from ..solve import Settings, Solution, Status, solve
 from .contrasts import Contrasts
-from .covariance import covariance_of
+from .covariance import covariance_root
 from .estimate import Estimate, maximum
 from .likelihood import Likelihood
 from .posterior import Posterior
@@ -38,7 +38,8 @@ SEPARABLE = (
 class Asked(NamedTuple):
     """What is asked for, and what is known of the fit: its settings, whether it has converged, and the J in the end.
 
-    ``reference`` is the code of a class. ``group`` has the number of each row's group, from 0 to ``n_groups`` - 1.
+    ``reference`` is the code of a class. ``read(X, centre)`` gives other rows, measured from a centre. ``group`` has
+    the number of each row's group, from 0 to ``n_groups`` - 1.
     """
 
     cov_type: str
@@ -48,6 +49,7 @@ class Asked(NamedTuple):
     settings: Settings
     converged: bool
     outcome: str
+    read: Any
     value: float = np.nan
     group: Any = None
     n_groups: int = 0
@@ -70,9 +72,9 @@ def infer(problem: Problem, theta: np.ndarray, terms: Terms, asked: Asked) -> In
             estimate = at_maximum(*unpenalised(problem, theta, terms, asked), asked)
         case "bayes":
             estimate = at_mode(problem, theta, asked)
-    inside = covariance_of(estimate, asked.cov_type, asked.group, asked.n_groups)
+    root = covariance_root(estimate, asked.cov_type, asked.group, asked.n_groups)
     made = CredibleResult if asked.method == "bayes" else InferenceResult
-    return made(estimate, outside(inside, estimate, terms), terms, asked)
+    return made(estimate, root, terms, asked)
 
 
 # --- The estimate ---------------------------------------------------------------------------------------------------
@@ -113,14 +115,6 @@ def likelihood_of(kind: type[Likelihood], problem: Problem, asked: Asked, *more)
     contrasts = Contrasts(problem.loss.n_outputs, asked.reference)
     coordinates = Coordinates.of_means(problem.rows)
     return kind(coordinates, problem.loss, contrasts, asked.weights == "sampling", *more)
-
-
-def outside(covariance: np.ndarray, estimate: Estimate, terms: Terms) -> np.ndarray:
-    """The covariance of the user's parameters, of those inside; nan where a parameter is aliased."""
-    likelihood, estimable = estimate.likelihood, estimate.information.estimable
-    V = likelihood.coordinates.covariance(covariance, likelihood.shape[1])
-    V[~estimable] = V[:, ~estimable] = np.nan
-    return V[np.ix_(terms.order, terms.order)]
 
 
 # --- Refusals -------------------------------------------------------------------------------------------------------

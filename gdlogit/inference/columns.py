@@ -15,11 +15,12 @@ import numpy as np
 
 from .information import Information
 
-__all__ = ["Columns", "Moves", "climb"]
+__all__ = ["PASSES", "SLOW", "Columns", "climb"]
 
 SETTLED = 1e-11  # rise of l that is left: 1e-5 standard errors, of which the last step leaves a part
 SLOW = 0.5  # of the last distance, in standard errors
 PASSES = 100  # at most
+ROUNDING = 1e-13  # of l: a smaller fall is none
 
 
 class Moves(NamedTuple):
@@ -37,7 +38,7 @@ class Columns:
     def __init__(self, likelihood, information, normals, thetas):
         self.likelihood, self.normals, self.thetas = likelihood, normals, thetas
         self.informations = [information] * thetas.shape[1]
-        self.passes = 0
+        self.rank, self.passes = information.rank, 0
 
     def evaluate(self, some):
         """L (n,) and the scores (P, n) of some columns, in one pass."""
@@ -46,10 +47,13 @@ class Columns:
         loglik, score = self.likelihood.columns(thetas.reshape(*self.likelihood.shape, -1))
         return loglik, score.reshape(thetas.shape)
 
-    def refresh(self, column):
-        """Give a column the information at its own theta."""
-        theta = self.thetas[:, column].reshape(self.likelihood.shape)
-        self.informations[column] = Information(self.likelihood.information(theta)[2], self.likelihood.shape[1])
+    def refresh(self, some):
+        """Give some columns the information at their own thetas, unless hardly a row has any curvature left there."""
+        for column in some:
+            theta = self.thetas[:, column].reshape(self.likelihood.shape)
+            information = Information(self.likelihood.information(theta)[2], self.likelihood.shape[1])
+            if information.rank == self.rank:
+                self.informations[column] = information
 
     def moves(self, some, score):
         """The moves of some columns, whose scores are given."""
@@ -76,25 +80,30 @@ def moves_with(information, normals, score):
 
 
 def climb(columns):
-    """Take each column to the maximum of l within; the l (M,) there, nan where a column did not arrive."""
+    """Take each column to the maximum of l within; the l (M,) there, nan where a column did not arrive.
+
+    A step after which l is lower is halved, and the information then is that where the step began.
+    """
     M = columns.thetas.shape[1]
-    loglik, last, rate = np.full(M, -np.inf), np.full(M, np.inf), np.ones(M)
-    before, step = columns.thetas.copy(), np.zeros_like(columns.thetas)
-    arrived, left = np.full(M, np.nan), np.arange(M)
-    while len(left) and columns.passes < PASSES:
-        value, score = columns.evaluate(left)
-        fell = value < loglik[left] - 1e-12 * np.abs(value)
-        rate[left] = np.where(fell, rate[left] / 2, 1.0)
-        good = left[~fell]
-        moves = columns.moves(good, score[:, ~fell])
-        for column, rise in zip(good, moves.rise, strict=True):
-            if rise > SLOW**2 * last[column] and rise > SETTLED:
-                columns.refresh(column)
-        moves = columns.moves(good, score[:, ~fell])
-        before[:, good], step[:, good] = columns.thetas[:, good], moves.step
-        loglik[good], last[good] = value[~fell], moves.rise
-        columns.thetas[:, left] = before[:, left] + rate[left] * step[:, left]
-        done = good[moves.rise <= SETTLED]
-        arrived[done] = loglik[done] + last[done]
+    reached, left = np.full(M, np.nan), np.arange(M)
+    loglik, score = columns.evaluate(left)
+    moves = columns.moves(left, score)
+    step, rise, rate = moves.step, moves.rise, np.ones(M)
+    while True:
+        done = left[rise[left] <= SETTLED]
+        reached[done] = loglik[done] + rise[done]
         left = np.setdiff1d(left, done)
-    return arrived
+        if not len(left) or columns.passes >= PASSES:
+            return reached
+        before = columns.thetas[:, left]
+        columns.thetas[:, left] = before + rate[left] * step[:, left]
+        value, slope = columns.evaluate(left)
+        fell = value < loglik[left] - ROUNDING * np.abs(loglik[left])
+        columns.thetas[:, left[fell]] = before[:, fell]
+        rate[left] = np.where(fell, rate[left] / 2, 1.0)
+        new = left[~fell]
+        loglik[new], score[:, new] = value[~fell], slope[:, ~fell]
+        slow = new[columns.moves(new, score[:, new]).rise > SLOW**2 * rise[new]]
+        columns.refresh([*slow, *left[fell & (rate[left] == 0.5)]])
+        moves = columns.moves(left, score[:, left])
+        step[:, left], rise[left] = moves.step, moves.rise

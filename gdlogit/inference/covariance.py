@@ -16,27 +16,30 @@ MacKinnon and White, "Some heteroskedasticity-consistent covariance matrix estim
 Liang and Zeger, "Longitudinal data analysis using generalized linear models", Biometrika 73 (1986).
 """
 
+import numpy as np
+
 from .summands import HatAdjustment
 
-__all__ = ["COVARIANCES", "covariance_of"]
+__all__ = ["COVARIANCES", "covariance_root"]
 
 POWERS = {"HC2": 0.5, "HC3": 1}
 COVARIANCES = ("nonrobust", "HC0", "HC1", "HC2", "HC3", "cluster")
 
 
-def covariance_of(estimate, kind, group=None, n_groups=0):
-    """The covariance of a kind (P, P), with zeros for aliased parameters; ``group`` has a number for each row."""
-    if kind == "nonrobust":
-        return estimate.information.covariance
+def covariance_root(estimate, kind, group=None, n_groups=0):
+    """A (P, rank) with the covariance A A^T of a kind, 0 for aliased parameters; group has a number for each row."""
     likelihood, theta, root = estimate.likelihood, estimate.theta, estimate.information.root
     n, rank = likelihood.n_observations, estimate.information.rank
+    if kind == "nonrobust":
+        return root
     if kind == "cluster":
         scores = likelihood.scores_of_groups(theta, group, n_groups) @ root
         middle = scores.T @ scores * (n_groups / (n_groups - 1) * (n - 1) / (n - rank))
     else:
         middle = root.T @ likelihood.meat(theta, adjustment(estimate, kind)) @ root
         middle *= n / (n - rank) if kind == "HC1" else 1.0
-    return root @ middle @ root.T
+    values, vectors = np.linalg.eigh(middle)
+    return root @ (vectors * np.sqrt(np.maximum(values, 0)))
 
 
 def adjustment(estimate, kind):

@@ -38,6 +38,11 @@ class Likelihood:
         """The rows: those with a weight, or as many as the frequencies add up to."""
         return float(np.count_nonzero(self.rows.weight)) if self.weighted else self.rows.total
 
+    def user_parameters(self):
+        """The user's parameters, flat, as linear functions of a flat theta: T (P, P), one a row."""
+        T = self.coordinates.centred.leave(np.eye(self.n_parameters).reshape(self.shape[0], -1))
+        return T.reshape(self.n_parameters, -1)
+
     def score(self, theta):
         """L and its score, in one pass."""
         loss, slope = self.sum(partial(summands.score, self.loss, self.contrasts, theta))

@@ -1,22 +1,26 @@
 """The result of inference: what statsmodels calls by the same names."""
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtrc, ndtr, ndtri
+from scipy.special import ndtr, ndtri
 
 from .diagnostics import Diagnostics
+from .effects import HasEffects
 from .estimate import Estimate
+from .prediction import Predictions
+from .profile import profile_limits
 from .summary import frame_of, odds_ratios_of, summary_of
 from .table import Table
 from .terms import Terms
+from .tests import Test, Tests
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["InferenceResult", "Test"]
+__all__ = ["CredibleResult", "InferenceResult"]
 
 NO_TESTS = (
     "method='bayes' gives credible intervals, which have no test and no p-value. Fit with C=np.inf, or pass "
@@ -26,20 +30,7 @@ NO_TESTS = (
 Array = NDArray[np.float64]
 
 
-class Test(NamedTuple):
-    """A test: its statistic, which has a chi-squared distribution with ``df`` degrees of freedom, and its p-value."""
-
-    statistic: float
-    df: int
-    pvalue: float
-
-    @classmethod
-    def of(cls, statistic: float, df: int) -> "Test":
-        """The test with a statistic."""
-        return cls(float(statistic), int(df), float(chdtrc(df, max(statistic, 0.0))) if df else np.nan)
-
-
-class InferenceResult(Diagnostics):
+class InferenceResult(Tests, HasEffects, Predictions, Diagnostics):
     """Standard errors, tests, intervals and effects of a fitted model.
 
     ``model.inference(X, y)`` and ``gdlogit.inference(pipeline, X, y)`` make it. The names are statsmodels'. Arrays have
@@ -77,9 +68,9 @@ class InferenceResult(Diagnostics):
     _notes: tuple[str, ...] = ()
     _columns = ("coef", "std err", "z", "P>|z|")  # of a summary, before the limits
 
-    def __init__(self, estimate: Estimate, covariance: Array, terms: Terms, asked: Any):
-        self._estimate, self._terms = estimate, terms
-        self._covariance = covariance  # of all parameters in the user's flat order, nan where there is none
+    def __init__(self, estimate: Estimate, root: Array, terms: Terms, asked: Any):
+        self._estimate, self._terms, self._read = estimate, terms, asked.read
+        self._root = root  # A, with the covariance A A^T of theta
         self.names, self.classes, self.reference = terms.names, terms.classes, terms.reference
         self.cov_type, self.method, self.weights = asked.cov_type, asked.method, asked.weights
         self.outcome, self.rank = asked.outcome, estimate.information.rank
@@ -115,7 +106,14 @@ class InferenceResult(Diagnostics):
         ndarray of shape (n_params, n_params)
             In the order of ``params.T.ravel()``, class by class; nan for aliased parameters.
         """
-        return self._covariance
+        return self._covariance.copy()
+
+    @cached_property
+    def _covariance(self) -> Array:
+        likelihood, estimable = self._estimate.likelihood, self._estimate.information.estimable
+        V = likelihood.coordinates.covariance(self._root @ self._root.T, likelihood.shape[1])
+        V[~estimable] = V[:, ~estimable] = np.nan
+        return V[np.ix_(self._terms.order, self._terms.order)]
 
     @cached_property
     def bse(self) -> Array:
@@ -132,21 +130,38 @@ class InferenceResult(Diagnostics):
         """The two-sided p-values of ``zvalues``."""
         return 2 * ndtr(-np.abs(self.zvalues))
 
-    def conf_int(self, alpha: float = 0.05) -> Array:
+    def conf_int(self, alpha: float = 0.05, method: Literal["wald", "profile"] = "wald") -> Array:
         """Confidence intervals of the coefficients.
 
         Parameters
         ----------
         alpha : float, default=0.05
             One less the coverage.
+        method : {"wald", "profile"}, default="wald"
+            "wald" is ``params`` plus and minus a multiple of ``bse``. "profile" has the coefficients at which the
+            likelihood, with all others at their best, is not too far below its maximum: better for few rows or rare
+            events. All limits are computed side by side, in some ten passes over the rows.
 
         Returns
         -------
         ndarray of shape (n_terms, 2) or (n_terms, n_classes - 1, 2)
-            The limits.
+            The limits; nan for aliased terms.
         """
-        half = -ndtri(check_alpha(alpha) / 2) * self.bse
+        check_alpha(alpha)
+        if method == "profile":
+            return self._terms.shaped(self._profile(alpha))
+        if method != "wald":
+            raise ValueError(f"method must be 'wald' or 'profile'; got {method!r}.")
+        half = -ndtri(alpha / 2) * self.bse
         return np.stack([self.params - half, self.params + half], axis=-1)
+
+    def _profile(self, alpha: float) -> Array:
+        """The limits of the profile intervals, in the user's flat order."""
+        self._require_likelihood("method='profile'", "method='wald'")
+        functions = self._estimate.likelihood.user_parameters()[self._terms.order[self._is_estimated]]
+        limits = np.full((len(self._is_estimated), 2), np.nan)
+        limits[self._is_estimated] = profile_limits(self._estimate, functions.T, alpha)
+        return limits
 
     def _table(self, alpha: float) -> dict[str, Array]:
         """The columns of a summary, each in the shape of ``params``."""
@@ -247,43 +262,6 @@ class InferenceResult(Diagnostics):
         """
         return odds_ratios_of(self, conf_level)
 
-    # --- Tests ------------------------------------------------------------------------------------------------------
-
-    def wald_test(self, r_matrix: Any) -> Test:
-        """Test that some coefficients, or some linear functions of the coefficients, are 0.
-
-        Parameters
-        ----------
-        r_matrix : name or list of names of terms, or array-like of shape (n_functions, n_params)
-            Terms whose coefficients, for all classes, are to be 0; or the functions, over ``params.T.ravel()``.
-
-        Returns
-        -------
-        Test
-            ``statistic``, ``df``, ``pvalue``.
-        """
-        R = self._functions(r_matrix)
-        used = (R != 0).any(axis=0)
-        estimate, covariance = self._terms.flat(self.params)[used], self._covariance[np.ix_(used, used)]
-        if np.isnan(covariance).any():
-            raise ValueError(f"r_matrix names parameters that have no estimate: {', '.join(self.aliased)}.")
-        values, spread = R[:, used] @ estimate, R[:, used] @ covariance @ R[:, used].T
-        rank = np.linalg.matrix_rank(spread, hermitian=True)
-        return Test.of(values @ np.linalg.pinv(spread, hermitian=True) @ values, rank)
-
-    def _functions(self, r_matrix: Any) -> Array:
-        unit = np.eye(len(self._covariance))
-        terms = [r_matrix] if isinstance(r_matrix, str) else r_matrix
-        if len(terms) and all(isinstance(term, str) for term in terms):
-            return unit[np.concatenate([self._terms.parameters(term) for term in terms])]
-        R = np.atleast_2d(np.asarray(r_matrix, dtype=float))
-        if R.ndim != 2 or R.shape[1] != len(unit):
-            raise ValueError(
-                f"r_matrix must be names of terms or have shape (n, {len(unit)}), a column for each parameter; "
-                f"got shape {R.shape}."
-            )
-        return R
-
 
 class CredibleResult(InferenceResult):
     """Credible intervals of a model whose l2 penalty is taken as a prior.
@@ -294,9 +272,10 @@ class CredibleResult(InferenceResult):
 
     _method = "MAP"
     _columns = ("coef", "std dev")
+    _has_tests = False
 
-    def __init__(self, estimate, covariance, terms, asked):
-        super().__init__(estimate, covariance, terms, asked)
+    def __init__(self, estimate, root, terms, asked):
+        super().__init__(estimate, root, terms, asked)
         self.llf = estimate.likelihood.of_data(estimate.theta, estimate.loglik)
 
     def _numbers(self):
@@ -314,6 +293,9 @@ class CredibleResult(InferenceResult):
 
     def wald_test(self, r_matrix):
         """Refused."""
+        raise ValueError(NO_TESTS)
+
+    def _require_likelihood(self, wanted, instead):
         raise ValueError(NO_TESTS)
 
 

@@ -12,8 +12,10 @@ import numpy as np
 
 __all__ = [
     "HatAdjustment",
+    "are_flags",
     "columns",
     "deviance_residuals",
+    "feature_means",
     "in_float64",
     "influence",
     "information",
@@ -21,7 +23,11 @@ __all__ = [
     "meat",
     "pearson_residuals",
     "score",
+    "scores_and_covariances",
     "scores_of_groups",
+    "slopes_of_effects",
+    "standardised",
+    "third_cumulants",
 ]
 
 CHUNK = 2**18  # numbers of a temporary array: 2 MB, which stay in cache
@@ -114,6 +120,11 @@ def pearson_residuals(loss, contrasts, theta, block):
     return -dz / np.sqrt(np.maximum(loss.bend_diagonal(loss.curvature(z)), np.finfo(float).tiny))
 
 
+def scores_and_covariances(theta, root, block):
+    """The scores of each row and their covariance, flattened: for ``each``."""
+    return np.hstack([block.scores(theta), leverage(root, block).reshape(len(block), -1)])
+
+
 # --- Robust covariances ---------------------------------------------------------------------------------------------
 
 
@@ -186,6 +197,59 @@ def scores_of_groups(loss, contrasts, theta, n_groups, block, group):
     groups, group = np.unique(group, return_inverse=True)
     sums = block.sums_by(block.weighed(dz), group, len(groups))
     return (GroupSums(groups, sums.reshape(len(groups), -1), n_groups),)
+
+
+# --- Effects --------------------------------------------------------------------------------------------------------
+
+
+def third_cumulants(a, others):
+    """The derivatives of a_d (1[d = c] - a_c) in the scores of the contrasts: yield c and (m, k', k'), for each class.
+
+    They are those of the logarithm of the softmax's denominator, third order: symmetric in c, d and e.
+    """
+    unit = np.eye(a.shape[1])
+    for c in range(a.shape[1]):
+        from_c = unit[c] - a  # (m, K): 1[c = d] - a_d
+        both = a[:, :, None] * (unit - a[:, None, :])  # the covariance of d and e
+        third = a[:, c, None, None] * (from_c[:, :, None] * from_c[:, None, :] - both)
+        yield c, third[:, others][:, :, others]
+
+
+def slopes_of_effects(loss, contrasts, theta, block):
+    """The weighted sums of a_d (1[d = c] - a_c), (k', K), and of its derivatives in theta, (p + 1, k', k', K)."""
+    a = contrasts.probabilities(block.scores(theta), loss)
+    others, K = contrasts.others, a.shape[1]
+    moments = (block.weight[:, None] * a)[:, others].T @ a
+    covariance = np.eye(K)[others] * (block.weight @ a) - moments
+    derivatives = np.empty((len(theta), len(others), len(others), K))
+    for c, third in third_cumulants(a, others):
+        columns = block.backward(block.weighed(third.reshape(len(block), -1)))
+        derivatives[..., c] = columns.reshape(derivatives.shape[:3])
+    return covariance, derivatives
+
+
+def standardised(loss, contrasts, theta, feature, value, block):
+    """The weighted sums of P (K,), where a feature has a value in all rows, and of its derivatives (p + 1, k', K)."""
+    unit = np.zeros((len(theta), 1))
+    unit[feature] = 1
+    change = value - block.forward(unit)
+    a = contrasts.probabilities(block.scores(theta) + change * theta[feature], loss)
+    others, K = contrasts.others, a.shape[1]
+    slopes = a[:, others, None] * (np.eye(K)[others] - a[:, None, :])
+    flat = block.weighed(slopes.reshape(len(block), -1))
+    derivatives = block.backward(flat)
+    derivatives[feature] = value * flat.sum(axis=0)
+    return block.weight @ a, derivatives.reshape(len(theta), len(others), K)
+
+
+def feature_means(block):
+    """The weighted sums of the features, with the constant one."""
+    return (block.backward(block.weight[:, None])[:, 0],)
+
+
+def are_flags(block):
+    """Which features are 0 or 1 in all rows."""
+    return (block.are_flags(),)
 
 
 # --- Several problems -----------------------------------------------------------------------------------------------
