@@ -8,6 +8,7 @@ from .display import CoefficientDisplay, DescentPathDisplay, LossCurveDisplay
 from .estimators import classifier
 from .estimators.c_min import c_min
 from .estimators.classifier import GDLogisticRegression
+from .estimators.inference import inference  # the function hides the room of the same name, whose import came first
 from .estimators.path import GDLogisticRegressionCV
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "GDLogisticRegressionCV",
     "LossCurveDisplay",
     "c_min",
+    "inference",
     "logistic_backward",
 ]
 

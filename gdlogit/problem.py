@@ -95,6 +95,12 @@ class Coordinates(NamedTuple):
         spanned, lower, lift = compact(centred, max_rows)
         return cls(rows, centred, spanned.copied_if_few(), lower, lift)
 
+    @classmethod
+    def of_means(cls, rows: Rows) -> "Coordinates":
+        """Features measured from about their means, and nothing else: no copy, and no span."""
+        centred = rows.centred()
+        return cls(rows, centred, centred, _same, _same)
+
     def measured_like(self, rows: Rows) -> "Coordinates":
         """Those of other rows, which are the same but for the centre that their features are measured from."""
         return Coordinates(self.given, rows, rows, _same, _same)
@@ -125,14 +131,15 @@ class Coordinates(NamedTuple):
     def covariance(self, V: np.ndarray, k: int = 1) -> np.ndarray:
         """The covariance of the user's theta, flattened, where that of the descent's is V (P, P): T V T^T.
 
-        T is the linear map ``out_of`` between flat thetas of k outputs.
+        T is the linear map ``out_of`` between flat thetas of k columns, without the shift of a softmax's intercepts:
+        differences of classes do not see the shift.
         """
-        TV = self._out_of_columns(V, k)
-        return self._out_of_columns(TV.T, k)
+        return self._out_of_columns(self._out_of_columns(V, k).T, k)
 
     def _out_of_columns(self, columns: np.ndarray, k: int) -> np.ndarray:
-        outside = [self.out_of(column.reshape(-1, k)).ravel() for column in columns.T]
-        return np.stack(outside, axis=1)
+        n = columns.shape[1]
+        outside = self.centred.leave(self.lift(columns.reshape(-1, k * n)))
+        return outside.reshape(-1, n)
 
 
 def _same(theta: np.ndarray) -> np.ndarray:

@@ -6,9 +6,9 @@ Nothing here knows an estimator. A path over C is a few calls of ``solve``, each
 coordinates are then made once, and the descent starts where the last one ended.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from math import inf, isinf, log
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -29,6 +29,7 @@ __all__ = ["SOLVERS", "TEXTBOOK", "Settings", "Solution", "path", "solve"]
 
 TEXTBOOK = ("gd", "nesterov", "sgd")
 SOLVERS: tuple[str, ...] = get_args(Solver)
+FEW_TERMS = 5  # of a direction: so many are named
 UNPROVEN = 0.01  # of J: a larger gap with an l1 penalty puts the estimate of its excess in doubt
 UNCLEAR = 100  # times the goal: a larger gap does so with l2, in float32 or where the Hessian is singular to rounding
 NO_WEIGHT = 1e-6  # of the largest weight of a feature in a direction: less is rounding
@@ -80,6 +81,22 @@ class Solution(NamedTuple):
     def objective(self) -> Objective:
         """J in the coordinates of the descent."""
         return self.model.objective
+
+    def along(self, names: Sequence[str], classes: Sequence[Any]) -> str:
+        """The direction in words: its first terms by the names of the features, of more than two classes by class.
+
+        The coefficients are those of the features' own units, in proportion to the first.
+        """
+        if not self.direction:
+            return ""
+        first, by_score = abs(self.direction[0][1]), {}
+        for (feature, score), coefficient in self.direction[:FEW_TERMS]:
+            by_score.setdefault(score, []).append(f"{coefficient / first:+.3g} {names[feature]}")
+        parts = [" ".join(named) for named in by_score.values()]
+        if len(classes) > 2:
+            parts = [f"{part} for class {classes[score]!s}" for score, part in zip(by_score, parts, strict=True)]
+        more = f" and {len(self.direction) - FEW_TERMS} more" if len(self.direction) > FEW_TERMS else ""
+        return f", along {'; '.join(parts)}{more}"
 
     def largest_stable_rate(self) -> float:
         """2 / L, where L is the largest curvature of J over the features as they come; it takes some passes."""

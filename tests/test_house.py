@@ -28,13 +28,19 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "problem": {"data", "summands", *FORMULA},
     "solve": {"typing", "problem", "data", "descent", "quadratic", "verdict", *FORMULA},
     "paths": {"solve", "problem", "data", "descent", "quadratic", "verdict", *FORMULA},
+    "inference": {"inference", "solve", "problem", "quadratic", *FORMULA},
     "online": {"descent", "quadratic", *FORMULA},
-    "estimators": {"estimators", "typing", "data", "sklearn", *CORE, *FORMULA},
+    "estimators": {"estimators", "inference", "typing", "data", "sklearn", *CORE, *FORMULA},
     "display": {"display", "typing", "estimators", "sklearn", *CORE, *FORMULA},  # it draws the methods at work
     "__init__": {"estimators", "display", "backprop", "data"},
 }
 STRENGTHS = {"l1", "l2"}
-REACH_ROWS = {"objective", "several", "problem"}  # files that may ask the rows of an objective for something
+REACH_ROWS = {
+    "objective",
+    "several",
+    "problem",
+    "inference/likelihood",
+}  # files that pass over the rows of an objective
 FILES = {path.relative_to(HOUSE).with_suffix("").as_posix(): path for path in sorted(HOUSE.rglob("*.py"))}
 
 
@@ -114,6 +120,7 @@ def test_imports_follow_the_arrow(file):
         ("descent/newton", "from .. import data"),
         ("solve", "from .estimators.classifier import GDLogisticRegression"),
         ("problem", "from .solve import solve"),
+        ("inference/ask", "from ..estimators.classifier import GDLogisticRegression"),
         ("verdict/duality", "from ..descent import loop"),
         ("descent/loop", "from sklearn.utils import check_array"),
         ("estimators/classifier", "from sklearn.linear_model import _logistic"),

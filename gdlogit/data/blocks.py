@@ -89,6 +89,10 @@ class Block(ABC):
         """The b of X W + b."""
         return self.constant * theta[-1]
 
+    @abstractmethod
+    def are_flags(self):
+        """Which features are 0 or 1 in all rows, as X is stored."""
+
     def _affine(self, W, b):
         z = self.product(self.X, W.astype(self.X.dtype, copy=False))
         z += b.astype(self.X.dtype, copy=False)
@@ -102,7 +106,24 @@ class Block(ABC):
     def _XT(self):
         return self.X.T  # of a CSR, as slow to make as the product with some thousands of entries
 
+    def sums_by(self, dz, group, n_groups):
+        """The ``backward`` of each group's rows alone, shape (n_groups, p + 1, k); group has a number for each row."""
+        sums = np.empty((n_groups, self.X.shape[1] + 1, dz.shape[1]))
+        for c, column in enumerate(dz.T):
+            share = sp.csr_array((column, (group, np.arange(len(group)))), shape=(n_groups, len(group)))
+            products, total = share @ self.X, share.sum(axis=1)[:, None]
+            sums[:, :-1, c] = (products.toarray() if sp.issparse(products) else products) - total * self.centre
+            sums[:, -1:, c] = self.constant * total
+        return sums
+
     # --- The rows ---------------------------------------------------------------------------------------------------
+
+    def in_float64(self):
+        """The same rows in float64: a copy where they are in float32."""
+        if self.X.dtype == np.float64:
+            return self
+        arrays = {name: array for name, array in vars(self).items() if name in ("X", "whole", "centre")}
+        return replace(self, **{name: array.astype(np.float64) for name, array in arrays.items()})
 
     def __len__(self):
         """How many rows."""

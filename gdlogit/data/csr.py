@@ -100,6 +100,12 @@ class CsrBlock(Block):
         """Whether the sum of all entries is."""
         return bool(np.isfinite(self.X.data.sum()))
 
+    def are_flags(self):
+        """Which features are 0 or 1 in all rows."""
+        flags = np.ones(self.X.shape[1], dtype=bool)
+        flags[self.X.indices[(self.X.data != 0) & (self.X.data != 1)]] = False
+        return flags
+
     def copied(self, index):
         """A copy of the rows at ``index``, in CSR, measured from where these are."""
         return self[index]

@@ -65,6 +65,13 @@ class Dense(Block):
         """Whether the sum of all entries is."""
         return bool(np.isfinite(self.X.sum()))
 
+    def are_flags(self):
+        """Which features are 0 or 1 in all rows."""
+        flags = np.ones(self.X.shape[1], dtype=bool)
+        for some in spans(len(self), -(-self.X.nbytes // self.layout.few_bytes)):
+            flags[flags] = ((self.X[some, flags] == 0) | (self.X[some, flags] == 1)).all(axis=0)
+        return flags
+
     def about(self, centre):
         """The same rows, measured from a given centre."""
         parts = {"X": self.X, **self.parts()}

@@ -20,6 +20,7 @@ from .batches import OF_A_FIT, OF_A_STREAM, BatchLearner, slices
 from .by_feature import penalty_factors
 from .callbacks import FitTask, with_callbacks
 from .forms import OtherForms
+from .inference import WithInference
 from .predictor import Predictor
 from .report import closing_line, iteration_kept, message_of_end, print_record, warn_of_end
 from .validation import (
@@ -35,7 +36,7 @@ from .validation import (
 __all__ = ["GDLogisticRegression"]
 
 
-class GDLogisticRegression(BatchLearner, Predictor, OtherForms):
+class GDLogisticRegression(BatchLearner, Predictor, OtherForms, WithInference):
     """Logistic regression by gradient descent that needs no scaling and no tuning.
 
     Minimises scikit-learn's objective, so the same ``C`` gives the same coefficients as ``LogisticRegression``::

@@ -12,7 +12,6 @@ from ..solve import TEXTBOOK
 
 __all__ = ["closing_line", "iteration_kept", "message_of_end", "print_record", "warn_of_end"]
 
-FEW_TERMS = 5  # of a direction: so many are named
 NUMBERED = " Features are numbered from 0; in a Pipeline, pipeline[:-1].get_feature_names_out() has their names."
 
 
@@ -44,7 +43,7 @@ def message_of_end(estimator, solution):
     is_textbook = estimator.solver in TEXTBOOK
     return solution.status.told(
         distance=f"about {solution.excess:.1e}" if isfinite(solution.excess) else "by an unknown amount",
-        direction=along(estimator, solution.direction),
+        direction=solution.along(names_of(estimator), estimator.classes_) if solution.direction else "",
         where_names_are=NUMBERED if solution.direction and not hasattr(estimator, "feature_names_in_") else "",
         penalise="Set a finite C." if estimator.C == inf else "Give such features a penalty_factor above 0.",
         gap=solution.gap,
@@ -73,20 +72,7 @@ def warn_of_end(message: str | None) -> None:
         warnings.warn(message, ConvergenceWarning, stacklevel=3)
 
 
-def along(estimator, terms):
-    """The first terms of a direction by the names of the features, and of more than two classes by the class.
-
-    The coefficients are those of the features' own units, in proportion to the first.
-    """
-    if not terms:
-        return ""
+def names_of(estimator):
+    """The names of the features, or what to call them where they have none."""
     names = getattr(estimator, "feature_names_in_", None)
-    first, by_score = abs(terms[0][1]), {}
-    for (feature, score), coefficient in terms[:FEW_TERMS]:
-        name = f"feature {feature}" if names is None else names[feature]
-        by_score.setdefault(score, []).append(f"{coefficient / first:+.3g} {name}")
-    parts = [" ".join(named) for named in by_score.values()]
-    if len(estimator.classes_) > 2:
-        parts = [f"{part} for class {estimator.classes_[score]!s}" for score, part in zip(by_score, parts, strict=True)]
-    more = f" and {len(terms) - FEW_TERMS} more" if len(terms) > FEW_TERMS else ""
-    return f", along {'; '.join(parts)}{more}"
+    return [f"feature {j}" for j in range(estimator.n_features_in_)] if names is None else names

@@ -1,0 +1,276 @@
+"""Inference for a fitted model: checks, names, and the way to the room ``inference``, which knows no estimator."""
+
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
+
+from ..data.memory import rows_of
+from ..data.overflow import overflow_named
+from ..inference.ask import Asked, infer
+from ..inference.covariance import COVARIANCES
+from ..inference.result import InferenceResult
+from ..inference.terms import Terms
+from ..problem import Problem
+from ..typing import Matrix
+from .base import Classifier
+from .pipelines import Inner, inner
+from .validation import check_labels, check_weight, encode_as
+
+__all__ = ["WithInference", "inference"]
+
+CovType = Literal["nonrobust", "HC0", "HC1", "HC2", "HC3", "cluster"]
+Weights = Literal["frequency", "sampling"]
+Method = Literal["wald", "debiased", "bayes"]
+ACCEPTED = {"cov_type": COVARIANCES, "weights": ("frequency", "sampling"), "method": ("wald", "debiased", "bayes")}
+
+
+class WithInference(Classifier):
+    """What GDLogisticRegression can say of its coefficients."""
+
+    def inference(
+        self,
+        X: Matrix,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        cov_type: CovType = "nonrobust",
+        groups: ArrayLike | None = None,
+        weights: Weights = "frequency",
+        reference: Any = None,
+        method: Method = "wald",
+        features: Any = None,
+    ) -> InferenceResult:
+        """Standard errors, tests, intervals and effects of the coefficients.
+
+        The estimator keeps no rows, so the rows of the fit are given again. They are checked: the score at the
+        coefficients must be 0.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows of the fit.
+        y : array-like of shape (n_samples,)
+            The labels of the fit.
+        sample_weight : array-like of shape (n_samples,), default=None
+            The weights of the fit.
+        cov_type : {"nonrobust", "HC0", "HC1", "HC2", "HC3", "cluster"}, default="nonrobust"
+            The covariance of the coefficients. "nonrobust" is the inverse of the information matrix, which is right if
+            the model is. "HC0" to "HC3" are robust (sandwich) covariances, HC2 and HC3 with leverages for few rows.
+            "cluster" lets the rows of a group depend on each other.
+        groups : array-like of shape (n_samples,), default=None
+            The group of each row, for ``cov_type="cluster"``.
+        weights : {"frequency", "sampling"}, default="frequency"
+            What a weight means. "frequency" is how often there is such a row: ``nobs`` is the sum of the weights.
+            "sampling" is how many rows of a population a row stands for: ``nobs`` is the number of rows, and the
+            covariance is robust, "HC0" where ``cov_type`` is "nonrobust".
+        reference : label, default=None
+            The class that the others are compared with; the first of ``classes_`` if None.
+        method : {"wald", "debiased", "bayes"}, default="wald"
+            "wald" is for models without a penalty, ``C=np.inf``. With a penalty, "debiased" goes on to the maximum of
+            the likelihood, and gives its intervals. "bayes" takes an l2 penalty as a prior and gives credible
+            intervals.
+        features : list of names or indices, default=None
+            Terms to compute standard errors for, with a conjugate-gradient solve each; for models with more than 1,500
+            parameters. The others have nan.
+
+        Returns
+        -------
+        InferenceResult
+            With statsmodels' names: ``params``, ``bse``, ``pvalues``, ``conf_int()``, ``summary()``, and more.
+
+        Raises
+        ------
+        ValueError
+            If an argument is not as described, or if a standard error would not mean what it seems to: other rows
+            than those of the fit, a penalty with ``method="wald"``, a fit that has not converged, separable classes,
+            held-out rows that have chosen the coefficients. The message says what to do.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.datasets import load_breast_cancer
+        >>> from gdlogit import GDLogisticRegression
+        >>> X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+        >>> X = X[["mean texture", "mean smoothness"]]
+        >>> result = GDLogisticRegression(C=np.inf).fit(X, y).inference(X, y)
+        >>> result.names
+        ('const', 'mean texture', 'mean smoothness')
+        >>> result.bse.round(3)
+        array([ 1.449,  0.033, 11.194])
+        """
+        asked = {"cov_type": cov_type, "weights": weights, "method": method}
+        return _infer(Inner(self, ()), X, y, sample_weight, groups, reference, features, asked)
+
+
+def inference(
+    estimator: Any,
+    X: Matrix,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    cov_type: CovType = "nonrobust",
+    groups: ArrayLike | None = None,
+    weights: Weights = "frequency",
+    reference: Any = None,
+    method: Method = "wald",
+    features: Any = None,
+) -> InferenceResult:
+    """Standard errors, tests, intervals and effects for a model inside a Pipeline or a search.
+
+    Parameters
+    ----------
+    estimator : GDLogisticRegression, or a Pipeline or a search that ends in one
+        Fitted. The terms are the features that the model sees; their names are those of ``get_feature_names_out``.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        The rows of the fit, as ``estimator.fit`` took them.
+    y, sample_weight, cov_type, groups, weights, reference, method, features
+        As in `GDLogisticRegression.inference`.
+
+    Returns
+    -------
+    InferenceResult
+
+    Raises
+    ------
+    TypeError
+        If the model inside is not a GDLogisticRegression.
+    ValueError
+        As in `GDLogisticRegression.inference`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> import gdlogit
+    >>> X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+    >>> X = X[["mean texture", "mean smoothness"]]
+    >>> pipeline = make_pipeline(StandardScaler(), gdlogit.GDLogisticRegression(C=np.inf)).fit(X, y)
+    >>> gdlogit.inference(pipeline, X, y).zvalues.round(2)
+    array([ 6.46, -8.08, -6.27])
+    """
+    found = inner(estimator)
+    if not isinstance(found.model, WithInference):
+        raise TypeError(f"estimator must be a GDLogisticRegression, or end in one; got {found.model!r}.")
+    check_is_fitted(found.model)
+    asked = {"cov_type": cov_type, "weights": weights, "method": method}
+    return _infer(found, X, y, sample_weight, groups, reference, features, asked)
+
+
+def _infer(found, X, y, sample_weight, groups, reference, features, asked):
+    model = found.model
+    check_is_fitted(model)
+    check_asked(model, **asked)
+    outcome, names = getattr(y, "name", None) or "y", found.feature_names(X)
+    X, y = validate_data(model, found.transform(X), y, reset=False, accept_sparse="csr", dtype=[np.float64, np.float32])
+    check_labels(y, model.classes_)
+    codes, weight = encode_as(model.classes_, y, check_weight(sample_weight, X), model.class_weight)
+    names = names or [f"x{j}" for j in range(X.shape[1])]
+    code = code_of(reference, model.classes_)
+    terms = Terms(tuple(names), tuple(model.classes_.tolist()), code, bool(model.fit_intercept))
+    known = Asked(
+        **asked | ({"cov_type": "HC0"} if is_robust(**asked) else {}),
+        reference=code,
+        settings=model._settings(),
+        converged=model.converged_,
+        outcome=str(outcome),
+        read=partial(rows_to_predict, found),
+        value=model.loss_curve_[-1] if len(model.loss_curve_) else np.nan,
+        **numbered(groups, asked["cov_type"], weight),
+    )
+    with overflow_named(X):
+        parts = {"C": model.C, "l1_ratio": model.l1_ratio, "intercept": model.fit_intercept}
+        problem = Problem.of(X, codes, weight, len(model.classes_), **parts)
+        return infer(problem, theta_of(model), terms, known)
+
+
+def rows_to_predict(found, X, centre):
+    """Rows without labels, for the model inside a Pipeline, measured from a centre."""
+    X = validate_data(found.model, found.transform(X), reset=False, accept_sparse="csr", dtype=[np.float64, np.float32])
+    n, intercept = X.shape[0], found.model.fit_intercept
+    return rows_of(X, np.zeros(n, dtype=np.uint8), np.ones(n), intercept, len(found.model.classes_), centre)
+
+
+def is_robust(cov_type, weights, method):
+    """Whether the errors of weights that say how many rows of a population a row stands for must be made robust."""
+    return weights == "sampling" and cov_type == "nonrobust" and method != "bayes"
+
+
+def theta_of(model):
+    """The parameters (p + 1, k) of a fitted model."""
+    return np.vstack([sp.csr_matrix(model.coef_).toarray().T, model.intercept_]).astype(float)
+
+
+def code_of(reference, classes):
+    """The code of the reference class."""
+    if reference is None:
+        return 0
+    found = np.flatnonzero(classes == reference)
+    if len(found) != 1:
+        raise ValueError(f"reference must be one of the classes {classes!r}; got {reference!r}.")
+    return int(found[0])
+
+
+def numbered(groups, cov_type, weight):
+    """Each row's group as a number, and how many groups have a row with a weight."""
+    if cov_type != "cluster":
+        if groups is not None:
+            raise ValueError(f"groups are for cov_type='cluster'; cov_type is {cov_type!r}.")
+        return {}
+    if groups is None:
+        raise ValueError("cov_type='cluster' needs groups, the group of each row.")
+    groups = column_or_1d(groups)
+    check_consistent_length(weight, groups)
+    group = np.unique(groups, return_inverse=True)[1]
+    n_groups = len(np.unique(group[weight > 0]))
+    if n_groups < 2:
+        raise ValueError(f"groups must be at least two, in rows with a weight; got {n_groups}.")
+    return {"group": group, "n_groups": n_groups}
+
+
+def check_asked(model, cov_type, weights, method):
+    """Raise a ValueError for arguments that are not accepted, or not for this model, which says what to do."""
+    for name, value in (("cov_type", cov_type), ("weights", weights), ("method", method)):
+        if value not in ACCEPTED[name]:
+            raise ValueError(f"{name} must be one of {ACCEPTED[name]}; got {value!r}.")
+    if hasattr(model, "_stream"):
+        raise ValueError(
+            "The model was fitted by partial_fit, whose coefficients are near the minimum but not at it. "
+            "Fit it by fit or fit_batches."
+        )
+    if model.early_stopping:
+        raise ValueError(
+            "early_stopping=True lets held-out rows choose the coefficients, which are not at the minimum. "
+            "Fit with early_stopping=False."
+        )
+    if model.class_weight is not None and weights == "frequency":
+        raise ValueError(
+            f"class_weight={model.class_weight!r} makes weights that are not how often a row occurs. "
+            "Pass weights='sampling' for robust errors of the weighted model, or fit with class_weight=None."
+        )
+    check_method(model, cov_type, method)
+
+
+def check_method(model, cov_type, method):
+    """Raise a ValueError for a method that the model's penalty does not go with."""
+    is_penalised = model.C < np.inf
+    if method == "wald" and is_penalised:
+        raise ValueError(
+            f"C={model.C!r} penalises the coefficients: they are biased towards 0, and the inverse of their Hessian "
+            "makes intervals that miss the true coefficients far more often than they say. Fit with C=np.inf; or pass "
+            "method='debiased' for intervals of the coefficients without the penalty, or, with an l2 penalty, "
+            "method='bayes' for credible intervals."
+        )
+    if method == "bayes":
+        if not is_penalised or model.l1_ratio > 0:
+            raise ValueError(
+                "method='bayes' takes an l2 penalty as a prior: it needs a finite C and l1_ratio=0; got "
+                f"C={model.C!r} and l1_ratio={model.l1_ratio!r}."
+            )
+        if cov_type != "nonrobust":
+            raise ValueError(f"method='bayes' has cov_type='nonrobust' only; got {cov_type!r}.")

@@ -1,0 +1,166 @@
+"""From a problem and its coefficients to the result: what is asked for, what is refused, and the way out.
+
+A number that would not mean what it seems to mean is not given. Refused here is what takes the rows to see: rows that
+are not those of the fit, coefficients that are not at their optimum, classes that are separable.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..objective import FORMED_PARAMETERS
+from ..penalty import ElasticNet
+from ..problem import Coordinates, Problem
+from ..solve import Settings, Solution, Status, solve
+from .contrasts import Contrasts
+from .covariance import covariance_root
+from .estimate import Estimate, maximum
+from .likelihood import Likelihood
+from .posterior import Posterior
+from .result import CredibleResult, InferenceResult
+from .terms import Terms
+
+__all__ = ["Asked", "infer"]
+
+MARGIN = 10  # times the goal of the fit: its estimate of the excess may be wrong by so much
+FLOOR = 1e-10  # of the mean loss: no smaller excess counts, as rounding may make it
+NOT_THE_ROWS = (
+    "X, y and the weights are not the rows that this model was fitted to: {evidence}. Pass the X, y and sample_weight "
+    "of fit, or fit the model to these rows."
+)
+NOT_CONVERGED = "The model has not converged (converged_ is False), so the coefficients are no estimate. {remedy}"
+SEPARABLE = (
+    "The classes are separable, completely or in part{direction}: without a penalty some coefficients have no finite "
+    "estimate, and a standard error would mean nothing. Fit with bias_reduction='firth', whose estimates are finite."
+)
+
+
+class Asked(NamedTuple):
+    """What is asked for, and what is known of the fit: its settings, whether it has converged, and the J in the end.
+
+    ``reference`` is the code of a class. ``read(X, centre)`` gives other rows, measured from a centre. ``group`` has
+    the number of each row's group, from 0 to ``n_groups`` - 1.
+    """
+
+    cov_type: str
+    method: str
+    weights: str
+    reference: int
+    settings: Settings
+    converged: bool
+    outcome: str
+    read: Any
+    value: float = np.nan
+    group: Any = None
+    n_groups: int = 0
+
+    def allowed(self, problem: Problem, value: float) -> float:
+        """How far J may be above its minimum at the coefficients of the fit."""
+        tol = max(self.settings.tol, 10 * float(np.finfo(problem.dtype).eps))
+        return MARGIN * max(tol * min(1.0, value), FLOOR)
+
+
+def infer(problem: Problem, theta: np.ndarray, terms: Terms, asked: Asked) -> InferenceResult:
+    """The result for the user's theta, the minimum of a problem."""
+    require_formed(problem, terms)
+    if not asked.converged:
+        raise ValueError(why_not(problem, theta, terms, asked))
+    match asked.method:
+        case "wald":
+            estimate = at_maximum(problem, theta, asked)
+        case "debiased":
+            estimate = at_maximum(*unpenalised(problem, theta, terms, asked), asked)
+        case "bayes":
+            estimate = at_mode(problem, theta, asked)
+    root = covariance_root(estimate, asked.cov_type, asked.group, asked.n_groups)
+    made = CredibleResult if asked.method == "bayes" else InferenceResult
+    return made(estimate, root, terms, asked)
+
+
+# --- The estimate ---------------------------------------------------------------------------------------------------
+
+
+def at_maximum(problem: Problem, theta: np.ndarray, asked: Asked) -> Estimate:
+    """The maximum of the likelihood, near a theta of the user's."""
+    likelihood = likelihood_of(Likelihood, problem, asked)
+    start = likelihood.contrasts.of(likelihood.coordinates.into(theta))
+
+    def check(loglik, rise):
+        value, excess = -loglik / likelihood.total, rise / likelihood.total
+        known = asked.value if asked.method == "wald" else np.nan
+        require_rows(value, excess, known, asked.allowed(problem, value))
+
+    return maximum(likelihood, start, check)
+
+
+def at_mode(problem: Problem, theta: np.ndarray, asked: Asked) -> Estimate:
+    """The mode of the posterior, near a theta of the user's."""
+    likelihood = likelihood_of(Posterior, problem, asked, problem.penalty)
+    require_optimum(problem, theta, asked)
+    return maximum(likelihood, likelihood.contrasts.of(likelihood.coordinates.into(theta)), lambda *_: None)
+
+
+def unpenalised(problem: Problem, theta: np.ndarray, terms: Terms, asked: Asked) -> tuple[Problem, np.ndarray]:
+    """The problem without its penalty, and its minimum, sought from that with the penalty."""
+    require_optimum(problem, theta, asked)
+    bare = problem._replace(penalty=ElasticNet(0.0))
+    solution = solve(bare, Settings(), theta)
+    if solution.status is not Status.CONVERGED:
+        raise ValueError(reason(solution, terms, "The maximum of the likelihood was not found. Use method='bayes'."))
+    return bare, solution.theta
+
+
+def likelihood_of(kind: type[Likelihood], problem: Problem, asked: Asked, *more) -> Likelihood:
+    """The likelihood of a problem's rows, where features are measured from about their means."""
+    contrasts = Contrasts(problem.loss.n_outputs, asked.reference)
+    coordinates = Coordinates.of_means(problem.rows)
+    return kind(coordinates, problem.loss, contrasts, asked.weights == "sampling", *more)
+
+
+# --- Refusals -------------------------------------------------------------------------------------------------------
+
+
+def require_formed(problem: Problem, terms: Terms) -> None:
+    """Refuse more parameters than an information matrix is formed of."""
+    n = problem.shape[0] * len(terms.classes)
+    if n > FORMED_PARAMETERS:
+        raise ValueError(
+            f"The model has {n} parameters; a covariance of all is formed for at most {FORMED_PARAMETERS}. Name the "
+            "features whose standard errors you want: features=[...]."
+        )
+
+
+def require_rows(value: float, excess: float, known: float, allowed: float) -> None:
+    """Refuse rows at which J could fall further than the fit left it, or is not the J that is known."""
+    evidence = None
+    if not excess <= allowed:
+        evidence = f"there J is {excess:.1e} above its minimum, where the fit leaves at most {allowed:.1e}"
+    elif abs(value - known) > allowed:
+        evidence = f"there J is {value:.10g}, where it was {known:.10g} in the fit"
+    if evidence:
+        raise ValueError(NOT_THE_ROWS.format(evidence=evidence))
+
+
+def require_optimum(problem: Problem, theta: np.ndarray, asked: Asked) -> None:
+    """Refuse rows at which the penalised J is not at its minimum."""
+    audit = audited(problem, theta, asked)
+    require_rows(audit.point.value, audit.excess, asked.value, asked.allowed(problem, audit.point.value))
+
+
+def why_not(problem: Problem, theta: np.ndarray, terms: Terms, asked: Asked) -> str:
+    """Why a fit has not converged."""
+    remedy = f"J is {{excess:.1e}} above its minimum: raise max_iter={asked.settings.max_iter} and fit again."
+    audit = audited(problem, theta, asked)
+    return reason(audit, terms, NOT_CONVERGED.format(remedy=remedy.format(excess=audit.excess)))
+
+
+def reason(solution: Solution, terms: Terms, otherwise: str) -> str:
+    """That the classes are separable, where a solution says so; else what is given."""
+    if solution.status is not Status.SEPARABLE:
+        return otherwise
+    return SEPARABLE.format(direction=solution.along(terms.features, terms.all_classes))
+
+
+def audited(problem: Problem, theta: np.ndarray, asked: Asked) -> Solution:
+    """What ``solve`` finds at the coefficients themselves: the excess, and whether the classes are separable."""
+    return solve(problem, asked.settings._replace(max_iter=0, patience=np.inf), theta)

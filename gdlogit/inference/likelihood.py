@@ -1,0 +1,92 @@
+"""The log-likelihood of the contrasts, over rows: its passes, as ``Objective`` has those of J.
+
+    l(theta) = -sum_i s_i loss(y_i, W^T x_i + b),    score u = dl/dtheta,    information I = -d^2 l / dtheta^2
+
+Rows are measured from about their means; theta (p + 1, k') holds contrasts, intercept last.
+"""
+
+from functools import partial
+
+import numpy as np
+
+from . import summands
+
+__all__ = ["Likelihood"]
+
+
+class Likelihood:
+    """The log-likelihood over rows, in the coordinates given.
+
+    ``weighted`` says what a weight is: that of a sampled row, or how often there is such a row. ``passes`` counts the
+    passes over the rows.
+    """
+
+    def __init__(self, coordinates, loss, contrasts, weighted=False):
+        self.coordinates, self.loss, self.contrasts, self.weighted = coordinates, loss, contrasts, weighted
+        self.rows = coordinates.rows
+        self.n_rows, self.total = self.rows.n_rows, self.rows.total
+        self.shape = self.rows.n_features + 1, contrasts.n
+        self.n_parameters = self.shape[0] * self.shape[1]
+        self.passes = 0
+
+    @property
+    def has_intercept(self):
+        """Whether each row carries a constant feature."""
+        return bool(self.rows.constant)
+
+    @property
+    def n_observations(self):
+        """The rows: those with a weight, or as many as the frequencies add up to."""
+        return float(np.count_nonzero(self.rows.weight)) if self.weighted else self.rows.total
+
+    def user_parameters(self):
+        """The user's parameters, flat, as linear functions of a flat theta: T (P, P), one a row."""
+        T = self.coordinates.centred.leave(np.eye(self.n_parameters).reshape(self.shape[0], -1))
+        return T.reshape(self.n_parameters, -1)
+
+    def score(self, theta):
+        """L and its score, in one pass."""
+        loss, slope = self.sum(partial(summands.score, self.loss, self.contrasts, theta))
+        return -loss, -slope
+
+    def columns(self, thetas):
+        """The l (M,) and the scores (p + 1, k', M) of M thetas, in one pass over the rows."""
+        f = partial(summands.columns, self.loss, self.contrasts, thetas)
+        losses, slopes = self.sum(f, products=2 * self.shape[1] * thetas.shape[2])
+        return -losses, -slopes
+
+    def information(self, theta):
+        """L, its score and its information (P, P), in one pass."""
+        f = partial(summands.information, self.loss, self.contrasts, theta)
+        loss, slope, information = self.sum(f, products=self.n_parameters * self.shape[1])
+        return -loss, -slope, information
+
+    def null(self):
+        """L of a model without features: of the classes' frequencies, or of equal ones without an intercept."""
+        weight = np.bincount(self.rows.y, self.rows.weight, self.contrasts.n + 1)
+        if not self.has_intercept:
+            return -float(weight.sum() * np.log(len(weight)))
+        seen = weight[weight > 0]
+        return float(seen @ np.log(seen / seen.sum()))
+
+    def meat(self, theta, adjust=None):
+        """The sum of the rows' u_i u_i^T (P, P), in one pass."""
+        f = partial(summands.meat, self.loss, self.contrasts, theta, self.weighted, adjust)
+        return self.sum(f, products=self.n_parameters * (1 if adjust is None else 3) * self.shape[1])[0]
+
+    def scores_of_groups(self, theta, group, n_groups):
+        """The scores u_g (n_groups, P) of groups of rows, in one pass."""
+        f = partial(summands.scores_of_groups, self.loss, self.contrasts, theta, n_groups)
+        return self.sum(f, group)[0].total()
+
+    def sum(self, f, *each, products=None):
+        """The sum of f over all rows, in float64."""
+        self.passes += 1
+        with self.rows.threads():
+            return self.rows.sum(partial(summands.in_float64, f), *each, products=products)
+
+    def each(self, f, *each):
+        """What f gives for each row, in float64."""
+        self.passes += 1
+        with self.rows.threads():
+            return self.rows.each(partial(summands.in_float64, f), *each)

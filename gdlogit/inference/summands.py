@@ -1,0 +1,273 @@
+"""What inference adds up over blocks of rows: pure functions of the loss, the contrasts, theta and a block.
+
+As in ``gdlogit.summands``, but in float64 whatever X is, and for contrasts with a reference class: theta (p + 1, k'),
+scores z and their derivatives dz (m, k'), P = (p + 1) k' parameters. The leverage of row i is the matrix
+
+    B_i = (I (x) x_i)^T V (I (x) x_i)    (k', k'),    V = A A^T = I^-1,    x_i with the constant feature,
+
+the covariance of its scores; with the curvature C_i of its loss, the trace of C_i B_i is what is called its hat value.
+"""
+
+import numpy as np
+
+__all__ = [
+    "HatAdjustment",
+    "are_flags",
+    "columns",
+    "deviance_residuals",
+    "feature_means",
+    "in_float64",
+    "influence",
+    "information",
+    "leverage",
+    "meat",
+    "pearson_residuals",
+    "score",
+    "scores_and_covariances",
+    "scores_of_groups",
+    "slopes_of_effects",
+    "standardised",
+    "third_cumulants",
+]
+
+CHUNK = 2**18  # numbers of a temporary array: 2 MB, which stay in cache
+
+
+def in_float64(f, block, *each):
+    """What f makes of the block in float64."""
+    return f(block.in_float64(), *each)
+
+
+def score(loss, contrasts, theta, block):
+    """The weighted loss, and its gradient in theta."""
+    losses, dz = at_rows(loss, contrasts, block.scores(theta), block.y)
+    return float(block.weight @ losses), block.backward(block.weigh(dz))
+
+
+def information(loss, contrasts, theta, block):
+    """The weighted loss, its gradient and its Hessian in theta."""
+    z = block.scores(theta)
+    losses, dz = at_rows(loss, contrasts, z, block.y)
+    hessian = block.gram(curvature(loss, contrasts, z))
+    return float(block.weight @ losses), block.backward(block.weigh(dz)), hessian
+
+
+def at_rows(loss, contrasts, z, y):
+    """The loss of each row and its derivative dz, at the scores z of the contrasts."""
+    losses, dz = loss.forward_backward(contrasts.theta(z), y)
+    return losses, contrasts.of_slopes(dz)
+
+
+def curvature(loss, contrasts, z):
+    """The curvature c of the loss in the scores z of the contrasts, in the form that ``Block.gram`` takes."""
+    return contrasts.of_curvature(loss.curvature(contrasts.theta(z)))
+
+
+def curvature_matrix(c):
+    """The same as matrices C (m, k', k'): c, or diag(c) - c c^T."""
+    k = c.shape[1]
+    return c[:, :, None] if k == 1 else c[:, :, None] * (np.eye(k) - c[:, None, :])
+
+
+# --- Leverages ------------------------------------------------------------------------------------------------------
+
+
+def leverage(root, block):
+    """B (m, k', k'), of V's root A (P, rank): for the price of a Hessian, and a few columns of A at a time."""
+    p, m = block.X.shape[1] + 1, len(block)
+    k = len(root) // p
+    columns = root.reshape(p, k, -1)
+    B, step = np.zeros((m, k, k)), max(1, CHUNK // (m * k))
+    for start in range(0, columns.shape[2], step):
+        some = columns[:, :, start : start + step]
+        z = block.forward(some.reshape(p, -1)).reshape(m, k, -1)
+        B += z @ z.transpose(0, 2, 1) if k > 1 else np.einsum("icr,icr->i", z, z)[:, None, None]
+    return B
+
+
+def influence(loss, contrasts, theta, root, weighted, block):
+    """Hat value and Cook's distance times P of each row: as one of those that a frequency stands for, or weighted."""
+    C, B = weighted_curvature_and_leverage(loss, contrasts, theta, root, weighted, block)
+    _, dz = at_rows(loss, contrasts, block.scores(theta), block.y)
+    moved = without_itself(block.weigh(dz) if weighted else dz, C, B)
+    return np.stack([np.einsum("icd,icd->i", C, B), np.einsum("ic,icd,id->i", moved, B, moved)], axis=1)
+
+
+def without_itself(dz, C, B):
+    """The residual of each row in a fit without it, to first order: (I - C B)^-1 dz."""
+    if dz.shape[1] == 1:
+        return dz / np.maximum(1 - C[:, 0] * B[:, 0], np.finfo(float).tiny)
+    return np.linalg.solve(np.eye(dz.shape[1]) - C @ B, dz[:, :, None])[:, :, 0]
+
+
+def weighted_curvature_and_leverage(loss, contrasts, theta, root, weighted, block):
+    """C, with the row's weight or without, and B."""
+    C = curvature_matrix(curvature(loss, contrasts, block.scores(theta)))
+    return C * block.weight[:, None, None] if weighted else C, leverage(root, block)
+
+
+def deviance_residuals(loss, contrasts, theta, block):
+    """The root of twice the loss of each row; of two classes with the sign of y - p."""
+    losses, dz = loss.forward_backward(contrasts.theta(block.scores(theta)), block.y)
+    sign = -np.sign(dz[:, 0]) if dz.shape[1] == 1 else 1.0
+    return (sign * np.sqrt(2 * losses))[:, None]
+
+
+def pearson_residuals(loss, contrasts, theta, block):
+    """(y - p) / sqrt(p (1 - p)), of the second class or, of more than two, of each."""
+    z = contrasts.theta(block.scores(theta))
+    _, dz = loss.forward_backward(z, block.y)
+    return -dz / np.sqrt(np.maximum(loss.bend_diagonal(loss.curvature(z)), np.finfo(float).tiny))
+
+
+def scores_and_covariances(theta, root, block):
+    """The scores of each row and their covariance, flattened: for ``each``."""
+    return np.hstack([block.scores(theta), leverage(root, block).reshape(len(block), -1)])
+
+
+# --- Robust covariances ---------------------------------------------------------------------------------------------
+
+
+def meat(loss, contrasts, theta, weighted, adjust, block):
+    """The sum of u_i u_i^T, u_i = x_i (x) dz_i: as often as a frequency says, or once with dz_i weighted.
+
+    ``adjust`` is a function of dz, the block, and whether rows count by weight, for HC2 and HC3.
+    """
+    _, dz = at_rows(loss, contrasts, block.scores(theta), block.y)
+    if adjust is not None:
+        dz = adjust(dz, block)
+    if weighted:
+        dz = dz * np.sqrt(block.weight)[:, None]  # the Gram matrix has the weight once more
+    (_, k), p = dz.shape, block.X.shape[1] + 1
+    if k == 1:
+        return (block.gram(dz**2),)
+    meat = -block.gram(dz)  # its blocks of two classes are those wanted, whatever dz is; see ``Block.gram``
+    for c in range(k):
+        meat.reshape(p, k, p, k)[:, c, :, c] = block.gram(dz[:, [c]] ** 2)
+    return (meat,)
+
+
+class HatAdjustment:
+    """Dz as it would be without the row itself, to first order: (I - C B)^-power dz; 1/2 for HC2, 1 for HC3."""
+
+    def __init__(self, loss, contrasts, theta, root, weighted, power):
+        self.of, self.power = (loss, contrasts, theta, root, weighted), power
+
+    def __call__(self, dz, block):
+        """The dz of the block's rows."""
+        C, B = weighted_curvature_and_leverage(*self.of, block)
+        if self.power == 1:
+            return without_itself(dz, C, B)
+        if dz.shape[1] == 1:
+            return dz / np.sqrt(np.maximum(1 - C[:, 0] * B[:, 0], np.finfo(float).tiny))
+        L = np.linalg.cholesky(B)  # C B = L^-T (L^T C L) L^T
+        LT = L.transpose(0, 2, 1)
+        values, vectors = np.linalg.eigh(LT @ C @ L)
+        inside = vectors.transpose(0, 2, 1) @ (LT @ dz[:, :, None])
+        return np.linalg.solve(LT, vectors @ (inside / np.sqrt(1 - values)[:, :, None]))[:, :, 0]
+
+
+class GroupSums:
+    """The scores of some groups, which add up to those of more rows: u_g (n_groups, P), zeros where no row has been."""
+
+    def __init__(self, groups, sums, n_groups):
+        self.groups, self.sums, self.n_groups = groups, sums, n_groups
+        self.all = None
+
+    def __add__(self, other):
+        """These sums with others added to them."""
+        total = self.total()
+        if other.all is None:
+            total[other.groups] += other.sums
+        else:
+            total += other.all
+        return self
+
+    def total(self):
+        """The sums of all groups."""
+        if self.all is None:
+            self.all = np.zeros((self.n_groups, self.sums.shape[1]))
+            self.all[self.groups] = self.sums
+        return self.all
+
+
+def scores_of_groups(loss, contrasts, theta, n_groups, block, group):
+    """The weighted scores x_i (x) dz_i, added up by group."""
+    _, dz = at_rows(loss, contrasts, block.scores(theta), block.y)
+    groups, group = np.unique(group, return_inverse=True)
+    sums = block.sums_by(block.weigh(dz), group, len(groups))
+    return (GroupSums(groups, sums.reshape(len(groups), -1), n_groups),)
+
+
+# --- Effects --------------------------------------------------------------------------------------------------------
+
+
+def third_cumulants(a, others):
+    """The derivatives of a_d (1[d = c] - a_c) in the scores of the contrasts: yield c and (m, k', k'), for each class.
+
+    They are those of the logarithm of the softmax's denominator, third order: symmetric in c, d and e.
+    """
+    unit = np.eye(a.shape[1])
+    for c in range(a.shape[1]):
+        from_c = unit[c] - a  # (m, K): 1[c = d] - a_d
+        both = a[:, :, None] * (unit - a[:, None, :])  # the covariance of d and e
+        third = a[:, c, None, None] * (from_c[:, :, None] * from_c[:, None, :] - both)
+        yield c, third[:, others][:, :, others]
+
+
+def slopes_of_effects(loss, contrasts, theta, block):
+    """The weighted sums of a_d (1[d = c] - a_c), (k', K), and of its derivatives in theta, (p + 1, k', k', K)."""
+    a = contrasts.probabilities(block.scores(theta), loss)
+    others, K = contrasts.others, a.shape[1]
+    moments = (block.weight[:, None] * a)[:, others].T @ a
+    covariance = np.eye(K)[others] * (block.weight @ a) - moments
+    derivatives = np.empty((len(theta), len(others), len(others), K))
+    for c, third in third_cumulants(a, others):
+        columns = block.backward(block.weigh(third.reshape(len(block), -1)))
+        derivatives[..., c] = columns.reshape(derivatives.shape[:3])
+    return covariance, derivatives
+
+
+def standardised(loss, contrasts, theta, feature, value, block):
+    """The weighted sums of P (K,), where a feature has a value in all rows, and of its derivatives (p + 1, k', K)."""
+    unit = np.zeros((len(theta), 1))
+    unit[feature] = 1
+    change = value - block.forward(unit)
+    a = contrasts.probabilities(block.scores(theta) + change * theta[feature], loss)
+    others, K = contrasts.others, a.shape[1]
+    slopes = a[:, others, None] * (np.eye(K)[others] - a[:, None, :])
+    flat = block.weigh(slopes.reshape(len(block), -1))
+    derivatives = block.backward(flat)
+    derivatives[feature] = value * flat.sum(axis=0)
+    return block.weight @ a, derivatives.reshape(len(theta), len(others), K)
+
+
+def feature_means(block):
+    """The weighted sums of the features, with the constant one."""
+    return (block.backward(block.weight[:, None])[:, 0],)
+
+
+def are_flags(block):
+    """Which features are 0 or 1 in all rows."""
+    return (block.are_flags(),)
+
+
+# --- Several problems -----------------------------------------------------------------------------------------------
+
+
+def columns(loss, contrasts, thetas, block):
+    """The weighted losses (M,) of M thetas (p + 1, k', M), and their gradients in that shape."""
+    p, k, M = thetas.shape
+    flat = thetas.reshape(p, -1)
+    parts = [columns_of_piece(loss, contrasts, flat, M, piece) for piece in block.cut(len(block) * k * M // CHUNK)]
+    losses, gradients = map(sum, zip(*parts, strict=True))
+    return losses, gradients.reshape(p, k, M)
+
+
+def columns_of_piece(loss, contrasts, flat, M, block):
+    """The same of few rows; the scores of a row are those of the M problems, one after another."""
+    m = len(block)
+    z = block.scores(flat).reshape(m, -1, M).swapaxes(1, 2).reshape(m * M, -1)
+    losses, dz = at_rows(loss, contrasts, z, np.repeat(block.y, M))
+    dz = dz.reshape(m, M, -1).swapaxes(1, 2).reshape(m, -1)
+    return block.weight @ losses.reshape(m, M), block.backward(block.weigh(dz))

@@ -1,0 +1,115 @@
+"""Tests of hypotheses: Wald's, and likelihood-ratio tests."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import chdtrc
+
+from .profile import drop_tests
+
+__all__ = ["Test", "Tests"]
+
+
+class Test(NamedTuple):
+    """A test: its statistic, with a chi-squared distribution of ``df`` degrees of freedom, and its p-value.
+
+    Arrays, where there is a test for each feature.
+    """
+
+    statistic: Any
+    df: Any
+    pvalue: Any
+
+    @classmethod
+    def of(cls, statistic: Any, df: Any) -> "Test":
+        """The test with a statistic; nan without a degree of freedom."""
+        df = np.asarray(df, dtype=float)
+        pvalue = np.where(df > 0, chdtrc(df, np.maximum(statistic, 0.0)), np.nan)
+        return cls(*(a if a.ndim else a.item() for a in (np.asarray(statistic, dtype=float), df, pvalue)))
+
+
+class Tests:
+    """The tests of a result."""
+
+    def wald_test(self, r_matrix: Any) -> Test:
+        """Test that some coefficients, or some linear functions of the coefficients, are 0.
+
+        Parameters
+        ----------
+        r_matrix : name or list of names of terms, or array-like of shape (n_functions, n_params)
+            Terms whose coefficients, for all classes, are to be 0; or the functions, over ``params.T.ravel()``.
+
+        Returns
+        -------
+        Test
+            ``statistic``, ``df``, ``pvalue``.
+        """
+        R, V = self._functions(r_matrix), self.cov_params()
+        used = (R != 0).any(axis=0)
+        R, estimate, V = R[:, used], self._terms.flat(self.params)[used], V[np.ix_(used, used)]
+        if np.isnan(V).any():
+            raise ValueError(f"r_matrix names parameters that have no estimate; these are {', '.join(self.aliased)}.")
+        values, spread = R @ estimate, R @ V @ R.T
+        rank = np.linalg.matrix_rank(spread, hermitian=True)
+        return Test.of(values @ np.linalg.pinv(spread, hermitian=True) @ values, rank)
+
+    def _functions(self, r_matrix: Any) -> NDArray[np.float64]:
+        terms = [r_matrix] if isinstance(r_matrix, str) else r_matrix
+        n = len(self._terms.order)
+        if len(terms) and all(isinstance(term, str) for term in terms):
+            return np.eye(n)[np.concatenate([self._terms.parameters(term) for term in terms])]
+        R = np.atleast_2d(np.asarray(r_matrix, dtype=float))
+        if R.ndim != 2 or R.shape[1] != n:
+            raise ValueError(
+                f"r_matrix must be names of terms, or have shape (n, {n}), a column for each parameter; "
+                f"got shape {R.shape}."
+            )
+        return R
+
+    def lr_test(self, features: Any = None) -> Test:
+        """Likelihood-ratio test of the model against one without some features.
+
+        Parameters
+        ----------
+        features : name or list of names of terms, default=None
+            Terms to leave out, together. None tests each feature by itself, all of them side by side.
+
+        Returns
+        -------
+        Test
+            ``statistic``, ``df``, ``pvalue``; arrays with an entry for each feature where ``features`` is None, nan for
+            an aliased one.
+
+        Raises
+        ------
+        ValueError
+            If there is no likelihood: with sampling weights, or robust or cluster errors, whose reason is that the
+            likelihood is not right. Use ``wald_test``.
+        """
+        self._require_likelihood("lr_test", "wald_test")
+        terms = self._terms
+        if features is None:
+            return self._lr_tests([terms.parameters(j) for j in range(int(terms.has_intercept), len(terms.names))])
+        together = [features] if isinstance(features, str) else features
+        tests = self._lr_tests([np.concatenate([terms.parameters(term) for term in together])])
+        return Test(*(array[0] for array in tests))
+
+    def _lr_tests(self, dropped: list[NDArray[np.intp]]) -> Test:
+        """The tests of models without some parameters each, by their places in the user's flat order."""
+        kept = [parameters[self._is_estimated[parameters]] for parameters in dropped]
+        df = np.array([len(parameters) for parameters in kept])
+        functions = self._estimate.likelihood.user_parameters()[self._terms.order]
+        statistic = np.full(len(kept), np.nan)
+        for q in np.unique(df[df > 0]):
+            some = np.flatnonzero(df == q)
+            normals = functions[np.array([kept[i] for i in some])].transpose(2, 0, 1)
+            statistic[some] = 2 * (self._estimate.loglik - drop_tests(self._estimate, normals))
+        return Test.of(statistic, df)
+
+    def _require_likelihood(self, wanted: str, instead: str) -> None:
+        if self.cov_type != "nonrobust" or self.weights != "frequency":
+            raise ValueError(
+                f"{wanted} needs the likelihood to be right, which cov_type={self.cov_type!r} and "
+                f"weights={self.weights!r} do not assume. Use {instead}."
+            )
