@@ -136,8 +136,12 @@ class Softmax:
 
     @staticmethod
     def bend_diagonal(c):
-        """The diagonal of the curvature: c (1 - c)."""
-        return c * (1 - c)
+        """The diagonal of the curvature: c (1 - c), where 1 - c of the likeliest class is the sum of the others."""
+        top, others = (np.arange(len(c)), c.argmax(axis=1)), c.copy()
+        others[top] = 0
+        rest = 1 - c
+        rest[top] = others.sum(axis=1)
+        return c * rest
 
     @staticmethod
     def bend_sum(c, weight):

@@ -175,6 +175,14 @@ def test_bend_diagonal_is_the_diagonal_of_the_curvature(loss, rng):
     np.testing.assert_allclose(loss.bend_diagonal(c), np.transpose(diagonal), rtol=1e-13)
 
 
+def test_bend_diagonal_has_all_its_digits_where_a_row_is_certain():
+    z = np.array([[0.0, 30.0, 1.0], [0.0, 3.0, 36.0], [200.0, 0.0, 0.0]])
+    with mpmath.workdps(200):
+        e = [[mpmath.exp(exact(score)) for score in row] for row in z]
+        expected = [[float(a * (sum(row) - a) / sum(row) ** 2) for a in row] for row in e]
+    np.testing.assert_allclose(Softmax.bend_diagonal(Softmax.curvature(z)), expected, rtol=1e-14)
+
+
 def test_max_curvature_is_the_largest_that_a_row_can_have(rng):
     assert Sigmoid.curvature(np.zeros((1, 1))) == Sigmoid.max_curvature
     assert Sigmoid.curvature(3 * rng.standard_normal((1000, 1))).max() <= Sigmoid.max_curvature

@@ -170,6 +170,16 @@ def test_warm_start_from_a_coefficient_far_too_large_ends_where_a_cold_one_does(
     np.testing.assert_allclose(warm.coef_, cold.coef_, atol=1e-5)
 
 
+@pytest.mark.parametrize("seed", [0, 3, 4])
+@pytest.mark.filterwarnings("error")
+def test_certain_rows_of_several_classes_far_from_0_reach_a_proven_minimum(seed):
+    """Without a centre, all that tells these rows apart is a millionth of their features."""
+    X = np.random.default_rng(seed).standard_normal((6, 12)) + np.resize([0, 1e6, 1e3, 0], 12)
+    model = fit(X, np.arange(6) % 3, C=1e7, fit_intercept=False, tol=1e-6)
+    assert model.converged_
+    assert model.duality_gap_ < 0.01 * model.loss_curve_[-1]
+
+
 @sets
 def test_float32_has_the_zeros_too(X, y):
     model = fit(X.astype(np.float32), y, tol=1e-6)

@@ -144,6 +144,21 @@ def test_gram_of_float32_csr_far_from_its_centre_is_as_exact_as_that_of_the_dens
     assert_close([ours], [theirs], rtol=1e-9)
 
 
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+def test_gram_of_rows_that_are_certain_of_their_class_has_all_its_digits(form, X, rng):
+    X, c = np.abs(X), 10.0 ** rng.uniform(-15, -8, (N, K))
+    c[np.arange(N), rng.integers(K, size=N)] = 1.0  # but for the others, which it does not see
+    rows = make_rows(form(X))
+    (gram,) = rows.sum(lambda block, c: (block.gram(c),), c)
+    x = np.hstack([X, np.ones((N, 1))])
+    products = np.einsum("i,ij,ic,il,id->jcld", rows.weight, x, c, x, c)  # sums of terms that all have one sign
+    for own in range(K):
+        others = [other for other in range(K) if other != own]
+        exact = products[:, own][:, :, others].sum(axis=2)
+        ours = gram.reshape(P + 1, K, P + 1, K)[:, own, :, own]
+        np.testing.assert_allclose(ours, exact, rtol=1e-13)
+
+
 def test_a_sum_over_csr_makes_no_array_of_its_shape(rng):
     n, p = 2000, 1000
     X = sp.random_array((n, p), density=0.002, format="csr", random_state=rng)

@@ -19,7 +19,7 @@ import scipy.sparse as sp
 
 from .layout import LAYOUT, Layout
 
-__all__ = ["Block", "Centred", "is_constant", "spans"]
+__all__ = ["Block", "Centred", "fill_own", "is_constant", "spans"]
 
 FIRST_ROWS = 100  # of dense rows, in which most features are seen to vary
 CENTRE_ROWS = 1000  # whose mean is near enough to that of all
@@ -191,6 +191,17 @@ class Centred:
         first = first_row(self.X)
         same = np.flatnonzero((first == self.centre) & (first != 0))
         return same[is_constant(self.X[:, same])] if len(same) else same
+
+
+def fill_own(coupled):
+    """Set the coupling of each class with itself, in (..., k, ..., k), to minus the sum of those with the others.
+
+    A softmax's curvature diag(c) - c c^T adds up to 0 over either class, so it is all in the products c_i c_j of two.
+    A difference c_i - c_i^2 would lose all digits where a row is certain of its class.
+    """
+    own = np.einsum("jclc->jcl", coupled)
+    own[:] = 0
+    own[:] = -coupled.sum(axis=3)
 
 
 def first_row(X):

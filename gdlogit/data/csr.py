@@ -12,7 +12,7 @@ from operator import matmul
 import numpy as np
 import scipy.sparse as sp
 
-from .blocks import Block, Centred, spans
+from .blocks import Block, Centred, fill_own, spans
 from .dense import DenseBlock
 
 __all__ = ["CentredCsr", "CsrBlock", "canonical", "row_kronecker"]
@@ -63,16 +63,17 @@ class CsrBlock(Block):
     def _moments(self, c):
         """The sums of x x^T (x) s B (p, k, p, k), of x (x) s B (p, k, k), and of s B (k, k)."""
         X, (m, k), p = self.X, c.shape, self.X.shape[1]
-        coupling = c[:, :, None] if k == 1 else c[:, :, None] * (np.eye(k) - c[:, None, :])
-        B = self.weight[:, None, None] * coupling
-        moments = np.empty((p, k, p, k))
+        weight = self.weight[:, None, None]
         if k == 1:
-            moments[:, 0, :, 0] = (X.T @ row_kronecker(X, B[:, 0])).toarray()
+            B = weight * c[:, :, None]
+            moments = (X.T @ row_kronecker(X, B[:, 0])).toarray().reshape(p, 1, p, 1)
         else:
+            B = -weight * c[:, :, None] * c[:, None, :]
+            fill_own(B.reshape(m, k, 1, k))
             coupled = row_kronecker(X, c)  # (m, p k)
             weighted = row_kronecker(coupled, self.weight[:, None])
-            moments[:] = -(coupled.T @ weighted).toarray().reshape(p, k, p, k)
-            np.einsum("jclc->jlc", moments)[:] += (X.T @ weighted).toarray().reshape(p, p, k)
+            moments = -(coupled.T @ weighted).toarray().reshape(p, k, p, k)
+            fill_own(moments)
         return moments, (X.T @ B.reshape(m, k * k)).reshape(p, k, k), B.sum(axis=0)
 
     def squared_backward(self, dz):

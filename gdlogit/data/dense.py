@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .blocks import Block, Centred, spans
+from .blocks import Block, Centred, fill_own, spans
 
 __all__ = ["CentredBlock", "CopiedBlock", "Dense", "DenseBlock"]
 
@@ -42,7 +42,8 @@ class Dense(Block):
             else:
                 coupled = (X[:, :, None] * c[some, None, :]).reshape(-1, p * k)
                 gram -= self.product(coupled.T, coupled)
-                np.einsum("jclc->jlc", gram.reshape(p, k, p, k))[:] += self.product(X.T, coupled).reshape(p, p, k)
+        if k > 1:
+            fill_own(gram.reshape(p, k, p, k))
         return gram
 
     @abstractmethod
