@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_X_y
 
+from ..data.labels import totals_of
 from ..data.overflow import overflow_named
 from ..objective import Objective
 from ..problem import Coordinates, Problem
@@ -86,13 +87,14 @@ def c_min(
     if not isinstance(fit_intercept, bool | np.bool_):
         raise ValueError(f"fit_intercept must be True or False; got {fit_intercept!r}.")
     X, y = check_X_y(X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
-    classes, codes, weight = encode(y, check_weight(sample_weight, X), class_weight)
+    columns, codes, weight = encode(y, check_weight(sample_weight, X), class_weight, fit_intercept)
+    n_classes, n_used = len(columns.classes), columns.n_used
     with overflow_named(X):
-        problem = Problem.of(X, codes, weight, len(classes), intercept=fit_intercept)
+        problem = Problem.of(X, codes, weight, n_classes, n_used=n_used, intercept=fit_intercept)
         theta = np.zeros(problem.shape)
         if fit_intercept:
-            log_frequency = np.log(np.bincount(codes, weight, len(classes)))
-            theta[-1] = log_frequency[1:] - log_frequency[:1] if len(classes) == 2 else log_frequency
+            log_frequency = np.log(totals_of(codes, weight, n_used))
+            theta[-1] = log_frequency[1:] - log_frequency[:1] if n_classes == 2 else log_frequency
         centred = Coordinates.of_newton(problem.rows, 0)  # residuals add up to 0, so only the rounding changes
         objective = Objective(centred.rows, problem.loss, problem.penalty)
         gradient = objective.total * objective.at(theta).gradient

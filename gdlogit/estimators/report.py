@@ -39,12 +39,15 @@ def iteration_kept(validation_loss: NDArray[np.float64]) -> int:
     return 1 + int(lowest[-1]) if len(lowest) else 0
 
 
-def message_of_end(estimator, solution):
-    """Where a fit did not end at the minimum, unasked: how far from it, and what to do. Else None."""
+def message_of_end(estimator, solution, classes):
+    """Where a fit did not end at the minimum, unasked: how far from it, and what to do. Else None.
+
+    ``classes`` are those whose scores the solution has.
+    """
     is_textbook = estimator.solver in TEXTBOOK
     return solution.status.told(
         distance=f"about {solution.excess:.1e}" if isfinite(solution.excess) else "by an unknown amount",
-        direction=along(estimator, solution.direction),
+        direction=along(estimator, solution.direction, classes),
         where_names_are=NUMBERED if solution.direction and not hasattr(estimator, "feature_names_in_") else "",
         gap=solution.gap,
         n_iter=len(solution.history),
@@ -72,7 +75,7 @@ def warn_of_end(message: str | None) -> None:
         warnings.warn(message, ConvergenceWarning, stacklevel=3)
 
 
-def along(estimator, terms):
+def along(estimator, terms, classes):
     """The first terms of a direction by the names of the features, and of more than two classes by the class.
 
     The coefficients are those of the features' own units, in proportion to the first.
@@ -86,6 +89,6 @@ def along(estimator, terms):
         by_score.setdefault(score, []).append(f"{coefficient / first:+.3g} {name}")
     parts = [" ".join(named) for named in by_score.values()]
     if len(estimator.classes_) > 2:
-        parts = [f"{part} for class {estimator.classes_[score]!s}" for score, part in zip(by_score, parts, strict=True)]
+        parts = [f"{part} for class {classes[score]!s}" for score, part in zip(by_score, parts, strict=True)]
     more = f" and {len(terms) - FEW_TERMS} more" if len(terms) > FEW_TERMS else ""
     return f", along {'; '.join(parts)}{more}"
