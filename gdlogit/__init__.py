@@ -8,6 +8,7 @@ from .display import CoefficientDisplay, DescentPathDisplay, LossCurveDisplay
 from .estimators import classifier
 from .estimators.c_min import c_min
 from .estimators.classifier import GDLogisticRegression
+from .estimators.forms import to_sklearn
 
 __all__ = [
     "CoefficientDisplay",
@@ -16,6 +17,7 @@ __all__ = [
     "LossCurveDisplay",
     "c_min",
     "logistic_backward",
+    "to_sklearn",
 ]
 
 __version__ = "0.1.0"
