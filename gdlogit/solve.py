@@ -108,7 +108,8 @@ def solve(
     rng : numpy Generator or None
         What draws random rows; one that is seeded with 0 where not given.
     watch : Watch
-        Is told of each iteration. After it, ``watch.end(record, theta)`` may ask to stop; ``theta()`` is the user's.
+        Is told of each iteration, by ``watch.begin(theta)`` before it and by ``watch.end(record, theta)`` after it,
+        which may ask to stop; ``theta()`` is the user's.
     held_out : Rows or None
         Rows whose loss is followed.
 
@@ -130,9 +131,21 @@ def solve(
             max_iter=settings.max_iter,
             validate=others and (lambda theta: others.value(coordinates.out_of(theta))),
             patience=settings.patience,
-            watch=Watch(watch.begin, lambda record, point: watch.end(record, lambda: coordinates.out_of(point.theta))),
+            watch=outside(watch, coordinates),
         )
         return judged(ending, objective, coordinates, settings, rng)
+
+
+def outside(watch: Watch, coordinates: Coordinates) -> Watch:
+    """A watch of the descent's points, of one of the user's theta."""
+
+    def theta_at(point):
+        return lambda: coordinates.out_of(point.theta)
+
+    return Watch(
+        lambda point: watch.begin(theta_at(point)),
+        lambda record, point: watch.end(record, theta_at(point)),
+    )
 
 
 def path(problem: Problem, penalties: Iterable[Penalty], settings: Settings = DEFAULTS, rng=None) -> Iterator[Solution]:

@@ -379,12 +379,15 @@ class GDLogisticRegression(BatchLearner, OtherForms):
             coef, intercept = np.ascontiguousarray(theta[:-1].T), theta[-1].copy()
             return {"classes_": columns.classes, "coef_": coef, "intercept_": intercept}
 
+        def begin(theta):
+            task.begin_iteration(lambda: attributes(theta()))
+
         def end(record, theta):
             if self.verbose:
                 print_record(record)
             return task.end_iteration((lambda: attributes(theta())) if isfinite(record.value) else None)
 
-        began, watch = perf_counter(), Watch(task.begin_iteration, end)
+        began, watch = perf_counter(), Watch(begin, end)
         solution = solve(problem, self._settings(), start, rng, watch, held_out)
         for name in OF_A_FIT + OF_A_STREAM:
             vars(self).pop(name, None)
