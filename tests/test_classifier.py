@@ -83,9 +83,18 @@ def test_default_passes_every_check_of_scikit_learn_without_a_warning(estimator,
     check(estimator)
 
 
+PENALTIES = [{}, {"l1_ratio": 0.5}, {"l1_ratio": 1}, {"C": np.inf}]
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # on the checks' unscaled data
-@every_check([GDLogisticRegression(solver=solver, max_iter=300) for solver in ("gd", "nesterov", "sgd")])
-def test_textbook_methods_pass_every_check_of_scikit_learn(estimator, check):
+@every_check(
+    [
+        GDLogisticRegression(solver=solver, max_iter=10, random_state=0, **penalty)
+        for solver in ("gd", "nesterov", "sgd")
+        for penalty in PENALTIES
+    ]
+)
+def test_textbook_methods_pass_every_check_of_scikit_learn_with_every_penalty(estimator, check):
     check(estimator)
 
 
