@@ -180,9 +180,9 @@ class Softmax:
             return log_softmax(z, axis=1)
 
 
-def loss_of(n_classes):
-    """The log-loss of so many classes, which knows their number."""
-    return Sigmoid() if n_classes == 2 else Softmax(n_classes)
+def loss_of(n_classes, n_used=None):
+    """The log-loss of so many classes; of more than two, ``n_used`` have a score, which are all where not given."""
+    return Sigmoid() if n_classes == 2 else Softmax(n_used or n_classes)
 
 
 def excess_of_tilt(t):

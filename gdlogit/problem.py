@@ -37,9 +37,14 @@ class Problem(NamedTuple):
     penalty: Penalty
 
     @classmethod
-    def of(cls, X, codes, weight, n_classes, *, C=np.inf, l1_ratio=0.0, intercept=True, factors=None) -> "Problem":
-        """The problem of arrays: rows X, class codes from 0, weights; and the penalty in scikit-learn's terms."""
-        loss = loss_of(n_classes)
+    def of(
+        cls, X, codes, weight, n_classes, *, n_used=None, C=np.inf, l1_ratio=0.0, intercept=True, factors=None
+    ) -> "Problem":
+        """The problem of arrays: rows X, class codes from 0, weights; and the penalty in scikit-learn's terms.
+
+        Of more than two classes ``n_used`` have a score, and a code; all of them where it is not given.
+        """
+        loss = loss_of(n_classes, n_used)
         rows = rows_of(X, codes, weight, intercept, loss.n_outputs)
         return cls(rows, loss, ElasticNet.of(C, l1_ratio, rows.total, factors))
 

@@ -127,10 +127,12 @@ def test_a_covariance_goes_with_its_theta(name):
 
 def test_a_watch_is_told_of_each_iteration_in_the_users_coordinates():
     began, seen = [], []
-    watch = Watch(lambda: began.append(1), lambda record, theta: seen.append(theta()))
+    watch = Watch(lambda theta: began.append(theta()), lambda record, theta: seen.append(theta()))
     solution = solve.solve(problem_of("iris"), watch=watch)
     assert len(began) == len(seen) == len(solution.history)
     np.testing.assert_allclose(seen[-1], solution.theta, rtol=1e-12)
+    assert not began[0].any()
+    np.testing.assert_array_equal(began[1:], seen[:-1])
 
 
 def test_a_watch_may_end_the_descent():

@@ -18,7 +18,7 @@ import scipy.sparse as sp
 
 from . import layout as _layout
 from .blocks import spans
-from .labels import codes_of, distinct, weight_by_label
+from .labels import Columns, codes_of, factorize, joined, totals_of
 from .memory import SAMPLE_BYTES, concatenated, rows_of
 from .overflow import largest, overflow_named
 from .rows import Rows
@@ -30,14 +30,8 @@ PRINTED_EVERY = 1000  # rows, whose features go into the fingerprint
 END = object()  # of the batches
 
 
-def counted(y, weight):
-    """The labels of the rows with some weight, sorted."""
-    return distinct(y[weight > 0])
-
-
-def equal(labels, totals):
-    """The factor 1 for each label."""
-    return np.ones(len(labels))
+def accepted(labels):
+    """No check."""
 
 
 class Source:
@@ -49,35 +43,34 @@ class Source:
     check : function of a batch and of whether it is the very first, which gives X, y and weight (or None) as arrays, or
         None for a batch without rows, or raises an error.
     classes : ndarray of all labels, or None where the survey is to find them.
-    labels_of : function of a batch's y and weight, which gives the labels of the rows with some weight, sorted, or
-        raises an error.
-    factors_of : function of all labels and the weight of each, which gives what a label's weights are multiplied by.
+    check_labels : function of the distinct labels of a batch, which raises an error for those that cannot be.
+    columns_of : function of all labels and the weight of the rows of each, which gives their ``Columns``.
     """
 
-    def __init__(self, batches, check, classes=None, labels_of=counted, factors_of=equal):
+    def __init__(self, batches, check, classes=None, check_labels=accepted, columns_of=Columns.of):
         self._open = batches if callable(batches) else batches.__iter__
         self._check, self._context = check, copy_context()
         self.n_passes, self.n_rows, self.fingerprint = 0, None, None
-        self._survey(classes, labels_of, factors_of)
+        self._survey(classes, check_labels, columns_of)
 
     def read(self):
-        """One pass: yield each batch's first row number, X, codes, and weight with that of the class."""
+        """One pass: yield each batch's first row number, X, columns, and weight with that of the class."""
         for first, X, y, weight in self._read():
-            codes = codes_of(self.classes, y)
             if self.has_dense and sp.issparse(X):
                 X = X.toarray()
-            factors = self._factors[codes]
-            yield first, X.astype(self.dtype, copy=False), codes, factors if weight is None else weight * factors
+            columns, weight = self.columns.place(codes_of(self.columns.classes, y), weight)
+            yield first, X.astype(self.dtype, copy=False), columns, weight
 
-    def _survey(self, classes, labels_of, factors_of):
-        """Set what is known of the rows after the first pass; classes count where some of their rows have a weight."""
-        found, totals, dtypes, centre, smallest = [], {}, set(), 0.0, np.inf
+    def _survey(self, classes, check_labels, columns_of):
+        """Set what is known of the rows after the first pass."""
+        found, totals, dtypes, centre, smallest = None, {}, set(), 0.0, np.inf
         self.has_dense, self.n_bytes, self.largest = False, 0, 0.0
         for first, X, y, weight in self._read():
             weight = np.ones(len(y)) if weight is None else weight
-            labels = labels_of(y, weight)
-            found = distinct(np.concatenate([found, labels]) if len(found) else labels)
-            for label, total in zip(labels, weight_by_label(labels, y, weight), strict=True):
+            labels, codes = factorize(y)
+            check_labels(labels)
+            found = labels if found is None else joined(found, labels)
+            for label, total in zip(labels.tolist(), totals_of(codes, weight, len(labels)), strict=True):
                 totals[label] = totals.get(label, 0.0) + total
             with overflow_named(X):
                 rows = rows_of(X, y, weight)
@@ -90,15 +83,14 @@ class Source:
         if not dtypes:
             raise ValueError("source must yield at least one batch with rows; it yielded none.")
         if classes is not None and not np.array_equal(found, classes):
-            raise ValueError(f"classes={classes!r} must all have rows with a positive weight; only {found!r} have.")
-        if len(found) < 2:
-            raise ValueError(f"source must yield rows of at least two classes with a positive weight; got {found!r}.")
-        self.classes, self.dtype = found, np.result_type(*dtypes)
+            raise ValueError(f"classes={classes!r} must all have rows; only {found!r} have.")
+        self.dtype = np.result_type(*dtypes)
         self.centre = centre.astype(self.dtype)
-        totals = np.array([totals[label] for label in found])
-        self._factors = factors_of(found, totals)
-        self.total = float(totals @ self._factors)
-        self.smallest_weight = smallest * self._factors.min()
+        totals = np.array([totals[label] for label in found.tolist()])
+        self.columns = columns_of(found, totals)
+        factors = self.columns.factors
+        self.total = float(totals @ factors)
+        self.smallest_weight = smallest * factors.min(where=factors > 0, initial=np.inf)
 
     def _read(self):
         """One pass over the checked batches, each with its first row's number; an error says where it happened."""

@@ -100,14 +100,14 @@ def c_min(
     X, y = validate_data(model, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
     factors = penalty_factors(model)
     factors = np.ones(X.shape[1]) if factors is None else factors
-    classes, codes, weight = encode(y, check_weight(sample_weight, X), class_weight)
-    given = codes, weight, len(classes)
+    columns, codes, weight = encode(y, check_weight(sample_weight, X), class_weight, fit_intercept)
+    given, terms = (codes, weight, len(columns.classes)), {"n_used": columns.n_used, "intercept": fit_intercept}
     with overflow_named(X):
-        problem = Problem.of(X, *given, intercept=fit_intercept)
+        problem = Problem.of(X, *given, **terms)
         start, free = None, factors == 0
         if free.any():
             start = np.zeros(problem.shape)
-            start[np.append(free, True)] = of_the_unpenalised(Problem.of(X[:, free], *given, intercept=fit_intercept))
+            start[np.append(free, True)] = of_the_unpenalised(Problem.of(X[:, free], *given, **terms))
         return smallest_C(problem, l1_ratio, factors, start)
 
 

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 
+from ..data.labels import codes_of, totals_of
 from ..data.memory import rows_of
 from ..data.overflow import overflow_named
 from ..inference.ask import Asked, infer
@@ -18,7 +19,7 @@ from ..problem import Problem
 from ..typing import Matrix
 from .base import Classifier
 from .pipelines import Inner, inner
-from .validation import check_labels, check_weight, encode_as
+from .validation import check_labels, check_weight, columns_of
 
 __all__ = ["WithInference", "inference"]
 
@@ -162,14 +163,26 @@ def inference(
     return _infer(found, X, y, sample_weight, groups, reference, features, asked)
 
 
+def placed(model, y, weight):
+    """The class code of each row, and its weight with that of its class."""
+    codes = codes_of(model.classes_, y)
+    totals = totals_of(codes, weight, len(model.classes_))
+    columns = columns_of(model.class_weight, model.fit_intercept, model.classes_, totals)
+    if not columns.used.all():
+        raise ValueError(
+            f"y must hold rows with a positive weight of each class; {model.classes_[~columns.used]!r} has none."
+        )
+    return columns.place(codes, weight)
+
+
 def _infer(found, X, y, sample_weight, groups, reference, features, asked):
     model = found.model
     check_is_fitted(model)
     check_asked(model, **asked)
     outcome, names = getattr(y, "name", None) or "y", found.feature_names(X)
     X, y = validate_data(model, found.transform(X), y, reset=False, accept_sparse="csr", dtype=[np.float64, np.float32])
-    check_labels(y, model.classes_)
-    codes, weight = encode_as(model.classes_, y, check_weight(sample_weight, X), model.class_weight)
+    check_labels(model.classes_, y)
+    codes, weight = placed(model, y, check_weight(sample_weight, X))
     names = names or [f"x{j}" for j in range(X.shape[1])]
     code = code_of(reference, model.classes_)
     terms = Terms(tuple(names), tuple(model.classes_.tolist()), code, bool(model.fit_intercept))

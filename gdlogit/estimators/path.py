@@ -330,7 +330,13 @@ class GDLogisticRegressionCV(Predictor, OtherForms):
         accepted = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "ensure_all_finite": False}
         X, y = validate_data(self, X, y, **accepted)
         sample_weight = check_weight(sample_weight, X)
-        classes, codes, weight = encode(y, sample_weight, self.class_weight)
+        columns, codes, weight = encode(y, sample_weight, self.class_weight, self.fit_intercept)
+        classes = columns.classes
+        if not columns.used.all():
+            raise ValueError(
+                "y must hold rows with a positive weight, sample_weight times class_weight, of each class; "
+                f"{classes[~columns.used]!r} has none."
+            )
         with overflow_named(X):
             problem = Problem.of(X, codes, weight, len(classes), intercept=self.fit_intercept)
         check_finite(self, problem.rows)
@@ -371,7 +377,7 @@ class GDLogisticRegressionCV(Predictor, OtherForms):
                     for i, *of_fold in embedded(*lesser, weight, folds.lacking[f], Cs, l1_ratio, classes, **terms):
                         found.keep((r, i, f), *of_fold[:2], np.nan, *of_fold[2:])
                 for i, fits in paths(problem, folds.shares[:, complete], Cs, l1_ratio, settings, rng):
-                    task.begin_iteration()
+                    task.begin_iteration(None)
                     found.keep((r, i, complete), fits.theta, fits.excess, fits.gap, fits.n_iter, fits.converged)
                     if self.verbose:
                         print_point(l1_ratio, Cs[i], found, r, i)

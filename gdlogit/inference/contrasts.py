@@ -49,6 +49,14 @@ class Contrasts(NamedTuple):
         """The derivatives in the contrasts' scores, of those in all scores; shapes (m, k') and (m, k)."""
         return self.sign * dz if self.n_outputs == 1 else dz[:, self.others]
 
+    def of_hessian(self, hessian: np.ndarray) -> np.ndarray:
+        """The Hessian in the contrasts, of that in all scores: without what the reference has in it."""
+        if self.n_outputs == 1:
+            return hessian
+        p = len(hessian) // self.n_outputs
+        blocks = hessian.reshape(p, self.n_outputs, p, self.n_outputs)[:, self.others][..., self.others]
+        return blocks.reshape(p * self.n, -1)
+
     def of_curvature(self, c: np.ndarray) -> np.ndarray:
         """The curvature c in the contrasts' scores, in the form that ``Block.gram`` takes: a or a (1 - a)."""
         return c if self.n_outputs == 1 else c[:, self.others]

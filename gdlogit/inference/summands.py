@@ -48,7 +48,7 @@ def information(loss, contrasts, theta, block):
     """The weighted loss, its gradient and its Hessian in theta."""
     z = block.scores(theta)
     losses, dz = at_rows(loss, contrasts, z, block.y)
-    hessian = block.gram(curvature(loss, contrasts, z))
+    hessian = contrasts.of_hessian(block.gram(loss.curvature(contrasts.theta(z))))
     return float(block.weight @ losses), block.backward(block.weigh(dz)), hessian
 
 
