@@ -71,7 +71,7 @@ class Source:
 
     def _survey(self, classes, labels_of, factors_of):
         """Set what is known of the rows after the first pass; classes count where some of their rows have a weight."""
-        found, totals, dtypes, centre, smallest = [], {}, set(), 0.0, np.inf
+        found, totals, dtypes, centre, without_zeros, smallest = [], {}, set(), 0.0, True, np.inf
         self.has_dense, self.n_bytes, self.largest = False, 0, 0.0
         for first, X, y, weight in self._read():
             weight = np.ones(len(y)) if weight is None else weight
@@ -82,6 +82,7 @@ class Source:
             with overflow_named(X):
                 rows = rows_of(X, y, weight)
                 centre = centre + (rows.centred().centre - centre) * (len(y) / (first + len(y)))
+                without_zeros = without_zeros & rows.block.without_zeros()
             dtypes.add(X.dtype)
             smallest = min(smallest, rows.smallest_weight)
             self.has_dense |= isinstance(X, np.ndarray)
@@ -94,7 +95,7 @@ class Source:
         if len(found) < 2:
             raise ValueError(f"source must yield rows of at least two classes with a positive weight; got {found!r}.")
         self.classes, self.dtype = found, np.result_type(*dtypes)
-        self.centre = centre.astype(self.dtype)
+        self.centre, self.without_zeros = centre.astype(self.dtype), without_zeros
         totals = np.array([totals[label] for label in found])
         self._factors = factors_of(found, totals)
         self.total = float(totals @ self._factors)
@@ -207,8 +208,8 @@ class BatchRows(Rows):
         return BatchRows(self.source, bool(self.constant), n_scores, self.centre, self.skipped, self.cores)
 
     def stored(self):
-        """The same rows, measured from 0 again."""
-        return self._like(None, self.skipped)
+        """The same rows, those in CSR measured from their centre only where they have no zero."""
+        return self._like(np.where(self.source.without_zeros, self.centre, 0), self.skipped)
 
     def _with(self, each=()):
         """One pass over the batches: which rows they have, these as MemoryRows, and their part of each array."""
