@@ -36,6 +36,7 @@ class Block(ABC):
     layout: Layout = LAYOUT
 
     centre = 0.0  # what the features are measured from, shape (p,), but here
+    origin = 0.0  # what has been taken off them before that: see ``csr``
 
     # --- The linear layer -------------------------------------------------------------------------------------------
 

@@ -82,6 +82,16 @@ class Dense(Block):
         """These rows: their margins are dense, from wherever they are measured."""
         return self
 
+    def sparse(self):
+        """The features, from wherever they are measured."""
+        return self.X
+
+    given = sparse
+
+    def without_zeros(self):
+        """Which features no storage has to spare a place for: a mask of all."""
+        return np.ones(self.X.shape[1], dtype=bool)
+
     def dense(self):
         """These rows."""
         return self

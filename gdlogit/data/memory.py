@@ -1,8 +1,9 @@
 """Rows in memory: one block of all rows, cut into smaller ones for the sums, which threads take whole.
 
 Each thread must have enough to do: a pass over 2,000,000 entries is done before a second thread has got going, a
-Hessian takes half as long. Nothing is copied but what ``take`` or ``columns`` is asked for, X of a few rows (256 kB),
-and a CSR that is not in canonical form. How large blocks are stands in ``layout``.
+Hessian takes half as long. Nothing is copied but what ``take`` or ``columns`` is asked for, X of a few rows (256 kB), a
+CSR that is not in canonical form, and the values of one that has a feature far from 0 (see ``csr``). How large blocks
+are stands in ``layout``.
 """
 
 from contextlib import nullcontext
@@ -17,6 +18,7 @@ import scipy.sparse as sp
 from . import layout as _layout
 from .blocks import spans
 from .csr import CsrBlock, canonical, row_kronecker
+from .csr import joined as joined_csr
 from .dense import CopiedBlock, DenseBlock
 from .rows import Rows
 from .threads import Cores
@@ -57,7 +59,7 @@ class MemoryRows(Rows):
         self.X, self.y, self.weight = block.X, block.y, block.weight
         self.n_rows, self.n_features = self.X.shape
         self.dtype, self.constant = self.X.dtype, block.constant
-        self.centre = np.zeros(self.n_features, self.dtype) + block.centre
+        self.centre = np.zeros(self.n_features, self.dtype) + block.origin + block.centre
         self.total = float(np.sum(self.weight, dtype=float))
         self._threads_of_work = block.work / block.layout.thread_products  # a multiplication an entry of X is worth
         self._cuts = {}
@@ -66,7 +68,7 @@ class MemoryRows(Rows):
         """Numbers alone, by the names of version 0.1: blocks and threads are those of the place where the rows are."""
         whole = self.block.whole if isinstance(self.block, CopiedBlock) else None
         return {
-            "X": self.X if whole is None else None,
+            "X": self.block.given() if whole is None else None,
             "whole": whole,
             **{name: getattr(self, name) for name in ("y", "weight", "constant", "centre", "n_scores")},
             "first": self.block.first,
@@ -192,7 +194,7 @@ class MemoryRows(Rows):
         return self if n_scores == self.n_scores else MemoryRows(self.block, n_scores, self.cores)
 
     def stored(self):
-        """The same rows, CSR measured from 0 again."""
+        """The same rows, CSR measured from 0 where it has zeros."""
         block = self.block.stored()
         return self if block is self.block else self._with(block)
 
@@ -229,7 +231,7 @@ class MemoryRows(Rows):
 
     def kronecker(self, c):
         """Row i's [x_i, 1] (x) c_i, for x as it is stored and c (n, k): CSR of shape (n, (p + 1) k), in float64."""
-        X, ones = sp.csr_array(self.X, dtype=float), sp.csr_array(np.full((self.n_rows, 1), self.constant))
+        X, ones = sp.csr_array(self.block.sparse(), dtype=float), sp.csr_array(np.full((self.n_rows, 1), self.constant))
         return row_kronecker(sp.hstack([X, ones], format="csr"), c)
 
     def without_constants(self, theta):
@@ -247,7 +249,7 @@ def concatenated(parts):
     if all(isinstance(block, CopiedBlock) for block in blocks):
         joined = replace(last, whole=np.vstack([block.whole for block in blocks]), **changed)
     elif all(isinstance(block, CsrBlock) for block in blocks):
-        joined = replace(last, X=sp.vstack([block.X for block in blocks], format="csr"), **changed)
+        joined = joined_csr(blocks, **changed)
     else:
         X = np.vstack([block.measured() for block in blocks])
         joined = DenseBlock(X=X, **last.parts() | changed)

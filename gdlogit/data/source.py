@@ -63,7 +63,7 @@ class Source:
 
     def _survey(self, classes, check_labels, columns_of):
         """Set what is known of the rows after the first pass."""
-        found, totals, dtypes, centre, smallest = None, {}, set(), 0.0, np.inf
+        found, totals, dtypes, centre, without_zeros, smallest = None, {}, set(), 0.0, True, np.inf
         self.has_dense, self.n_bytes, self.largest = False, 0, 0.0
         for first, X, y, weight in self._read():
             weight = np.ones(len(y)) if weight is None else weight
@@ -75,6 +75,7 @@ class Source:
             with overflow_named(X):
                 rows = rows_of(X, y, weight)
                 centre = centre + (rows.centred().centre - centre) * (len(y) / (first + len(y)))
+                without_zeros = without_zeros & rows.block.without_zeros()
             dtypes.add(X.dtype)
             smallest = min(smallest, rows.smallest_weight)
             self.has_dense |= isinstance(X, np.ndarray)
@@ -85,7 +86,7 @@ class Source:
         if classes is not None and not np.array_equal(found, classes):
             raise ValueError(f"classes={classes!r} must all have rows; only {found!r} have.")
         self.dtype = np.result_type(*dtypes)
-        self.centre = centre.astype(self.dtype)
+        self.centre, self.without_zeros = centre.astype(self.dtype), without_zeros
         totals = np.array([totals[label] for label in found.tolist()])
         self.columns = columns_of(found, totals)
         factors = self.columns.factors
@@ -199,8 +200,8 @@ class BatchRows(Rows):
         return BatchRows(self.source, bool(self.constant), n_scores, self.centre, self.skipped, self.cores)
 
     def stored(self):
-        """The same rows, measured from 0 again."""
-        return self._like(None, self.skipped)
+        """The same rows, those in CSR measured from their centre only where they have no zero."""
+        return self._like(np.where(self.source.without_zeros, self.centre, 0), self.skipped)
 
     def _with(self, each=()):
         """One pass over the batches: which rows they have, these as MemoryRows, and their part of each array."""

@@ -214,8 +214,9 @@ class GDLogisticRegression(BatchLearner, Predictor, OtherForms, WithInference):
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows, on any scale. float64 and float32 are used without a copy, dense or CSR with sorted indices of 32
-            or 64 bits. Other sparse forms are copied into CSR; none is ever made dense. With two classes, an l1 penalty
-            and more than 1,500 features, or more than 200 and more than rows, "newton-sketch" copies CSR by column. A
+            or 64 bits. Other sparse forms are copied into CSR; none is ever made dense. "newton-sketch" copies the
+            values of a CSR in which a feature without a zero is farther from 0 than 1,000 spreads; and, with two
+            classes, an l1 penalty and more than 1,500 features, or more than 200 and more than rows, CSR by column. A
             memory map is read in blocks; one of another dtype is converted block by block, as in ``fit_batches``.
         y : array-like of shape (n_samples,)
             The labels, of any kind that scikit-learn accepts; at least two different ones.
