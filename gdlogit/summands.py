@@ -144,23 +144,15 @@ def weight_totals(block, shares):
     return (block.weight @ shares,)
 
 
-def hessians(loss, theta, block, shares):
-    """The Hessian at theta with the rows' own weights, and what each weighting takes away from it.
-
-    The folds of a cross-validation take away few rows each, and all of them together every row once.
-    """
+def hessians_of_groups(loss, theta, n_groups, block, group):
+    """The Hessian at theta of each group of rows."""
     c = loss.curvature(block.scores(theta))
-    whole = block.gram(c)
-    less = np.zeros((shares.shape[1], *whole.shape))
-    for part, share in zip(less, shares.T, strict=True):
-        if (out := share != 1).any():
-            some, lost = block[out], 1.0 - share[out]
-            gain = lost < 0
-            if not gain.all():
-                part += replace(some, weight=some.weight * np.maximum(lost, 0)).gram(c[out])
-            if gain.any():
-                part -= replace(some, weight=some.weight * np.maximum(-lost, 0)).gram(c[out])
-    return whole, less
+    p, k = theta.shape
+    grams = np.zeros((n_groups, p * k, p * k))
+    for number in np.unique(group):
+        mine = group == number
+        grams[number] = block[mine].gram(c[mine])
+    return (grams,)
 
 
 def hessian_of_weighting(loss, theta, number, block, shares):
