@@ -45,7 +45,7 @@ class GDLogisticRegressionCV(Predictor, OtherForms):
     Cs : int or array-like of floats, default=100
         The values of C. An int asks for a grid of so many from the data: with l1 it begins at ``c_min`` and reaches
         10,000 times as far, or 100 times where there are more features than rows; with l2 alone it reaches from the C
-        at which the penalty leaves 0.01 effective degrees of freedom to 100 times the one at which it leaves 99% of all.
+        at which the penalty leaves 0.01 effective degrees of freedom to 100 times the one where it leaves 99% of all.
     l1_ratios : sequence of floats, default=(0.0,)
         Shares of the l1 penalty, from 0 to 1. With an int for Cs, each has a grid of its own.
     cv : int, splitter, iterable of (train, test) or None, default=None
