@@ -108,6 +108,8 @@ class Several:
 def groups_of(shares):
     """The group of each row, and the shares of each group (G, F): rows with the same shares; None where G is large."""
     factors = np.random.default_rng(0).integers(2**63, size=shares.shape[1], dtype=np.uint64)
+    if shares.dtype.kind == "f":
+        return None
     key = shares.astype(np.uint64) @ factors  # modulo 2^64: keys of different rows are hardly ever the same
     _, first, group = np.unique(key, return_index=True, return_inverse=True)
     return (group, shares[first]) if len(first) <= MOST_GROUPS * shares.shape[1] else None
