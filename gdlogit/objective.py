@@ -215,6 +215,14 @@ class Objective:
         root, u = np.ascontiguousarray(self.rows.each(f, z).T)
         return u, *self.rows.columns(features, root, constant)
 
+    def leverages(self, root):
+        """B_i = (I (x) x_i)^T A A^T (I (x) x_i) of every row, (n, k, k), for a root A of the inverse Hessian."""
+        return self.rows.each(partial(summands.leverage, root))
+
+    def residuals(self, z):
+        """The derivative dz of every row's loss in its scores z, (n, k)."""
+        return self.rows.each(partial(summands.residuals, self.loss), z)
+
     def smoothness(self):
         """L: no eigenvalue of any Hessian of J is larger. The loss's largest curvature times that of the rows."""
 

@@ -56,6 +56,10 @@ class Problem(NamedTuple):
         """The same, the weight of each row multiplied by its share; the penalty stays."""
         return self if (share == 1).all() else self._replace(rows=self.rows.reweighted(share))
 
+    def restricted(self, features: np.ndarray) -> "Problem":
+        """The same of some features alone, which are copied; the penalty stays."""
+        return self._replace(rows=self.rows.with_columns(features))
+
     def best_intercepts(self) -> np.ndarray:
         """The best intercepts where no feature has a coefficient: the classes' log-frequencies; 0 without any."""
         k = self.loss.n_outputs

@@ -211,6 +211,10 @@ class MemoryRows(Rows):
         """The same rows, with other features, as an array."""
         return self._with(DenseBlock(X=X, **self.block.parts()))
 
+    def with_columns(self, features):
+        """The same rows with a copy of some features."""
+        return rows_of(self.X[:, features], self.y, self.weight, bool(self.constant), self.n_scores, cores=self.cores)
+
     def _with(self, block):
         return MemoryRows(block, self.n_scores, self.cores)
 

@@ -97,6 +97,9 @@ def check_path_parameters(estimator):
         Cs > 0 if is_number(Cs, Integral) else are_numbers(Cs, lambda C: C >= 1e-100),
     )
     require("l1_ratios", "numbers from 0 to 1", are_numbers(estimator.l1_ratios, lambda ratio: 0 <= ratio <= 1))
+    require("cv", '"loo", or as scikit-learn takes it', not isinstance(estimator.cv, str) or estimator.cv == "loo")
+    by_losses = estimator.scoring == "neg_log_loss"
+    require("scoring", "'neg_log_loss' with cv='loo'", by_losses or not isinstance(estimator.cv, str))
     require("rule", '"best", "1se" or a callable', callable(rule) or (isinstance(rule, str) and rule in RULES))
     for name in ("refit", "store_cv_results", "fit_intercept"):
         require(name, "True or False", isinstance(getattr(estimator, name), bool | np.bool_))

@@ -10,6 +10,8 @@ the covariance of its scores; with the curvature C_i of its loss, the trace of C
 
 import numpy as np
 
+from ..summands import leverage
+
 __all__ = [
     "HatAdjustment",
     "are_flags",
@@ -70,19 +72,6 @@ def curvature_matrix(c):
 
 
 # --- Leverages ------------------------------------------------------------------------------------------------------
-
-
-def leverage(root, block):
-    """B (m, k', k'), of V's root A (P, rank): for the price of a Hessian, and a few columns of A at a time."""
-    p, m = block.X.shape[1] + 1, len(block)
-    k = len(root) // p
-    columns = root.reshape(p, k, -1)
-    B, step = np.zeros((m, k, k)), max(1, CHUNK // (m * k))
-    for start in range(0, columns.shape[2], step):
-        some = columns[:, :, start : start + step]
-        z = block.forward(some.reshape(p, -1)).reshape(m, k, -1)
-        B += z @ z.transpose(0, 2, 1) if k > 1 else np.einsum("icr,icr->i", z, z)[:, None, None]
-    return B
 
 
 def influence(loss, contrasts, theta, root, weighted, block):
