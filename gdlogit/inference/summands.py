@@ -19,6 +19,7 @@ __all__ = [
     "in_float64",
     "influence",
     "information",
+    "largest_change",
     "leverage",
     "meat",
     "pearson_residuals",
@@ -50,6 +51,11 @@ def information(loss, contrasts, theta, block):
     losses, dz = at_rows(loss, contrasts, z, block.y)
     hessian = block.gram(curvature(loss, contrasts, z))
     return float(block.weight @ losses), block.backward(block.weigh(dz)), hessian
+
+
+def largest_change(step, block):
+    """The largest change of the scores of a row with a weight, by a step."""
+    return (float(np.abs(block.forward(step)[block.weight > 0]).max(initial=0.0)),)
 
 
 def at_rows(loss, contrasts, z, y):
