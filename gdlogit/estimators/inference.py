@@ -194,6 +194,7 @@ def _infer(found, X, y, sample_weight, groups, reference, features, asked):
         outcome=str(outcome),
         read=partial(rows_to_predict, found),
         value=model.loss_curve_[-1] if len(model.loss_curve_) else np.nan,
+        features=features_asked(features, **asked),
         **numbered(groups, asked["cov_type"], weight),
     )
     with overflow_named(X):
@@ -217,6 +218,20 @@ def is_robust(cov_type, weights, method):
 def theta_of(model):
     """The parameters (p + 1, k) of a fitted model."""
     return np.vstack([sp.csr_matrix(model.coef_).toarray().T, model.intercept_]).astype(float)
+
+
+def features_asked(features, cov_type, weights, method):
+    """The terms to compute standard errors for, by name or index; None for all."""
+    if features is None:
+        return None
+    if isinstance(features, str) or not len(features):
+        raise ValueError(f"features must be a list of terms, by name or index; got {features!r}.")
+    if (cov_type, weights, method) != ("nonrobust", "frequency", "wald"):
+        raise ValueError(
+            "features=[...] is for cov_type='nonrobust', weights='frequency' and method='wald'; got "
+            f"{cov_type!r}, {weights!r} and {method!r}."
+        )
+    return features
 
 
 def code_of(reference, classes):

@@ -21,6 +21,7 @@ __all__ = [
     "in_float64",
     "influence",
     "information",
+    "largest_change",
     "leverage",
     "meat",
     "pearson_residuals",
@@ -54,6 +55,11 @@ def information(loss, contrasts, theta, block):
     return float(block.weight @ losses), block.backward(block.weigh(dz)), hessian
 
 
+def largest_change(step, block):
+    """The largest change of the scores of a row with a weight, by a step."""
+    return (float(np.abs(block.forward(step)[block.weight > 0]).max(initial=0.0)),)
+
+
 def at_rows(loss, contrasts, z, y):
     """The loss of each row and its derivative dz, at the scores z of the contrasts."""
     losses, dz = loss.forward_backward(contrasts.theta(z), y)
@@ -61,14 +67,18 @@ def at_rows(loss, contrasts, z, y):
 
 
 def curvature(loss, contrasts, z):
-    """The curvature c of the loss in the scores z of the contrasts, in the form that ``Block.gram`` takes."""
-    return contrasts.of_curvature(loss.curvature(contrasts.theta(z)))
+    """The curvature C (m, k', k') of the loss in the scores z of the contrasts: a (1 - a), or diag(a) - a a^T.
 
-
-def curvature_matrix(c):
-    """The same as matrices C (m, k', k'): c, or diag(c) - c c^T."""
-    k = c.shape[1]
-    return c[:, :, None] if k == 1 else c[:, :, None] * (np.eye(k) - c[:, None, :])
+    Of a softmax, a class's own entry is the sum of its products with the others: 1 - a would lose its digits.
+    """
+    c = loss.curvature(contrasts.theta(z))
+    if c.shape[1] == 1:
+        return c[:, :, None]
+    C = -c[:, :, None] * c[:, None, :]
+    own = np.einsum("icc->ic", C)
+    own[:] = 0
+    own[:] = -C.sum(axis=2)
+    return C[:, contrasts.others][:, :, contrasts.others]
 
 
 # --- Leverages ------------------------------------------------------------------------------------------------------
@@ -91,7 +101,7 @@ def without_itself(dz, C, B):
 
 def weighted_curvature_and_leverage(loss, contrasts, theta, root, weighted, block):
     """C, with the row's weight or without, and B."""
-    C = curvature_matrix(curvature(loss, contrasts, block.scores(theta)))
+    C = curvature(loss, contrasts, block.scores(theta))
     return C * block.weight[:, None, None] if weighted else C, leverage(root, block)
 
 
@@ -130,7 +140,7 @@ def meat(loss, contrasts, theta, weighted, adjust, block):
     (_, k), p = dz.shape, block.X.shape[1] + 1
     if k == 1:
         return (block.gram(dz**2),)
-    meat = -block.gram(dz)  # its blocks of two classes are those wanted, whatever dz is; see ``Block.gram``
+    meat = -block.gram(dz)  # its parts of two different classes are those wanted, whatever dz is: see ``Block.gram``
     for c in range(k):
         meat.reshape(p, k, p, k)[:, c, :, c] = block.gram(dz[:, [c]] ** 2)
     return (meat,)
