@@ -162,6 +162,18 @@ class Objective:
         np.einsum("ii->i", hessian)[:] += self.penalty.curvature(theta).ravel()
         return hessian
 
+    def hessian_at(self, c):
+        """The Hessian of J's smooth part where the loss has curvature c."""
+        p, k = self.shape
+        (hessian,) = self.rows.sum(summands.hessian_at, c, products=p * k**2)
+        hessian /= self.total
+        np.einsum("ii->i", hessian)[:] += self.penalty.curvature(np.empty(self.shape)).ravel()
+        return hessian
+
+    def secant_curvature(self, z):
+        """The same as ``curvature``, but of rows on the wrong side, which have hardly any, a mean on the way back."""
+        return self.rows.each(partial(summands.secant_curvature, self.loss), z)
+
     def curvature(self, z):
         """The loss's second derivative at every row's scores z, in the form that ``loss.bend`` takes."""
         return self.rows.map(self.loss.curvature, z)

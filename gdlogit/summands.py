@@ -49,6 +49,16 @@ def hessian(loss, theta, block):
     return (block.gram(loss.curvature(block.scores(theta))),)
 
 
+def hessian_at(block, c):
+    """The Hessian where the loss has curvature c."""
+    return (block.gram(c),)
+
+
+def secant_curvature(loss, block, z):
+    """The curvature at scores z that a step can rely on: for ``each``."""
+    return loss.secant_curvature(z, block.y)
+
+
 def second_moment(block):
     """The weighted x x^T."""
     return (block.gram(np.ones((len(block.y), 1), block.X.dtype)),)

@@ -153,6 +153,15 @@ class Block(ABC):
     def about(self, centre):
         """The same rows of the same storage, measured from a given centre, which may be 0."""
 
+    @property
+    def is_moved(self):
+        """Whether the features are measured from elsewhere than 0."""
+        return np.ndim(self.centre) > 0 or np.ndim(self.origin) > 0
+
+    @abstractmethod
+    def seen(self):
+        """The features that some row has a say in, None for all; and these rows with those features alone."""
+
     def centred(self):
         """The same rows, measured from about their means: those of some rows, for any centre near the data will do."""
         some = self.X[:: -(-len(self) // CENTRE_ROWS)]

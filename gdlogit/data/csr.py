@@ -16,7 +16,6 @@ import numpy as np
 import scipy.sparse as sp
 
 from .blocks import Block, Centred, fill_own, spans
-from .dense import DenseBlock
 
 __all__ = ["CentredCsr", "CsrBlock", "canonical", "joined", "row_kronecker"]
 
@@ -130,13 +129,10 @@ class CsrBlock(Block):
         """The features as CSR, where those that have a zero are not measured from a centre."""
         return self.X
 
-    def dense(self):
-        """The same rows, as an array that is not measured from a centre."""
-        return DenseBlock(X=self.X.toarray() + self.origin, **self.parts())
-
     def given(self):
-        """The features as they came."""
-        return self.moved(np.zeros(self.X.shape[1], self.X.dtype) - self.origin).X
+        """The features as they came, without what SciPy has noted on them, such as that they are sorted."""
+        X = self.moved(np.zeros(self.X.shape[1], self.X.dtype) - self.origin).X
+        return csr_of(X.data, X.indices, X.indptr, X.shape[1])
 
     def without_zeros(self):
         """Which features have no zero, a mask."""
@@ -164,6 +160,16 @@ class CsrBlock(Block):
         with np.errstate(over="ignore"):
             spread = np.bincount(X.indices, np.abs(X.data - centre[X.indices]), X.shape[1]) / len(self)
             return self.without_zeros() & (spread > 0) & (np.abs(centre) > FAR * spread)
+
+    def seen(self):
+        """The features that some row has, and these rows with those alone."""
+        there = np.zeros(self.X.shape[1], dtype=bool)
+        there[self.X.indices] = True
+        features = np.flatnonzero(there)
+        number = np.empty(len(there), self.X.indices.dtype)
+        number[features] = np.arange(len(features))
+        X = csr_of(self.X.data, number[self.X.indices], self.X.indptr, len(features))
+        return features, CsrBlock(X=X, **self.parts())
 
     def measured(self):
         """The features as an array, measured from the centre."""
@@ -206,6 +212,10 @@ class CsrBlock(Block):
 @dataclass(kw_only=True, eq=False, repr=False)
 class CentredCsr(Centred, CsrBlock):
     """Some rows in CSR, measured from a centre."""
+
+    def seen(self):
+        """All features count: where a row lacks one, it is off the centre."""
+        return None, self
 
     def _moments(self, c):
         near, far = self._from_the_centre()

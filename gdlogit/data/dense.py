@@ -92,9 +92,9 @@ class Dense(Block):
         """Which features no storage has to spare a place for: a mask of all."""
         return np.ones(self.X.shape[1], dtype=bool)
 
-    def dense(self):
-        """These rows."""
-        return self
+    def seen(self):
+        """All features count."""
+        return None, self
 
     def copied(self, index):
         """A copy of the rows at ``index``, centred once and for all, with the constant feature in it."""

@@ -213,10 +213,10 @@ class BatchLearner(Classifier):
             loss = loss_of(len(classes))
             with overflow_named(X):
                 rows = rows_of(X, codes, weight, intercept=self.fit_intercept, n_scores=loss.n_outputs)
-                stream, loss_before = stream or online.begin(rows, loss), np.nan
+                stream, loss_before = stream or online.begin(rows, loss, self.C), np.nan
                 if weight.any():
                     stream, loss_before = online.learn(stream, rows, loss, self.C)
-                theta = rows.about(stream.centre).leave(stream.theta)
+                theta = stream.coefficients
             if not hasattr(self, "_stream"):
                 for name in OF_A_FIT:
                     vars(self).pop(name, None)
