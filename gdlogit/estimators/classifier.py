@@ -261,8 +261,8 @@ class GDLogisticRegression(BatchLearner, Predictor, OtherForms, WithInference):
         return self
 
     def __setstate__(self, state):
-        """Restore a pickled estimator, also of a version whose ``n_iter_`` was an int."""
-        super().__setstate__(state)
+        """Restore a pickled estimator, also of a version whose ``n_iter_`` was an int, or that had fewer parameters."""
+        super().__setstate__(type(self)().get_params(deep=False) | state)
         if isinstance(getattr(self, "n_iter_", None), int):
             self.n_iter_ = np.array([self.n_iter_], dtype=np.int32)
 
