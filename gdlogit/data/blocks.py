@@ -6,7 +6,8 @@ What a sum over rows does, it does block by block, and a block knows how its row
     CopiedBlock                  a copy with the centre taken off and the constant feature in it, [X - centre, 1]
     CsrBlock, CentredCsr         CSR, which is never made dense; the same, measured from a centre
 
-Shapes: X (m, p) for a block's m rows; y, weight (m,); theta (p + 1, k), intercept last; z and dz (m, k).
+Rows may have an offset, numbers that are added to their scores. Shapes: X (m, p) for a block's m rows; y, weight (m,);
+theta (p + 1, k), intercept last; z, dz and offset (m, k).
 """
 
 from abc import ABC, abstractmethod
@@ -34,6 +35,7 @@ class Block(ABC):
     constant: float  # the value of the intercept's feature: 1, or 0 where there is no intercept
     first: int = 0  # the number of the first row, where these are some of more rows
     layout: Layout = LAYOUT
+    offset: np.ndarray | None = None  # what is added to the scores, in X's precision; None is 0
 
     centre = 0.0  # what the features are measured from, shape (p,), but here
 
@@ -41,7 +43,10 @@ class Block(ABC):
 
     def scores(self, theta):
         """The scores z of the rows at theta, in X's precision: affine in theta."""
-        return self._affine(theta[:-1], self._intercept(theta))  # and an offset, once rows have one
+        z = self.forward(theta)
+        if self.offset is not None:
+            z += self.offset
+        return z
 
     def forward(self, theta):
         """X W + b, in X's precision: linear in theta, so also what a direction changes in the scores."""
@@ -131,7 +136,12 @@ class Block(ABC):
 
     def __getitem__(self, some):
         """Some of the rows, stored as these are; a slice of them as views."""
-        return replace(self, X=self.X[some], y=self.y[some], weight=self.weight[some], first=0)
+        return replace(self, X=self.X[some], **self._of(some))
+
+    def _of(self, some):
+        """All but the features of some of the rows."""
+        offset = None if self.offset is None else self.offset[some]
+        return {"y": self.y[some], "weight": self.weight[some], "offset": offset, "first": 0}
 
     def n_blocks(self, n_scores):
         """How many blocks are best for so many scores a row."""
@@ -160,7 +170,7 @@ class Block(ABC):
 
     def parts(self):
         """All but the features."""
-        return {name: getattr(self, name) for name in ("y", "weight", "constant", "first", "layout")}
+        return {name: getattr(self, name) for name in ("y", "weight", "constant", "first", "layout", "offset")}
 
     def without_constants(self, theta):
         """A theta with the same scores, in which features that are constant here have no part."""

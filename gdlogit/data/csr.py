@@ -47,7 +47,7 @@ class CsrBlock(Block):
         """Some of the rows, as CSR; a slice without a step shares the values and indices."""
         views = isinstance(some, slice) and some.step is None
         X = csr_view(self.X, some.start, some.stop) if views else self.X[some]
-        return replace(self, X=X, y=self.y[some], weight=self.weight[some], first=0)
+        return replace(self, X=X, **self._of(some))
 
     def gram(self, c):
         """X^T B X, bordered by what the constant feature adds to it."""

@@ -27,7 +27,7 @@ SAMPLE_BYTES = 40 * 2**20  # of rows may be copied, or
 SAMPLE_SHARE, MOST_BYTES = 0.065, 160 * 2**20  # a share of X, up to so much, beyond which more rows tell little
 
 
-def rows_of(X, y, weight, intercept=True, n_scores=1, centre=None, first=0, layout=None, cores=None):
+def rows_of(X, y, weight, intercept=True, n_scores=1, centre=None, first=0, layout=None, cores=None, offset=None):
     """Rows of arrays, in the storage that is that of X.
 
     Parameters
@@ -42,9 +42,12 @@ def rows_of(X, y, weight, intercept=True, n_scores=1, centre=None, first=0, layo
     first : int, the number of the first row, where these are some of more rows.
     layout : Layout, the sizes of blocks; None is the default.
     cores : Cores, of a fit that has begun; None is the caller's thread alone.
+    offset : ndarray of shape (n, k), what is added to the scores; None is 0.
     """
     storage, X = (CsrBlock, canonical(X)) if sp.issparse(X) else (DenseBlock, X)
     parts = {"constant": float(intercept), "first": first, "layout": layout or _layout.LAYOUT}
+    if offset is not None:
+        parts["offset"] = offset.astype(X.dtype, copy=False)
     block = storage(X=X, y=y, weight=weight, **parts)
     return MemoryRows(block if centre is None else block.about(centre), n_scores, cores)
 
@@ -58,6 +61,7 @@ class MemoryRows(Rows):
         self.n_rows, self.n_features = self.X.shape
         self.dtype, self.constant = self.X.dtype, block.constant
         self.centre = np.zeros(self.n_features, self.dtype) + block.centre
+        self.has_offset = block.offset is not None
         self.total = float(np.sum(self.weight, dtype=float))
         self._threads_of_work = block.work / block.layout.thread_products  # a multiplication an entry of X is worth
         self._cuts = {}
@@ -243,7 +247,8 @@ class MemoryRows(Rows):
 def concatenated(parts):
     """One Rows of several, which ``take`` gave; CSR if all are."""
     blocks, last = [part.block for part in parts], parts[-1].block
-    changed = {name: np.concatenate([getattr(block, name) for block in blocks]) for name in ("y", "weight")}
+    names = ("y", "weight") if last.offset is None else ("y", "weight", "offset")
+    changed = {name: np.concatenate([getattr(block, name) for block in blocks]) for name in names}
     if all(isinstance(block, CopiedBlock) for block in blocks):
         joined = replace(last, whole=np.vstack([block.whole for block in blocks]), **changed)
     elif all(isinstance(block, CsrBlock) for block in blocks):

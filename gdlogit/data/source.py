@@ -46,8 +46,8 @@ class Source:
     Parameters
     ----------
     batches : iterable that can be iterated again, or function that returns an iterator.
-    check : function of a batch and of whether it is the very first, which gives X, y and weight (or None) as arrays, or
-        None for a batch without rows, or raises an error.
+    check : function of a batch and of whether it is the very first, which gives X, y, weight (or None) and perhaps an
+        offset (or None) as arrays, or None for a batch without rows, or raises an error.
     classes : ndarray of all labels, or None where the survey is to find them.
     labels_of : function of a batch's y and weight, which gives the labels of the rows with some weight, sorted, or
         raises an error.
@@ -61,19 +61,20 @@ class Source:
         self._survey(classes, labels_of, factors_of)
 
     def read(self):
-        """One pass: yield each batch's first row number, X, codes, and weight with that of the class."""
-        for first, X, y, weight in self._read():
+        """One pass: yield each batch's first row number, X, codes, weight with that of the class, and offset."""
+        for first, X, y, weight, offset in self._read():
             codes = codes_of(self.classes, y)
             if self.has_dense and sp.issparse(X):
                 X = X.toarray()
             factors = self._factors[codes]
-            yield first, X.astype(self.dtype, copy=False), codes, factors if weight is None else weight * factors
+            weight = factors if weight is None else weight * factors
+            yield first, X.astype(self.dtype, copy=False), codes, weight, offset
 
     def _survey(self, classes, labels_of, factors_of):
         """Set what is known of the rows after the first pass; classes count where some of their rows have a weight."""
         found, totals, dtypes, centre, smallest = [], {}, set(), 0.0, np.inf
-        self.has_dense, self.n_bytes, self.largest = False, 0, 0.0
-        for first, X, y, weight in self._read():
+        self.has_dense, self.n_bytes, self.largest, widths = False, 0, 0.0, set()
+        for first, X, y, weight, offset in self._read():
             weight = np.ones(len(y)) if weight is None else weight
             labels = labels_of(y, weight)
             found = distinct(np.concatenate([found, labels]) if len(found) else labels)
@@ -83,6 +84,9 @@ class Source:
                 rows = rows_of(X, y, weight)
                 centre = centre + (rows.centred().centre - centre) * (len(y) / (first + len(y)))
             dtypes.add(X.dtype)
+            widths.add(0 if offset is None else offset.shape[1])
+            if len(widths) > 1:
+                raise ValueError("source must yield an offset of the same width in every batch, or in none.")
             smallest = min(smallest, rows.smallest_weight)
             self.has_dense |= isinstance(X, np.ndarray)
             self.n_bytes += rows.n_bytes
@@ -94,7 +98,7 @@ class Source:
         if len(found) < 2:
             raise ValueError(f"source must yield rows of at least two classes with a positive weight; got {found!r}.")
         self.classes, self.dtype = found, np.result_type(*dtypes)
-        self.centre = centre.astype(self.dtype)
+        self.centre, (self.offset_width,) = centre.astype(self.dtype), widths
         totals = np.array([totals[label] for label in found])
         self._factors = factors_of(found, totals)
         self.total = float(totals @ self._factors)
@@ -103,15 +107,15 @@ class Source:
     def _read(self):
         """One pass over the checked batches, each with its first row's number; an error says where it happened."""
         self.n_passes += 1
-        n_rows, number, fingerprint = 0, 1, (0, 0, 0)
+        n_rows, number, fingerprint = 0, 1, (0, 0, 0, 0)
         try:
             for checked in self._checked():
                 if checked is not None:
-                    X, y, weight = checked
+                    X, y, weight, offset = (*checked, None)[:4]
                     if self.n_rows is not None and n_rows + len(y) > self.n_rows:
                         self._changed(f"has more than {self.n_rows} rows")
-                    yield n_rows, X, y, weight
-                    fingerprint = printed(fingerprint, n_rows, X, y, weight)
+                    yield n_rows, X, y, weight, offset
+                    fingerprint = printed(fingerprint, n_rows, X, y, weight, offset)
                     n_rows += len(y)
                 number += 1
         except Exception as error:
@@ -153,7 +157,7 @@ class BatchRows(Rows):
         self.constant, self.n_scores = float(intercept), n_scores
         self.n_rows, self.n_features, self.dtype = source.n_rows, len(source.centre), source.dtype
         self.centre = np.zeros_like(source.centre) if centre is None else centre
-        self.total = source.total
+        self.total, self.has_offset = source.total, source.offset_width > 0
 
     @property
     def smallest_weight(self):
@@ -212,11 +216,12 @@ class BatchRows(Rows):
 
     def _with(self, each=()):
         """One pass over the batches: which rows they have, these as MemoryRows, and their part of each array."""
-        for first, X, codes, weight in self.source.read():
+        for first, X, codes, weight, offset in self.source.read():
             span = slice(first, first + len(codes))
             if self.skipped is not None:
                 weight = np.where(self.skipped[span], 0, weight)
             how = {"centre": self.centre, "first": first, "layout": self.layout, "cores": self.cores}
+            how["offset"] = offset
             rows = rows_of(X, codes, weight, bool(self.constant), self.n_scores, **how)
             yield span, rows, *(array[span] for array in each)
 
@@ -233,13 +238,14 @@ class BatchRows(Rows):
         return BatchRows(self.source, bool(self.constant), self.n_scores, centre, skipped, self.layout, self.cores)
 
 
-def printed(fingerprint, first, X, y, weight):
-    """The fingerprint of some more rows: of all labels, of all weights, and of some rows' features.
+def printed(fingerprint, first, X, y, weight, offset=None):
+    """The fingerprint of some more rows: of all labels, weights and offsets, and of some rows' features.
 
     Which rows does not depend on where one batch ends and the next begins, so a source may cut its batches anew.
     """
     labels = y.tobytes() if y.dtype.kind in "biuf" else "".join(map(repr, y.tolist())).encode()
     some = X[-first % PRINTED_EVERY :: PRINTED_EVERY]
     features = np.ascontiguousarray(some.data if sp.issparse(some) else some)
-    parts = labels, b"" if weight is None else weight.tobytes(), features.tobytes()
+    weight, offset = (b"" if array is None else array.tobytes() for array in (weight, offset))
+    parts = labels, weight, features.tobytes(), offset
     return tuple(map(crc32, parts, fingerprint))

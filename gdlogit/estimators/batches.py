@@ -23,6 +23,7 @@ from ..typing import Batches, Matrix
 from .base import Classifier, available_if
 from .by_feature import penalty_factors
 from .callbacks import FitTask, with_callbacks
+from .offset import check_width
 from .report import warn_of_end
 from .validation import (
     check_batch,
@@ -39,7 +40,16 @@ from .validation import (
 
 __all__ = ["OF_A_FIT", "OF_A_STREAM", "BatchLearner", "slices"]
 
-OF_A_FIT = ("n_iter_", "history_", "loss_curve_", "validation_loss_curve_", "converged_", "duality_gap_", "n_passes_")
+OF_A_FIT = (
+    "n_iter_",
+    "history_",
+    "loss_curve_",
+    "validation_loss_curve_",
+    "converged_",
+    "duality_gap_",
+    "n_passes_",
+    "has_offset_",
+)
 OF_A_STREAM = ("_stream", "progressive_loss_curve_")
 SLICE_BYTES = 2**24  # bytes of float64 to which rows of another type are converted at a time
 
@@ -60,13 +70,13 @@ def refuse_in_a_stream(estimator):
         )
 
 
-def slices(X, y, sample_weight):
+def slices(X, y, sample_weight, offset=None):
     """The rows of an array as a source of small batches, each of which is copied."""
-    check_consistent_length(X, y, sample_weight)
+    check_consistent_length(X, y, sample_weight, offset)
     size = max(1, SLICE_BYTES // (8 * X.shape[1]))
     for start in range(0, len(X), size):
         rows = slice(start, start + size)
-        yield X[rows], y[rows], None if sample_weight is None else sample_weight[rows]
+        yield X[rows], y[rows], *(None if array is None else array[rows] for array in (sample_weight, offset))
 
 
 class BatchLearner(Classifier):
@@ -82,9 +92,11 @@ class BatchLearner(Classifier):
         Parameters
         ----------
         source : iterable, or function that returns an iterator
-            Yields batches ``(X, y)`` or ``(X, y, sample_weight)``, as ``fit`` takes them, dense or CSR, of any size.
-            Batches without rows are skipped. The source must yield the same rows in the same order each time: a list
-            does, or an object with ``__iter__``. A generator can be read only once, so pass the function that makes it.
+            Yields batches ``(X, y)``, ``(X, y, sample_weight)`` or ``(X, y, sample_weight, offset)``, or dicts of these
+            by name, as ``fit`` takes them, dense or CSR, of any size. A weight may be None. An offset must be in every
+            batch or in none. Batches without rows are skipped. The source must yield the same rows in the same order
+            each time: a list does, or an object with ``__iter__``. A generator can be read only once, so pass the
+            function that makes it.
         classes : array-like of shape (n_classes,), default=None
             All labels. Each must belong to some row, and any other label is an error. With None the first pass finds
             the labels.
@@ -139,9 +151,11 @@ class BatchLearner(Classifier):
         loss = loss_of(len(source.classes))
         factors = penalty_factors(self)
         start = self._start(source.classes, len(source.centre), factors)
+        if source.offset_width:
+            check_width(source.offset_width, loss.n_outputs)
         rows = BatchRows(source, self.fit_intercept, loss.n_outputs)
         problem = Problem(rows, loss, ElasticNet.of(self.C, self.l1_ratio, rows.total, factors))
-        task = FitTask(self, batches, None, None, self.max_iter)
+        task = FitTask(self, batches, None, None, None, self.max_iter)
         with overflow_named(np.array([source.largest], source.dtype)):
             message = self._solve(problem, source.classes, start, rng, task)
         self.n_passes_ = source.n_passes

@@ -8,8 +8,10 @@ from typing import Literal, Self
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
+from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import column_or_1d, validate_data
 
+from ..backprop import loss_of
 from ..data.overflow import overflow_named
 from ..descent.loop import Watch, table
 from ..descent.status import Status
@@ -21,6 +23,7 @@ from .by_feature import penalty_factors
 from .callbacks import FitTask, with_callbacks
 from .forms import OtherForms
 from .inference import WithInference
+from .offset import as_columns, check_offset
 from .predictor import Predictor
 from .report import closing_line, iteration_kept, message_of_end, print_record, warn_of_end
 from .validation import (
@@ -41,11 +44,11 @@ class GDLogisticRegression(BatchLearner, Predictor, OtherForms, WithInference):
 
     Minimises scikit-learn's objective, so the same ``C`` gives the same coefficients as ``LogisticRegression``::
 
-        J(W, b) = 1/S sum_i s_i loss(y_i, W x_i + b) + 1/(C S) [(1 - r)/2 |W|^2 + r |W|_1]
+        J(W, b) = 1/S sum_i s_i loss(y_i, W x_i + b + o_i) + 1/(C S) [(1 - r)/2 |W|^2 + r |W|_1]
         S = sum_i s_i
 
-    with the log-loss of a sigmoid for two classes and of a softmax for more. The intercept b is not penalised, and
-    ``penalty_factor`` gives each feature a penalty of its own.
+    with the log-loss of a sigmoid for two classes and of a softmax for more. The intercept b is not penalised,
+    ``penalty_factor`` gives each feature a penalty of its own, and o_i is an offset, 0 unless ``fit`` gets one.
 
     Parameters
     ----------
@@ -127,6 +130,8 @@ class GDLogisticRegression(BatchLearner, Predictor, OtherForms, WithInference):
         A proven bound on J - min J at the returned coefficients, by Fenchel duality. It holds whatever the solver did,
         is at most J and at least the rounding of J, and is sharp on raw scales too, up to scales of about 1e20, where
         rounding limits it. Infinite if ``C=np.inf``.
+    has_offset_ : bool
+        Whether ``fit`` got an offset, which predictions then need, too.
     progressive_loss_curve_ : ndarray of shape (n_batches,)
         After ``partial_fit``: the mean log-loss of each batch before the model learned from it, an honest estimate of
         the loss on new rows. 8 bytes per batch.
@@ -200,9 +205,11 @@ class GDLogisticRegression(BatchLearner, Predictor, OtherForms, WithInference):
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
+        offset: ArrayLike | None = None,
         X_val: Matrix | None = None,
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
+        offset_val: ArrayLike | None = None,
     ) -> Self:
         """Fit the model.
 
@@ -221,6 +228,10 @@ class GDLogisticRegression(BatchLearner, Predictor, OtherForms, WithInference):
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, not negative. A row of weight 2 counts as two rows, a row of weight 0 as none. Default:
             all 1.
+        offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            Numbers o_i that are added to the scores, such as the scores of a base model or the logarithm of odds that
+            are known; with more than two classes a column for each. A model that was fitted with an offset does not
+            predict without one.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
             Validation rows. ``validation_loss_curve_`` records their log-loss; with ``early_stopping=True`` they choose
             the coefficients. In a Pipeline with ``transform_input=["X_val"]`` they are transformed as X is.
@@ -228,6 +239,8 @@ class GDLogisticRegression(BatchLearner, Predictor, OtherForms, WithInference):
             Labels of the validation rows.
         sample_weight_val : array-like of shape (n_val,), default=None
             Weights of the validation rows, which ``class_weight`` multiplies as it does those of X. Default: all 1.
+        offset_val : float or array-like, default=None
+            The offset of the validation rows, if there is one of X.
 
         Returns
         -------
@@ -245,47 +258,81 @@ class GDLogisticRegression(BatchLearner, Predictor, OtherForms, WithInference):
             If the minimum was not reached or does not exist. The warning says how far away it is and what to do. There
             is no warning if held-out rows or a callback ended the fit.
         """
-        validation = X_val, y_val, sample_weight_val
+        validation = X_val, y_val, sample_weight_val, offset_val
         at_hand = self.solver == "sgd" or self.early_stopping or any(part is not None for part in validation)
         with self._unchanged_on_error():
             if isinstance(X, np.memmap) and X.ndim == 2 and X.dtype not in (np.float64, np.float32) and not at_hand:
-                given = X, column_or_1d(y, warn=True), check_weight(sample_weight, X)
+                given = (
+                    X,
+                    column_or_1d(y, warn=True),
+                    check_weight(sample_weight, X),
+                    as_columns(offset, X),
+                )
                 message = self._fit_batches(partial(slices, *given), None)  # converts one slice at a time
             else:
-                message = self._fit(X, y, sample_weight, validation)
+                message = self._fit(X, y, sample_weight, offset, validation)
         warn_of_end(message)
         return self
 
+    def score(
+        self,
+        X: Matrix,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        offset: ArrayLike | None = None,
+    ) -> float:
+        """The share of the rows whose label is predicted.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows. Default: all 1.
+        offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            What is added to the scores, as in ``fit``; required if ``fit`` got one, and 0 for none.
+
+        Returns
+        -------
+        float
+            The accuracy.
+        """
+        return float(accuracy_score(y, self.predict(X, offset=offset), sample_weight=sample_weight))
+
     def __setstate__(self, state):
-        """Restore a pickled estimator, also of a version whose ``n_iter_`` was an int."""
-        super().__setstate__(state)
+        """Restore a pickled estimator, also of a version whose ``n_iter_`` was an int, or that had fewer parameters."""
+        super().__setstate__({"penalty_factor": None} | state)
         if isinstance(getattr(self, "n_iter_", None), int):
             self.n_iter_ = np.array([self.n_iter_], dtype=np.int32)
 
     @with_callbacks
-    def _fit(self, X, y, sample_weight, validation):
+    def _fit(self, X, y, sample_weight, offset, validation):
         """Set the fitted attributes; return the message to warn with, or None."""
         check_parameters(self)
-        given = X, y, sample_weight
+        given = X, y, sample_weight, offset
         accepted = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "ensure_all_finite": False}
         X, y = validate_data(self, X, y, **accepted)
         sample_weight = check_weight(sample_weight, X)
         classes, codes, weight = encode(y, sample_weight, self.class_weight)
+        offset = check_offset(offset, X, loss_of(len(classes)).n_outputs)
         rng = generator(self.random_state)
         held_out = None
         if any(part is not None for part in validation):
-            held_out = check_held_out(self, *validation, classes, codes, sample_weight)
+            held_out = check_held_out(self, *validation, classes, codes, sample_weight, offset is not None)
         elif self.early_stopping:
-            held_out, weight = hold_out(X, codes, weight, self.validation_fraction, rng)
+            held_out, weight = hold_out(X, codes, weight, self.validation_fraction, rng, offset)
         factors = penalty_factors(self)
         start = self._start(classes, X.shape[1], factors)
         terms = {"C": self.C, "l1_ratio": self.l1_ratio, "intercept": self.fit_intercept, "factors": factors}
         with overflow_named(X):
-            problem = Problem.of(X, codes, weight, len(classes), **terms)
+            problem = Problem.of(X, codes, weight, len(classes), offset=offset, **terms)
         check_finite(self, problem.rows)
         task = FitTask(self, *given, self.max_iter)
         with overflow_named(X):
-            held_out = held_out and Problem.of(*held_out, len(classes), **terms).rows
+            held_out = held_out and Problem.of(*held_out[:3], len(classes), offset=held_out[3], **terms).rows
             message = self._solve(problem, classes, start, rng, task, held_out)
         task.end()
         return message
@@ -296,7 +343,12 @@ class GDLogisticRegression(BatchLearner, Predictor, OtherForms, WithInference):
         def attributes(theta):
             with np.errstate(under="ignore"):  # callbacks run under the caller's NumPy settings
                 theta = theta.astype(problem.dtype)
-            return {"classes_": classes, "coef_": np.ascontiguousarray(theta[:-1].T), "intercept_": theta[-1].copy()}
+            return {
+                "classes_": classes,
+                "coef_": np.ascontiguousarray(theta[:-1].T),
+                "intercept_": theta[-1].copy(),
+                "has_offset_": problem.has_offset,
+            }
 
         def end(record, theta):
             if self.verbose:

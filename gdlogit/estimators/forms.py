@@ -27,6 +27,11 @@ class OtherForms(Classifier):
             exception: for two classes scikit-learn computes the probability of the first as 1 - p, which is 0 if this
             model's probability is below 1e-16 (6e-8 in float32).
 
+        Raises
+        ------
+        ValueError
+            If the model was fitted with an offset, which `LogisticRegression` does not know.
+
         Examples
         --------
         >>> from sklearn.datasets import load_iris
@@ -37,6 +42,8 @@ class OtherForms(Classifier):
         np.True_
         """
         dense = copy(self).densify()
+        if getattr(self, "has_offset_", False):
+            raise ValueError("to_sklearn: LogisticRegression has no offset, and this model was fitted with one.")
         names = ("C", "fit_intercept", "class_weight") + (("l1_ratio",) if self.l1_ratio else ())
         model = LogisticRegression(**{name: getattr(self, name) for name in names})
         if self.l1_ratio:

@@ -3,7 +3,7 @@
 Every error names the parameter, the value that it got, and what is accepted.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from numbers import Integral, Real
 
 import numpy as np
@@ -11,8 +11,10 @@ from sklearn.utils import assert_all_finite, check_random_state, compute_class_w
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d, validate_data
 
+from ..backprop import loss_of
 from ..data.labels import codes_of, distinct, distinct_in_pieces
 from ..solve import SOLVERS
+from .offset import as_columns, check_offset
 
 __all__ = [
     "check_batch",
@@ -35,6 +37,7 @@ __all__ = [
 ]
 
 RULES = ("best", "1se")
+OF_A_BATCH = ("X", "y", "sample_weight", "offset")
 COUNTABLE = "biuSU"  # kinds of dtype whose values are always valid labels; floats and objects may not be
 
 
@@ -184,8 +187,8 @@ def generator(random_state):
     return np.random.default_rng(int(random_state))
 
 
-def hold_out(X, codes, weight, fraction, rng):
-    """Rows held out at random (X, class codes, weights), and the weights of all rows with the held-out ones set to 0.
+def hold_out(X, codes, weight, fraction, rng, offset=None):
+    """Rows held out at random (X, class codes, weights, offset), and the weights of all rows, 0 for those held out.
 
     Each class gives its share of rows, at least one and never its last. Rows that are not held out are not copied.
     """
@@ -202,18 +205,23 @@ def hold_out(X, codes, weight, fraction, rng):
         )
     rest = np.array(weight)
     rest[index] = 0
-    return (X[index], codes[index], weight[index]), rest
+    offset = None if offset is None else offset[index]
+    return (X[index], codes[index], weight[index], offset), rest
 
 
-def check_held_out(estimator, X_val, y_val, sample_weight_val, classes, codes, weight):
-    """The user's validation rows: X, checked as in ``fit``; class codes; weights times those of the classes.
+def check_held_out(estimator, X_val, y_val, sample_weight_val, offset_val, classes, codes, weight, has_offset=False):
+    """The user's validation rows: X, checked as in ``fit``; class codes; weights times those of the classes; offset.
 
     ``codes`` and ``weight`` belong to the rows of the fit; a "balanced" class_weight balances the classes of those.
     """
     factors = class_factors(estimator.class_weight, classes, codes, weight)
     for name, value in (("X_val", X_val), ("y_val", y_val)):
         if value is None:
-            raise ValueError(f"X_val and y_val must be given together, sample_weight_val with them; {name} is None.")
+            raise ValueError(
+                f"X_val and y_val must be given together, sample_weight_val and offset_val with them; {name} is None."
+            )
+    if has_offset != (offset_val is not None):
+        raise ValueError("offset and offset_val must be given together; pass 0 for none.")
     try:
         X, y = validate_data(estimator, X_val, y_val, reset=False, accept_sparse="csr", dtype=[np.float64, np.float32])
     except ValueError as error:
@@ -224,7 +232,8 @@ def check_held_out(estimator, X_val, y_val, sample_weight_val, classes, codes, w
     if not known.all():
         raise ValueError(f"y_val must hold labels of y only, {classes!r}; got {distinct(y[~known], 'y_val')!r} too.")
     codes = np.searchsorted(classes, y).astype(np.min_scalar_type(len(classes)))
-    return X, codes, weight if factors is None else weight * factors[codes]
+    offset = check_offset(offset_val, X, loss_of(len(classes)).n_outputs, "offset_val")
+    return X, codes, weight if factors is None else weight * factors[codes], offset
 
 
 def stream_classes(estimator, classes, begun):
@@ -280,11 +289,16 @@ def check_source(source):
 
 
 def check_batch(estimator, batch, reset):
-    """X, y and the weight (or None) of a batch (X, y) or (X, y, sample_weight); None for a batch without rows."""
-    if not (isinstance(batch, tuple | list) and len(batch) in (2, 3)):
-        raise ValueError(f"source must yield (X, y) or (X, y, sample_weight); got {batch!r}.")
-    X, y, sample_weight = (*batch, None)[:3]
+    """X, y, weight and offset (or None) of a batch, a tuple or a dict; None for a batch without rows."""
+    if isinstance(batch, Mapping) and {"X", "y"} <= batch.keys() <= set(OF_A_BATCH):
+        batch = [batch.get(name) for name in OF_A_BATCH]
+    if not (isinstance(batch, tuple | list) and len(batch) in (2, 3, 4)):
+        raise ValueError(
+            "source must yield (X, y), (X, y, sample_weight), (X, y, sample_weight, offset), or a dict of these; "
+            f"got {batch!r}."
+        )
+    X, y, sample_weight, offset = (*batch, None, None)[:4]
     if np.shape(X)[:1] == np.shape(y)[:1] == (0,):
         return None
     X, y = validate_data(estimator, X, y, reset=reset, accept_sparse="csr", dtype=[np.float64, np.float32])
-    return X, y, weight_of_rows(sample_weight, X)
+    return X, y, weight_of_rows(sample_weight, X), as_columns(offset, X)

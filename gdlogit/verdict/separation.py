@@ -131,7 +131,8 @@ class Margins:
 
     def largest_sum(self, matrix, floor, free):
         """The direction in the box that raises the sum of all margins most."""
-        slope = self.objective.at(np.zeros(self.unit.shape)).gradient * self.unit  # minus the sum, but for a factor
+        zero = np.zeros(self.unit.shape), self.objective.scores_of_zero()
+        slope = self.objective.at_scores(*zero).gradient * self.unit  # minus the sum, but for a factor
         slope = slope.ravel()[free]
         return solved(slope / (np.abs(slope).max() or 1.0), matrix, floor, (-1, 1))
 
