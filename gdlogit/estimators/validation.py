@@ -218,7 +218,7 @@ def check_held_out(estimator, X_val, y_val, sample_weight_val, offset_val, class
     for name, value in (("X_val", X_val), ("y_val", y_val)):
         if value is None:
             raise ValueError(
-                f"X_val and y_val must be given together, sample_weight_val and offset_val with them; {name} is None."
+                f"X_val and y_val must be given together, offset_val and sample_weight_val with them; {name} is None."
             )
     if has_offset != (offset_val is not None):
         raise ValueError("offset and offset_val must be given together; pass 0 for none.")
