@@ -289,9 +289,9 @@ class Objective:
     def separation_value(self):
         """Without a penalty, a J below this proves every row on its class's side: J then has no minimum.
 
-        An offset may do that alone, and proves nothing.
+        An offset may do that alone, and proves nothing; a row whose label is a distribution has no side.
         """
-        if self.has_offset or not self.penalty.is_none:
+        if self.has_offset or not (self.penalty.is_none and self.loss.is_labelled):
             return 0.0
         return self.rows.smallest_weight * np.log(2) / self.total
 
@@ -308,14 +308,14 @@ class Objective:
     def least_margins(self, direction, reference, most):
         """The ``most`` margins that a direction raises least, less what a reference raises them by, cut to [0, 1].
 
-        Their numbers, k row + class, and by how much.
+        Their numbers, n row + margin for the loss's n margins a row, and by how much.
         """
         f = partial(summands.least_margins, self.loss, direction, reference, most)
         return self.rows.fold(f, partial(summands.smallest, most))[0]
 
     def margin_matrix(self, numbers):
-        """Margins as a matrix that acts on a flat theta of the rows as they are stored; a number is k row + class."""
-        index, other = np.divmod(numbers, self.shape[1])
+        """Margins as a matrix that acts on a flat theta of the rows as they are stored, by the margins' numbers."""
+        index, other = np.divmod(numbers, self.loss.n_margins)
         part, margin = self.rows.take(index), (np.arange(len(numbers)), other)
         units = np.eye(self.shape[1])[:, None].repeat(len(numbers), axis=1)
         return part.kronecker(np.stack([self.loss.margins(unit, part.y)[margin] for unit in units], axis=1))

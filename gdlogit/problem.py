@@ -39,10 +39,24 @@ class Problem(NamedTuple):
 
     @classmethod
     def of(
-        cls, X, codes, weight, n_classes, *, C=np.inf, l1_ratio=0.0, intercept=True, factors=None, offset=None
+        cls,
+        X,
+        codes,
+        weight,
+        n_classes,
+        *,
+        C=np.inf,
+        l1_ratio=0.0,
+        intercept=True,
+        factors=None,
+        offset=None,
+        loss=None,
     ) -> "Problem":
-        """The problem of arrays: rows X, class codes from 0, weights; and the penalty in scikit-learn's terms."""
-        loss = loss_of(n_classes)
+        """The problem of arrays: rows X, class codes from 0, weights; and the penalty in scikit-learn's terms.
+
+        A ``loss`` other than that of labels may take other things for codes: see ``soft_labels``.
+        """
+        loss = loss or loss_of(n_classes)
         rows = rows_of(X, codes, weight, intercept, loss.n_outputs, offset=offset)
         return cls(rows, loss, ElasticNet.of(C, l1_ratio, rows.total, factors))
 

@@ -10,13 +10,14 @@ import pytest
 import gdlogit
 
 HOUSE = Path(gdlogit.__file__).parent
-FORMULA = {"backprop", "penalty", "objective", "several"}
+FORMULA = {"backprop", "soft_labels", "penalty", "objective", "several"}
 CORE = {"problem", "solve", "paths", "descent", "quadratic", "online"}  # what the estimators and the pictures build on
 ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "graph": {"graph"},
     "data": {"data"},
     "typing": set(),
     "backprop": set(),
+    "soft_labels": {"backprop"},
     "penalty": set(),
     "summands": set(),
     "objective": {"data", "backprop", "summands"},

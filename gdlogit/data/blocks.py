@@ -30,7 +30,7 @@ CENTRE_ROWS = 1000  # whose mean is near enough to that of all
 class Block(ABC):
     """Some rows, whatever their storage: a matrix ``X`` of the features, and a ``product`` of it with an array."""
 
-    y: np.ndarray  # class codes from 0
+    y: np.ndarray  # class codes from 0, or what else the loss takes for a label
     weight: np.ndarray
     constant: float  # the value of the intercept's feature: 1, or 0 where there is no intercept
     first: int = 0  # the number of the first row, where these are some of more rows
@@ -65,10 +65,10 @@ class Block(ABC):
         dz *= self.weight[:, None]
         return dz
 
-    def by_class(self, dz, n_classes):
-        """The weighted sum of dz's rows of each class, shape (n_classes, k)."""
+    def by_class(self, dz, y, n_classes):
+        """The weighted sum of dz's rows of each class y, shape (n_classes, k)."""
         m = len(self)
-        member = sp.csr_array((self.weight, self.y.astype(np.int32), np.arange(m + 1)), shape=(m, n_classes))
+        member = sp.csr_array((self.weight, y.astype(np.int32), np.arange(m + 1)), shape=(m, n_classes))
         return member.T @ dz
 
     @abstractmethod

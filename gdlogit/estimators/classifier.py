@@ -21,6 +21,7 @@ from ..typing import ByFeature, ClassWeight, Matrix, RandomState, Solver
 from .batches import OF_A_FIT, OF_A_STREAM, BatchLearner, slices
 from .by_feature import penalty_factors
 from .callbacks import FitTask, with_callbacks
+from .counts import CountLearner
 from .forms import OtherForms
 from .inference import WithInference
 from .offset import as_columns, check_offset
@@ -39,7 +40,7 @@ from .validation import (
 __all__ = ["GDLogisticRegression"]
 
 
-class GDLogisticRegression(BatchLearner, Predictor, OtherForms, WithInference):
+class GDLogisticRegression(BatchLearner, CountLearner, Predictor, OtherForms, WithInference):
     """Logistic regression by gradient descent that needs no scaling and no tuning.
 
     Minimises scikit-learn's objective, so the same ``C`` gives the same coefficients as ``LogisticRegression``::

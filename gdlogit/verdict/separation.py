@@ -85,8 +85,7 @@ def is_hidden(model):
 class Margins:
     """Programmes over the margins of an objective, which begin with those that are least at theta.
 
-    A margin is numbered k row + c, c the class whose score the row's own is to exceed. Coefficients are in units of
-    1 / spread.
+    A margin is numbered n row + its place among the loss's n margins a row. Coefficients are in units of 1 / spread.
     """
 
     def __init__(self, objective, theta):
