@@ -101,7 +101,8 @@ class Source:
         self.centre, (self.offset_width,) = centre.astype(self.dtype), widths
         totals = np.array([totals[label] for label in found])
         self._factors = factors_of(found, totals)
-        self.total = float(totals @ self._factors)
+        self.totals = totals * self._factors  # of each class
+        self.total = float(self.totals.sum())
         self.smallest_weight = smallest * self._factors.min()
 
     def _read(self):

@@ -58,6 +58,7 @@ class Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         duality_gap_: float
         n_passes_: int
         has_offset_: bool
+        class_prior_: NDArray[np.float64]
 
         def get_params(self, deep: bool = True) -> dict[str, Any]:
             """The parameters, by name."""

@@ -35,6 +35,7 @@ from .validation import (
     factors_of,
     generator,
     labels_of,
+    shares,
     stream_classes,
 )
 
@@ -49,6 +50,7 @@ OF_A_FIT = (
     "duality_gap_",
     "n_passes_",
     "has_offset_",
+    "class_prior_",
 )
 OF_A_STREAM = ("_stream", "progressive_loss_curve_")
 SLICE_BYTES = 2**24  # bytes of float64 to which rows of another type are converted at a time
@@ -158,6 +160,7 @@ class BatchLearner(Classifier):
         task = FitTask(self, batches, None, None, None, self.max_iter)
         with overflow_named(np.array([source.largest], source.dtype)):
             message = self._solve(problem, source.classes, start, rng, task)
+        self.class_prior_ = shares(source.totals)
         self.n_passes_ = source.n_passes
         task.end()
         return message

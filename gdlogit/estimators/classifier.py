@@ -35,6 +35,7 @@ from .validation import (
     encode,
     generator,
     hold_out,
+    shares,
 )
 
 __all__ = ["GDLogisticRegression"]
@@ -131,6 +132,8 @@ class GDLogisticRegression(BatchLearner, CountLearner, Predictor, OtherForms, Wi
         A proven bound on J - min J at the returned coefficients, by Fenchel duality. It holds whatever the solver did,
         is at most J and at least the rounding of J, and is sharp on raw scales too, up to scales of about 1e20, where
         rounding limits it. Infinite if ``C=np.inf``.
+    class_prior_ : ndarray of shape (n_classes,)
+        The share of each class in the weights of the fit, or the prior of ``calibrated_for``.
     has_offset_ : bool
         Whether ``fit`` got an offset, which predictions then need, too.
     progressive_loss_curve_ : ndarray of shape (n_batches,)
@@ -335,6 +338,7 @@ class GDLogisticRegression(BatchLearner, CountLearner, Predictor, OtherForms, Wi
         with overflow_named(X):
             held_out = held_out and Problem.of(*held_out[:3], len(classes), offset=held_out[3], **terms).rows
             message = self._solve(problem, classes, start, rng, task, held_out)
+        self.class_prior_ = shares(np.bincount(codes, weight, len(classes)))
         task.end()
         return message
 

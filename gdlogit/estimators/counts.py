@@ -16,7 +16,15 @@ from .by_feature import penalty_factors
 from .callbacks import FitTask, with_callbacks
 from .offset import check_offset
 from .report import warn_of_end
-from .validation import check_finite, check_parameters, check_targets, check_weight, class_factors, generator
+from .validation import (
+    check_finite,
+    check_parameters,
+    check_targets,
+    check_weight,
+    class_factors,
+    generator,
+    shares,
+)
 
 __all__ = ["CountLearner"]
 
@@ -78,7 +86,7 @@ class CountLearner(Classifier):
         >>> alive_and_dead = [[19, 1], [16, 4], [9, 11], [2, 18]]
         >>> model = GDLogisticRegression(C=np.inf).fit_proba(dose, alive_and_dead, classes=["alive", "dead"])
         >>> model.coef_.round(2)
-        array([[1.74]])
+        array([[1.71]])
         """
         with self._unchanged_on_error():
             message = self._fit_proba(X, Y, sample_weight, classes, offset)
@@ -105,6 +113,7 @@ class CountLearner(Classifier):
         task = FitTask(self, *given, self.max_iter)
         with overflow_named(X):
             message = self._solve(problem, classes, start, rng, task)
+        self.class_prior_ = shares(weight @ (y if y.ndim > 1 else np.column_stack([1 - y, y])))
         task.end()
         return message
 

@@ -33,6 +33,7 @@ __all__ = [
     "generator",
     "hold_out",
     "labels_of",
+    "shares",
     "stream_classes",
 ]
 
@@ -178,6 +179,11 @@ def class_factors(class_weight, classes, codes, weight):
     if not (np.isfinite(factors).all() and (factors > 0).all()):
         raise ValueError(f"class_weight must be positive and finite; got {class_weight!r}.")
     return factors
+
+
+def shares(totals):
+    """The share of each class, of its total weight."""
+    return totals / totals.sum()
 
 
 def generator(random_state):
