@@ -157,7 +157,7 @@ class BatchLearner(Classifier):
             check_width(source.offset_width, loss.n_outputs)
         rows = BatchRows(source, self.fit_intercept, loss.n_outputs)
         problem = Problem(rows, loss, ElasticNet.of(self.C, self.l1_ratio, rows.total, factors))
-        task = FitTask(self, batches, None, None, None, self.max_iter)
+        task = FitTask(self, batches, None, None, self.max_iter)
         with overflow_named(np.array([source.largest], source.dtype)):
             message = self._solve(problem, source.classes, start, rng, task)
         self.class_prior_ = shares(source.totals)

@@ -29,7 +29,7 @@ class FitTask:
     caller's NumPy error settings.
     """
 
-    def __init__(self, estimator, X, y, sample_weight, offset, max_iter):
+    def __init__(self, estimator, X, y, sample_weight, max_iter, offset=None):
         self.is_watched = bool(getattr(estimator, "_skl_callbacks", None))  # as LogisticRegression does
         if self.is_watched:
             metadata = {"sample_weight": sample_weight, "offset": offset}

@@ -316,7 +316,7 @@ class GDLogisticRegression(BatchLearner, CountLearner, Predictor, OtherForms, Wi
     def _fit(self, X, y, sample_weight, offset, validation):
         """Set the fitted attributes; return the message to warn with, or None."""
         check_parameters(self)
-        given = X, y, sample_weight, offset
+        given = X, y, sample_weight, self.max_iter, offset
         accepted = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "ensure_all_finite": False}
         X, y = validate_data(self, X, y, **accepted)
         sample_weight = check_weight(sample_weight, X)
@@ -334,7 +334,7 @@ class GDLogisticRegression(BatchLearner, CountLearner, Predictor, OtherForms, Wi
         with overflow_named(X):
             problem = Problem.of(X, codes, weight, len(classes), offset=offset, **terms)
         check_finite(self, problem.rows)
-        task = FitTask(self, *given, self.max_iter)
+        task = FitTask(self, *given)
         with overflow_named(X):
             held_out = held_out and Problem.of(*held_out[:3], len(classes), offset=held_out[3], **terms).rows
             message = self._solve(problem, classes, start, rng, task, held_out)

@@ -98,7 +98,7 @@ class CountLearner(Classifier):
         check_parameters(self)
         if self.early_stopping:
             raise ValueError("early_stopping=True is not supported by fit_proba, which holds out no rows.")
-        given = X, Y, sample_weight, offset
+        given = X, Y, sample_weight, self.max_iter, offset
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], ensure_all_finite=False)
         classes, Y = check_counts(Y, X, classes)
         y, weight = shares_of(Y, check_weight(sample_weight, X), self.class_weight, classes)
@@ -110,7 +110,7 @@ class CountLearner(Classifier):
         with overflow_named(X):
             problem = Problem.of(X, y, weight, len(classes), offset=offset, loss=loss, **terms)
         check_finite(self, problem.rows)
-        task = FitTask(self, *given, self.max_iter)
+        task = FitTask(self, *given)
         with overflow_named(X):
             message = self._solve(problem, classes, start, rng, task)
         self.class_prior_ = shares(weight @ (y if y.ndim > 1 else np.column_stack([1 - y, y])))
