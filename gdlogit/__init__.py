@@ -8,6 +8,7 @@ from .display import CoefficientDisplay, DescentPathDisplay, LossCurveDisplay
 from .estimators import classifier
 from .estimators.c_min import c_min
 from .estimators.classifier import GDLogisticRegression
+from .estimators.forms import to_sklearn
 from .estimators.inference import inference  # the function hides the room of the same name, whose import came first
 from .estimators.path import GDLogisticRegressionCV
 
@@ -20,6 +21,7 @@ __all__ = [
     "c_min",
     "inference",
     "logistic_backward",
+    "to_sklearn",
 ]
 
 __version__ = "0.1.0"

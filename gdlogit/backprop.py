@@ -23,6 +23,7 @@ References
 ----------
 Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors", Nature 323 (1986).
 Bishop, "Pattern Recognition and Machine Learning" (2006), sections 4.3.2 to 4.3.4.
+Jaakkola and Jordan, "Bayesian parameter estimation via variational methods", Statistics and Computing 10 (2000).
 """
 
 from typing import TypedDict
@@ -67,6 +68,12 @@ class Sigmoid:
         """The second derivative of the loss in z: c = a (1 - a), shape (m, 1)."""
         e = np.exp(-np.abs(z))
         return e / (1 + e) ** 2
+
+    @staticmethod
+    def secant_curvature(z, y):
+        """The curvature; for a row on the wrong side, the mean from there to where it would be undecided."""
+        loss, dz = Sigmoid.forward_backward(z, y)
+        return secant(loss, np.abs(dz[:, 0]))[:, None]
 
     @staticmethod
     def bend(c, dz):
@@ -150,6 +157,19 @@ class Softmax:
         return Softmax.probabilities(z)
 
     @staticmethod
+    def secant_curvature(z, y):
+        """The same with a row's own class against all others; between these, c is divided as a is."""
+        own = np.arange(len(y)), y
+        loss, c = Softmax.forward_backward(z, y)
+        miss = -c[own]
+        others = 0.5 + np.sqrt(np.maximum(0.25 - secant(loss, miss), 0))  # the root of others (1 - others) = c
+        share = np.where(miss > 0.5, others / np.maximum(miss, 0.5), 1)
+        with np.errstate(under="ignore"):
+            c *= share[:, None]
+        c[own] = 1 - share * miss
+        return c
+
+    @staticmethod
     def bend(c, dz):
         """The curvature times a change of the scores: (diag(c) - c c^T) dz."""
         return c * (dz - (c * dz).sum(axis=1, keepdims=True))
@@ -204,9 +224,20 @@ class Softmax:
             return log_softmax(z, axis=1)
 
 
-def loss_of(n_classes):
-    """The log-loss of so many classes, which knows their number."""
-    return Sigmoid() if n_classes == 2 else Softmax(n_classes)
+def loss_of(n_classes, n_used=None):
+    """The log-loss of so many classes; of more than two, ``n_used`` have a score, which are all where not given."""
+    return Sigmoid() if n_classes == 2 else Softmax(n_used or n_classes)
+
+
+def secant(loss, miss):
+    """The curvature a (1 - a) of rows with a loss, whose own class has a = 1 - miss; its mean up to a = 1/2 if a is less.
+
+    The mean over the log-odds, (miss - 1/2) / log(miss / a): that of the parabola which touches the loss here and where
+    the odds are reversed, and is below it nowhere (Jaakkola and Jordan 2000).
+    """
+    wrong = miss > 0.5
+    odds = np.log(miss, where=wrong, out=np.ones_like(loss)) + loss
+    return np.where(wrong, np.minimum((miss - 0.5) / odds, 0.25), miss * (1 - miss))
 
 
 def excess_of_tilt(t):

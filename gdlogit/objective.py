@@ -178,6 +178,18 @@ class Objective:
         np.einsum("ii->i", hessian)[:] += self.penalty.curvature(theta).ravel()
         return hessian
 
+    def hessian_at(self, c):
+        """The Hessian of J's smooth part where the loss has curvature c."""
+        p, k = self.shape
+        (hessian,) = self.rows.sum(summands.hessian_at, c, products=p * k**2)
+        hessian /= self.total
+        np.einsum("ii->i", hessian)[:] += self.penalty.curvature(np.empty(self.shape)).ravel()
+        return hessian
+
+    def secant_curvature(self, z):
+        """The same as ``curvature``, but of rows on the wrong side, which have hardly any, a mean on the way back."""
+        return self.rows.each(partial(summands.secant_curvature, self.loss), z)
+
     def curvature(self, z):
         """The loss's second derivative at every row's scores z, in the form that ``loss.bend`` takes."""
         return self.rows.map(self.loss.curvature, z)
@@ -230,6 +242,14 @@ class Objective:
         f = partial(summands.least_squares, self.loss, self.total)
         root, u = np.ascontiguousarray(self.rows.each(f, z).T)
         return u, *self.rows.columns(features, root, constant)
+
+    def leverages(self, root):
+        """B_i = (I (x) x_i)^T A A^T (I (x) x_i) of every row, (n, k, k), for a root A of the inverse Hessian."""
+        return self.rows.each(partial(summands.leverage, root))
+
+    def residuals(self, z):
+        """The derivative dz of every row's loss in its scores z, (n, k)."""
+        return self.rows.each(partial(summands.residuals, self.loss), z)
 
     def smoothness(self):
         """L: no eigenvalue of any Hessian of J is larger. The loss's largest curvature times that of the rows."""

@@ -26,14 +26,16 @@ Opper, "A Bayesian approach to on-line learning", in "On-line Learning in Neural
 Dawid, "Present position and potential developments: the prequential approach", JRSS A 147 (1984).
 """
 
+from functools import partial
+from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .descent.armijo import line_search
-from .objective import Objective, Point
+from .objective import Objective
 from .penalty import ElasticNet
-from .quadratic.curvature import Cholesky, ConjugateGradients, Jacobi
+from .quadratic.curvature import Cholesky, ConjugateGradients, Jacobi, Updated
 from .quadratic.metric import without_shift
 
 __all__ = ["Stream", "begin", "learn"]
@@ -41,130 +43,186 @@ __all__ = ["Stream", "begin", "learn"]
 ENOUGH_ROWS = 1000  # go into Q together. More would come nearer to the optimum, at a higher price per small batch
 GOAL = 0.01  # excess of the summed loss, in units of a row's weight: far below what the rows themselves can tell
 MOST_STEPS = 100  # classes that the rows separate take a step for each unit of their margins
+FALL = 0.25  # of what the slope promises: a step far beyond the minimum, to where losses are flat, falls by less
+SLOW = 0.3  # of the excess: a step that leaves more had a poor metric
 
 
 class Quadratic(NamedTuple):
-    """Q: about ``theta``, its gradient and its Hessian, full or diagonal."""
+    """Q about ``theta``: its gradient there, its Hessian, full or diagonal, and its value, up to a constant."""
 
     theta: np.ndarray
     gradient: np.ndarray
     hessian: np.ndarray
-
-    def change(self, theta):
-        """Q(theta) - Q(self.theta), and the gradient at theta."""
-        d = theta - self.theta
-        bend = self.hessian * d if self.is_diagonal else (self.hessian @ d.ravel()).reshape(d.shape)
-        return float(np.vdot(self.gradient + bend / 2, d)), self.gradient + bend
-
-    def about(self, theta):
-        """The same quadratic, expanded about another point."""
-        return self._replace(theta=theta, gradient=self.change(theta)[1])
+    value: float = 0.0
 
     @property
     def is_diagonal(self):
         """Whether only the diagonal of the Hessian is kept."""
         return self.hessian.shape == self.theta.shape
 
+    def bend(self, d):
+        """The Hessian times d."""
+        return self.hessian * d if self.is_diagonal else (self.hessian @ d.ravel()).reshape(d.shape)
+
+    def moved(self, d, bend):
+        """The same quadratic about theta + d, where the Hessian times d is ``bend``."""
+        rise = float(np.vdot(self.gradient + bend / 2, d))
+        return Quadratic(self.theta + d, self.gradient + bend, self.hessian, self.value + rise)
+
+    def about(self, theta):
+        """The same quadratic about another point, where its value counts as 0."""
+        d = theta - self.theta
+        moved = self if theta is self.theta else self.moved(d, self.bend(d))
+        return moved._replace(theta=theta, value=0.0)
+
+    def part(self, some):
+        """What a diagonal one says of some rows of theta, None for all."""
+        return self if some is None else Quadratic(*(array[some] for array in self[:3]))
+
+    def with_part(self, some, part):
+        """The same quadratic but for that part."""
+        return part if some is None else Quadratic(*map(partial(replaced, some), self[:3], part[:3]))
+
 
 class Stream(NamedTuple):
     """All that is kept of a stream: where it stands, Q for the rows gone by, and the rows that wait.
 
-    ``theta`` is that of features measured from ``centre``, about the mean of the first batch.
+    ``theta`` is that of features measured from ``centre``, None for 0. ``kept`` is the Hessian of the last step, with
+    the rows that have come since, as long as it serves. ``C`` is that of the last batch.
     """
 
     theta: np.ndarray
     past: Quadratic
     waiting: Any
-    centre: np.ndarray
+    centre: np.ndarray | None
+    kept: Updated | None = None
+    C: float | None = None
+
+    @property
+    def coefficients(self):
+        """The theta of features as they come."""
+        theta = self.theta.copy()
+        if self.centre is not None:
+            theta[-1] -= self.centre @ theta[:-1]
+        return theta
+
+
+class Here(NamedTuple):
+    """Where a descent stands: Q about the point, the rows' scores z there, and value and gradient of the whole sum."""
+
+    past: Quadratic
+    z: np.ndarray
+    value: float
+    gradient: np.ndarray
+
+    @property
+    def theta(self):
+        """The point."""
+        return self.past.theta
 
 
 class Present:
-    """Q + the losses of the rows at hand + the penalty: what the descent needs of an objective, in units of one row."""
+    """The sum that a batch minimises: Q + the losses of the rows at hand + the penalty, in units of one row."""
 
-    def __init__(self, past, rows, loss, penalty):
-        self.past, self.penalty = past, penalty
+    def __init__(self, rows, loss, penalty):
+        self.y, self.weight, self.loss, self.penalty = rows.y, rows.weight, loss, penalty
         self.losses = Objective(rows, loss, ElasticNet(0.0), total=1.0)
         self.resolution = self.losses.resolution
 
-    def at(self, theta):
-        """Value and gradient at theta."""
-        _, value, gradient = self.losses.at(theta)
-        past, slope = self.past.change(theta)
-        value += past + self.penalty.value(theta)
-        return Point(theta, value, gradient + slope + self.penalty.gradient(theta))
+    def at(self, past, z):
+        """The point that Q is about, where the rows have scores z."""
+        theta, value, gradient = self.losses.at_scores(past.theta, z)
+        value += past.value + self.penalty.value(theta)
+        return Here(past, z, value, gradient + past.gradient + self.penalty.gradient(theta))
 
-    def metric(self, theta):
-        """The Hessian at theta, to solve with; the rows' share of it is kept for ``taken_in``."""
-        penalty = self.penalty.curvature(theta)
-        if not self.past.is_diagonal:
-            self.newest = self.losses.hessian(theta)
-            hessian = self.newest + self.past.hessian
-            np.einsum("ii->i", hessian)[:] += penalty.ravel()
-            return Cholesky(without_shift(hessian, self.losses.shape, slice(None)))
-        c = self.losses.curvature(self.losses.scores(theta))
-        self.newest = self.losses.hessian_diagonal(c)
-        diagonal, product = self.past.hessian + penalty, self.losses.hessian_product(c)
-        return ConjugateGradients(lambda v: product(v) + diagonal * v, Jacobi(self.newest + diagonal), lambda r: np.inf)
+    def along(self, here, direction):
+        """The function from a rate to the point there: the products that all rates need are taken once."""
+        change, bend = self.losses.score_changes(direction), here.past.bend(direction)
+        return lambda rate: self.at(here.past.moved(rate * direction, rate * bend), here.z + rate * change)
 
-    def taken_in(self, point):
-        """Q with the rows' Taylor series at the point where the Hessian was last taken."""
-        gradient = point.gradient - self.penalty.gradient(point.theta)
-        return Quadratic(point.theta, gradient, self.past.hessian + self.newest)
+    def mean_loss(self, z, some):
+        """That of some of the rows, at scores z of all."""
+        weight = self.weight[some]
+        losses, _ = self.loss.forward_backward(z[some], self.y[some])
+        return float(weight @ losses / weight.sum())
+
+    def hessian(self, here):
+        """The Hessian that a step can rely on: factorised, or known by products."""
+        c, penalty, past = self.losses.secant_curvature(here.z), self.penalty.curvature(here.theta), here.past
+        if past.is_diagonal:
+            diagonal, product = past.hessian + penalty, self.losses.hessian_product(c)
+            rough = Jacobi(self.losses.hessian_diagonal(c) + diagonal)
+            return ConjugateGradients(lambda v: product(v) + diagonal * v, rough, lambda r: inf)
+        hessian = self.losses.hessian_at(c) + past.hessian
+        np.einsum("ii->i", hessian)[:] += penalty.ravel()
+        return Cholesky(without_shift(hessian, here.theta.shape, slice(None)))
+
+    def curved(self, kept, z):
+        """A kept Hessian, and the rows that have come since with their curvature at scores z."""
+        last = slice(len(z) - len(kept.rows), None)
+        c, weight = self.loss.secant_curvature(z[last], self.y[last])[..., None], self.weight[last, None, None]
+        return kept._replace(bend=lambda v: weight * self.loss.bend(c, v))
+
+    def summed_up(self, here):
+        """Q with the rows' Taylor series in it."""
+        c, gradient = self.losses.curvature(here.z), here.gradient - self.penalty.gradient(here.theta)
+        hessian = self.losses.hessian_diagonal(c) if here.past.is_diagonal else self.losses.hessian_at(c)
+        return Quadratic(here.theta, gradient, here.past.hessian + hessian)
 
 
-class Aim(NamedTuple):
-    """Where a step starts, and where it goes."""
-
-    point: Point
-    excess: float
-    direction: np.ndarray
-
-
-def begin(rows, loss):
+def begin(rows, loss, C):
     """The stream before its first batch, whose rows say what their features are measured from."""
     theta = np.zeros((rows.shape[1], loss.n_outputs))
-    dense = Objective(rows, loss, ElasticNet(0.0)).forms_hessian
-    hessian = np.zeros((theta.size, theta.size)) if dense else np.zeros_like(theta)
-    return Stream(theta, Quadratic(theta, np.zeros_like(theta), hessian), None, rows.centred().centre)
+    is_formed = Objective(rows, loss, ElasticNet(0.0)).forms_hessian
+    hessian = np.zeros((theta.size, theta.size)) if is_formed else np.zeros_like(theta)
+    centre = rows.centred().centre if is_formed or not rows.is_sparse else None  # or a row would have all features
+    return Stream(theta, Quadratic(theta, np.zeros_like(theta), hessian), None, centre, None, C)
 
 
 def learn(stream, rows, loss, C):
     """The stream after one more batch, and the batch's mean loss before: a test on rows not yet learned from."""
-    rows = rows.about(stream.centre)
-    before = Objective(rows, loss, ElasticNet(0.0)).at(stream.theta).value
-    if stream.waiting is not None:
-        rows = rows.after(stream.waiting)
-    present = Present(stream.past, rows, loss, ElasticNet(1 / C))
-    n_rows = rows.shape[0]
-    goal = GOAL * min(1.0, rows.total / n_rows)  # weights may add up to 1
-    with rows.threads():
-        point, theta = settle(present, [stream.theta, stream.past.theta], goal)
-    if n_rows < ENOUGH_ROWS:
-        return stream._replace(theta=theta, waiting=rows.take(np.arange(n_rows))), before
-    return stream._replace(theta=theta, past=present.taken_in(point).about(theta), waiting=None), before
+    rows, n_new = rows if stream.centre is None else rows.about(stream.centre), rows.n_rows
+    kept = stream.kept
+    if kept is not None:
+        kept = kept.after(rows.filled(slice(0, n_new))) if kept.has_room(n_new) else None
+    rows = rows.after(stream.waiting) if stream.waiting is not None else rows
+    past, enough = stream.past.about(stream.theta), rows.n_rows >= ENOUGH_ROWS
+    # Features that no row has stand at the minimum of Q + penalty, unless C has changed.
+    some, at_hand = rows.seen() if past.is_diagonal and C == stream.C else (None, rows)
+    present, part = Present(at_hand, loss, ElasticNet(1 / C)), past.part(some)
+    with at_hand.threads():
+        start = present.at(part, present.losses.scores(part.theta))
+        end, kept = settle(present, start, kept, GOAL * min(1.0, rows.total / rows.n_rows))
+        past = past.with_part(some, present.summed_up(end) if enough else end.past)
+    waiting = None if enough else rows if stream.waiting is not None else rows.take(np.arange(n_new))
+    kept = None if enough or past.is_diagonal else kept
+    return Stream(past.theta, past, waiting, stream.centre, kept, C), present.mean_loss(start.z, slice(-n_new, None))
 
 
-def settle(present, starts, goal):
-    """Newton steps from the better start; the last gains no more than the goal: the point before it, theta after it.
+def settle(present, here, kept, goal):
+    """Newton steps, until one gains no more than the goal: where they end, and the Hessian to keep.
 
-    Where the last theta was led astray, by rows of one class, say, the losses may have no curvature left there.
+    A Hessian serves as long as its steps do. The goal is for weights of about 1: they may add up to 1.
     """
-    aim = aim_from(present, min(map(present.at, starts), key=lambda point: point.value))
+    last = inf
     for _ in range(MOST_STEPS):
-        point, rate = step_along(present, aim)
-        if aim.excess <= goal or rate == 0:
-            return aim.point, point.theta
-        aim = aim_from(present, point)
-    return aim.point, aim.point.theta
+        hessian = kept or Updated.of(present.hessian(here), here.theta.shape)
+        direction = -present.curved(hessian, here.z).solve(here.gradient)
+        excess = -0.5 * float(np.vdot(here.gradient, direction))
+        serves, rate = not kept or 0 <= excess <= max(goal, SLOW * last), 0.0
+        if serves:
+            here, rate = line_search(present, here, direction, present.along(here, direction), part=FALL)
+        if not rate and kept:
+            kept = None
+            continue
+        kept, last = hessian, excess
+        if not rate or excess <= goal:
+            break
+    return here, kept
 
 
-def step_along(present, aim):
-    """The line search along an aim: the point, and the rate."""
-    theta, direction = aim.point.theta, aim.direction
-    return line_search(present, aim.point, direction, lambda rate: present.at(theta + rate * direction))
-
-
-def aim_from(present, point):
-    """The Newton step from a point."""
-    direction = -present.metric(point.theta).solve(point.gradient)
-    return Aim(point, -0.5 * float(np.vdot(point.gradient, direction)), direction)
+def replaced(some, array, part):
+    """A copy of an array with another part."""
+    array = array.copy()
+    array[some] = part
+    return array

@@ -25,7 +25,7 @@ from .verdict.duality import duality_gap
 
 __all__ = ["Fits", "paths"]
 
-APART = 0.5  # decades of C between those that are solved one after another
+APART = 0.6  # decades of C between those that are solved one after another
 CURVE = 4  # of them, at most, make the curve on which the C between them start
 COLUMNS = 120  # of theta side by side, at most: more spare no time
 SAMPLE = 4  # rows a parameter, at least, that a proof is made of
@@ -127,6 +127,7 @@ class SideBySide:
         self.coordinates, self.one_by_one, self.n_weightings = coordinates, one_by_one, shares.shape[1]
         self.logs = np.log10(Cs)
         self.several = Several(coordinates.rows, problem.loss, shares)
+        self.metric: Metric | None = None
         self.theta = np.zeros((len(Cs), self.n_weightings, *self.several.shape))
 
     @property
@@ -170,7 +171,8 @@ class SideBySide:
         columns, flat = self.columns(some), start.reshape(-1, *self.several.shape)
         with self.several.threads():
             metric = Metric(self.several, start[len(some) // 2, 0])
-            found = descend_side_by_side(self.several, columns, flat, metric, self.settings.tol)
+            found, self.metric = descend_side_by_side(self.several, columns, flat, metric, self.settings.tol)
+            self.metric.is_new = False
             first = np.arange(0, len(flat), self.n_weightings)
             whole = self.several.at(found.theta[first], columns.some(first))
             self.theta[some] = found.theta.reshape(start.shape)

@@ -45,6 +45,7 @@ class Problem(NamedTuple):
         weight,
         n_classes,
         *,
+        n_used=None,
         C=np.inf,
         l1_ratio=0.0,
         intercept=True,
@@ -54,9 +55,10 @@ class Problem(NamedTuple):
     ) -> "Problem":
         """The problem of arrays: rows X, class codes from 0, weights; and the penalty in scikit-learn's terms.
 
-        A ``loss`` other than that of labels may take other things for codes: see ``soft_labels``.
+        Of more than two classes ``n_used`` have a score, and a code; all of them where it is not given. A ``loss`` other
+        than that of labels may take other things for codes: see ``soft_labels``.
         """
-        loss = loss or loss_of(n_classes)
+        loss = loss or loss_of(n_classes, n_used)
         rows = rows_of(X, codes, weight, intercept, loss.n_outputs, offset=offset)
         return cls(rows, loss, ElasticNet.of(C, l1_ratio, rows.total, factors))
 
@@ -67,6 +69,10 @@ class Problem(NamedTuple):
     def weighted(self, share: np.ndarray) -> "Problem":
         """The same, the weight of each row multiplied by its share; the penalty stays."""
         return self if (share == 1).all() else self._replace(rows=self.rows.reweighted(share))
+
+    def restricted(self, features: np.ndarray) -> "Problem":
+        """The same of some features alone, which are copied; the penalty stays."""
+        return self._replace(rows=self.rows.with_columns(features))
 
     def best_intercepts(self) -> np.ndarray:
         """The best intercepts where no feature has a coefficient: the classes' log-frequencies; 0 without any."""

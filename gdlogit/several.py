@@ -18,7 +18,7 @@ from . import summands
 
 __all__ = ["Columns", "Points", "Several"]
 
-ABSENT = 1e-12  # of a curvature: what a weighting leaves of it is rounding
+MOST_GROUPS = 2  # for each weighting: a Hessian for each group must fit in memory
 
 
 class Columns(NamedTuple):
@@ -56,6 +56,7 @@ class Several:
         self.resolution = 10 * float(np.finfo(rows.dtype).eps)
         self.passes = self.columns = 0
         (self.totals,) = rows.sum(summands.weight_totals, shares)
+        self._groups = groups_of(shares)
 
     def threads(self):
         """Hold the cores for the length of a fit."""
@@ -76,15 +77,19 @@ class Several:
         return self._rows(len(theta)).sum(f)[0] / self.rows.total
 
     def hessians(self, theta):
-        """The loss's Hessian in each weighting, (F, P, P), at one theta."""
-        f = partial(summands.hessians, self.loss, theta)
+        """The loss's Hessian in each weighting, (F, P, P), at one theta.
+
+        Rows that have the same share in every weighting are a group, whose Hessian is made once: the folds of a
+        cross-validation are such groups, and all their Hessians take one of all rows. Where there are many groups, the
+        Hessian of the first weighting stands for all.
+        """
         p, k = self.shape
-        whole, less = self._rows(0).sum(f, self.shares, products=2 * p * k**2)
-        left = whole - less
-        absent = np.einsum("fii->fi", left) <= ABSENT * whole.diagonal()
-        left[absent] = 0
-        left.transpose(0, 2, 1)[absent] = 0
-        return left / self.totals[:, None, None]
+        if self._groups is None:
+            return np.broadcast_to(self.hessian(theta, 0), (len(self.totals), p * k, p * k))
+        group, shares = self._groups
+        f = partial(summands.hessians_of_groups, self.loss, theta, len(shares))
+        (hessians,) = self._rows(0).sum(f, group, products=p * k**2)
+        return np.tensordot(shares.T / self.totals[:, None], hessians, axes=1)
 
     def hessian(self, theta, number):
         """The loss's Hessian in one weighting, at a theta of its own."""
@@ -98,6 +103,16 @@ class Several:
         self.passes += 1
         self.columns += n_problems
         return self.rows.for_scores(max(1, n_problems * self.shape[1]))
+
+
+def groups_of(shares):
+    """The group of each row, and the shares of each group (G, F): rows with the same shares; None where G is large."""
+    factors = np.random.default_rng(0).integers(2**63, size=shares.shape[1], dtype=np.uint64)
+    if shares.dtype.kind == "f":
+        return None
+    key = shares.astype(np.uint64) @ factors  # modulo 2^64: keys of different rows are hardly ever the same
+    _, first, group = np.unique(key, return_index=True, return_inverse=True)
+    return (group, shares[first]) if len(first) <= MOST_GROUPS * shares.shape[1] else None
 
 
 def side_by_side(theta):

@@ -6,7 +6,7 @@ Nothing here knows an estimator. A path over C is a few calls of ``solve``, each
 coordinates are then made once, and the descent starts where the last one ended.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from math import inf, isinf, log
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -93,7 +93,7 @@ class Solution(NamedTuple):
         for (feature, score), coefficient in self.direction[:FEW_TERMS]:
             by_score.setdefault(score, []).append(f"{coefficient / first:+.3g} {names[feature]}")
         parts = [" ".join(named) for named in by_score.values()]
-        if len(classes) > 2:
+        if self.theta.shape[1] > 1:
             parts = [f"{part} for class {classes[score]!s}" for score, part in zip(by_score, parts, strict=True)]
         more = f" and {len(self.direction) - FEW_TERMS} more" if len(self.direction) > FEW_TERMS else ""
         return f", along {'; '.join(parts)}{more}"
@@ -125,7 +125,8 @@ def solve(
     rng : numpy Generator or None
         What draws random rows; one that is seeded with 0 where not given.
     watch : Watch
-        Is told of each iteration. After it, ``watch.end(record, theta)`` may ask to stop; ``theta()`` is the user's.
+        Is told of each iteration, by ``watch.begin(theta)`` before it and by ``watch.end(record, theta)`` after it,
+        which may ask to stop; ``theta()`` is the user's.
     held_out : Rows or None
         Rows whose loss is followed.
 
@@ -151,9 +152,21 @@ def solve(
             max_iter=settings.max_iter,
             validate=others and (lambda theta: others.value(outside(theta))),
             patience=settings.patience,
-            watch=Watch(watch.begin, lambda record, point: watch.end(record, lambda: outside(point.theta))),
+            watch=told_of_thetas(watch, outside),
         )
         return judged(ending, objective, coordinates, settings, rng)
+
+
+def told_of_thetas(watch: Watch, outside: Callable[[np.ndarray], np.ndarray]) -> Watch:
+    """A watch that is told of points, of one that is told of what makes the user's theta."""
+
+    def theta_at(point):
+        return lambda: outside(point.theta)
+
+    return Watch(
+        lambda point: watch.begin(theta_at(point)),
+        lambda record, point: watch.end(record, theta_at(point)),
+    )
 
 
 def path(problem: Problem, penalties: Iterable[Penalty], settings: Settings = DEFAULTS, rng=None) -> Iterator[Solution]:

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import xlog1py, xlogy
 
 FLAT = 1e-12  # curvature that a row has at least, where it is divided by
+CHUNK = 2**18  # numbers of a temporary array: 2 MB, which stay in cache
 
 
 def value(loss, theta, block):
@@ -48,6 +49,16 @@ def hessian(loss, theta, block):
     return (block.gram(loss.curvature(block.scores(theta))),)
 
 
+def hessian_at(block, c):
+    """The Hessian where the loss has curvature c."""
+    return (block.gram(c),)
+
+
+def secant_curvature(loss, block, z):
+    """The curvature at scores z that a step can rely on: for ``each``."""
+    return loss.secant_curvature(z, block.y)
+
+
 def second_moment(block):
     """The weighted x x^T."""
     return (block.gram(np.ones((len(block.y), 1), block.X.dtype)),)
@@ -71,6 +82,11 @@ def squares(block):
 def largest_row(block):
     """The largest weighted |x|^2."""
     return (block.largest_row(),)
+
+
+def residuals(loss, block, z):
+    """The derivative dz of each row's loss at scores z: for ``each``."""
+    return loss.forward_backward(z, block.y)[1]
 
 
 # --- With the curvature c of the loss at each row -------------------------------------------------------------------
@@ -144,28 +160,36 @@ def weight_totals(block, shares):
     return (block.weight @ shares,)
 
 
-def hessians(loss, theta, block, shares):
-    """The Hessian at theta with the rows' own weights, and what each weighting takes away from it.
-
-    The folds of a cross-validation take away few rows each, and all of them together every row once.
-    """
+def hessians_of_groups(loss, theta, n_groups, block, group):
+    """The Hessian at theta of each group of rows."""
     c = loss.curvature(block.scores(theta))
-    whole = block.gram(c)
-    less = np.zeros((shares.shape[1], *whole.shape))
-    for part, share in zip(less, shares.T, strict=True):
-        if (out := share != 1).any():
-            some, lost = block[out], 1.0 - share[out]
-            gain = lost < 0
-            if not gain.all():
-                part += replace(some, weight=some.weight * np.maximum(lost, 0)).gram(c[out])
-            if gain.any():
-                part -= replace(some, weight=some.weight * np.maximum(-lost, 0)).gram(c[out])
-    return whole, less
+    p, k = theta.shape
+    grams = np.zeros((n_groups, p * k, p * k))
+    for number in np.unique(group):
+        mine = group == number
+        grams[number] = block[mine].gram(c[mine])
+    return (grams,)
 
 
 def hessian_of_weighting(loss, theta, number, block, shares):
     """The Hessian at theta in one weighting."""
     return hessian(loss, theta, replace(block, weight=block.weight * shares[:, number]))
+
+
+# --- Leverages ------------------------------------------------------------------------------------------------------
+
+
+def leverage(root, block):
+    """B = (I (x) x)^T A A^T (I (x) x) of each row, (m, k, k), for a root A (P, rank): for the price of a Hessian."""
+    p, m = block.X.shape[1] + 1, len(block)
+    k = len(root) // p
+    columns = root.reshape(p, k, -1)
+    B, step = np.zeros((m, k, k)), max(1, CHUNK // (m * k))
+    for start in range(0, columns.shape[2], step):
+        some = columns[:, :, start : start + step]
+        z = block.forward(some.reshape(p, -1)).reshape(m, k, -1)
+        B += z @ z.transpose(0, 2, 1) if k > 1 else np.einsum("icr,icr->i", z, z)[:, None, None]
+    return B
 
 
 # --- For proofs -----------------------------------------------------------------------------------------------------

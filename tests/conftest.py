@@ -9,3 +9,9 @@ PLAIN = {"deadline": None, "database": None, "suppress_health_check": [*HealthCh
 settings.register_profile("committed", max_examples=20, derandomize=True, **PLAIN)
 settings.register_profile("deep", max_examples=3000, print_blob=True, **PLAIN)
 settings.load_profile("committed")
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "thread_unsafe: of scikit-learn's own tests, which test_scikit_learns_own.py runs"
+    )

@@ -95,6 +95,20 @@ def test_the_estimator_of_an_iteration_is_in_the_users_units(name, solver):
 
 
 @solvers
+def test_an_iteration_begins_with_the_estimator_that_the_last_one_ended_with(solver):
+    class Watcher(Recorder):
+        def on_fit_task_begin(self, estimator, context, *, fitted_estimator):
+            if context.task_name == "iteration":
+                begins.append(fitted_estimator.coef_)
+
+    begins = []
+    recorder = Watcher(stop_at=4, on_end=lambda fitted: fitted.coef_)
+    GDLogisticRegression(solver=solver, random_state=0).set_callbacks(recorder).fit(scale(CANCER_X), CANCER_Y)
+    assert not begins[0].any()
+    np.testing.assert_array_equal(begins[1:], recorder.ends[:-1])
+
+
+@solvers
 @pytest.mark.parametrize("at", [1, 3])
 def test_a_request_to_stop_ends_every_solver_there_without_a_warning(solver, at):
     X = scale(CANCER_X)

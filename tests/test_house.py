@@ -11,7 +11,15 @@ import gdlogit
 
 HOUSE = Path(gdlogit.__file__).parent
 FORMULA = {"backprop", "soft_labels", "penalty", "objective", "several"}
-CORE = {"problem", "solve", "paths", "descent", "quadratic", "online"}  # what the estimators and the pictures build on
+CORE = {
+    "problem",
+    "solve",
+    "paths",
+    "loo",
+    "descent",
+    "quadratic",
+    "online",
+}  # what the estimators and the pictures build on
 ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "graph": {"graph"},
     "data": {"data"},
@@ -29,7 +37,8 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "problem": {"data", "summands", *FORMULA},
     "solve": {"typing", "problem", "data", "descent", "quadratic", "verdict", *FORMULA},
     "paths": {"solve", "problem", "data", "descent", "quadratic", "verdict", *FORMULA},
-    "inference": {"inference", "solve", "problem", "quadratic", *FORMULA},
+    "loo": {"paths", "problem", "quadratic", *FORMULA},
+    "inference": {"inference", "summands", "solve", "problem", "quadratic", *FORMULA},
     "online": {"descent", "quadratic", *FORMULA},
     "estimators": {"estimators", "inference", "typing", "data", "sklearn", *CORE, *FORMULA},
     "display": {"display", "typing", "estimators", "sklearn", *CORE, *FORMULA},  # it draws the methods at work

@@ -190,7 +190,7 @@ def test_a_batch_that_no_step_fits_is_learned_with_the_next(monkeypatch):
     X, y = raw()
     model = GDLogisticRegression(C=1e6)
     with monkeypatch.context() as patch:
-        patch.setattr(online, "step_along", lambda present, aim: (aim.point, 0.0))
+        patch.setattr(online, "line_search", lambda present, point, *_, **__: (point, 0.0))
         model.partial_fit(X[:1000], y[:1000], classes=[0, 1])
     assert not model.coef_.any()
     model.partial_fit(X[1000:1010], y[1000:1010])

@@ -79,11 +79,13 @@ def test_the_shapes_are_those_of_scikit_learn():
 
 
 @ends_are_fine
-@pytest.mark.parametrize("container", [sp.csr_array, lambda X: X.astype(np.float32), lambda X: np.array(X, order="F")])
-def test_storages_give_the_same_choice(container):
-    dense = GDLogisticRegressionCV(Cs=CS, cv=3).fit(X, Y)
-    other = GDLogisticRegressionCV(Cs=CS, cv=3).fit(container(X), Y)
-    np.testing.assert_allclose(other.scores_, dense.scores_, rtol=1e-2)
+@pytest.mark.parametrize(
+    ("container", "atol"), [(sp.csr_array, 1e-6), (lambda X: X.astype(np.float32), 1e-2), (np.asfortranarray, 1e-6)]
+)
+def test_storages_give_the_same_scores(container, atol):
+    dense = GDLogisticRegressionCV(Cs=CS[:4], cv=3).fit(X, Y)
+    other = GDLogisticRegressionCV(Cs=CS[:4], cv=3).fit(container(X), Y)
+    np.testing.assert_allclose(other.scores_, dense.scores_, atol=atol)
 
 
 @ends_are_fine
@@ -182,7 +184,7 @@ def test_a_grid_with_l2_reaches_from_no_degree_of_freedom_to_all(n_classes):
     times = 1 if n_classes == 2 else n_classes - 1
     first, *_, last = grid_of(problem, 7, 0.0)
     assert times * (e / (e + 1 / first)).sum() == pytest.approx(0.01)
-    assert (e / (e + 1 / last)).mean() == pytest.approx(0.99)
+    assert (e / (e + 100 / last)).mean() == pytest.approx(0.99)
 
 
 @ends_are_fine

@@ -14,7 +14,8 @@ import threadpoolctl
 from gdlogit.data.blocks import is_constant
 from gdlogit.data.dense import CopiedBlock
 from gdlogit.data.layout import Layout
-from gdlogit.data.memory import rows_of
+from gdlogit.data.memory import concatenated, rows_of
+from gdlogit.data.source import BatchRows, Source
 from gdlogit.data.span import compact
 from gdlogit.data.threads import ONE_BLAS_THREAD, Cores
 
@@ -157,6 +158,68 @@ def test_gram_of_rows_that_are_certain_of_their_class_has_all_its_digits(form, X
         exact = products[:, own][:, :, others].sum(axis=2)
         ours = gram.reshape(P + 1, K, P + 1, K)[:, own, :, own]
         np.testing.assert_allclose(ours, exact, rtol=1e-13)
+
+
+@pytest.fixture
+def far(X):
+    """X with two features that have no zero: one far from 0, one near it, but for its first rows."""
+    X = np.column_stack([X, 1e9 + np.arange(N) % 7, np.arange(N) % 5 + 1])
+    X[:50, -1] += 1e5 - np.arange(50) % 3
+    return X
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+def test_csr_far_from_0_has_the_sums_of_the_dense_array_measured_from_its_centre(intercept, far, rng):
+    theta, c = np.round(rng.standard_normal((P + 3, K)), 2), rng.random((N, 1))
+    csr = make_rows(sp.csr_array(far), intercept).centred()
+    dense = make_rows(far - csr.centre, intercept)
+    assert intercept == csr.centre.any()
+    if intercept:
+        assert_close(all_sums(csr, theta), all_sums(dense, theta), rtol=1e-10)
+        assert_close(all_sums(csr.take(np.arange(60)), theta), all_sums(dense.take(np.arange(60)), theta), rtol=1e-10)
+        again = pickle.loads(pickle.dumps(csr))
+        assert_close(all_sums(again, theta), all_sums(csr, theta), rtol=1e-12)
+        columns = csr.columns(np.arange(P + 2), np.sqrt(c[:, 0]), 1.0)
+        expected = dense.columns(np.arange(P + 2), np.sqrt(c[:, 0]), 1.0)
+        np.testing.assert_allclose(columns[2], expected[2], rtol=1e-12)
+    np.testing.assert_allclose(csr.enter(csr.leave(theta)), theta, rtol=1e-6)
+
+
+def test_csr_whose_parts_were_moved_by_different_origins_are_joined_as_they_were(far):
+    parts = [make_rows(sp.csr_array(far[some])).centred() for some in (slice(0, 40), slice(40, 130), slice(130, N))]
+    centre = parts[0].centre
+    parts = [
+        make_rows(sp.csr_array(far[some]), centre=centre) for some in (slice(0, 40), slice(40, 130), slice(130, N))
+    ]
+    assert len({tuple(np.zeros(P + 2) + part.block.origin) for part in parts}) > 1
+    joined = concatenated(parts)
+    np.testing.assert_array_equal(joined.centre, centre)
+    np.testing.assert_allclose(joined.block.measured(), far - centre, rtol=1e-9)
+
+
+@pytest.mark.parametrize("hold", ["CSR", "batches"])
+def test_stored_csr_is_measured_from_its_centre_where_it_has_no_zero(far, hold, rng):
+    y = np.arange(N) % 2
+    if hold == "CSR":
+        rows = rows_of(sp.csr_array(far), y, np.ones(N)).centred()
+    else:
+        batches = [(sp.csr_array(far[i : i + 50]), y[i : i + 50]) for i in range(0, N, 50)]
+        source = Source(batches, lambda batch, _: (*batch, None))
+        rows = BatchRows(source).centred()
+    stored = rows.stored()
+    assert not stored.centre[:P].any()
+    np.testing.assert_array_equal(stored.centre[P:], rows.centre[P:])
+    index = np.sort(rng.choice(N, 20, replace=False))
+    matrix = stored.take(index).kronecker(np.ones((20, 1)))
+    expected = np.column_stack([far[index] - stored.centre, np.ones(20)])
+    np.testing.assert_allclose(matrix.toarray(), expected, rtol=1e-9)
+    assert matrix.nnz < expected.size
+
+
+def test_features_near_0_of_csr_are_not_copied(X):
+    X[:, -1] = 1  # as an intercept of the user's own
+    given = sp.csr_array(np.column_stack([X, 50 + np.arange(N) % 20]))
+    assert np.shares_memory(make_rows(given).centred().X.data, given.data)
 
 
 def test_a_sum_over_csr_makes_no_array_of_its_shape(rng):

@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -159,6 +160,27 @@ def test_rows_without_a_weight_separate_nothing_and_hold_nothing_together():
     y[0] = 0
     assert not is_named(said(X, y))
     assert is_named(said(X, y, np.where(np.arange(300) == 0, 0.0, 1.0)))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "offset"), [("f8", 1e5), ("f8", 1e6), ("f8", 1e9), ("f8", -1e12), ("f8", 1e15), ("f4", 1e3), ("f4", 1e6)]
+)
+@pytest.mark.parametrize("form", ["dense", "CSR", "batches of CSR"])
+def test_a_column_far_from_0_that_separates_is_named_whatever_holds_it(form, dtype, offset):
+    rng = np.random.default_rng(0)
+    X = np.column_stack([offset + (np.arange(30) >= 15), rng.standard_normal(30) * (rng.random(30) < 0.5)])
+    y = (np.arange(30) >= 10).astype(int)
+    X, order = X.astype(dtype), rng.permutation(30)  # of the labels 1, 5 are on the side of the labels 0
+    X, y = X[order], y[order]
+    model = GDLogisticRegression(C=np.inf, random_state=0)
+    if form == "batches of CSR":
+        batches = [(sp.csr_array(X[some : some + 7]), y[some : some + 7]) for some in range(0, 30, 7)]
+        fit = partial(model.fit_batches, batches)
+    else:
+        fit = partial(model.fit, sp.csr_array(X) if form == "CSR" else X, y)
+    with pytest.warns(ConvergenceWarning, match=r"separable, completely or in part, along \+1 feature 0"):
+        fit()
+    assert not model.converged_
 
 
 def test_a_rare_flag_in_a_large_table_is_named():

@@ -112,25 +112,27 @@ def test_coordinates_of_few_rows_keep_the_scores():
 
 @sets
 def test_a_covariance_goes_with_its_theta(name):
-    """Cov(T t) = T Cov(t) T^T, where T is the map of ``out_of``, written out column by column."""
+    """Cov(T t) = T Cov(t) T^T, where T is the linear map to the user's theta, written out column by column."""
     whole = problem_of(name)
     k = whole.loss.n_outputs
     coordinates = Coordinates.of_newton(whole.rows, 1000)
     size = (coordinates.rows.n_features + 1) * k
-    T = np.stack([coordinates.out_of(unit.reshape(-1, k)).ravel() for unit in np.eye(size)], axis=1)
+    units = (unit.reshape(-1, k) for unit in np.eye(size))
+    T = np.stack([coordinates.centred.leave(coordinates.lift(unit)).ravel() for unit in units], axis=1)
     half = RNG.standard_normal((size, size))
     V = half @ half.T
-    np.testing.assert_allclose(
-        coordinates.covariance(V, k), T @ V @ T.T, rtol=1e-9, atol=1e-9 * np.abs(T).max() ** 2 * np.abs(V).max()
-    )
+    expected = T @ V @ T.T
+    np.testing.assert_allclose(coordinates.covariance(V, k), expected, rtol=0, atol=1e-9 * np.abs(expected).max())
 
 
 def test_a_watch_is_told_of_each_iteration_in_the_users_coordinates():
     began, seen = [], []
-    watch = Watch(lambda: began.append(1), lambda record, theta: seen.append(theta()))
+    watch = Watch(lambda theta: began.append(theta()), lambda record, theta: seen.append(theta()))
     solution = solve.solve(problem_of("iris"), watch=watch)
     assert len(began) == len(seen) == len(solution.history)
     np.testing.assert_allclose(seen[-1], solution.theta, rtol=1e-12)
+    assert not began[0].any()
+    np.testing.assert_array_equal(began[1:], seen[:-1])
 
 
 def test_a_watch_may_end_the_descent():

@@ -38,6 +38,7 @@ class Block(ABC):
     offset: np.ndarray | None = None  # what is added to the scores, in X's precision; None is 0
 
     centre = 0.0  # what the features are measured from, shape (p,), but here
+    origin = 0.0  # what has been taken off them before that: see ``csr``
 
     # --- The linear layer -------------------------------------------------------------------------------------------
 
@@ -161,6 +162,15 @@ class Block(ABC):
     @abstractmethod
     def about(self, centre):
         """The same rows of the same storage, measured from a given centre, which may be 0."""
+
+    @property
+    def is_moved(self):
+        """Whether the features are measured from elsewhere than 0."""
+        return np.ndim(self.centre) > 0 or np.ndim(self.origin) > 0
+
+    @abstractmethod
+    def seen(self):
+        """The features that some row has a say in, None for all; and these rows with those features alone."""
 
     def centred(self):
         """The same rows, measured from about their means: those of some rows, for any centre near the data will do."""

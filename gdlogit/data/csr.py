@@ -1,8 +1,11 @@
 """Blocks of rows in CSR, which is never made dense: see ``blocks``.
 
 Features that are measured from a centre have no zeros; so what the centre adds to a product is worked out, and never
-subtracted from X. A Gram matrix and a sum of squares lose (offset / spread)^2 in precision by that: they are summed in
-float64, whatever X's precision is.
+subtracted from X. A product loses offset / spread in precision by that. A Gram matrix and a sum of squares lose its
+square: they are summed in float64, whatever X's precision is.
+
+A feature that has no zero anyway can be moved to its centre. Where it is far from 0, X is copied for that: the feature
+is then measured from an ``origin``, and by the rest of its centre from there.
 """
 
 from dataclasses import dataclass, replace
@@ -13,10 +16,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from .blocks import Block, Centred, fill_own, spans
-from .dense import DenseBlock
 
-__all__ = ["CentredCsr", "CsrBlock", "canonical", "row_kronecker"]
+__all__ = ["CentredCsr", "CsrBlock", "canonical", "joined", "row_kronecker"]
 
+FAR = 1e3  # times its spread: so far from 0, a feature loses three digits of every product
+SOME_ROWS = 10  # in which nearly every feature shows a zero or its spread
 WORK = 16  # multiplications of a dense X weigh as much as one of CSR: it takes 4 times as long, and the GIL less often
 
 
@@ -25,6 +29,7 @@ class CsrBlock(Block):
     """Some rows in CSR."""
 
     X: sp.csr_array
+    origin: np.ndarray | float = 0.0  # what has been taken off features without a zero, shape (p,)
 
     product = staticmethod(matmul)
 
@@ -112,16 +117,59 @@ class CsrBlock(Block):
         return self[index]
 
     def about(self, centre):
-        """The same rows, measured from a given centre."""
-        return CentredCsr(X=self.X, **self.parts(), centre=centre) if centre.any() else self.stored()
+        """The same rows, measured from a given centre; features that are far from 0 are moved there in a copy."""
+        moved = self.moved(self._far(centre - self.origin))
+        return moved._measured_from(centre - moved.origin)
 
     def stored(self):
-        """The same rows, measured from 0: a matrix of their margins is sparse."""
-        return CsrBlock(X=self.X, **self.parts())
+        """The same rows, measured from 0, or their origin: a matrix of their margins is sparse."""
+        return self
 
-    def dense(self):
-        """The same rows, as an array that is not measured from a centre."""
-        return DenseBlock(X=self.X.toarray(), **self.parts())
+    def sparse(self):
+        """The features as CSR, where those that have a zero are not measured from a centre."""
+        return self.X
+
+    def given(self):
+        """The features as they came, without what SciPy has noted on them, such as that they are sorted."""
+        X = self.moved(np.zeros(self.X.shape[1], self.X.dtype) - self.origin).X
+        return csr_of(X.data, X.indices, X.indptr, X.shape[1])
+
+    def without_zeros(self):
+        """Which features have no zero, a mask."""
+        return np.bincount(self.X.indices, minlength=self.X.shape[1]) == len(self)
+
+    def moved(self, by):
+        """The same rows measured from the same centre, with features that have no zero moved by a distance each."""
+        if not by.any():
+            return self
+        X = csr_of(self.X.data - by[self.X.indices], self.X.indices, self.X.indptr, self.X.shape[1])
+        return replace(self, X=X, origin=self.origin + by)._measured_from(self.centre - by)
+
+    def _measured_from(self, centre):
+        """The same features, measured from a centre that is given from where they are."""
+        parts = {"X": self.X, "origin": self.origin, **self.parts()}
+        return CentredCsr(**parts, centre=centre) if np.any(centre) else CsrBlock(**parts)
+
+    def _far(self, centre):
+        """The centre of those features without a zero whose centre is FAR from 0, and 0 for all others."""
+        far = self[:: -(-len(self) // SOME_ROWS)]._is_far(centre)
+        return np.where(far.any() and self._is_far(centre), centre, 0)
+
+    def _is_far(self, centre):
+        X = self.X
+        with np.errstate(over="ignore"):
+            spread = np.bincount(X.indices, np.abs(X.data - centre[X.indices]), X.shape[1]) / len(self)
+            return self.without_zeros() & (spread > 0) & (np.abs(centre) > FAR * spread)
+
+    def seen(self):
+        """The features that some row has, and these rows with those alone."""
+        there = np.zeros(self.X.shape[1], dtype=bool)
+        there[self.X.indices] = True
+        features = np.flatnonzero(there)
+        number = np.empty(len(there), self.X.indices.dtype)
+        number[features] = np.arange(len(features))
+        X = csr_of(self.X.data, number[self.X.indices], self.X.indptr, len(features))
+        return features, CsrBlock(X=X, **self.parts())
 
     def measured(self):
         """The features as an array, measured from the centre."""
@@ -165,6 +213,10 @@ class CsrBlock(Block):
 class CentredCsr(Centred, CsrBlock):
     """Some rows in CSR, measured from a centre."""
 
+    def seen(self):
+        """All features count: where a row lacks one, it is off the centre."""
+        return None, self
+
     def _moments(self, c):
         near, far = self._from_the_centre()
         moments, border, total = near._moments(c)
@@ -186,17 +238,33 @@ class CentredCsr(Centred, CsrBlock):
         near, far = self._from_the_centre()
         return near._squared_norms() + near.X @ (-2 * far) + far @ far
 
+    def stored(self):
+        """The same rows, measured from their centre only where they have no zero."""
+        return self._measured_from(np.where(self.without_zeros(), self.centre, 0))
+
+    def sparse(self):
+        """The features as CSR, those without a zero measured from the centre."""
+        return self._from_the_centre()[0].X
+
     def _from_the_centre(self):
         """The same rows with the features that have no zero here moved to their centre, and what is left of the centre.
 
         What a square of a feature loses to its offset is (offset / spread)^2 in precision; a feature with a zero
         among m rows has a spread, and that ratio is at most about m.
         """
-        X, centre = self.X, self.centre
-        shift = np.where(np.bincount(X.indices, minlength=X.shape[1]) == X.shape[0], centre, 0)
-        if shift.any():
-            X = csr_of(X.data - shift[X.indices], X.indices, X.indptr, X.shape[1])
-        return replace(self.stored(), X=X), (centre - shift).astype(float, copy=False)
+        near = self.moved(np.where(self.without_zeros(), self.centre, 0))
+        return near._measured_from(np.zeros(1)), (np.zeros(self.X.shape[1]) + near.centre).astype(float, copy=False)
+
+
+def joined(blocks, **changed):
+    """One block of the rows of several, which are all measured from the same centre, whatever their origins.
+
+    ``changed`` is what belongs to the rows besides their features.
+    """
+    origins = np.stack([np.zeros(block.X.shape[1]) + block.origin for block in blocks])
+    common = np.where((origins == origins[0]).all(axis=0), origins[0], 0).astype(blocks[0].X.dtype)
+    moved = [block.moved(common - block.origin) for block in blocks]
+    return replace(moved[-1], X=sp.vstack([block.X for block in moved], format="csr"), **changed)
 
 
 def canonical(X):

@@ -82,9 +82,19 @@ class Dense(Block):
         """These rows: their margins are dense, from wherever they are measured."""
         return self
 
-    def dense(self):
-        """These rows."""
-        return self
+    def sparse(self):
+        """The features, from wherever they are measured."""
+        return self.X
+
+    given = sparse
+
+    def without_zeros(self):
+        """Which features no storage has to spare a place for: a mask of all."""
+        return np.ones(self.X.shape[1], dtype=bool)
+
+    def seen(self):
+        """All features count."""
+        return None, self
 
     def copied(self, index):
         """A copy of the rows at ``index``, centred once and for all, with the constant feature in it."""

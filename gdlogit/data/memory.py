@@ -1,8 +1,9 @@
 """Rows in memory: one block of all rows, cut into smaller ones for the sums, which threads take whole.
 
 Each thread must have enough to do: a pass over 2,000,000 entries is done before a second thread has got going, a
-Hessian takes half as long. Nothing is copied but what ``take`` or ``columns`` is asked for, X of a few rows (256 kB),
-and a CSR that is not in canonical form. How large blocks are stands in ``layout``.
+Hessian takes half as long. Nothing is copied but what ``take`` or ``columns`` is asked for, X of a few rows (256 kB), a
+CSR that is not in canonical form, and the values of one that has a feature far from 0 (see ``csr``). How large blocks
+are stands in ``layout``.
 """
 
 from contextlib import nullcontext
@@ -17,6 +18,7 @@ import scipy.sparse as sp
 from . import layout as _layout
 from .blocks import spans
 from .csr import CsrBlock, canonical, row_kronecker
+from .csr import joined as joined_csr
 from .dense import CopiedBlock, DenseBlock
 from .rows import Rows
 from .threads import Cores
@@ -25,6 +27,7 @@ __all__ = ["MemoryRows", "concatenated", "rows_of"]
 
 SAMPLE_BYTES = 40 * 2**20  # of rows may be copied, or
 SAMPLE_SHARE, MOST_BYTES = 0.065, 160 * 2**20  # a share of X, up to so much, beyond which more rows tell little
+MIXED_BYTES = 32 * 2**20  # of dense rows and CSR together, that are made dense: 2,000 rows of 2,000 features
 
 
 def rows_of(X, y, weight, intercept=True, n_scores=1, centre=None, first=0, layout=None, cores=None, offset=None):
@@ -60,19 +63,24 @@ class MemoryRows(Rows):
         self.X, self.y, self.weight = block.X, block.y, block.weight
         self.n_rows, self.n_features = self.X.shape
         self.dtype, self.constant = self.X.dtype, block.constant
-        self.centre = np.zeros(self.n_features, self.dtype) + block.centre
         self.has_offset = block.offset is not None
         self.total = float(np.sum(self.weight, dtype=float))
         self._threads_of_work = block.work / block.layout.thread_products  # a multiplication an entry of X is worth
         self._cuts = {}
 
+    @property
+    def centre(self):
+        """What the features are measured from, shape (p,)."""
+        return np.zeros(self.n_features, self.dtype) + self.block.origin + self.block.centre
+
     def __getstate__(self):
         """Numbers alone, by the names of version 0.1: blocks and threads are those of the place where the rows are."""
         whole = self.block.whole if isinstance(self.block, CopiedBlock) else None
         return {
-            "X": self.X if whole is None else None,
+            "X": self.block.given() if whole is None else None,
             "whole": whole,
-            **{name: getattr(self, name) for name in ("y", "weight", "constant", "centre", "n_scores")},
+            **{name: getattr(self, name) for name in ("y", "weight", "constant", "n_scores")},
+            "centre": self.centre if self.block.is_moved else None,
             "first": self.block.first,
         }
 
@@ -176,7 +184,7 @@ class MemoryRows(Rows):
         return self._with(self.block[::step])
 
     def after(self, earlier):
-        """A copy of earlier rows, which ``take`` gave, and of these after them; CSR if both are."""
+        """A copy of earlier rows, and of these after them; CSR if both are, or if they would be large otherwise."""
         return concatenated([earlier, self.take(np.arange(self.n_rows))])
 
     def without(self, mask):
@@ -191,18 +199,23 @@ class MemoryRows(Rows):
         """The same rows, their features measured from about their means."""
         return self if self.centre.any() or not self.constant else self._with(self.block.centred())
 
+    def seen(self):
+        """The rows of theta that some row has a say in, None for all; and these rows with those features alone."""
+        features, block = self.block.seen()
+        return features if features is None else np.append(features, self.n_features), self._with(block)
+
     def for_scores(self, n_scores):
         """The same rows, cut into blocks that are best for so many scores a row."""
         return self if n_scores == self.n_scores else MemoryRows(self.block, n_scores, self.cores)
 
     def stored(self):
-        """The same rows, CSR measured from 0 again."""
+        """The same rows, CSR measured from 0 where it has zeros."""
         block = self.block.stored()
         return self if block is self.block else self._with(block)
 
     def about(self, centre):
-        """The same rows, measured from a given centre; CSR then becomes dense, unless the centre is 0."""
-        return self._with((self.block.dense() if centre.any() else self.block).about(centre))
+        """The same rows, measured from a given centre."""
+        return self._with(self.block.about(centre))
 
     def copied_if_few(self):
         """A copy of these rows if they are dense and few; else these."""
@@ -212,6 +225,11 @@ class MemoryRows(Rows):
     def with_features(self, X):
         """The same rows, with other features, as an array."""
         return self._with(DenseBlock(X=X, **self.block.parts()))
+
+    def with_columns(self, features):
+        """The same rows with a copy of some features."""
+        how = {"cores": self.cores, "offset": self.block.offset}
+        return rows_of(self.X[:, features], self.y, self.weight, bool(self.constant), self.n_scores, **how)
 
     def _with(self, block):
         return MemoryRows(block, self.n_scores, self.cores)
@@ -231,9 +249,19 @@ class MemoryRows(Rows):
         """
         return self.block.columns(features, root, constant)
 
+    @property
+    def is_sparse(self):
+        """Whether most features of a row are 0, and cost nothing."""
+        return isinstance(self.block, CsrBlock)
+
+    def filled(self, some):
+        """[X - centre, 1] of a slice of few rows, as an array."""
+        X = self.block[some].measured()
+        return np.hstack([X, np.full((len(X), 1), self.constant)])
+
     def kronecker(self, c):
         """Row i's [x_i, 1] (x) c_i, for x as it is stored and c (n, k): CSR of shape (n, (p + 1) k), in float64."""
-        X, ones = sp.csr_array(self.X, dtype=float), sp.csr_array(np.full((self.n_rows, 1), self.constant))
+        X, ones = sp.csr_array(self.block.sparse(), dtype=float), sp.csr_array(np.full((self.n_rows, 1), self.constant))
         return row_kronecker(sp.hstack([X, ones], format="csr"), c)
 
     def without_constants(self, theta):
@@ -245,17 +273,21 @@ class MemoryRows(Rows):
 
 
 def concatenated(parts):
-    """One Rows of several, which ``take`` gave; CSR if all are."""
+    """One Rows of several of one centre, which ``take`` gave; CSR if all are, or if they would be large otherwise."""
     blocks, last = [part.block for part in parts], parts[-1].block
     names = ("y", "weight") if last.offset is None else ("y", "weight", "offset")
     changed = {name: np.concatenate([getattr(block, name) for block in blocks]) for name in names}
     if all(isinstance(block, CopiedBlock) for block in blocks):
         joined = replace(last, whole=np.vstack([block.whole for block in blocks]), **changed)
     elif all(isinstance(block, CsrBlock) for block in blocks):
-        joined = replace(last, X=sp.vstack([block.X for block in blocks], format="csr"), **changed)
-    else:
+        joined = joined_csr(blocks, **changed)
+    elif len(changed["y"]) * parts[-1].n_features * last.X.dtype.itemsize <= MIXED_BYTES:
         X = np.vstack([block.measured() for block in blocks])
         joined = DenseBlock(X=X, **last.parts() | changed)
+    else:
+        centre = next(part.centre for part in parts if part.is_sparse)
+        Xs = [part.block.given() if part.is_sparse else sp.csr_array(part.X + centre) for part in parts]
+        joined = CsrBlock(X=sp.vstack(Xs, format="csr"), **last.parts() | changed).about(centre)
     return parts[-1]._with(joined)
 
 

@@ -94,7 +94,7 @@ class Rows(ABC):
 
     @abstractmethod
     def stored(self):
-        """The same rows, CSR measured from 0 again: a matrix of their margins is then sparse."""
+        """The same rows, CSR measured from 0 where it has zeros: a matrix of their margins is then sparse."""
 
     # --- What follows -----------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ import scipy.sparse as sp
 
 from . import layout as _layout
 from .blocks import spans
-from .labels import codes_of, distinct, weight_by_label
+from .labels import Columns, codes_of, factorize, joined, totals_of
 from .memory import SAMPLE_BYTES, concatenated, rows_of
 from .overflow import largest, overflow_named
 from .rows import Rows
@@ -30,14 +30,8 @@ PRINTED_EVERY = 1000  # rows, whose features go into the fingerprint
 END = object()  # of the batches
 
 
-def counted(y, weight):
-    """The labels of the rows with some weight, sorted."""
-    return distinct(y[weight > 0])
-
-
-def equal(labels, totals):
-    """The factor 1 for each label."""
-    return np.ones(len(labels))
+def accepted(labels):
+    """No check."""
 
 
 class Source:
@@ -49,40 +43,40 @@ class Source:
     check : function of a batch and of whether it is the very first, which gives X, y, weight (or None) and perhaps an
         offset (or None) as arrays, or None for a batch without rows, or raises an error.
     classes : ndarray of all labels, or None where the survey is to find them.
-    labels_of : function of a batch's y and weight, which gives the labels of the rows with some weight, sorted, or
-        raises an error.
-    factors_of : function of all labels and the weight of each, which gives what a label's weights are multiplied by.
+    check_labels : function of the distinct labels of a batch, which raises an error for those that cannot be.
+    columns_of : function of all labels and the weight of the rows of each, which gives their ``Columns``.
     """
 
-    def __init__(self, batches, check, classes=None, labels_of=counted, factors_of=equal):
+    def __init__(self, batches, check, classes=None, check_labels=accepted, columns_of=Columns.of):
         self._open = batches if callable(batches) else batches.__iter__
         self._check, self._context = check, copy_context()
         self.n_passes, self.n_rows, self.fingerprint = 0, None, None
-        self._survey(classes, labels_of, factors_of)
+        self._survey(classes, check_labels, columns_of)
 
     def read(self):
-        """One pass: yield each batch's first row number, X, codes, weight with that of the class, and offset."""
+        """One pass: yield each batch's first row number, X, columns, weight with that of the class, and offset."""
         for first, X, y, weight, offset in self._read():
-            codes = codes_of(self.classes, y)
             if self.has_dense and sp.issparse(X):
                 X = X.toarray()
-            factors = self._factors[codes]
-            weight = factors if weight is None else weight * factors
-            yield first, X.astype(self.dtype, copy=False), codes, weight, offset
+            columns, weight = self.columns.place(codes_of(self.columns.classes, y), weight)
+            offset = None if offset is None else self.columns.narrow(offset)
+            yield first, X.astype(self.dtype, copy=False), columns, weight, offset
 
-    def _survey(self, classes, labels_of, factors_of):
-        """Set what is known of the rows after the first pass; classes count where some of their rows have a weight."""
-        found, totals, dtypes, centre, smallest = [], {}, set(), 0.0, np.inf
+    def _survey(self, classes, check_labels, columns_of):
+        """Set what is known of the rows after the first pass."""
+        found, totals, dtypes, centre, without_zeros, smallest = None, {}, set(), 0.0, True, np.inf
         self.has_dense, self.n_bytes, self.largest, widths = False, 0, 0.0, set()
         for first, X, y, weight, offset in self._read():
             weight = np.ones(len(y)) if weight is None else weight
-            labels = labels_of(y, weight)
-            found = distinct(np.concatenate([found, labels]) if len(found) else labels)
-            for label, total in zip(labels, weight_by_label(labels, y, weight), strict=True):
+            labels, codes = factorize(y)
+            check_labels(labels)
+            found = labels if found is None else joined(found, labels)
+            for label, total in zip(labels.tolist(), totals_of(codes, weight, len(labels)), strict=True):
                 totals[label] = totals.get(label, 0.0) + total
             with overflow_named(X):
                 rows = rows_of(X, y, weight)
                 centre = centre + (rows.centred().centre - centre) * (len(y) / (first + len(y)))
+                without_zeros = without_zeros & rows.block.without_zeros()
             dtypes.add(X.dtype)
             widths.add(0 if offset is None else offset.shape[1])
             if len(widths) > 1:
@@ -94,16 +88,16 @@ class Source:
         if not dtypes:
             raise ValueError("source must yield at least one batch with rows; it yielded none.")
         if classes is not None and not np.array_equal(found, classes):
-            raise ValueError(f"classes={classes!r} must all have rows with a positive weight; only {found!r} have.")
-        if len(found) < 2:
-            raise ValueError(f"source must yield rows of at least two classes with a positive weight; got {found!r}.")
-        self.classes, self.dtype = found, np.result_type(*dtypes)
-        self.centre, (self.offset_width,) = centre.astype(self.dtype), widths
-        totals = np.array([totals[label] for label in found])
-        self._factors = factors_of(found, totals)
-        self.totals = totals * self._factors  # of each class
+            raise ValueError(f"classes={classes!r} must all have rows; only {found!r} have.")
+        self.dtype = np.result_type(*dtypes)
+        self.centre, self.without_zeros = centre.astype(self.dtype), without_zeros
+        (self.offset_width,) = widths
+        totals = np.array([totals[label] for label in found.tolist()])
+        self.columns = columns_of(found, totals)
+        factors = self.columns.factors
+        self.totals = totals * factors  # of each class
         self.total = float(self.totals.sum())
-        self.smallest_weight = smallest * self._factors.min()
+        self.smallest_weight = smallest * factors.min(where=factors > 0, initial=np.inf)
 
     def _read(self):
         """One pass over the checked batches, each with its first row's number; an error says where it happened."""
@@ -212,8 +206,8 @@ class BatchRows(Rows):
         return BatchRows(self.source, bool(self.constant), n_scores, self.centre, self.skipped, self.cores)
 
     def stored(self):
-        """The same rows, measured from 0 again."""
-        return self._like(None, self.skipped)
+        """The same rows, those in CSR measured from their centre only where they have no zero."""
+        return self._like(np.where(self.source.without_zeros, self.centre, 0), self.skipped)
 
     def _with(self, each=()):
         """One pass over the batches: which rows they have, these as MemoryRows, and their part of each array."""

@@ -25,12 +25,17 @@ ARMIJO = 1e-4  # c: the part of the promised fall that is enough
 
 
 def line_search(
-    objective, point: Point, direction: np.ndarray, at: Callable[[float], Point], least: float = 0.0
+    objective,
+    point: Point,
+    direction: np.ndarray,
+    at: Callable[[float], Point],
+    least: float = 0.0,
+    part: float = ARMIJO,
 ) -> tuple[Point, float]:
     """The point at the first rate that lowers J enough, and the rate; the point itself and 0 where none does.
 
     ``at(rate)`` is the point theta + rate direction, with J and its gradient; a rate at which they overflow is too
-    long. No rate below ``least`` is tried.
+    long. No rate below ``least`` is tried; ``part`` is c.
     """
     penalty, end = objective.penalty, point.theta + direction
     slope = float(np.vdot(point.gradient, direction))
@@ -41,7 +46,7 @@ def line_search(
         try:
             with overflow_raised():
                 new = at(rate)
-            if new.value <= point.value + ARMIJO * rate * slope + slack:
+            if new.value <= point.value + part * rate * slope + slack:
                 return new, rate
         except Overflow:
             pass

@@ -89,12 +89,12 @@ class Record(NamedTuple):
 
 
 class Watch(NamedTuple):
-    """What is told of each iteration: ``begin()`` before, and ``end(record, where)`` after, which may ask to stop.
+    """What is told of each iteration: ``begin(where)`` before, ``end(record, where)`` after, which may ask to stop.
 
     In a descent, ``where`` is the Point. ``solve`` makes it a function that gives the user's theta.
     """
 
-    begin: Callable[[], object] = lambda: None
+    begin: Callable[[Any], object] = lambda where: None
     end: Callable[[Record, Any], object] = lambda record, where: False
 
 
@@ -160,7 +160,7 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
     claim, measured_at, status = inf, 0, Status.MAX_ITER  # claim: J cannot fall below, if the last estimate was right
     try:
         for iteration in range(1, max_iter + 1):
-            watch.begin()
+            watch.begin(state.point)
             last, state = state, method.step(objective, state)
             point, excess, loss = state.point, state.excess, nan
             lost = not isfinite(point.value)

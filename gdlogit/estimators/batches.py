@@ -9,11 +9,11 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_consistent_length, column_or_1d, validate_data
+from sklearn.utils.validation import check_consistent_length, validate_data
 
 from .. import online
 from ..backprop import loss_of
-from ..data.labels import distinct
+from ..data.labels import Columns, codes_of
 from ..data.memory import rows_of
 from ..data.overflow import overflow_named
 from ..data.source import BatchRows, Source
@@ -23,20 +23,20 @@ from ..typing import Batches, Matrix
 from .base import Classifier, available_if
 from .by_feature import penalty_factors
 from .callbacks import FitTask, with_callbacks
-from .offset import check_width
+from .offset import check_width, scores_of
 from .report import warn_of_end
 from .validation import (
     check_batch,
     check_labels,
     check_parameters,
     check_source,
-    check_weight,
-    encode_as,
-    factors_of,
+    class_factors,
+    columns_of,
     generator,
-    labels_of,
+    named_classes,
     shares,
     stream_classes,
+    weight_of_rows,
 )
 
 __all__ = ["OF_A_FIT", "OF_A_STREAM", "BatchLearner", "slices"]
@@ -70,6 +70,11 @@ def refuse_in_a_stream(estimator):
             f"penalty_factor is not supported by partial_fit: it must be None; got {estimator.penalty_factor!r}. "
             "fit and fit_batches take it."
         )
+    if estimator.early_stopping:
+        raise ValueError(
+            "early_stopping=True is not supported by partial_fit, which takes each row once; watch "
+            "progressive_loss_curve_."
+        )
 
 
 def slices(X, y, sample_weight, offset=None):
@@ -100,8 +105,8 @@ class BatchLearner(Classifier):
             each time: a list does, or an object with ``__iter__``. A generator can be read only once, so pass the
             function that makes it.
         classes : array-like of shape (n_classes,), default=None
-            All labels. Each must belong to some row, and any other label is an error. With None the first pass finds
-            the labels.
+            All labels. Each must belong to some row, if of weight 0, and any other label is an error. With None the
+            first pass finds the labels.
 
         Returns
         -------
@@ -146,21 +151,21 @@ class BatchLearner(Classifier):
         if self.early_stopping:
             raise ValueError("early_stopping=True is not supported by fit_batches, which holds out no rows.")
         check_source(batches)
-        classes = None if classes is None else distinct(column_or_1d(classes), "classes")
-        of_classes = partial(labels_of, classes), partial(factors_of, self.class_weight)
+        classes = None if classes is None else named_classes(classes)
+        of_classes = partial(check_labels, classes), partial(columns_of, self.class_weight, self.fit_intercept)
         source = Source(batches, partial(check_batch, self), classes, *of_classes)
         rng = generator(self.random_state)
-        loss = loss_of(len(source.classes))
+        loss = loss_of(len(source.columns.classes), source.columns.n_used)
         factors = penalty_factors(self)
-        start = self._start(source.classes, len(source.centre), factors)
+        start = self._start(source.columns, len(source.centre), factors)
         if source.offset_width:
-            check_width(source.offset_width, loss.n_outputs)
+            check_width(source.offset_width, scores_of(source.columns.classes))
         rows = BatchRows(source, self.fit_intercept, loss.n_outputs)
         problem = Problem(rows, loss, ElasticNet.of(self.C, self.l1_ratio, rows.total, factors))
         task = FitTask(self, batches, None, None, self.max_iter)
         with overflow_named(np.array([source.largest], source.dtype)):
-            message = self._solve(problem, source.classes, start, rng, task)
-        self.class_prior_ = shares(source.totals)
+            message = self._solve(problem, source.columns, start, rng, task)
+        self.class_prior_ = shares(source.totals, source.columns)
         self.n_passes_ = source.n_passes
         task.end()
         return message
@@ -173,8 +178,8 @@ class BatchLearner(Classifier):
 
         One pass over shuffled raw data comes near the minimum that ``fit`` finds, whatever the size of the batches. The
         penalty applies once to the whole stream. Besides ``C``, only ``fit_intercept`` and ``class_weight`` (a dict or
-        None) have an effect. A call of ``fit`` ends the stream. The next ``partial_fit`` then begins a new stream,
-        which keeps the classes of that fit, but nothing of its rows.
+        None) have an effect; ``early_stopping=True`` is an error. A call of ``fit`` ends the stream. The next
+        ``partial_fit`` then begins a new stream, which keeps the classes of that fit, but nothing of its rows.
 
         The state of the stream is pickled with the model. Up to 1,500 parameters, which are (n_features + 1) times the
         number of scores, it has a full matrix of second derivatives; beyond that only the diagonal. It also has up to
@@ -190,7 +195,7 @@ class BatchLearner(Classifier):
             All labels that will ever come. Required on the first call, unless ``fit`` was called before; later calls
             may repeat it.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, not negative. Default: all 1.
+            Weights of the rows, not negative; nothing is learned where all are 0. Default: all 1.
 
         Returns
         -------
@@ -219,13 +224,16 @@ class BatchLearner(Classifier):
             stream = getattr(self, "_stream", None)
             classes = stream_classes(self, classes, stream is not None)
             X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64, reset=stream is None)
-            check_labels(y, classes)
-            codes, weight = encode_as(classes, y, check_weight(sample_weight, X), self.class_weight)
+            check_labels(classes, y)
+            columns = Columns(classes, np.ones(len(classes), bool), class_factors(self.class_weight, classes))
+            codes, weight = columns.place(codes_of(classes, y), weight_of_rows(sample_weight, X))
             loss = loss_of(len(classes))
             with overflow_named(X):
                 rows = rows_of(X, codes, weight, intercept=self.fit_intercept, n_scores=loss.n_outputs)
-                stream, loss_before = online.learn(stream or online.begin(rows, loss), rows, loss, self.C)
-                theta = rows.about(stream.centre).leave(stream.theta)
+                stream, loss_before = stream or online.begin(rows, loss, self.C), np.nan
+                if weight.any():
+                    stream, loss_before = online.learn(stream, rows, loss, self.C)
+                theta = stream.coefficients
             if not hasattr(self, "_stream"):
                 for name in OF_A_FIT:
                     vars(self).pop(name, None)

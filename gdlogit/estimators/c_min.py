@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import validate_data
 
-from ..backprop import loss_of
 from ..data.overflow import overflow_named
 from ..descent.status import Status
 from ..objective import Objective
@@ -30,7 +29,7 @@ from ..solve import Settings, solve
 from ..typing import ByFeature, ClassWeight, Matrix
 from .by_feature import penalty_factors
 from .classifier import GDLogisticRegression
-from .offset import check_offset
+from .offset import check_offset, narrowed, scores_of
 from .validation import check_weight, encode
 
 __all__ = ["c_min", "smallest_C"]
@@ -106,10 +105,15 @@ def c_min(
     X, y = validate_data(model, X, y, accept_sparse="csr", dtype=[np.float64, np.float32])
     factors = penalty_factors(model)
     factors = np.ones(X.shape[1]) if factors is None else factors
-    classes, codes, weight = encode(y, check_weight(sample_weight, X), class_weight)
-    offset = check_offset(offset, X, loss_of(len(classes)).n_outputs)
+    columns, codes, weight = encode(y, check_weight(sample_weight, X), class_weight, fit_intercept)
     of_features = partial(
-        Problem.of, codes=codes, weight=weight, n_classes=len(classes), intercept=fit_intercept, offset=offset
+        Problem.of,
+        codes=codes,
+        weight=weight,
+        n_classes=len(columns.classes),
+        n_used=columns.n_used,
+        intercept=fit_intercept,
+        offset=narrowed(check_offset(offset, X, scores_of(columns.classes)), columns),
     )
     with overflow_named(X):
         problem = of_features(X)

@@ -39,11 +39,11 @@ class FitTask:
             self.fit = estimator._init_callback_context(max_subtasks=max_iter).call_on_fit_task_begin(**self.seen)
             self.iteration = None
 
-    def begin_iteration(self):
-        """Tell the callbacks that an iteration begins."""
+    def begin_iteration(self, attributes):
+        """Tell the callbacks that an iteration begins. ``attributes`` makes the attributes of a fit that ends here."""
         if self.is_watched:
             begin = self.fit.subcontext(task_name="iteration").call_on_fit_task_begin
-            self.iteration = self.context.run(begin, **self.seen)
+            self.iteration = self.context.run(begin, **self.seen, reconstruction_attributes=attributes)
 
     def end_iteration(self, attributes):
         """Whether a callback asks to stop. ``attributes`` makes the attributes of a fit that ends here, or is None."""

@@ -35,11 +35,14 @@ class Choice(NamedTuple):
         return cls(best, simplest, best if rule == "best" else simplest)
 
 
-def results_of(scores, grids, l1_ratios, n_nonzero):
-    """``cv_results_`` as of GridSearchCV, one l1_ratio after another."""
+def results_of(scores, grids, l1_ratios, n_nonzero, std=None, n_scored=None):
+    """``cv_results_`` as of GridSearchCV, one l1_ratio after another.
+
+    ``std`` is the spread of ``n_scored`` single scores where ``scores`` (1, ...) are their means.
+    """
     flat = scores.reshape(len(scores), -1)
     C, ratio = grids.ravel(), np.repeat(l1_ratios, grids.shape[1])
-    mean, std = flat.mean(axis=0), flat.std(axis=0)
+    mean, std = flat.mean(axis=0), flat.std(axis=0) if std is None else std
     order = np.where(np.isnan(mean), np.inf, -mean)
     splits = {f"split{number}_test_score": score for number, score in enumerate(flat)}
     return {
@@ -49,7 +52,7 @@ def results_of(scores, grids, l1_ratios, n_nonzero):
         **splits,
         "mean_test_score": mean,
         "std_test_score": std,
-        "se_test_score": std / np.sqrt(max(len(flat) - 1, 1)),
+        "se_test_score": std / np.sqrt(max((n_scored or len(flat)) - 1, 1)),
         "rank_test_score": 1 + (order[None, :] < order[:, None]).sum(axis=1).astype(np.int32),
         "n_nonzero": n_nonzero.ravel(),
     }

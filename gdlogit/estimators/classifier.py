@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import column_or_1d, validate_data
 
-from ..backprop import loss_of
 from ..data.overflow import overflow_named
 from ..descent.loop import Watch, table
 from ..descent.status import Status
@@ -24,7 +23,7 @@ from .callbacks import FitTask, with_callbacks
 from .counts import CountLearner
 from .forms import OtherForms
 from .inference import WithInference
-from .offset import as_columns, check_offset
+from .offset import as_columns, check_offset, narrowed, scores_of
 from .predictor import Predictor
 from .report import closing_line, iteration_kept, message_of_end, print_record, warn_of_end
 from .validation import (
@@ -72,8 +71,9 @@ class GDLogisticRegression(BatchLearner, CountLearner, Predictor, OtherForms, Wi
     fit_intercept : bool, default=True
         Whether to fit b; otherwise it is 0.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, ``{label: weight}``; classes that are not named get 1. "balanced" gives each class the
-        same total weight. The weights multiply ``sample_weight`` and bias predicted probabilities.
+        Weights of the classes, ``{label: weight}``, not negative; classes that are not named get 1. "balanced" gives
+        each class that has any weight the same total weight. The weights multiply ``sample_weight`` and bias predicted
+        probabilities.
     learning_rate : float or "auto", default="auto"
         The step length alpha of "gd", "nesterov" and "sgd". "auto" computes one that cannot diverge, from the largest
         curvature that J can have.
@@ -138,7 +138,7 @@ class GDLogisticRegression(BatchLearner, CountLearner, Predictor, OtherForms, Wi
         Whether ``fit`` got an offset, which predictions then need, too.
     progressive_loss_curve_ : ndarray of shape (n_batches,)
         After ``partial_fit``: the mean log-loss of each batch before the model learned from it, an honest estimate of
-        the loss on new rows. 8 bytes per batch.
+        the loss on new rows; nan if all weights of the batch are 0. 8 bytes per batch.
     n_passes_ : int
         Number of passes over the batches. Exists only after ``fit_batches``.
     n_features_in_ : int
@@ -224,14 +224,17 @@ class GDLogisticRegression(BatchLearner, CountLearner, Predictor, OtherForms, Wi
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows, on any scale. float64 and float32 are used without a copy, dense or CSR with sorted indices of 32
-            or 64 bits. Other sparse forms are copied into CSR; none is ever made dense. With two classes, an l1 penalty
-            and more than 1,500 features, or more than 200 and more than rows, "newton-sketch" copies CSR by column. A
+            or 64 bits. Other sparse forms are copied into CSR; none is ever made dense. "newton-sketch" copies the
+            values of a CSR in which a feature without a zero is farther from 0 than 1,000 spreads; and, with two
+            classes, an l1 penalty and more than 1,500 features, or more than 200 and more than rows, CSR by column. A
             memory map is read in blocks; one of another dtype is converted block by block, as in ``fit_batches``.
         y : array-like of shape (n_samples,)
             The labels, of any kind that scikit-learn accepts; at least two different ones.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, not negative. A row of weight 2 counts as two rows, a row of weight 0 as none. Default:
-            all 1.
+            all 1. At least two classes must have a weight. A class whose rows all have weight 0 stays in ``classes_``.
+            With an intercept its probability is 0: its coefficients are 0 and its intercept is -1e30, because J has its
+            minimum in that limit. Without an intercept it is fitted as the other classes are.
         offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
             Numbers o_i that are added to the scores, such as the scores of a base model or the logarithm of odds that
             are known; with more than two classes a column for each. A model that was fitted with an offset does not
@@ -320,47 +323,52 @@ class GDLogisticRegression(BatchLearner, CountLearner, Predictor, OtherForms, Wi
         accepted = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "ensure_all_finite": False}
         X, y = validate_data(self, X, y, **accepted)
         sample_weight = check_weight(sample_weight, X)
-        classes, codes, weight = encode(y, sample_weight, self.class_weight)
-        offset = check_offset(offset, X, loss_of(len(classes)).n_outputs)
+        columns, codes, weight = encode(y, sample_weight, self.class_weight, self.fit_intercept)
+        offset = narrowed(check_offset(offset, X, scores_of(columns.classes)), columns)
         rng = generator(self.random_state)
         held_out = None
         if any(part is not None for part in validation):
-            held_out = check_held_out(self, *validation, classes, codes, sample_weight, offset is not None)
+            held_out = check_held_out(self, *validation, columns, offset is not None)
         elif self.early_stopping:
             held_out, weight = hold_out(X, codes, weight, self.validation_fraction, rng, offset)
         factors = penalty_factors(self)
-        start = self._start(classes, X.shape[1], factors)
+        start = self._start(columns, X.shape[1], factors)
         terms = {"C": self.C, "l1_ratio": self.l1_ratio, "intercept": self.fit_intercept, "factors": factors}
+        terms["n_used"] = columns.n_used
         with overflow_named(X):
-            problem = Problem.of(X, codes, weight, len(classes), offset=offset, **terms)
+            problem = Problem.of(X, codes, weight, len(columns.classes), offset=offset, **terms)
         check_finite(self, problem.rows)
         task = FitTask(self, *given)
         with overflow_named(X):
-            held_out = held_out and Problem.of(*held_out[:3], len(classes), offset=held_out[3], **terms).rows
-            message = self._solve(problem, classes, start, rng, task, held_out)
-        self.class_prior_ = shares(np.bincount(codes, weight, len(classes)))
+            held_out = held_out and Problem.of(*held_out[:3], len(columns.classes), offset=held_out[3], **terms).rows
+            message = self._solve(problem, columns, start, rng, task, held_out)
+        self.class_prior_ = shares(np.bincount(codes, weight, columns.n_used), columns)
         task.end()
         return message
 
-    def _solve(self, problem, classes, start, rng, task, held_out=None):
+    def _solve(self, problem, columns, start, rng, task, held_out=None):
         """Solve the problem and set the fitted attributes; return the message to warn with, or None."""
 
         def attributes(theta):
             with np.errstate(under="ignore"):  # callbacks run under the caller's NumPy settings
-                theta = theta.astype(problem.dtype)
+                theta = columns.widen(theta.astype(problem.dtype))
+            coef, intercept = np.ascontiguousarray(theta[:-1].T), theta[-1].copy()
             return {
-                "classes_": classes,
-                "coef_": np.ascontiguousarray(theta[:-1].T),
-                "intercept_": theta[-1].copy(),
+                "classes_": columns.classes,
+                "coef_": coef,
+                "intercept_": intercept,
                 "has_offset_": problem.has_offset,
             }
+
+        def begin(theta):
+            task.begin_iteration(lambda: attributes(theta()))
 
         def end(record, theta):
             if self.verbose:
                 print_record(record)
             return task.end_iteration((lambda: attributes(theta())) if isfinite(record.value) else None)
 
-        began, watch = perf_counter(), Watch(task.begin_iteration, end)
+        began, watch = perf_counter(), Watch(begin, end)
         solution = solve(problem, self._settings(), start, rng, watch, held_out)
         for name in OF_A_FIT + OF_A_STREAM:
             vars(self).pop(name, None)
@@ -374,7 +382,7 @@ class GDLogisticRegression(BatchLearner, CountLearner, Predictor, OtherForms, Wi
         if self.verbose:
             kept = iteration_kept(self.validation_loss_curve_) if self.early_stopping else None
             print(closing_line(solution.status.label, len(self.history_), solution.gap, perf_counter() - began, kept))
-        return message_of_end(self, solution)
+        return message_of_end(self, solution, columns.classes[columns.used])
 
     def _settings(self):
         return Settings(
@@ -386,16 +394,16 @@ class GDLogisticRegression(BatchLearner, CountLearner, Predictor, OtherForms, Wi
             patience=self.n_iter_no_change if self.early_stopping else inf,
         )
 
-    def _start(self, classes, n_features, factors):
+    def _start(self, columns, n_features, factors):
         """The theta of the last fit for a warm start, without features that are now left out; or None."""
         if not (self.warm_start and hasattr(self, "coef_")):
             return None
         theta = np.vstack([sp.csr_matrix(self.coef_).toarray().T, self.intercept_]).astype(float)
-        if len(theta) != n_features + 1 or not np.array_equal(classes, self.classes_):
+        if len(theta) != n_features + 1 or not np.array_equal(columns.classes, self.classes_):
             raise ValueError(
                 f"warm_start=True needs the features and classes of the last fit: {len(theta) - 1} features and "
-                f"classes {self.classes_!r}; got {n_features} and {classes!r}. Set warm_start=False."
+                f"classes {self.classes_!r}; got {n_features} and {columns.classes!r}. Set warm_start=False."
             )
         if factors is not None:
             theta[:-1][np.isinf(factors)] = 0
-        return theta
+        return columns.narrow(theta)

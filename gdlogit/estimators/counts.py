@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_array, column_or_1d, validate_data
 
-from ..data.labels import distinct
+from ..data.labels import Columns, distinct
 from ..data.overflow import overflow_named
 from ..problem import Problem
 from ..soft_labels import soft_loss_of
@@ -105,15 +105,16 @@ class CountLearner(Classifier):
         loss = soft_loss_of(len(classes))
         offset = check_offset(offset, X, loss.n_outputs)
         factors, rng = penalty_factors(self), generator(self.random_state)
-        start = self._start(classes, X.shape[1], factors)
+        columns = Columns(classes, np.ones(len(classes), dtype=bool), np.ones(len(classes)))
+        start = self._start(columns, X.shape[1], factors)
         terms = {"C": self.C, "l1_ratio": self.l1_ratio, "intercept": self.fit_intercept, "factors": factors}
         with overflow_named(X):
             problem = Problem.of(X, y, weight, len(classes), offset=offset, loss=loss, **terms)
         check_finite(self, problem.rows)
         task = FitTask(self, *given)
         with overflow_named(X):
-            message = self._solve(problem, classes, start, rng, task)
-        self.class_prior_ = shares(weight @ (y if y.ndim > 1 else np.column_stack([1 - y, y])))
+            message = self._solve(problem, columns, start, rng, task)
+        self.class_prior_ = shares(weight @ (y if y.ndim > 1 else np.column_stack([1 - y, y])), columns)
         task.end()
         return message
 
@@ -141,11 +142,12 @@ def shares_of(Y, weight, class_weight, classes):
     """What the loss takes for labels: the distribution of each row; and the weight of the rows."""
     Y = Y if weight is None else Y * weight[:, None]
     totals = Y.sum(axis=0)
+    factors = class_factors(class_weight, classes, totals)
+    totals *= factors
     if not (totals > 0).all():
         lacking = classes[totals == 0].tolist()
         raise ValueError(f"Y must have some of each class, in rows with a weight; there is nothing of {lacking}.")
-    factors = class_factors(class_weight, classes, np.arange(len(classes)), totals)
-    Y = Y if factors is None else Y * factors
+    Y = Y * factors
     weight = Y.sum(axis=1)
     shares = np.divide(Y, weight[:, None], out=np.full_like(Y, 1 / len(classes)), where=weight[:, None] > 0)
     return (shares[:, 1] if len(classes) == 2 else shares), weight

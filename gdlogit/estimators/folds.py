@@ -33,6 +33,11 @@ class Folds(NamedTuple):
     tests: list[NDArray[np.intp]]
     lacking: list[NDArray[np.intp]]
 
+    @classmethod
+    def none(cls, n_rows: int) -> "Folds":
+        """All rows, and no split of them."""
+        return cls(np.ones((n_rows, 1), np.uint8), [], [np.empty(0, np.intp)])
+
     @property
     def complete(self) -> NDArray[np.intp]:
         """The weightings that have a row of every class."""
@@ -104,6 +109,16 @@ class Rows(NamedTuple):
         loss = loss_of(len(self.classes))
         weight = np.ones(len(self.y)) if self.sample_weight is None else self.sample_weight
         return held_out_losses(self.X, self.codes, weight, theta, loss, intercept=intercept)
+
+    @property
+    def unit(self):
+        """The weight of one row where each stands for ``sample_weight`` rows; all of it where that is less than 1."""
+        return self.weight if self.sample_weight is None else self.weight / np.maximum(1, self.sample_weight)
+
+    def losses_at(self, z):
+        """The log-loss of each row at scores z, capped where scikit-learn's log_loss is."""
+        losses, _ = loss_of(len(self.classes)).forward_backward(z, self.codes)
+        return np.minimum(losses, -np.log(np.finfo(self.X.dtype).eps))
 
     def fitted(self, theta):
         """The attributes of a model at theta."""

@@ -13,6 +13,7 @@ from .c_min import smallest_C
 __all__ = ["grid_of"]
 
 FEWEST, MOST = 0.01, 0.99  # effective degrees of freedom at the ends of a grid: a number, and a share of all
+BEYOND = 100  # times that: a good fit has less curvature than 0, and on the letters the best C is 3 times as large
 WIDE, TALL = 1e2, 1e4  # how far a grid with l1 reaches beyond C_min, where there are more features than rows or not
 NO_SIGNAL = 1e-4, 1e4  # the ends where no feature tells anything
 
@@ -22,6 +23,7 @@ def grid_of(problem: Problem, n_Cs: int, l1_ratio: float) -> NDArray[np.float64]
 
     With l1 from the smallest C with a nonzero coefficient. With l2 alone by the effective degrees of freedom that the
     penalty leaves the features: df(C) = sum_j e_j / (e_j + 1 / C), with e_j the eigenvalues of the loss's Hessian at 0.
+    Near a good fit the curvature is smaller, so the grid goes on beyond where hardly any are missing.
     """
     if l1_ratio > 0:
         first, rows = smallest_C(problem, l1_ratio), problem.rows
@@ -55,7 +57,7 @@ def curvatures_at_zero(problem):
 
 
 def ends_of_ridge(curvatures, times):
-    """The C at which an l2 penalty leaves 0.01 degrees of freedom, and the one at which it leaves 99% of all."""
+    """The C at which an l2 penalty leaves 0.01 degrees of freedom, and 100 times the one at which it leaves 99%."""
     seen = curvatures[curvatures > len(curvatures) * np.finfo(float).eps * curvatures.max(initial=0.0)]
     if not len(seen):
         return np.nan, np.nan
@@ -66,4 +68,4 @@ def ends_of_ridge(curvatures, times):
 
         return np.exp(brentq(beyond, -np.log(seen.max()) - 40, -np.log(seen.min()) + 40))
 
-    return where(FEWEST), where(MOST * times * len(seen))
+    return where(FEWEST), BEYOND * where(MOST * times * len(seen))

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 
+from ..data.labels import codes_of, totals_of
 from ..data.memory import rows_of
 from ..data.overflow import overflow_named
 from ..inference.ask import Asked, infer
@@ -18,7 +19,7 @@ from ..problem import Problem
 from ..typing import Matrix
 from .base import Classifier
 from .pipelines import Inner, inner
-from .validation import check_labels, check_weight, encode_as
+from .validation import check_labels, check_weight, columns_of
 
 __all__ = ["WithInference", "inference"]
 
@@ -162,14 +163,26 @@ def inference(
     return _infer(found, X, y, sample_weight, groups, reference, features, asked)
 
 
+def placed(model, y, weight):
+    """The class code of each row, and its weight with that of its class."""
+    codes = codes_of(model.classes_, y)
+    totals = totals_of(codes, weight, len(model.classes_))
+    columns = columns_of(model.class_weight, model.fit_intercept, model.classes_, totals)
+    if not columns.used.all():
+        raise ValueError(
+            f"y must hold rows with a positive weight of each class; {model.classes_[~columns.used]!r} has none."
+        )
+    return columns.place(codes, weight)
+
+
 def _infer(found, X, y, sample_weight, groups, reference, features, asked):
     model = found.model
     check_is_fitted(model)
     check_asked(model, **asked)
     outcome, names = getattr(y, "name", None) or "y", found.feature_names(X)
     X, y = validate_data(model, found.transform(X), y, reset=False, accept_sparse="csr", dtype=[np.float64, np.float32])
-    check_labels(y, model.classes_)
-    codes, weight = encode_as(model.classes_, y, check_weight(sample_weight, X), model.class_weight)
+    check_labels(model.classes_, y)
+    codes, weight = placed(model, y, check_weight(sample_weight, X))
     names = names or [f"x{j}" for j in range(X.shape[1])]
     code = code_of(reference, model.classes_)
     terms = Terms(tuple(names), tuple(model.classes_.tolist()), code, bool(model.fit_intercept))
@@ -181,6 +194,7 @@ def _infer(found, X, y, sample_weight, groups, reference, features, asked):
         outcome=str(outcome),
         read=partial(rows_to_predict, found),
         value=model.loss_curve_[-1] if len(model.loss_curve_) else np.nan,
+        features=features_asked(features, **asked),
         **numbered(groups, asked["cov_type"], weight),
     )
     with overflow_named(X):
@@ -204,6 +218,20 @@ def is_robust(cov_type, weights, method):
 def theta_of(model):
     """The parameters (p + 1, k) of a fitted model."""
     return np.vstack([sp.csr_matrix(model.coef_).toarray().T, model.intercept_]).astype(float)
+
+
+def features_asked(features, cov_type, weights, method):
+    """The terms to compute standard errors for, by name or index; None for all."""
+    if features is None:
+        return None
+    if isinstance(features, str) or not len(features):
+        raise ValueError(f"features must be a list of terms, by name or index; got {features!r}.")
+    if (cov_type, weights, method) != ("nonrobust", "frequency", "wald"):
+        raise ValueError(
+            "features=[...] is for cov_type='nonrobust', weights='frequency' and method='wald'; got "
+            f"{cov_type!r}, {weights!r} and {method!r}."
+        )
+    return features
 
 
 def code_of(reference, classes):

@@ -5,7 +5,7 @@ from numbers import Real
 import numpy as np
 from sklearn.utils.validation import check_array, check_consistent_length
 
-__all__ = ["as_columns", "check_offset", "check_width", "offset_of_prediction"]
+__all__ = ["as_columns", "check_offset", "check_width", "narrowed", "offset_of_prediction", "scores_of"]
 
 MISSING = (
     "{name} is missing: this model was fitted with an offset, and its coefficients mean nothing without one. Pass "
@@ -39,6 +39,16 @@ def as_columns(offset, X, name="offset"):
     if not is_finite.all():
         raise ValueError(f"{name} must be finite in {dtype.__name__}; it has {columns[~is_finite][0]}.")
     return columns
+
+
+def scores_of(classes):
+    """How many scores a row has: one for two classes, else one for each."""
+    return 1 if len(classes) == 2 else len(classes)
+
+
+def narrowed(offset, columns):
+    """The offset of the classes that have a column; None for None."""
+    return None if offset is None else columns.narrow(offset)
 
 
 def check_width(width, n_scores, name="offset"):

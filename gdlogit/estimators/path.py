@@ -12,6 +12,7 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..data.overflow import overflow_named
+from ..loo import LeaveOneOut
 from ..paths import paths
 from ..problem import Problem
 from ..solve import Settings
@@ -19,7 +20,7 @@ from ..typing import ClassWeight, Matrix, RandomState
 from .callbacks import FitTask, with_callbacks
 from .choice import Choice, end_of_grid, messages_of, results_of
 from .classifier import GDLogisticRegression
-from .folds import LOG_LOSS, Found, Rows, embedded, folds_of, held_out_scores, scorer_of
+from .folds import LOG_LOSS, Folds, Found, Rows, embedded, folds_of, held_out_scores, scorer_of
 from .forms import OtherForms
 from .grid import grid_of
 from .predictor import Predictor
@@ -45,12 +46,15 @@ class GDLogisticRegressionCV(Predictor, OtherForms):
     Cs : int or array-like of floats, default=100
         The values of C. An int asks for a grid of so many from the data: with l1 it begins at ``c_min`` and reaches
         10,000 times as far, or 100 times where there are more features than rows; with l2 alone it reaches from the C
-        at which the penalty leaves 0.01 effective degrees of freedom to the one at which it leaves 99% of all.
+        at which the penalty leaves 0.01 effective degrees of freedom to 100 times the one where it leaves 99% of all.
     l1_ratios : sequence of floats, default=(0.0,)
         Shares of the l1 penalty, from 0 to 1. With an int for Cs, each has a grid of its own.
-    cv : int, splitter, iterable of (train, test) or None, default=None
+    cv : int, splitter, iterable of (train, test), "loo" or None, default=None
         The folds: None is 5 stratified ones, or as many as the largest class has rows; an int asks for so many. Rows
-        that the training part of a split names several times count several times.
+        that the training part of a split names several times count several times. "loo" is leave-one-out without the
+        fits: the scores of every row without itself follow from the fits to all rows by the leverages, but for rows of
+        a very large leverage, which are left out one by one. It is for log-loss, and for up to 1,500 parameters that
+        are not 0; of more than 20,000 rows, as many are drawn. ``scores_`` then has one fold, the mean.
     scoring : str or callable, default="neg_log_loss"
         What to choose by: a name of scikit-learn's scorers, or ``scorer(model, X, y)``. Log-loss sees how good the
         probabilities are; accuracy cannot tell most values of C apart.
@@ -304,7 +308,8 @@ class GDLogisticRegressionCV(Predictor, OtherForms):
         to_split.add(caller="fit", callee="split")
         to_score.add(caller="fit", callee="score").add(caller="score", callee="score")
         router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
-        router.add(splitter=self.cv, method_mapping=to_split)
+        if not isinstance(self.cv, str):
+            router.add(splitter=self.cv, method_mapping=to_split)
         return router.add(scorer=scorer_of(self.scoring), method_mapping=to_score)
 
     # --- How --------------------------------------------------------------------------------------------------------
@@ -330,11 +335,18 @@ class GDLogisticRegressionCV(Predictor, OtherForms):
         accepted = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "ensure_all_finite": False}
         X, y = validate_data(self, X, y, **accepted)
         sample_weight = check_weight(sample_weight, X)
-        classes, codes, weight = encode(y, sample_weight, self.class_weight)
+        columns, codes, weight = encode(y, sample_weight, self.class_weight, self.fit_intercept)
+        classes = columns.classes
+        if not columns.used.all():
+            raise ValueError(
+                "y must hold rows with a positive weight, sample_weight times class_weight, of each class; "
+                f"{classes[~columns.used]!r} has none."
+            )
         with overflow_named(X):
             problem = Problem.of(X, codes, weight, len(classes), intercept=self.fit_intercept)
         check_finite(self, problem.rows)
-        folds = folds_of(self.cv, X, y, codes, weight, len(classes), **of_splitter)
+        is_loo = isinstance(self.cv, str)
+        folds = Folds.none(len(y)) if is_loo else folds_of(self.cv, X, y, codes, weight, len(classes), **of_splitter)
         l1_ratios = np.array([float(ratio) for ratio in self.l1_ratios])
         rng = generator(self.random_state)
         with overflow_named(X):
@@ -342,10 +354,13 @@ class GDLogisticRegressionCV(Predictor, OtherForms):
             task = FitTask(self, *given, grids.size)
             of_rows = Rows(X, y, codes, weight, sample_weight, classes)
             found = self._solutions(problem, folds, grids, l1_ratios, of_rows, rng, task)
-            scores = self._scores_of(folds, grids, l1_ratios, found, of_rows, of_scorer)
+            if is_loo:
+                scores, std, n_scored = self._scores_without(problem, grids, l1_ratios, found, of_rows, rng)
+            else:
+                scores, std, n_scored = self._scores_of(folds, grids, l1_ratios, found, of_rows, of_scorer), None, None
         self.classes_, self.l1_ratios_ = classes, l1_ratios
         self.Cs_ = grids[0] if (grids == grids[0]).all() else grids
-        messages = self._keep(folds, grids, l1_ratios, found, scores, problem.dtype)
+        messages = self._keep(folds, grids, l1_ratios, found, (scores, std, n_scored), problem.dtype)
         task.end()
         return messages
 
@@ -371,7 +386,7 @@ class GDLogisticRegressionCV(Predictor, OtherForms):
                     for i, *of_fold in embedded(*lesser, weight, folds.lacking[f], Cs, l1_ratio, classes, **terms):
                         found.keep((r, i, f), *of_fold[:2], np.nan, *of_fold[2:])
                 for i, fits in paths(problem, folds.shares[:, complete], Cs, l1_ratio, settings, rng):
-                    task.begin_iteration()
+                    task.begin_iteration(None)
                     found.keep((r, i, complete), fits.theta, fits.excess, fits.gap, fits.n_iter, fits.converged)
                     if self.verbose:
                         print_point(l1_ratio, Cs[i], found, r, i)
@@ -399,6 +414,16 @@ class GDLogisticRegressionCV(Predictor, OtherForms):
                 scores[number][reached] = held_out_scores(scorer_of(self.scoring), models, part.X, part.y, **metadata)
         return scores
 
+    def _scores_without(self, problem, grids, l1_ratios, found, rows, rng):
+        """The mean score (1, n_l1_ratios, n_cs) of rows without themselves, its spread over them, and their number."""
+        loo = LeaveOneOut(problem, rows.weight, rows.unit, Settings(tol=self.tol, max_iter=self.max_iter), rng)
+        part, mean, std = rows.some(loo.index), np.full(grids.shape, np.nan), np.full(grids.shape, np.nan)
+        for r, i in np.argwhere(found.reached):
+            losses = part.losses_at(loo.scores(found.theta[r, i, 0], grids[r, i], l1_ratios[r]))
+            mean[r, i] = -np.average(losses, weights=part.sample_weight)
+            std[r, i] = np.sqrt(np.average((losses + mean[r, i]) ** 2, weights=part.sample_weight))
+        return mean[None], std.ravel(), len(loo.index)
+
     def _model(self, C, l1_ratio, **fitted):
         """A GDLogisticRegression at a point, with fitted attributes."""
         names = ("fit_intercept", "class_weight", "max_iter", "tol", "random_state")
@@ -407,8 +432,9 @@ class GDLogisticRegressionCV(Predictor, OtherForms):
         vars(model).update(of_fit | {"classes_": getattr(self, "classes_", None)} | fitted)
         return model
 
-    def _keep(self, folds, grids, l1_ratios, found, scores, dtype):
+    def _keep(self, folds, grids, l1_ratios, found, scored, dtype):
         """Set the attributes that are left; return warnings."""
+        scores, std, n_scored = scored
         with np.errstate(under="ignore"):
             theta = found.theta.astype(dtype)
         path = theta[:, :, 0]
@@ -421,14 +447,14 @@ class GDLogisticRegressionCV(Predictor, OtherForms):
         vars(self).pop("coefs_paths_", None)
         if self.store_cv_results:
             self.coefs_paths_ = np.moveaxis(theta[:, :, 1:], 2, 0).swapaxes(3, 4)
-        self.cv_results_ = results_of(scores, grids, l1_ratios, self.n_nonzero_path_)
+        self.cv_results_ = results_of(scores, grids, l1_ratios, self.n_nonzero_path_, std, n_scored)
         choice = Choice.of(self.cv_results_, self.rule)
         n_cs = grids.shape[1]
         r, i = divmod(choice.used, n_cs)
         self.best_index_, self.best_score_ = choice.used, float(self.cv_results_["mean_test_score"][choice.used])
         self.C_, self.l1_ratio_ = float(grids[r, i]), float(l1_ratios[r])
         self.C_best_, self.C_1se_ = (float(grids.ravel()[index]) for index in (choice.best, choice.simplest))
-        chosen = path[r, i] if self.refit else theta[r, i, 1:].mean(axis=0)
+        chosen = path[r, i] if self.refit or not folds.tests else theta[r, i, 1:].mean(axis=0)
         self.coef_, self.intercept_ = np.ascontiguousarray(chosen[:-1].T), chosen[-1].copy()
         return [*messages_of(self, folds, found), *end_of_grid(self.cv_results_, choice.best, grids)]
 

@@ -38,12 +38,15 @@ def iteration_kept(validation_loss: NDArray[np.float64]) -> int:
     return 1 + int(lowest[-1]) if len(lowest) else 0
 
 
-def message_of_end(estimator, solution):
-    """Where a fit did not end at the minimum, unasked: how far from it, and what to do. Else None."""
+def message_of_end(estimator, solution, classes):
+    """Where a fit did not end at the minimum, unasked: how far from it, and what to do. Else None.
+
+    ``classes`` are those whose scores the solution has.
+    """
     is_textbook = estimator.solver in TEXTBOOK
     return solution.status.told(
         distance=f"about {solution.excess:.1e}" if isfinite(solution.excess) else "by an unknown amount",
-        direction=solution.along(names_of(estimator), estimator.classes_) if solution.direction else "",
+        direction=solution.along(names_of(estimator), classes) if solution.direction else "",
         where_names_are=NUMBERED if solution.direction and not hasattr(estimator, "feature_names_in_") else "",
         penalise="Set a finite C." if estimator.C == inf else "Give such features a penalty_factor above 0.",
         gap=solution.gap,

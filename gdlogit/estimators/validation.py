@@ -11,10 +11,9 @@ from sklearn.utils import assert_all_finite, check_random_state, compute_class_w
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d, validate_data
 
-from ..backprop import loss_of
-from ..data.labels import codes_of, distinct, distinct_in_pieces
+from ..data.labels import Columns, codes_of, distinct, factorize, strangers, totals_of
 from ..solve import SOLVERS
-from .offset import as_columns, check_offset
+from .offset import as_columns, check_offset, narrowed, scores_of
 
 __all__ = [
     "check_batch",
@@ -24,17 +23,16 @@ __all__ = [
     "check_parameters",
     "check_path_parameters",
     "check_source",
-    "check_targets",
     "check_weight",
     "class_factors",
+    "columns_of",
     "encode",
-    "encode_as",
-    "factors_of",
     "generator",
     "hold_out",
-    "labels_of",
+    "named_classes",
     "shares",
     "stream_classes",
+    "weight_of_rows",
 ]
 
 RULES = ("best", "1se")
@@ -102,6 +100,9 @@ def check_path_parameters(estimator):
         Cs > 0 if is_number(Cs, Integral) else are_numbers(Cs, lambda C: C >= 1e-100),
     )
     require("l1_ratios", "numbers from 0 to 1", are_numbers(estimator.l1_ratios, lambda ratio: 0 <= ratio <= 1))
+    require("cv", '"loo", or as scikit-learn takes it', not isinstance(estimator.cv, str) or estimator.cv == "loo")
+    by_losses = estimator.scoring == "neg_log_loss"
+    require("scoring", "'neg_log_loss' with cv='loo'", by_losses or not isinstance(estimator.cv, str))
     require("rule", '"best", "1se" or a callable', callable(rule) or (isinstance(rule, str) and rule in RULES))
     for name in ("refit", "store_cv_results", "fit_intercept"):
         require(name, "True or False", isinstance(getattr(estimator, name), bool | np.bool_))
@@ -144,45 +145,45 @@ def weight_of_rows(sample_weight, X, name="sample_weight"):
     return weight
 
 
-def encode(y, weight, class_weight):
-    """The classes; the code of each row's class, from 0; each row's weight times that of its class."""
-    classes = distinct_in_pieces(y if weight is None else np.where(weight > 0, y, y[weight.argmax()]))
+def encode(y, weight, class_weight, intercept):
+    """The columns of the classes in y; the column of each row; each row's weight times the factor of its class."""
+    classes, codes = factorize(y)
     check_targets(classes)
-    if len(classes) < 2:
-        raise ValueError(f"y must hold at least two classes with a positive weight; got one class: {classes!r}.")
-    return classes, *encode_as(classes, y, weight, class_weight)
+    columns = columns_of(class_weight, intercept, classes, totals_of(codes, weight, len(classes)))
+    return columns, *columns.place(codes, weight)
+
+
+def columns_of(class_weight, intercept, classes, totals):
+    """The columns of classes whose rows have these weights in total."""
+    return Columns.of(classes, totals, class_factors(class_weight, classes, totals), intercept)
 
 
 def check_targets(classes):
-    """Raise a ValueError for values that cannot be labels, such as numbers with a fraction."""
-    if classes.dtype.kind not in COUNTABLE:
+    """Raise a ValueError for values that cannot be labels: numbers with a fraction, or objects other than strings."""
+    kind = classes.dtype.kind
+    whole = kind in COUNTABLE or (kind == "f" and (classes % 1 == 0).all())
+    if not (whole or (kind == "O" and isinstance(classes[0], str))):  # and so the others, or they were not sorted
         check_classification_targets(np.repeat(classes, 2))  # twice, or it warns of as many classes as rows
 
 
-def encode_as(classes, y, weight, class_weight):
-    """The code of each row's class among the given ``classes``; each row's weight times that of its class."""
-    codes = codes_of(classes, y)
-    if weight is None:
-        weight = np.broadcast_to(1.0, len(y))
-    factors = class_factors(class_weight, classes, codes, weight)
-    return codes, weight if factors is None else weight * factors[codes]
-
-
-def class_factors(class_weight, classes, codes, weight):
-    """The factor by which class_weight multiplies the weights of each class, or None."""
+def class_factors(class_weight, classes, totals=None):
+    """The factors by which class_weight multiplies the weights of each class, whose rows have ``totals``."""
     if class_weight is None:
-        return None
+        return np.ones(len(classes))
     if isinstance(class_weight, str) and class_weight == "balanced":
-        total = np.bincount(codes, weight, len(classes))
-        return total.sum() / (len(classes) * total)
+        there = totals > 0
+        share = totals.sum() / max(1, np.count_nonzero(there))
+        return np.divide(share, totals, where=there, out=np.zeros(len(totals)))
     factors = compute_class_weight(class_weight, classes=classes, y=classes)
-    if not (np.isfinite(factors).all() and (factors > 0).all()):
-        raise ValueError(f"class_weight must be positive and finite; got {class_weight!r}.")
+    if not (np.isfinite(factors).all() and (factors >= 0).all()):
+        raise ValueError(f"class_weight must be finite and not negative; got {class_weight!r}.")
     return factors
 
 
-def shares(totals):
-    """The share of each class, of its total weight."""
+def shares(totals, columns):
+    """The share of each class, of the total weights of all classes, or of those that have a column."""
+    if len(totals) < len(columns.used):
+        totals = np.bincount(np.flatnonzero(columns.used), totals, len(columns.used))
     return totals / totals.sum()
 
 
@@ -198,9 +199,9 @@ def hold_out(X, codes, weight, fraction, rng, offset=None):
 
     Each class gives its share of rows, at least one and never its last. Rows that are not held out are not copied.
     """
-    held = []
-    for code in range(int(codes.max()) + 1):
-        members = np.flatnonzero((codes == code) & (weight > 0))
+    held, counted = [], np.flatnonzero(weight > 0)
+    by_class = counted[codes[counted].argsort(kind="stable")]
+    for members in np.split(by_class, np.bincount(codes[counted]).cumsum()[:-1]):
         n_held = min(max(1, round(fraction * len(members))), len(members) - 1)
         held.append(rng.choice(members, max(0, n_held), replace=False))
     index = np.sort(np.concatenate(held))
@@ -215,12 +216,11 @@ def hold_out(X, codes, weight, fraction, rng, offset=None):
     return (X[index], codes[index], weight[index], offset), rest
 
 
-def check_held_out(estimator, X_val, y_val, sample_weight_val, offset_val, classes, codes, weight, has_offset=False):
-    """The user's validation rows: X, checked as in ``fit``; class codes; weights times those of the classes; offset.
+def check_held_out(estimator, X_val, y_val, sample_weight_val, offset_val, columns, has_offset=False):
+    """The user's validation rows: X, checked as in ``fit``; the column of each row; weights times those of the classes.
 
-    ``codes`` and ``weight`` belong to the rows of the fit; a "balanced" class_weight balances the classes of those.
+    A "balanced" class_weight balances the classes of the rows of the fit.
     """
-    factors = class_factors(estimator.class_weight, classes, codes, weight)
     for name, value in (("X_val", X_val), ("y_val", y_val)):
         if value is None:
             raise ValueError(
@@ -233,13 +233,12 @@ def check_held_out(estimator, X_val, y_val, sample_weight_val, offset_val, class
     except ValueError as error:
         raise ValueError(f"X_val or y_val: {error}") from None
     weight = check_weight(sample_weight_val, X, "sample_weight_val")
-    weight = np.ones(len(y)) if weight is None else weight
-    known = np.isin(y, classes)
-    if not known.all():
-        raise ValueError(f"y_val must hold labels of y only, {classes!r}; got {distinct(y[~known], 'y_val')!r} too.")
-    codes = np.searchsorted(classes, y).astype(np.min_scalar_type(len(classes)))
-    offset = check_offset(offset_val, X, loss_of(len(classes)).n_outputs, "offset_val")
-    return X, codes, weight if factors is None else weight * factors[codes], offset
+    known = columns.classes[columns.used]
+    strange = strangers(known, y, "y_val")
+    if len(strange):
+        raise ValueError(f"y_val must hold labels of y only, {known!r}; got {strange!r} too.")
+    offset = narrowed(check_offset(offset_val, X, scores_of(columns.classes), "offset_val"), columns)
+    return X, *columns.place(codes_of(columns.classes, y), weight), offset
 
 
 def stream_classes(estimator, classes, begun):
@@ -254,7 +253,7 @@ def stream_classes(estimator, classes, begun):
         if known is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
         return known
-    classes = distinct(column_or_1d(classes), "classes")
+    classes = named_classes(classes)
     if begun and not np.array_equal(classes, known):
         raise ValueError(f"classes={classes!r} is not the same as on the first call to partial_fit: {known!r}.")
     if len(classes) < 2:
@@ -262,27 +261,20 @@ def stream_classes(estimator, classes, begun):
     return classes
 
 
-def check_labels(y, classes):
-    """Raise a ValueError for labels that are not among the classes of the stream."""
-    check_classification_targets(classes)
-    strange = np.setdiff1d(distinct(y), classes)
+def named_classes(classes):
+    """The distinct labels of an argument ``classes``, sorted."""
+    classes = distinct(column_or_1d(classes), "classes")
+    check_targets(classes)
+    return classes
+
+
+def check_labels(classes, y):
+    """Raise a ValueError for labels that cannot be, or that are not among the ``classes``, where these are given."""
+    if classes is None:
+        return check_targets(y)
+    strange = strangers(classes, y)
     if len(strange):
         raise ValueError(f"y must hold labels of classes={classes!r} only; got {strange!r}.")
-
-
-def labels_of(classes, y, weight):
-    """The labels of a batch's rows with some weight; an error for others than ``classes``, where these are given."""
-    if classes is not None:
-        check_labels(y, classes)
-    labels = distinct(y[weight > 0])
-    check_targets(labels)
-    return labels
-
-
-def factors_of(class_weight, classes, totals):
-    """What class_weight multiplies the weights of each class by, where each class has a total weight."""
-    factors = class_factors(class_weight, classes, np.arange(len(classes)), totals)
-    return np.ones(len(classes)) if factors is None else factors
 
 
 def check_source(source):

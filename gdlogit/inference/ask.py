@@ -4,6 +4,7 @@ A number that would not mean what it seems to mean is not given. Refused here is
 are not those of the fit, coefficients that are not at their optimum, classes that are separable.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from .estimate import Estimate, maximum
 from .likelihood import Likelihood
 from .posterior import Posterior
 from .result import CredibleResult, InferenceResult
+from .some import SomeResult, solved
 from .terms import Terms
 
 __all__ = ["Asked", "infer"]
@@ -51,6 +53,7 @@ class Asked(NamedTuple):
     outcome: str
     read: Any
     value: float = np.nan
+    features: Any = None
     group: Any = None
     n_groups: int = 0
 
@@ -62,9 +65,11 @@ class Asked(NamedTuple):
 
 def infer(problem: Problem, theta: np.ndarray, terms: Terms, asked: Asked) -> InferenceResult:
     """The result for the user's theta, the minimum of a problem."""
-    require_formed(problem, terms)
     if not asked.converged:
         raise ValueError(why_not(problem, theta, terms, asked))
+    if asked.features is not None:
+        return of_some(problem, theta, terms, asked)
+    require_formed(problem, terms)
     match asked.method:
         case "wald":
             estimate = at_maximum(problem, theta, asked)
@@ -84,13 +89,19 @@ def at_maximum(problem: Problem, theta: np.ndarray, asked: Asked) -> Estimate:
     """The maximum of the likelihood, near a theta of the user's."""
     likelihood = likelihood_of(Likelihood, problem, asked)
     start = likelihood.contrasts.of(likelihood.coordinates.into(theta))
+    return maximum(likelihood, start, rows_check(problem, likelihood, asked))
 
-    def check(loglik, rise):
-        value, excess = -loglik / likelihood.total, rise / likelihood.total
-        known = asked.value if asked.method == "wald" else np.nan
-        require_rows(value, excess, known, asked.allowed(problem, value))
 
-    return maximum(likelihood, start, check)
+def of_some(problem: Problem, theta: np.ndarray, terms: Terms, asked: Asked) -> SomeResult:
+    """The result for some terms."""
+    likelihood = likelihood_of(Likelihood, problem, asked)
+    start = likelihood.contrasts.of(likelihood.coordinates.into(theta))
+    places = np.sort(np.concatenate([terms.parameters(term) for term in asked.features]))
+    parameters = [divmod(int(terms.order[place]), likelihood.shape[1]) for place in places]
+    names = [terms.labels()[place] for place in places]
+    *found, covariance = solved(likelihood, start, parameters, names, rows_check(problem, likelihood, asked))
+    top, loglik, excess, information = found
+    return SomeResult(Estimate(likelihood, top, loglik, information, excess), covariance, places, terms, asked)
 
 
 def at_mode(problem: Problem, theta: np.ndarray, asked: Asked) -> Estimate:
@@ -139,6 +150,17 @@ def require_rows(value: float, excess: float, known: float, allowed: float) -> N
         evidence = f"there J is {value:.10g}, where it was {known:.10g} in the fit"
     if evidence:
         raise ValueError(NOT_THE_ROWS.format(evidence=evidence))
+
+
+def rows_check(problem: Problem, likelihood: Likelihood, asked: Asked) -> Callable[[float, float], None]:
+    """What refuses other rows, by l at the coefficients of the fit, and how far l can rise."""
+
+    def check(loglik, rise):
+        value, excess = -loglik / likelihood.total, rise / likelihood.total
+        known = asked.value if asked.method == "wald" else np.nan
+        require_rows(value, excess, known, asked.allowed(problem, value))
+
+    return check
 
 
 def require_optimum(problem: Problem, theta: np.ndarray, asked: Asked) -> None:

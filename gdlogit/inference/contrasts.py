@@ -49,9 +49,12 @@ class Contrasts(NamedTuple):
         """The derivatives in the contrasts' scores, of those in all scores; shapes (m, k') and (m, k)."""
         return self.sign * dz if self.n_outputs == 1 else dz[:, self.others]
 
-    def of_curvature(self, c: np.ndarray) -> np.ndarray:
-        """The curvature c in the contrasts' scores, in the form that ``Block.gram`` takes: a or a (1 - a)."""
-        return c if self.n_outputs == 1 else c[:, self.others]
+    def of_hessian(self, H: np.ndarray) -> np.ndarray:
+        """The Hessian (p + 1) k' of the contrasts, of that of all scores; shapes (P, P), flat feature by feature."""
+        if self.n_outputs == 1:
+            return H
+        p, k, some = len(H) // self.n_outputs, self.n_outputs, self.others
+        return H.reshape(p, k, p, k)[:, some][:, :, :, some].reshape(p * self.n, -1)
 
     def probabilities(self, z: np.ndarray, loss) -> np.ndarray:
         """P of every class (m, n_classes), of the contrasts' scores (m, k')."""

@@ -6,6 +6,7 @@ Rows are measured from about their means; theta (p + 1, k') holds contrasts, int
 """
 
 from functools import partial
+from operator import add
 
 import numpy as np
 
@@ -39,15 +40,31 @@ class Likelihood:
         """The rows: those with a weight, or as many as the frequencies add up to."""
         return float(np.count_nonzero(self.rows.weight)) if self.weighted else self.rows.total
 
+    def threads(self):
+        """Hold the cores: inside, the sums of an objective over the same rows run on a pool of threads."""
+        return self.rows.threads()
+
     def user_parameters(self):
         """The user's parameters, flat, as linear functions of a flat theta: T (P, P), one a row."""
         T = self.coordinates.centred.leave(np.eye(self.n_parameters).reshape(self.shape[0], -1))
         return T.reshape(self.n_parameters, -1)
 
+    def user_parameter(self, row, c):
+        """One of the user's parameters as a linear function of theta, in its shape: that of a row and a class."""
+        function = np.zeros(self.shape)
+        function[row, c] = 1
+        if row == len(function) - 1:
+            function[:-1, c] = -self.coordinates.centred.centre
+        return function
+
     def score(self, theta):
         """L and its score, in one pass."""
         loss, slope = self.sum(partial(summands.score, self.loss, self.contrasts, theta))
         return -loss, -slope
+
+    def largest_change(self, step):
+        """The largest change of a row's scores by a step, in half a pass."""
+        return self.fold(partial(summands.largest_change, step), max)[0]
 
     def columns(self, thetas):
         """The l (M,) and the scores (p + 1, k', M) of M thetas, in one pass over the rows."""
@@ -81,9 +98,13 @@ class Likelihood:
 
     def sum(self, f, *each, products=None):
         """The sum of f over all rows, in float64."""
+        return self.fold(f, add, *each, products=products)
+
+    def fold(self, f, combine, *each, products=None):
+        """What f gives, in float64, combined over all rows."""
         self.passes += 1
         with self.rows.threads():
-            return self.rows.sum(partial(summands.in_float64, f), *each, products=products)
+            return self.rows.fold(partial(summands.in_float64, f), combine, *each, products=products)
 
     def each(self, f, *each):
         """What f gives for each row, in float64."""

@@ -1,5 +1,6 @@
 """The result of inference: what statsmodels calls by the same names."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -108,6 +109,10 @@ class InferenceResult(Tests, HasEffects, Predictions, Diagnostics):
         """
         return self._covariance.copy()
 
+    def _covariance_at(self, places: NDArray[np.intp]) -> Array:
+        """The covariance of some parameters, by their places in the user's flat order."""
+        return self._covariance[np.ix_(places, places)]
+
     @cached_property
     def _covariance(self) -> Array:
         likelihood, estimable = self._estimate.likelihood, self._estimate.information.estimable
@@ -170,6 +175,11 @@ class InferenceResult(Tests, HasEffects, Predictions, Diagnostics):
         return dict(zip(self._columns, numbers, strict=True)) | {"low": limits[..., 0], "high": limits[..., 1]}
 
     @property
+    def _shown(self) -> Sequence[int]:
+        """The terms of a summary."""
+        return range(len(self.names))
+
+    @property
     def _largest_hat(self) -> float:
         return float(self.hat.max())
 
@@ -209,7 +219,7 @@ class InferenceResult(Tests, HasEffects, Predictions, Diagnostics):
         return 1 - self.llf / self.llnull
 
     def _if_likelihood(self, value: float) -> float:
-        return float(value) if self.weights == "frequency" else np.nan
+        return float(value) if self.weights == "frequency" and self.method != "bayes" else np.nan
 
     # --- Tables -----------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,8 @@ the covariance of its scores; with the curvature C_i of its loss, the trace of C
 
 import numpy as np
 
+from ..summands import leverage
+
 __all__ = [
     "HatAdjustment",
     "are_flags",
@@ -19,6 +21,7 @@ __all__ = [
     "in_float64",
     "influence",
     "information",
+    "largest_change",
     "leverage",
     "meat",
     "pearson_residuals",
@@ -48,8 +51,13 @@ def information(loss, contrasts, theta, block):
     """The weighted loss, its gradient and its Hessian in theta."""
     z = block.scores(theta)
     losses, dz = at_rows(loss, contrasts, z, block.y)
-    hessian = block.gram(curvature(loss, contrasts, z))
+    hessian = contrasts.of_hessian(block.gram(loss.curvature(contrasts.theta(z))))
     return float(block.weight @ losses), block.backward(block.weigh(dz)), hessian
+
+
+def largest_change(step, block):
+    """The largest change of the scores of a row with a weight, by a step."""
+    return (float(np.abs(block.forward(step)[block.weight > 0]).max(initial=0.0)),)
 
 
 def at_rows(loss, contrasts, z, y):
@@ -59,30 +67,21 @@ def at_rows(loss, contrasts, z, y):
 
 
 def curvature(loss, contrasts, z):
-    """The curvature c of the loss in the scores z of the contrasts, in the form that ``Block.gram`` takes."""
-    return contrasts.of_curvature(loss.curvature(contrasts.theta(z)))
+    """The curvature C (m, k', k') of the loss in the scores z of the contrasts: a (1 - a), or diag(a) - a a^T.
 
-
-def curvature_matrix(c):
-    """The same as matrices C (m, k', k'): c, or diag(c) - c c^T."""
-    k = c.shape[1]
-    return c[:, :, None] if k == 1 else c[:, :, None] * (np.eye(k) - c[:, None, :])
+    Of a softmax, a class's own entry is the sum of its products with the others: 1 - a would lose its digits.
+    """
+    c = loss.curvature(contrasts.theta(z))
+    if c.shape[1] == 1:
+        return c[:, :, None]
+    C = -c[:, :, None] * c[:, None, :]
+    own = np.einsum("icc->ic", C)
+    own[:] = 0
+    own[:] = -C.sum(axis=2)
+    return C[:, contrasts.others][:, :, contrasts.others]
 
 
 # --- Leverages ------------------------------------------------------------------------------------------------------
-
-
-def leverage(root, block):
-    """B (m, k', k'), of V's root A (P, rank): for the price of a Hessian, and a few columns of A at a time."""
-    p, m = block.X.shape[1] + 1, len(block)
-    k = len(root) // p
-    columns = root.reshape(p, k, -1)
-    B, step = np.zeros((m, k, k)), max(1, CHUNK // (m * k))
-    for start in range(0, columns.shape[2], step):
-        some = columns[:, :, start : start + step]
-        z = block.forward(some.reshape(p, -1)).reshape(m, k, -1)
-        B += z @ z.transpose(0, 2, 1) if k > 1 else np.einsum("icr,icr->i", z, z)[:, None, None]
-    return B
 
 
 def influence(loss, contrasts, theta, root, weighted, block):
@@ -102,7 +101,7 @@ def without_itself(dz, C, B):
 
 def weighted_curvature_and_leverage(loss, contrasts, theta, root, weighted, block):
     """C, with the row's weight or without, and B."""
-    C = curvature_matrix(curvature(loss, contrasts, block.scores(theta)))
+    C = curvature(loss, contrasts, block.scores(theta))
     return C * block.weight[:, None, None] if weighted else C, leverage(root, block)
 
 
@@ -141,7 +140,7 @@ def meat(loss, contrasts, theta, weighted, adjust, block):
     (_, k), p = dz.shape, block.X.shape[1] + 1
     if k == 1:
         return (block.gram(dz**2),)
-    meat = -block.gram(dz)  # its blocks of two classes are those wanted, whatever dz is; see ``Block.gram``
+    meat = -block.gram(dz)  # its parts of two different classes are those wanted, whatever dz is: see ``Block.gram``
     for c in range(k):
         meat.reshape(p, k, p, k)[:, c, :, c] = block.gram(dz[:, [c]] ** 2)
     return (meat,)

@@ -68,7 +68,7 @@ def rows_of(result: Any, table: dict[str, Any], c: int) -> list[tuple[str, list[
     forms = [probability if name.startswith("P>") else digits for name in table]
     return [
         (name, [form(column[j]) for form, column in zip(forms, columns, strict=True)])
-        for j, name in enumerate(result.names)
+        for j, name in ((j, result.names[j]) for j in result._shown)
     ]
 
 

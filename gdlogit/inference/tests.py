@@ -45,9 +45,9 @@ class Tests:
         Test
             ``statistic``, ``df``, ``pvalue``.
         """
-        R, V = self._functions(r_matrix), self.cov_params()
-        used = (R != 0).any(axis=0)
-        R, estimate, V = R[:, used], self._terms.flat(self.params)[used], V[np.ix_(used, used)]
+        R = self._functions(r_matrix)
+        used = np.flatnonzero((R != 0).any(axis=0))
+        R, estimate, V = R[:, used], self._terms.flat(self.params)[used], self._covariance_at(used)
         if np.isnan(V).any():
             raise ValueError(f"r_matrix names parameters that have no estimate; these are {', '.join(self.aliased)}.")
         values, spread = R @ estimate, R @ V @ R.T

@@ -1,6 +1,7 @@
 """Approximations of the Hessian that can be solved with.
 
     Cholesky                 H ~ D L L^T D,  D^2 = diag(H)                        up to a few thousand parameters
+    Updated                  H0 + U^T B U, H0 factorised, U of a few rows
     ConjugateGradients       H v by a function, preconditioned by                 beyond
     Jacobi                   H ~ D^2
     Kronecker                H ~ G (x) B
@@ -11,18 +12,20 @@ H better by more than a factor of its size.
 References
 ----------
 van der Sluis, "Condition numbers and equilibration of matrices", Numerische Mathematik 14 (1969).
+Hager, "Updating the inverse of a matrix", SIAM Review 31 (1989) (Woodbury's identity).
 Nocedal and Wright, "Numerical Optimization" (2006), algorithm 3.3 and section 7.1 (truncated Newton).
 Martens and Grosse, "Optimizing neural networks with Kronecker-factored approximate curvature", ICML 2015.
 Hsia, Chiang and Lin, "Preconditioned conjugate gradient methods in truncated Newton frameworks", ACML 2018.
 """
 
+from collections.abc import Callable
 from math import isinf, sqrt
 from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import lapack
 
-__all__ = ["Cholesky", "ConjugateGradients", "Iterate", "Jacobi", "Kronecker"]
+__all__ = ["Cholesky", "ConjugateGradients", "Iterate", "Jacobi", "Kronecker", "Updated"]
 
 EPS = np.finfo(float).eps
 PRODUCTS = 500  # of H with a vector, at most
@@ -30,6 +33,8 @@ NO_CURVATURE = 1e-6  # of the largest: softmax has none where all scores move to
 SINGULAR = 1e3  # times the rounding of an entry is a curvature too small to be sure of
 FINE = 0.01  # a residual relative to that of no step
 SHARP = 1.5  # times the fall is a good bound
+RECENT = 64  # rows of U: with more, to factorise anew costs less
+UNSEEN = 1e10  # variance of a row's score: so many times the rounding are left of H0's digits
 
 
 class Cholesky:
@@ -65,6 +70,49 @@ class Cholesky:
         """Whether some direction has so little curvature, beside the features that it mixes, that tau may hide it."""
         least, _ = lapack.dpocon(self.factor, 1.0, uplo="L")  # about the smallest eigenvalue of the equilibrated H
         return least <= SINGULAR * self.rounding
+
+
+class Updated(NamedTuple):
+    """H0 + U^T B U: a factorised H0, and the curvature of a few rows that came after, by Woodbury's identity.
+
+    A row x of the data, with its constant feature, is the k rows x (x) I of U; B holds a (k, k) for each row, as the
+    function v -> B v. With A = H0^-1 U^T, the ``answers``, of shape (p + 1, k, m k) for m rows, and their ``coupling``
+    U A, of shape (m, k, m k), H^-1 g is f - A (I + B U A)^-1 B U f, where f = H0^-1 g. B may be singular.
+    """
+
+    base: Cholesky
+    rows: np.ndarray
+    answers: np.ndarray
+    coupling: np.ndarray
+    bend: Callable[[np.ndarray], np.ndarray] | None = None
+
+    @classmethod
+    def of(cls, base, shape):
+        """The same as ``base``, for parameters of that shape: no row has come."""
+        p, k = shape
+        return cls(base, np.empty((0, p)), np.empty((p, k, 0)), np.empty((0, k, 0)))
+
+    def has_room(self, n_rows):
+        """Whether it is worth while to take so many rows more."""
+        p, k, n = self.answers.shape
+        return n + n_rows * k <= min(RECENT, p * k)
+
+    def after(self, rows):
+        """The same after some more rows; None where they are so new to H0 that they would lose its digits."""
+        p, k, _ = self.answers.shape
+        units = (rows.T[:, None, :, None] * np.eye(k)[:, None]).reshape(p * k, -1)
+        answers = np.concatenate([self.answers, self.base.solve(units).reshape(p, k, -1)], axis=2)
+        rows = np.vstack([self.rows, rows])
+        coupling = (rows @ answers.reshape(p, -1)).reshape(len(rows), k, -1)
+        return Updated(self.base, rows, answers, coupling) if coupling.max() < UNSEEN else None
+
+    def solve(self, g):
+        """H^-1 g."""
+        f, n = self.base.solve(g), self.answers.shape[2]
+        system = self.bend(self.coupling).reshape(n, n)
+        np.einsum("ii->i", system)[:] += 1
+        pull = np.linalg.solve(system, self.bend((self.rows @ f)[..., None]).reshape(n))
+        return f - self.answers @ pull
 
 
 class Jacobi:

@@ -1,0 +1,161 @@
+"""Standard errors of some parameters, where there are too many to form an information matrix.
+
+The covariance of two linear functions of theta is a^T I^-1 b. I^-1 b comes from conjugate gradients on products with I:
+one solve for each function. Of a softmax, I is that of all k scores, and singular along shifts that all of them share;
+contrasts do not see these, so that the solves are consistent.
+"""
+
+import numpy as np
+
+from ..objective import Objective
+from ..penalty import ElasticNet
+from ..quadratic.metric import products_at, rough_metric
+from .result import InferenceResult
+
+__all__ = ["SomeInformation", "SomeResult", "solved"]
+
+FINE = 1e-8  # residual of a solve, relative to that of no step
+PRODUCTS = 3000  # of the information with a vector, in one solve
+UNSOLVED = (
+    "The standard error of {name} was not found by {n} products with the information matrix: the feature is collinear "
+    "with others, or nearly so. Leave collinear features out of the model."
+)
+ONLY_SOME = (
+    "{what} needs the covariance of all parameters, and features= has asked for some. There are params, bse, zvalues, "
+    "pvalues, conf_int, wald_test and summary."
+)
+
+
+class SomeInformation:
+    """The information at theta, by its products. It is taken to have full rank: nobody looks for aliased features."""
+
+    def __init__(self, likelihood, theta):
+        self.likelihood = likelihood
+        self.objective = Objective(likelihood.rows, likelihood.loss, ElasticNet(0.0))
+        self.rank, self.estimable = likelihood.n_parameters, np.ones(likelihood.n_parameters, dtype=bool)
+        self.theta = likelihood.contrasts.theta(theta)
+        self.point = self.objective.at(self.theta)
+        z = self.objective.scores(self.theta)
+        self.solver = products_at(self.objective, self.objective.curvature(z), rough_metric(self.objective, z))
+        self.solver.most_products = PRODUCTS
+
+    def solve(self, u):
+        """I^-1 u, for a vector in the shape of all scores' theta; and the residual that is left."""
+        u = u / self.objective.total
+        if u.shape[1] > 1:
+            u -= u.mean(axis=1, keepdims=True)  # rounding along the shifts, which I does not see, would grow
+        for iterate in self.solver.iterates(u):
+            if iterate.residual <= FINE:
+                break
+        return iterate.x, iterate.residual
+
+    def step(self):
+        """The step to the maximum of l as contrasts, and by how much l rises."""
+        step, _ = self.solve(-self.objective.total * self.point.gradient)
+        rise = -0.5 * self.objective.total * float(np.vdot(self.point.gradient, step))
+        return self.likelihood.contrasts.of(step), rise
+
+    def covariance(self, functions, names):
+        """The covariance (n, n) of linear functions (n, p + 1, k') of the contrasts."""
+        functions = [self.of_all_scores(function) for function in functions]
+        solutions = []
+        for function, name in zip(functions, names, strict=True):
+            solution, residual = self.solve(function)
+            if residual > np.sqrt(FINE):
+                raise ValueError(UNSOLVED.format(name=name, n=PRODUCTS))
+            solutions.append(solution)
+        V = np.array([[np.vdot(a, solution) for solution in solutions] for a in functions])
+        return 0.5 * (V + V.T)
+
+    def of_all_scores(self, function):
+        """A function of the contrasts as one of all scores: the reference's coefficients count with the other sign."""
+        all_scores = self.likelihood.contrasts.theta(function)
+        if all_scores.shape[1] > 1:
+            all_scores[:, self.likelihood.contrasts.reference] = -function.sum(axis=1)
+        return all_scores
+
+
+def solved(likelihood, start, parameters, names, check):
+    """The maximum of l near a theta; l and the excess there; its information; the covariance of some parameters.
+
+    ``parameters`` are pairs (row of theta, class), the intercept's as the user has it.
+    """
+    with likelihood.threads():
+        theta, first = start, None
+        for _ in range(2):
+            information = SomeInformation(likelihood, theta)
+            step, rise = information.step()
+            loglik = -information.objective.total * information.point.value
+            if first is None:
+                check(loglik, rise)
+                first = rise
+            theta = theta + step
+        functions = [likelihood.user_parameter(row, c) for row, c in parameters]
+        return theta, loglik + rise, first, information, information.covariance(functions, names)
+
+
+class SomeResult(InferenceResult):
+    """The result for some of the terms; the others have nan."""
+
+    def __init__(self, estimate, covariance, places, terms, asked):
+        super().__init__(estimate, None, terms, asked)
+        self._places, self._of_some = places, covariance
+
+    @property
+    def _covariance(self):
+        return self._of_some
+
+    def cov_params(self):
+        """The covariance of the parameters of the terms that were asked for, class by class."""
+        return super().cov_params()
+
+    def _covariance_at(self, places):
+        index = {place: i for i, place in enumerate(self._places)}
+        missing = [self._terms.labels()[place] for place in places if place not in index]
+        if missing:
+            raise ValueError(f"features= has not asked for {', '.join(missing)}.")
+        some = [index[place] for place in places]
+        return self._of_some[np.ix_(some, some)]
+
+    @property
+    def bse(self):
+        """The standard errors of the terms that were asked for."""
+        flat = np.full(len(self._terms.order), np.nan)
+        flat[self._places] = np.sqrt(self._of_some.diagonal())
+        return self._terms.shaped(flat)
+
+    def _refuse(self, what):
+        raise ValueError(ONLY_SOME.format(what=what))
+
+    def _require_likelihood(self, wanted, instead):
+        self._refuse(wanted)
+
+    def predict(self, X, interval=0.95):
+        """Refused."""
+        self._refuse("predict")
+
+    def margins(self, at="overall", dummy=False):
+        """Refused."""
+        self._refuse("margins")
+
+    def contrast(self, feature, high, low, measure="difference"):
+        """Refused."""
+        self._refuse("contrast")
+
+    @property
+    def hat(self):
+        """Refused."""
+        self._refuse("hat")
+
+    @property
+    def cooks_distance(self):
+        """Refused."""
+        self._refuse("cooks_distance")
+
+    _largest_hat = None
+    _shown = property(lambda self: sorted({place % len(self.names) for place in self._places}))
+
+    @property
+    def _notes(self):
+        others = len(self.names) - len(self._shown)
+        return (f"features= has asked for these; the {others} other terms have no standard errors.",)

@@ -1,0 +1,78 @@
+"""Leave-one-out by leverages is near the fits without each row."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.model_selection import LeaveOneOut
+
+from gdlogit import GDLogisticRegressionCV
+from gdlogit.backprop import loss_of
+from gdlogit.loo import LeaveOneOut as ByLeverages
+from gdlogit.problem import Problem
+from gdlogit.solve import Settings, solve
+
+pytestmark = pytest.mark.filterwarnings("ignore:The best score is at")
+
+
+def table(name):
+    X, y = load_iris(return_X_y=True) if name == "iris" else load_breast_cancer(return_X_y=True)
+    index = np.sort(np.random.default_rng(0).permutation(len(y))[:80])
+    return X[index], y[index]
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("name", ["iris", "cancer"])
+def test_the_mean_loss_is_near_that_of_all_fits(name, l1_ratio):
+    X, y = table(name)
+    fast = GDLogisticRegressionCV(Cs=6, l1_ratios=[l1_ratio], cv="loo").fit(X, y)
+    exact = GDLogisticRegressionCV(Cs=fast.Cs_[:5], l1_ratios=[l1_ratio], cv=LeaveOneOut()).fit(X, y)
+    rtol = 0.05 if l1_ratio else 0.01  # without a row, other features may enter at the smallest C
+    np.testing.assert_allclose(fast.scores_[0, 0, :5], exact.scores_.mean(axis=0)[0], rtol=rtol)
+    se = exact.scores_.std(axis=0, ddof=1)[0] / np.sqrt(len(y))
+    np.testing.assert_allclose(fast.cv_results_["se_test_score"][:5], se, rtol=0.1)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_the_score_of_a_row_is_that_of_a_fit_without_it(n_classes):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((300, 4)), np.arange(300) % n_classes
+    X[:, 0] += y
+    problem = Problem.of(X, y.astype(np.uint8), np.ones(300), n_classes)
+    settings = Settings(tol=1e-13)
+    theta = solve(problem.penalised(1.0), settings).theta
+    scores = ByLeverages(problem, np.ones(300), np.ones(300), settings, rng).scores(theta, 1.0, 0.0)
+    for row in (0, 100, 299):
+        share = (np.arange(300) != row).astype(float)
+        without = solve(problem.weighted(share).penalised(1.0), settings).theta
+        theirs = X[row] @ without[:-1] + without[-1]
+        losses = [loss_of(n_classes).forward_backward(z[None], y[row : row + 1])[0] for z in (scores[row], theirs)]
+        assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+
+
+def test_a_weight_of_two_is_the_row_twice():
+    X, y = table("cancer")
+    weight = np.random.default_rng(1).integers(0, 3, len(y))
+    twice = np.repeat(np.arange(len(y)), weight)
+    weighted = GDLogisticRegressionCV(Cs=np.logspace(-4, 0, 4), cv="loo").fit(X, y, sample_weight=weight)
+    repeated = GDLogisticRegressionCV(Cs=np.logspace(-4, 0, 4), cv="loo").fit(X[twice], y[twice])
+    np.testing.assert_allclose(weighted.scores_, repeated.scores_, rtol=1e-5)
+
+
+def test_sparse_rows_and_float32_give_the_same():
+    X, y = table("cancer")
+    dense = GDLogisticRegressionCV(Cs=np.logspace(-4, 0, 4), cv="loo").fit(X, y)
+    for other in (sp.csr_array(X), X.astype(np.float32)):
+        found = GDLogisticRegressionCV(Cs=np.logspace(-4, 0, 4), cv="loo").fit(other, y)
+        np.testing.assert_allclose(found.scores_, dense.scores_, rtol=1e-2)
+
+
+def test_what_it_cannot_do_is_refused():
+    X, y = table("cancer")
+    with pytest.raises(ValueError, match="scoring must be 'neg_log_loss' with cv='loo'; got 'accuracy'"):
+        GDLogisticRegressionCV(cv="loo", scoring="accuracy").fit(X, y)
+    with pytest.raises(ValueError, match="cv must be"):
+        GDLogisticRegressionCV(cv="ten").fit(X, y)
+    many = sp.random(80, 2000, 0.1, format="csr", random_state=0)
+    with pytest.raises(ValueError, match="cv='loo' needs a Hessian, which is formed up to 1500 parameters; got 2001"):
+        GDLogisticRegressionCV(Cs=2, cv="loo").fit(many, y)
