@@ -38,8 +38,19 @@ __all__ = ["LogisticGradient", "Sigmoid", "Softmax", "logistic_backward", "loss_
 class Sigmoid:
     """Two classes, one score: y is 0 or 1, z is (m, 1)."""
 
-    n_outputs = 1
+    n_outputs = n_margins = 1
     max_curvature = 1 / 4
+    is_labelled = True  # not by a distribution: see ``soft_labels``
+
+    @property
+    def of_labels(self):
+        """The loss of rows that have one label."""
+        return self
+
+    @staticmethod
+    def labelled(y):
+        """The rows as rows that have one label: the share and the label of each row."""
+        yield 1.0, y
 
     @staticmethod
     def forward_backward(z, y):
@@ -96,6 +107,11 @@ class Sigmoid:
         return np.where(y[:, None] == 1, z, -z)
 
     @staticmethod
+    def is_margin(y):
+        """Which of ``margins`` tell the own class from another."""
+        return np.ones((len(y), 1), dtype=bool)
+
+    @staticmethod
     def probabilities(z):
         """P(y = 0 | x) and P(y = 1 | x), shape (m, 2)."""
         return np.hstack([expit(-z), expit(z)])
@@ -111,8 +127,12 @@ class Softmax:
 
     max_curvature = 1 / 2  # the largest eigenvalue of diag(a) - a a^T, at a = (1/2, 1/2, 0, ...): Boehning 1992
 
+    is_labelled = True
+
     def __init__(self, n_outputs):
-        self.n_outputs = n_outputs
+        self.n_outputs = self.n_margins = n_outputs
+
+    of_labels, labelled = Sigmoid.of_labels, staticmethod(Sigmoid.labelled)
 
     @staticmethod
     def forward_backward(z, y):
@@ -184,6 +204,10 @@ class Softmax:
     def margins(z, y):
         """By how much the own class's score is above each, shape (m, k); 0 above itself."""
         return z[np.arange(len(y)), y][:, None] - z
+
+    def is_margin(self, y):
+        """Which of ``margins`` tell the own class from another."""
+        return np.arange(self.n_outputs) != y[:, None]
 
     @staticmethod
     def probabilities(z):

@@ -1,6 +1,6 @@
 """The objective J over rows: value, gradient and Hessian.
 
-    J(theta) = 1/S sum_i s_i loss(y_i, W^T x_i + b) + R(theta),    S = sum_i s_i
+    J(theta) = 1/S sum_i s_i loss(y_i, W^T x_i + b + o_i) + R(theta),    S = sum_i s_i
 
 Rows know the linear layer, the loss knows scores, the penalty R knows theta; this file multiplies them by the chain
 rule. ``gradient`` is that of J's smooth part, which is all of J unless R has an l1 term. Shapes: theta and gradient
@@ -99,6 +99,15 @@ class Objective:
         return bool(self.rows.constant)
 
     @property
+    def has_offset(self):
+        """Whether something is added to the rows' scores, so that they are not linear in theta."""
+        return self.rows.has_offset
+
+    def scores_of_zero(self):
+        """Scores that are 0 for every row, shape (n, k)."""
+        return self.rows.repeated(np.zeros((1, self.shape[1])))
+
+    @property
     def centre(self):
         """What the features are measured from, shape (p,)."""
         return self.rows.centre
@@ -153,11 +162,18 @@ class Objective:
         """The Hessian of J's smooth part at theta."""
         p, k = self.shape
         shared = self.rows.shared_scores(theta) if k > 1 else None
-        if shared is not None:  # all rows have the same curvature, too
-            (moment,) = self.rows.sum(summands.second_moment, products=p)
-            hessian = np.kron(moment, self.loss.bend(self.loss.curvature(shared), np.eye(k)))
-        else:
-            (hessian,) = self.rows.sum(partial(summands.hessian, self.loss, theta), products=p * k**2)
+        if shared is not None:
+            return self.hessian_of_shared(theta, shared)
+        (hessian,) = self.rows.sum(partial(summands.hessian, self.loss, theta), products=p * k**2)
+        return self._with_penalty(hessian, theta)
+
+    def hessian_of_shared(self, theta, shared):
+        """The same where all rows have the same scores, shape (1, k), and so the same curvature."""
+        (moment,) = self.rows.sum(summands.second_moment, products=self.shape[0])
+        bend = self.loss.bend(self.loss.curvature(shared), np.eye(self.shape[1]))
+        return self._with_penalty(np.kron(moment, bend), theta)
+
+    def _with_penalty(self, hessian, theta):
         hessian /= self.total
         np.einsum("ii->i", hessian)[:] += self.penalty.curvature(theta).ravel()
         return hessian
@@ -291,8 +307,13 @@ class Objective:
 
     @property
     def separation_value(self):
-        """Without a penalty, a J below this proves every row on its class's side: J then has no minimum."""
-        return self.rows.smallest_weight * np.log(2) / self.total if self.penalty.is_none else 0.0
+        """Without a penalty, a J below this proves every row on its class's side: J then has no minimum.
+
+        An offset may do that alone, and proves nothing; a row whose label is a distribution has no side.
+        """
+        if self.has_offset or not (self.penalty.is_none and self.loss.is_labelled):
+            return 0.0
+        return self.rows.smallest_weight * np.log(2) / self.total
 
     def largest_margin(self, theta):
         """The largest margin at theta: by how much a row's own score exceeds another."""
@@ -307,14 +328,14 @@ class Objective:
     def least_margins(self, direction, reference, most):
         """The ``most`` margins that a direction raises least, less what a reference raises them by, cut to [0, 1].
 
-        Their numbers, k row + class, and by how much.
+        Their numbers, n row + margin for the loss's n margins a row, and by how much.
         """
         f = partial(summands.least_margins, self.loss, direction, reference, most)
         return self.rows.fold(f, partial(summands.smallest, most))[0]
 
     def margin_matrix(self, numbers):
-        """Margins as a matrix that acts on a flat theta of the rows as they are stored; a number is k row + class."""
-        index, other = np.divmod(numbers, self.shape[1])
+        """Margins as a matrix that acts on a flat theta of the rows as they are stored, by the margins' numbers."""
+        index, other = np.divmod(numbers, self.loss.n_margins)
         part, margin = self.rows.take(index), (np.arange(len(numbers)), other)
         units = np.eye(self.shape[1])[:, None].repeat(len(numbers), axis=1)
         return part.kronecker(np.stack([self.loss.margins(unit, part.y)[margin] for unit in units], axis=1))

@@ -1,9 +1,10 @@
 """What is to be minimised, and the coordinates in which a descent does that.
 
-    J(theta) = 1/S sum_i s_i loss(y_i, W^T x_i + b) + R(theta),    S = sum_i s_i
+    J(theta) = 1/S sum_i s_i loss(y_i, W^T x_i + b + o_i) + R(theta),    S = sum_i s_i
 
-A ``Problem`` is J in the user's terms: rows as they come, loss and penalty. The user's theta holds W and b of those
-features. A descent works in other ``Coordinates``, in which J is the same function, but better conditioned or smaller:
+A ``Problem`` is J in the user's terms: rows as they come, with an offset o_i that may be 0, loss and penalty. The
+user's theta holds W and b of those features. A descent works in other ``Coordinates``, in which J is the same function,
+but better conditioned or smaller:
 
     given      features as they come
     centred    features measured from about their means:  W' = W,  b' = b + centre^T W
@@ -38,14 +39,27 @@ class Problem(NamedTuple):
 
     @classmethod
     def of(
-        cls, X, codes, weight, n_classes, *, n_used=None, C=np.inf, l1_ratio=0.0, intercept=True, factors=None
+        cls,
+        X,
+        codes,
+        weight,
+        n_classes,
+        *,
+        n_used=None,
+        C=np.inf,
+        l1_ratio=0.0,
+        intercept=True,
+        factors=None,
+        offset=None,
+        loss=None,
     ) -> "Problem":
         """The problem of arrays: rows X, class codes from 0, weights; and the penalty in scikit-learn's terms.
 
-        Of more than two classes ``n_used`` have a score, and a code; all of them where it is not given.
+        Of more than two classes ``n_used`` have a score, and a code; all of them where it is not given. A ``loss``
+        other than that of labels may take other things for codes: see ``soft_labels``.
         """
-        loss = loss_of(n_classes, n_used)
-        rows = rows_of(X, codes, weight, intercept, loss.n_outputs)
+        loss = loss or loss_of(n_classes, n_used)
+        rows = rows_of(X, codes, weight, intercept, loss.n_outputs, offset=offset)
         return cls(rows, loss, ElasticNet.of(C, l1_ratio, rows.total, factors))
 
     def penalised(self, C: float, l1_ratio: float = 0.0) -> "Problem":
@@ -67,6 +81,11 @@ class Problem(NamedTuple):
             return np.zeros(k)
         log_frequency = np.log(self.rows.sum(partial(weight_of_classes, max(2, k)))[0])
         return log_frequency[1:] - log_frequency[:1] if k == 1 else log_frequency
+
+    @property
+    def has_offset(self) -> bool:
+        """Whether something is added to the rows' scores."""
+        return self.rows.has_offset
 
     @property
     def dtype(self) -> np.dtype:

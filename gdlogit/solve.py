@@ -211,8 +211,11 @@ def users(theta: np.ndarray, objective: Objective, coordinates: Coordinates) -> 
 
 def better_start(objective: Objective, theta: np.ndarray) -> np.ndarray:
     """Theta, or no coefficients where J is lower there, as after a fit to the same features on other scales."""
-    at_zero = log(max(2, objective.loss.n_outputs))  # every class as likely as another
-    return theta if not theta.any() or objective.value(theta) <= at_zero else np.zeros_like(theta)
+    if not theta.any():
+        return theta
+    zero = np.zeros_like(theta)
+    at_zero = objective.value(zero) if objective.has_offset else log(objective.n_classes)  # each as likely as another
+    return theta if objective.value(theta) <= at_zero else zero
 
 
 def method_of(settings: Settings, objective: Objective, rng: np.random.Generator) -> Method:

@@ -210,18 +210,25 @@ def outside(loss, theta, u, block):
 
 def shrunk(loss, theta, factors, block):
     """KL(a' || a) of residuals shrunk by a factor for each class; the sum of x times these residuals."""
-    losses, dz = loss.forward_backward(block.scores(theta), block.y)
-    rho = factors[block.y]
-    miss = rho * np.abs(dz).max(axis=1)  # 1 - a'_y
-    kl = xlogy(miss, rho) + xlog1py(1 - miss, -miss) + (1 - miss) * losses
-    dz *= rho[:, None]
-    return float(block.weight @ kl), block.backward(block.weigh(dz))
+    z, total, slope = block.scores(theta), 0.0, 0.0
+    for share, y in loss.labelled(block.y):  # a KL divergence is convex: that of a mixture is at most the mean
+        losses, dz = loss.of_labels.forward_backward(z, y)
+        rho = factors[y]
+        miss = rho * np.abs(dz).max(axis=1)  # 1 - a'_y
+        kl = xlogy(miss, rho) + xlog1py(1 - miss, -miss) + (1 - miss) * losses
+        total += float(block.weight @ (share * kl[:, None])[:, 0])
+        dz *= rho[:, None] * share
+        slope = slope + dz
+    return total, block.backward(block.weigh(slope))
 
 
 def flows(loss, theta, n_classes, block):
     """The weighted sum of the residuals of each class's rows."""
-    _, dz = loss.forward_backward(block.scores(theta), block.y)
-    return (block.by_class(dz, n_classes),)
+    z, flows = block.scores(theta), 0.0
+    for share, y in loss.labelled(block.y):
+        _, dz = loss.of_labels.forward_backward(z, y)
+        flows = flows + block.by_class(share * dz, y, n_classes)
+    return (flows,)
 
 
 def margin_changes(loss, direction, block):
@@ -237,17 +244,16 @@ def largest_margin(loss, theta, block):
 
 
 def least_margins(loss, direction, reference, most, block):
-    """The numbers k row + class of the ``most`` margins that a direction raises least, and by how much.
+    """The numbers n row + margin, for n margins a row, of the ``most`` that a direction raises least, and by how much.
 
     Less what a reference raises them by, between 0 and 1.
     """
     excess = loss.margins(block.forward(direction), block.y)
     excess -= np.clip(loss.margins(block.forward(reference), block.y), 0, 1)
     excess[block.weight == 0] = np.inf
-    m, k = excess.shape
-    if k > 1:
-        excess[np.arange(m), block.y] = np.inf
-    numbers = np.arange(block.first * k, (block.first + m) * k)
+    excess[~loss.is_margin(block.y)] = np.inf
+    m, n = excess.shape
+    numbers = np.arange(block.first * n, (block.first + m) * n)
     return (smallest(most, (numbers, excess.ravel())),)
 
 

@@ -48,8 +48,13 @@ ByFeature: TypeAlias = ArrayLike | Mapping[Any, float] | None
 #: The seed of a generator, or scikit-learn's.
 RandomState: TypeAlias = int | np.integer[Any] | np.random.RandomState | None
 
-#: Some rows and their labels, with or without weights.
-Batch: TypeAlias = tuple[Matrix, ArrayLike] | tuple[Matrix, ArrayLike, ArrayLike | None]
+#: Some rows and their labels, with or without weights and an offset.
+Batch: TypeAlias = (
+    tuple[Matrix, ArrayLike]
+    | tuple[Matrix, ArrayLike, ArrayLike | None]
+    | tuple[Matrix, ArrayLike, ArrayLike | None, ArrayLike | None]
+    | Mapping[str, Any]
+)
 
 #: Batches that can be read again.
 Batches: TypeAlias = Iterable[Batch] | Callable[[], Iterable[Batch]]

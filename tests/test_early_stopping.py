@@ -120,7 +120,7 @@ def test_the_split_is_by_the_seed_and_the_rest_is_fitted_as_if_it_were_all(solve
     assert not np.array_equal(first.coef_, other.coef_)
     if solver in ("gd", "nesterov"):  # the others draw rows
         rng = np.random.default_rng(0)
-        (X_val, y_val, _), rest = hold_out(X, Y, np.ones(len(Y)), 0.1, rng)
+        (X_val, y_val, _, _), rest = hold_out(X, Y, np.ones(len(Y)), 0.1, rng)
         theirs = GDLogisticRegression(**settings).fit(X[rest > 0], Y[rest > 0], X_val=X_val, y_val=y_val)
         np.testing.assert_allclose(first.coef_, theirs.coef_, atol=1e-10)
         np.testing.assert_allclose(first.validation_loss_curve_, theirs.validation_loss_curve_, rtol=1e-10)
@@ -140,7 +140,7 @@ def test_the_split_has_the_share_of_each_class_and_the_last_row_of_none(fraction
     codes = np.repeat([0, 1, 2, 3], [1, 2, 40, 200])
     weight = np.random.default_rng(0).random(len(codes))
     weight[-7:] = 0
-    (_, held, held_weight), rest = hold_out(codes[:, None], codes, weight, fraction, np.random.default_rng(0))
+    (_, held, held_weight, _), rest = hold_out(codes[:, None], codes, weight, fraction, np.random.default_rng(0))
     shares = [0, 1, round(40 * fraction), round(193 * fraction)]
     np.testing.assert_array_equal(np.bincount(held, minlength=4), shares)
     assert (held_weight > 0).all()

@@ -10,7 +10,7 @@ import pytest
 import gdlogit
 
 HOUSE = Path(gdlogit.__file__).parent
-FORMULA = {"backprop", "penalty", "objective", "several"}
+FORMULA = {"backprop", "soft_labels", "penalty", "objective", "several"}
 CORE = {
     "problem",
     "solve",
@@ -25,6 +25,7 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "data": {"data"},
     "typing": set(),
     "backprop": set(),
+    "soft_labels": {"backprop"},
     "penalty": set(),
     "summands": set(),
     "objective": {"data", "backprop", "summands"},

@@ -189,7 +189,7 @@ X, Y = raw(n=100)
         ([], None, ValueError, "source must yield at least one batch with rows"),
         (iter([(X, Y)]), None, TypeError, "source must be an iterable that can be iterated again"),
         (7, None, TypeError, "source must be an iterable that can be iterated again"),
-        ([X], None, ValueError, r"source must yield \(X, y\) or \(X, y, sample_weight\)"),
+        ([X], None, ValueError, r"source must yield \(X, y\), \(X, y, sample_weight\)"),
         ([(X, np.zeros(100))], None, ValueError, "at least two classes"),
         ([(X, Y)], [0, 1, 2], ValueError, "classes=.* must all have rows"),
         ([(X, Y + 1)], [0, 1], ValueError, "y must hold labels of classes"),

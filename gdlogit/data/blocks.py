@@ -6,7 +6,8 @@ What a sum over rows does, it does block by block, and a block knows how its row
     CopiedBlock                  a copy with the centre taken off and the constant feature in it, [X - centre, 1]
     CsrBlock, CentredCsr         CSR, which is never made dense; the same, measured from a centre
 
-Shapes: X (m, p) for a block's m rows; y, weight (m,); theta (p + 1, k), intercept last; z and dz (m, k).
+Rows may have an offset, numbers that are added to their scores. Shapes: X (m, p) for a block's m rows; y, weight (m,);
+theta (p + 1, k), intercept last; z, dz and offset (m, k).
 """
 
 from abc import ABC, abstractmethod
@@ -29,11 +30,12 @@ CENTRE_ROWS = 1000  # whose mean is near enough to that of all
 class Block(ABC):
     """Some rows, whatever their storage: a matrix ``X`` of the features, and a ``product`` of it with an array."""
 
-    y: np.ndarray  # class codes from 0
+    y: np.ndarray  # class codes from 0, or what else the loss takes for a label
     weight: np.ndarray
     constant: float  # the value of the intercept's feature: 1, or 0 where there is no intercept
     first: int = 0  # the number of the first row, where these are some of more rows
     layout: Layout = LAYOUT
+    offset: np.ndarray | None = None  # what is added to the scores, in X's precision; None is 0
 
     centre = 0.0  # what the features are measured from, shape (p,), but here
     origin = 0.0  # what has been taken off them before that: see ``csr``
@@ -42,7 +44,10 @@ class Block(ABC):
 
     def scores(self, theta):
         """The scores z of the rows at theta, in X's precision: affine in theta."""
-        return self._affine(theta[:-1], self._intercept(theta))  # and an offset, once rows have one
+        z = self.forward(theta)
+        if self.offset is not None:
+            z += self.offset
+        return z
 
     def forward(self, theta):
         """X W + b, in X's precision: linear in theta, so also what a direction changes in the scores."""
@@ -61,10 +66,10 @@ class Block(ABC):
         dz *= self.weight[:, None]
         return dz
 
-    def by_class(self, dz, n_classes):
-        """The weighted sum of dz's rows of each class, shape (n_classes, k)."""
+    def by_class(self, dz, y, n_classes):
+        """The weighted sum of dz's rows of each class y, shape (n_classes, k)."""
         m = len(self)
-        member = sp.csr_array((self.weight, self.y.astype(np.int32), np.arange(m + 1)), shape=(m, n_classes))
+        member = sp.csr_array((self.weight, y.astype(np.int32), np.arange(m + 1)), shape=(m, n_classes))
         return member.T @ dz
 
     @abstractmethod
@@ -132,7 +137,12 @@ class Block(ABC):
 
     def __getitem__(self, some):
         """Some of the rows, stored as these are; a slice of them as views."""
-        return replace(self, X=self.X[some], y=self.y[some], weight=self.weight[some], first=0)
+        return replace(self, X=self.X[some], **self._of(some))
+
+    def _of(self, some):
+        """All but the features of some of the rows."""
+        offset = None if self.offset is None else self.offset[some]
+        return {"y": self.y[some], "weight": self.weight[some], "offset": offset, "first": 0}
 
     def n_blocks(self, n_scores):
         """How many blocks are best for so many scores a row."""
@@ -170,7 +180,7 @@ class Block(ABC):
 
     def parts(self):
         """All but the features."""
-        return {name: getattr(self, name) for name in ("y", "weight", "constant", "first", "layout")}
+        return {name: getattr(self, name) for name in ("y", "weight", "constant", "first", "layout", "offset")}
 
     def without_constants(self, theta):
         """A theta with the same scores, in which features that are constant here have no part."""

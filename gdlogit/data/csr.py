@@ -52,7 +52,7 @@ class CsrBlock(Block):
         """Some of the rows, as CSR; a slice without a step shares the values and indices."""
         views = isinstance(some, slice) and some.step is None
         X = csr_view(self.X, some.start, some.stop) if views else self.X[some]
-        return replace(self, X=X, y=self.y[some], weight=self.weight[some], first=0)
+        return replace(self, X=X, **self._of(some))
 
     def gram(self, c):
         """X^T B X, bordered by what the constant feature adds to it."""
@@ -256,12 +256,15 @@ class CentredCsr(Centred, CsrBlock):
         return near._measured_from(np.zeros(1)), (np.zeros(self.X.shape[1]) + near.centre).astype(float, copy=False)
 
 
-def joined(blocks, y, weight):
-    """One block of the rows of several, which are all measured from the same centre, whatever their origins."""
+def joined(blocks, **changed):
+    """One block of the rows of several, which are all measured from the same centre, whatever their origins.
+
+    ``changed`` is what belongs to the rows besides their features.
+    """
     origins = np.stack([np.zeros(block.X.shape[1]) + block.origin for block in blocks])
     common = np.where((origins == origins[0]).all(axis=0), origins[0], 0).astype(blocks[0].X.dtype)
     moved = [block.moved(common - block.origin) for block in blocks]
-    return replace(moved[-1], X=sp.vstack([block.X for block in moved], format="csr"), y=y, weight=weight)
+    return replace(moved[-1], X=sp.vstack([block.X for block in moved], format="csr"), **changed)
 
 
 def canonical(X):

@@ -102,8 +102,7 @@ class Dense(Block):
         for some in spans(len(index), -(-whole.nbytes // self.layout.few_bytes)):
             np.subtract(_gathered(self.X, index[some]), self.centre, out=whole[some, :-1])
         whole[:, -1] = self.constant
-        changed = {"y": self.y[index], "weight": self.weight[index], "first": 0}
-        return CopiedBlock(whole=whole, **self.parts() | changed)
+        return CopiedBlock(whole=whole, **self.parts() | self._of(index))
 
     def columns(self, features, root, constant):
         """Some features and then a constant one, each row times its root: see ``MemoryRows.columns``."""
@@ -165,8 +164,6 @@ class CopiedBlock(Dense):
         """[X, 1] theta."""
         return self.product(self.whole, theta.astype(self.whole.dtype, copy=False))
 
-    scores = forward
-
     def backward(self, dz):
         """[X, 1]^T dz."""
         return self.product(self.whole.T, dz).astype(float, copy=False)
@@ -177,7 +174,7 @@ class CopiedBlock(Dense):
 
     def __getitem__(self, some):
         """Some of the rows, as such a copy."""
-        return replace(self, whole=self.whole[some], y=self.y[some], weight=self.weight[some], first=0)
+        return replace(self, whole=self.whole[some], **self._of(some))
 
     def copied(self, index):
         """Another copy, of the rows at ``index``."""

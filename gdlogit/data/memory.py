@@ -30,7 +30,7 @@ SAMPLE_SHARE, MOST_BYTES = 0.065, 160 * 2**20  # a share of X, up to so much, be
 MIXED_BYTES = 32 * 2**20  # of dense rows and CSR together, that are made dense: 2,000 rows of 2,000 features
 
 
-def rows_of(X, y, weight, intercept=True, n_scores=1, centre=None, first=0, layout=None, cores=None):
+def rows_of(X, y, weight, intercept=True, n_scores=1, centre=None, first=0, layout=None, cores=None, offset=None):
     """Rows of arrays, in the storage that is that of X.
 
     Parameters
@@ -45,9 +45,12 @@ def rows_of(X, y, weight, intercept=True, n_scores=1, centre=None, first=0, layo
     first : int, the number of the first row, where these are some of more rows.
     layout : Layout, the sizes of blocks; None is the default.
     cores : Cores, of a fit that has begun; None is the caller's thread alone.
+    offset : ndarray of shape (n, k), what is added to the scores; None is 0.
     """
     storage, X = (CsrBlock, canonical(X)) if sp.issparse(X) else (DenseBlock, X)
     parts = {"constant": float(intercept), "first": first, "layout": layout or _layout.LAYOUT}
+    if offset is not None:
+        parts["offset"] = offset.astype(X.dtype, copy=False)
     block = storage(X=X, y=y, weight=weight, **parts)
     return MemoryRows(block if centre is None else block.about(centre), n_scores, cores)
 
@@ -60,6 +63,7 @@ class MemoryRows(Rows):
         self.X, self.y, self.weight = block.X, block.y, block.weight
         self.n_rows, self.n_features = self.X.shape
         self.dtype, self.constant = self.X.dtype, block.constant
+        self.has_offset = block.offset is not None
         self.total = float(np.sum(self.weight, dtype=float))
         self._threads_of_work = block.work / block.layout.thread_products  # a multiplication an entry of X is worth
         self._cuts = {}
@@ -224,7 +228,8 @@ class MemoryRows(Rows):
 
     def with_columns(self, features):
         """The same rows with a copy of some features."""
-        return rows_of(self.X[:, features], self.y, self.weight, bool(self.constant), self.n_scores, cores=self.cores)
+        how = {"cores": self.cores, "offset": self.block.offset}
+        return rows_of(self.X[:, features], self.y, self.weight, bool(self.constant), self.n_scores, **how)
 
     def _with(self, block):
         return MemoryRows(block, self.n_scores, self.cores)
@@ -270,7 +275,8 @@ class MemoryRows(Rows):
 def concatenated(parts):
     """One Rows of several of one centre, which ``take`` gave; CSR if all are, or if they would be large otherwise."""
     blocks, last = [part.block for part in parts], parts[-1].block
-    changed = {name: np.concatenate([getattr(block, name) for block in blocks]) for name in ("y", "weight")}
+    names = ("y", "weight") if last.offset is None else ("y", "weight", "offset")
+    changed = {name: np.concatenate([getattr(block, name) for block in blocks]) for name in names}
     if all(isinstance(block, CopiedBlock) for block in blocks):
         joined = replace(last, whole=np.vstack([block.whole for block in blocks]), **changed)
     elif all(isinstance(block, CsrBlock) for block in blocks):

@@ -12,8 +12,9 @@ and again.
     take(index)               a copy of some rows, in memory
 
 ``MemoryRows`` are arrays in memory, ``BatchRows`` are read anew for each pass. A row's constant feature, which carries
-the intercept, is implied. Shapes: X (n, p); y (n,), class codes; weight (n,), called s_i in formulas; theta (p + 1, k),
-intercept last; z and dz (m, k) for a block's m rows.
+the intercept, is implied. An offset, which is added to the scores, is data of a row, as y and the weight are; centring
+does not touch it. Shapes: X (n, p); y (n,), class codes; weight (n,), called s_i in formulas; offset (n, k); theta
+(p + 1, k), intercept last; z and dz (m, k) for a block's m rows.
 """
 
 from abc import ABC, abstractmethod
@@ -39,9 +40,10 @@ class Rows(ABC):
     largest_sample : int, how many rows ``take`` may copy.
     cores : Cores, the threads that sums may use.
     has_columns : bool, whether ``columns`` can be asked for.
+    has_offset : bool, whether something is added to the rows' scores.
     """
 
-    has_columns = False
+    has_columns = has_offset = False
 
     @property
     def shape(self):
@@ -114,7 +116,7 @@ class Rows(ABC):
 
     def shared_scores(self, theta):
         """The scores at theta, shape (1, k), where all rows have the same; else None."""
-        return None if theta[:-1].any() else self.constant * theta[-1:]
+        return None if self.has_offset or theta[:-1].any() else self.constant * theta[-1:]
 
     def spread(self):
         """The root of the mean square of each feature."""

@@ -40,8 +40,8 @@ class Source:
     Parameters
     ----------
     batches : iterable that can be iterated again, or function that returns an iterator.
-    check : function of a batch and of whether it is the very first, which gives X, y and weight (or None) as arrays, or
-        None for a batch without rows, or raises an error.
+    check : function of a batch and of whether it is the very first, which gives X, y, weight (or None) and perhaps an
+        offset (or None) as arrays, or None for a batch without rows, or raises an error.
     classes : ndarray of all labels, or None where the survey is to find them.
     check_labels : function of the distinct labels of a batch, which raises an error for those that cannot be.
     columns_of : function of all labels and the weight of the rows of each, which gives their ``Columns``.
@@ -54,18 +54,19 @@ class Source:
         self._survey(classes, check_labels, columns_of)
 
     def read(self):
-        """One pass: yield each batch's first row number, X, columns, and weight with that of the class."""
-        for first, X, y, weight in self._read():
+        """One pass: yield each batch's first row number, X, columns, weight with that of the class, and offset."""
+        for first, X, y, weight, offset in self._read():
             if self.has_dense and sp.issparse(X):
                 X = X.toarray()
             columns, weight = self.columns.place(codes_of(self.columns.classes, y), weight)
-            yield first, X.astype(self.dtype, copy=False), columns, weight
+            offset = None if offset is None else self.columns.narrow(offset)
+            yield first, X.astype(self.dtype, copy=False), columns, weight, offset
 
     def _survey(self, classes, check_labels, columns_of):
         """Set what is known of the rows after the first pass."""
         found, totals, dtypes, centre, without_zeros, smallest = None, {}, set(), 0.0, True, np.inf
-        self.has_dense, self.n_bytes, self.largest = False, 0, 0.0
-        for first, X, y, weight in self._read():
+        self.has_dense, self.n_bytes, self.largest, widths = False, 0, 0.0, set()
+        for first, X, y, weight, offset in self._read():
             weight = np.ones(len(y)) if weight is None else weight
             labels, codes = factorize(y)
             check_labels(labels)
@@ -77,6 +78,9 @@ class Source:
                 centre = centre + (rows.centred().centre - centre) * (len(y) / (first + len(y)))
                 without_zeros = without_zeros & rows.block.without_zeros()
             dtypes.add(X.dtype)
+            widths.add(0 if offset is None else offset.shape[1])
+            if len(widths) > 1:
+                raise ValueError("source must yield an offset of the same width in every batch, or in none.")
             smallest = min(smallest, rows.smallest_weight)
             self.has_dense |= isinstance(X, np.ndarray)
             self.n_bytes += rows.n_bytes
@@ -87,24 +91,26 @@ class Source:
             raise ValueError(f"classes={classes!r} must all have rows; only {found!r} have.")
         self.dtype = np.result_type(*dtypes)
         self.centre, self.without_zeros = centre.astype(self.dtype), without_zeros
+        (self.offset_width,) = widths
         totals = np.array([totals[label] for label in found.tolist()])
         self.columns = columns_of(found, totals)
         factors = self.columns.factors
-        self.total = float(totals @ factors)
+        self.totals = totals * factors  # of each class
+        self.total = float(self.totals.sum())
         self.smallest_weight = smallest * factors.min(where=factors > 0, initial=np.inf)
 
     def _read(self):
         """One pass over the checked batches, each with its first row's number; an error says where it happened."""
         self.n_passes += 1
-        n_rows, number, fingerprint = 0, 1, (0, 0, 0)
+        n_rows, number, fingerprint = 0, 1, (0, 0, 0, 0)
         try:
             for checked in self._checked():
                 if checked is not None:
-                    X, y, weight = checked
+                    X, y, weight, offset = (*checked, None)[:4]
                     if self.n_rows is not None and n_rows + len(y) > self.n_rows:
                         self._changed(f"has more than {self.n_rows} rows")
-                    yield n_rows, X, y, weight
-                    fingerprint = printed(fingerprint, n_rows, X, y, weight)
+                    yield n_rows, X, y, weight, offset
+                    fingerprint = printed(fingerprint, n_rows, X, y, weight, offset)
                     n_rows += len(y)
                 number += 1
         except Exception as error:
@@ -146,7 +152,7 @@ class BatchRows(Rows):
         self.constant, self.n_scores = float(intercept), n_scores
         self.n_rows, self.n_features, self.dtype = source.n_rows, len(source.centre), source.dtype
         self.centre = np.zeros_like(source.centre) if centre is None else centre
-        self.total = source.total
+        self.total, self.has_offset = source.total, source.offset_width > 0
 
     @property
     def smallest_weight(self):
@@ -205,11 +211,12 @@ class BatchRows(Rows):
 
     def _with(self, each=()):
         """One pass over the batches: which rows they have, these as MemoryRows, and their part of each array."""
-        for first, X, codes, weight in self.source.read():
+        for first, X, codes, weight, offset in self.source.read():
             span = slice(first, first + len(codes))
             if self.skipped is not None:
                 weight = np.where(self.skipped[span], 0, weight)
             how = {"centre": self.centre, "first": first, "layout": self.layout, "cores": self.cores}
+            how["offset"] = offset
             rows = rows_of(X, codes, weight, bool(self.constant), self.n_scores, **how)
             yield span, rows, *(array[span] for array in each)
 
@@ -226,13 +233,14 @@ class BatchRows(Rows):
         return BatchRows(self.source, bool(self.constant), self.n_scores, centre, skipped, self.layout, self.cores)
 
 
-def printed(fingerprint, first, X, y, weight):
-    """The fingerprint of some more rows: of all labels, of all weights, and of some rows' features.
+def printed(fingerprint, first, X, y, weight, offset=None):
+    """The fingerprint of some more rows: of all labels, weights and offsets, and of some rows' features.
 
     Which rows does not depend on where one batch ends and the next begins, so a source may cut its batches anew.
     """
     labels = y.tobytes() if y.dtype.kind in "biuf" else "".join(map(repr, y.tolist())).encode()
     some = X[-first % PRINTED_EVERY :: PRINTED_EVERY]
     features = np.ascontiguousarray(some.data if sp.issparse(some) else some)
-    parts = labels, b"" if weight is None else weight.tobytes(), features.tobytes()
+    weight, offset = (b"" if array is None else array.tobytes() for array in (weight, offset))
+    parts = labels, weight, features.tobytes(), offset
     return tuple(map(crc32, parts, fingerprint))

@@ -31,7 +31,7 @@ import numpy as np
 
 from ..objective import Objective, Point, at_random
 from ..penalty import L1Penalty
-from ..quadratic.metric import LocalModel, Smooth, Sparse, formed_metric
+from ..quadratic.metric import LocalModel, Smooth, Sparse, formed_metric, metric_of
 from .armijo import line_search
 from .loop import Method, target
 
@@ -169,12 +169,13 @@ def refresh(objective, point, rate, sample):
 
 
 def direction_at_zero(objective, point):
-    """The step in the metric at 0, where that at the point is no model of J.
+    """The step in the metric at scores of 0, where that at the point is no model of J.
 
     No loss has more curvature than at 0, but for a factor of the classes' number (Boehning and Lindsay), so that step
     leads back from where rows are far on the wrong side and have no curvature left.
     """
-    direction, _ = formed_metric(objective, np.zeros_like(point.theta)).aim(point)
+    theta, shared = np.zeros_like(point.theta), np.zeros((1, objective.shape[1]))
+    direction, _ = metric_of(objective, objective.hessian_of_shared(theta, shared)).aim(point)
     return direction
 
 

@@ -11,7 +11,7 @@ H is the Hessian of all rows, known by its products with vectors, each a pass; e
    features' mean x x^T and the classes' mean curvature. It is taken anew when the losses' curvature has halved or
    doubled since the last.
 3. *l1*. The step goes to the minimum of the quadratic with the penalty, roughly: see ``lasso``.
-4. *Scores*. z = X W + b is linear, so with z and the scores of d at hand no step length costs a pass, and a new
+4. *Scores*. z = X W + b + o is affine, so with z and the scores of d at hand no step length costs a pass, and a new
    gradient only half of one.
 5. *Length*. Far from the minimum Newton's steps fall short: they raise the margins by about one each, and margins may
    have far to go. All of theta is made longer, by the t >= 1 to which Newton's method in that one number leads; zeros
@@ -133,7 +133,7 @@ def lengthened(objective, point, z):
 
     Along theta, J has the slope theta^T dJ and the curvature theta^T H theta, which the scores know without a pass.
     """
-    change = z  # that theta itself makes, as a direction: rows have no offset
+    change = objective.score_changes(point.theta) if objective.has_offset else z  # that theta makes, as a direction
     curvature = objective.curvature_along(point.theta, change, z)
     slope = float(np.vdot(point.gradient, point.theta)) + objective.penalty.nonsmooth_value(point.theta)
     length = float(min(1 - slope / curvature, LONGEST)) if curvature > 0 else 1.0  # NumPy's float64 would make z one

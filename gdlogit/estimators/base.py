@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 import sklearn.utils.metaestimators
-from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from .callbacks import CallbackSupportMixin
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..typing import Floats, Matrix
+    from ..typing import Floats
 
     Request: TypeAlias = bool | str | None
 
@@ -58,9 +57,8 @@ class Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         converged_: bool
         duality_gap_: float
         n_passes_: int
-
-        def score(self, X: Matrix, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-            """The share of the rows whose label is predicted."""
+        has_offset_: bool
+        class_prior_: NDArray[np.float64]
 
         def get_params(self, deep: bool = True) -> dict[str, Any]:
             """The parameters, by name."""
@@ -78,14 +76,28 @@ class Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             self,
             *,
             sample_weight: Request = ...,
+            offset: Request = ...,
             X_val: Request = ...,
             y_val: Request = ...,
             sample_weight_val: Request = ...,
+            offset_val: Request = ...,
         ) -> Self:
             """Ask metadata routing for arguments of ``fit``."""
 
         def set_partial_fit_request(self, *, classes: Request = ..., sample_weight: Request = ...) -> Self:
             """Ask metadata routing for arguments of ``partial_fit``."""
 
-        def set_score_request(self, *, sample_weight: Request = ...) -> Self:
+        def set_score_request(self, *, sample_weight: Request = ..., offset: Request = ...) -> Self:
             """Ask metadata routing for arguments of ``score``."""
+
+        def set_predict_request(self, *, offset: Request = ...) -> Self:
+            """Ask metadata routing for arguments of ``predict``."""
+
+        def set_predict_proba_request(self, *, offset: Request = ...) -> Self:
+            """Ask metadata routing for arguments of ``predict_proba``."""
+
+        def set_predict_log_proba_request(self, *, offset: Request = ...) -> Self:
+            """Ask metadata routing for arguments of ``predict_log_proba``."""
+
+        def set_decision_function_request(self, *, offset: Request = ...) -> Self:
+            """Ask metadata routing for arguments of ``decision_function``."""

@@ -23,6 +23,7 @@ from ..typing import Batches, Matrix
 from .base import Classifier, available_if
 from .by_feature import penalty_factors
 from .callbacks import FitTask, with_callbacks
+from .offset import check_width, scores_of
 from .report import warn_of_end
 from .validation import (
     check_batch,
@@ -33,13 +34,24 @@ from .validation import (
     columns_of,
     generator,
     named_classes,
+    shares,
     stream_classes,
     weight_of_rows,
 )
 
 __all__ = ["OF_A_FIT", "OF_A_STREAM", "BatchLearner", "slices"]
 
-OF_A_FIT = ("n_iter_", "history_", "loss_curve_", "validation_loss_curve_", "converged_", "duality_gap_", "n_passes_")
+OF_A_FIT = (
+    "n_iter_",
+    "history_",
+    "loss_curve_",
+    "validation_loss_curve_",
+    "converged_",
+    "duality_gap_",
+    "n_passes_",
+    "has_offset_",
+    "class_prior_",
+)
 OF_A_STREAM = ("_stream", "progressive_loss_curve_")
 SLICE_BYTES = 2**24  # bytes of float64 to which rows of another type are converted at a time
 
@@ -65,13 +77,13 @@ def refuse_in_a_stream(estimator):
         )
 
 
-def slices(X, y, sample_weight):
+def slices(X, y, sample_weight, offset=None):
     """The rows of an array as a source of small batches, each of which is copied."""
-    check_consistent_length(X, y, sample_weight)
+    check_consistent_length(X, y, sample_weight, offset)
     size = max(1, SLICE_BYTES // (8 * X.shape[1]))
     for start in range(0, len(X), size):
         rows = slice(start, start + size)
-        yield X[rows], y[rows], None if sample_weight is None else sample_weight[rows]
+        yield X[rows], y[rows], *(None if array is None else array[rows] for array in (sample_weight, offset))
 
 
 class BatchLearner(Classifier):
@@ -87,9 +99,11 @@ class BatchLearner(Classifier):
         Parameters
         ----------
         source : iterable, or function that returns an iterator
-            Yields batches ``(X, y)`` or ``(X, y, sample_weight)``, as ``fit`` takes them, dense or CSR, of any size.
-            Batches without rows are skipped. The source must yield the same rows in the same order each time: a list
-            does, or an object with ``__iter__``. A generator can be read only once, so pass the function that makes it.
+            Yields batches ``(X, y)``, ``(X, y, sample_weight)`` or ``(X, y, sample_weight, offset)``, or dicts of these
+            by name, as ``fit`` takes them, dense or CSR, of any size. A weight may be None. An offset must be in every
+            batch or in none. Batches without rows are skipped. The source must yield the same rows in the same order
+            each time: a list does, or an object with ``__iter__``. A generator can be read only once, so pass the
+            function that makes it.
         classes : array-like of shape (n_classes,), default=None
             All labels. Each must belong to some row, if of weight 0, and any other label is an error. With None the
             first pass finds the labels.
@@ -144,11 +158,14 @@ class BatchLearner(Classifier):
         loss = loss_of(len(source.columns.classes), source.columns.n_used)
         factors = penalty_factors(self)
         start = self._start(source.columns, len(source.centre), factors)
+        if source.offset_width:
+            check_width(source.offset_width, scores_of(source.columns.classes))
         rows = BatchRows(source, self.fit_intercept, loss.n_outputs)
         problem = Problem(rows, loss, ElasticNet.of(self.C, self.l1_ratio, rows.total, factors))
         task = FitTask(self, batches, None, None, self.max_iter)
         with overflow_named(np.array([source.largest], source.dtype)):
             message = self._solve(problem, source.columns, start, rng, task)
+        self.class_prior_ = shares(source.totals, source.columns)
         self.n_passes_ = source.n_passes
         task.end()
         return message

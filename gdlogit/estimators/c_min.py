@@ -4,14 +4,15 @@ r"""The smallest C with a nonzero coefficient, at which a path of l1 penalties b
 
 with a_i the probabilities at W = 0 and the best intercept: the weighted frequencies of the classes, or equal
 probabilities without an intercept. W = 0 is the minimum as long as no slope of the loss exceeds the slope of the
-penalty, f_j l1_ratio / C. Features whose penalty factor f_j is 0 are in the model from the start: a_i are then the
-probabilities of the model that has these alone.
+penalty, f_j l1_ratio / C. Features whose penalty factor f_j is 0 are in the model from the start, and so is an offset:
+a_i are then the probabilities of the best model that has these alone.
 
 References
 ----------
 Hastie, Tibshirani and Wainwright, "Statistical Learning with Sparsity" (2015), section 5.6.
 """
 
+from functools import partial
 from numbers import Real
 from typing import Any
 
@@ -28,6 +29,7 @@ from ..solve import Settings, solve
 from ..typing import ByFeature, ClassWeight, Matrix
 from .by_feature import penalty_factors
 from .classifier import GDLogisticRegression
+from .offset import check_offset, narrowed, scores_of
 from .validation import check_weight, encode
 
 __all__ = ["c_min", "smallest_C"]
@@ -42,6 +44,7 @@ def c_min(
     sample_weight: ArrayLike | None = None,
     class_weight: ClassWeight = None,
     penalty_factor: ByFeature = None,
+    offset: ArrayLike | None = None,
 ) -> float:
     """The smallest C at which `GDLogisticRegression` has a nonzero coefficient.
 
@@ -64,6 +67,8 @@ def c_min(
         Weights of the classes, as in `GDLogisticRegression`.
     penalty_factor : array-like of shape (n_features,), dict or None, default=None
         What multiplies the penalty of each feature, as in `GDLogisticRegression`.
+    offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+        What is added to the scores, as in ``fit``.
 
     Returns
     -------
@@ -101,13 +106,21 @@ def c_min(
     factors = penalty_factors(model)
     factors = np.ones(X.shape[1]) if factors is None else factors
     columns, codes, weight = encode(y, check_weight(sample_weight, X), class_weight, fit_intercept)
-    given, terms = (codes, weight, len(columns.classes)), {"n_used": columns.n_used, "intercept": fit_intercept}
+    of_features = partial(
+        Problem.of,
+        codes=codes,
+        weight=weight,
+        n_classes=len(columns.classes),
+        n_used=columns.n_used,
+        intercept=fit_intercept,
+        offset=narrowed(check_offset(offset, X, scores_of(columns.classes)), columns),
+    )
     with overflow_named(X):
-        problem = Problem.of(X, *given, **terms)
+        problem = of_features(X)
         start, free = None, factors == 0
-        if free.any():
+        if free.any() or (problem.has_offset and fit_intercept):
             start = np.zeros(problem.shape)
-            start[np.append(free, True)] = of_the_unpenalised(Problem.of(X[:, free], *given, **terms))
+            start[np.append(free, True)] = of_the_unpenalised(of_features(X[:, free]))
         return smallest_C(problem, l1_ratio, factors, start)
 
 

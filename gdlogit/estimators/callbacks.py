@@ -25,15 +25,16 @@ __all__ = ["CallbackSupportMixin", "FitTask", "with_callbacks"]
 class FitTask:
     """One fit, as callbacks see it, in a method decorated by ``with_callbacks``. Without callbacks it does nothing.
 
-    Callbacks get X, y and sample_weight as the user passed them. They run in the caller's context, with the caller's
-    NumPy error settings.
+    Callbacks get X, y, sample_weight and offset as the user passed them. They run in the caller's context, with the
+    caller's NumPy error settings.
     """
 
-    def __init__(self, estimator, X, y, sample_weight, max_iter):
+    def __init__(self, estimator, X, y, sample_weight, max_iter, offset=None):
         self.is_watched = bool(getattr(estimator, "_skl_callbacks", None))  # as LogisticRegression does
         if self.is_watched:
-            metadata = None if sample_weight is None else {"sample_weight": sample_weight}
-            self.seen = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
+            metadata = {"sample_weight": sample_weight, "offset": offset}
+            metadata = {name: value for name, value in metadata.items() if value is not None}
+            self.seen = {"estimator": estimator, "X": X, "y": y, "metadata": metadata or None}
             self.context = copy_context()
             self.fit = estimator._init_callback_context(max_subtasks=max_iter).call_on_fit_task_begin(**self.seen)
             self.iteration = None

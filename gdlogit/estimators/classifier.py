@@ -8,6 +8,7 @@ from typing import Literal, Self
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
+from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import column_or_1d, validate_data
 
 from ..data.overflow import overflow_named
@@ -19,8 +20,10 @@ from ..typing import ByFeature, ClassWeight, Matrix, RandomState, Solver
 from .batches import OF_A_FIT, OF_A_STREAM, BatchLearner, slices
 from .by_feature import penalty_factors
 from .callbacks import FitTask, with_callbacks
+from .counts import CountLearner
 from .forms import OtherForms
 from .inference import WithInference
+from .offset import as_columns, check_offset, narrowed, scores_of
 from .predictor import Predictor
 from .report import closing_line, iteration_kept, message_of_end, print_record, warn_of_end
 from .validation import (
@@ -31,21 +34,22 @@ from .validation import (
     encode,
     generator,
     hold_out,
+    shares,
 )
 
 __all__ = ["GDLogisticRegression"]
 
 
-class GDLogisticRegression(BatchLearner, Predictor, OtherForms, WithInference):
+class GDLogisticRegression(BatchLearner, CountLearner, Predictor, OtherForms, WithInference):
     """Logistic regression by gradient descent that needs no scaling and no tuning.
 
     Minimises scikit-learn's objective, so the same ``C`` gives the same coefficients as ``LogisticRegression``::
 
-        J(W, b) = 1/S sum_i s_i loss(y_i, W x_i + b) + 1/(C S) [(1 - r)/2 |W|^2 + r |W|_1]
+        J(W, b) = 1/S sum_i s_i loss(y_i, W x_i + b + o_i) + 1/(C S) [(1 - r)/2 |W|^2 + r |W|_1]
         S = sum_i s_i
 
-    with the log-loss of a sigmoid for two classes and of a softmax for more. The intercept b is not penalised, and
-    ``penalty_factor`` gives each feature a penalty of its own.
+    with the log-loss of a sigmoid for two classes and of a softmax for more. The intercept b is not penalised,
+    ``penalty_factor`` gives each feature a penalty of its own, and o_i is an offset, 0 unless ``fit`` gets one.
 
     Parameters
     ----------
@@ -128,6 +132,10 @@ class GDLogisticRegression(BatchLearner, Predictor, OtherForms, WithInference):
         A proven bound on J - min J at the returned coefficients, by Fenchel duality. It holds whatever the solver did,
         is at most J and at least the rounding of J, and is sharp on raw scales too, up to scales of about 1e20, where
         rounding limits it. Infinite if ``C=np.inf``.
+    class_prior_ : ndarray of shape (n_classes,)
+        The share of each class in the weights of the fit, or the prior of ``calibrated_for``.
+    has_offset_ : bool
+        Whether ``fit`` got an offset, which predictions then need, too.
     progressive_loss_curve_ : ndarray of shape (n_batches,)
         After ``partial_fit``: the mean log-loss of each batch before the model learned from it, an honest estimate of
         the loss on new rows; nan if all weights of the batch are 0. 8 bytes per batch.
@@ -201,9 +209,11 @@ class GDLogisticRegression(BatchLearner, Predictor, OtherForms, WithInference):
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
+        offset: ArrayLike | None = None,
         X_val: Matrix | None = None,
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
+        offset_val: ArrayLike | None = None,
     ) -> Self:
         """Fit the model.
 
@@ -225,6 +235,10 @@ class GDLogisticRegression(BatchLearner, Predictor, OtherForms, WithInference):
             all 1. At least two classes must have a weight. A class whose rows all have weight 0 stays in ``classes_``.
             With an intercept its probability is 0: its coefficients are 0 and its intercept is -1e30, because J has its
             minimum in that limit. Without an intercept it is fitted as the other classes are.
+        offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            Numbers o_i that are added to the scores, such as the scores of a base model or the logarithm of odds that
+            are known; with more than two classes a column for each. A model that was fitted with an offset does not
+            predict without one.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
             Validation rows. ``validation_loss_curve_`` records their log-loss; with ``early_stopping=True`` they choose
             the coefficients. In a Pipeline with ``transform_input=["X_val"]`` they are transformed as X is.
@@ -232,6 +246,8 @@ class GDLogisticRegression(BatchLearner, Predictor, OtherForms, WithInference):
             Labels of the validation rows.
         sample_weight_val : array-like of shape (n_val,), default=None
             Weights of the validation rows, which ``class_weight`` multiplies as it does those of X. Default: all 1.
+        offset_val : float or array-like, default=None
+            The offset of the validation rows, if there is one of X.
 
         Returns
         -------
@@ -249,16 +265,49 @@ class GDLogisticRegression(BatchLearner, Predictor, OtherForms, WithInference):
             If the minimum was not reached or does not exist. The warning says how far away it is and what to do. There
             is no warning if held-out rows or a callback ended the fit.
         """
-        validation = X_val, y_val, sample_weight_val
+        validation = X_val, y_val, sample_weight_val, offset_val
         at_hand = self.solver == "sgd" or self.early_stopping or any(part is not None for part in validation)
         with self._unchanged_on_error():
             if isinstance(X, np.memmap) and X.ndim == 2 and X.dtype not in (np.float64, np.float32) and not at_hand:
-                given = X, column_or_1d(y, warn=True), check_weight(sample_weight, X)
+                given = (
+                    X,
+                    column_or_1d(y, warn=True),
+                    check_weight(sample_weight, X),
+                    as_columns(offset, X),
+                )
                 message = self._fit_batches(partial(slices, *given), None)  # converts one slice at a time
             else:
-                message = self._fit(X, y, sample_weight, validation)
+                message = self._fit(X, y, sample_weight, offset, validation)
         warn_of_end(message)
         return self
+
+    def score(
+        self,
+        X: Matrix,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        offset: ArrayLike | None = None,
+    ) -> float:
+        """The share of the rows whose label is predicted.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The rows.
+        y : array-like of shape (n_samples,)
+            Their labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows. Default: all 1.
+        offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            What is added to the scores, as in ``fit``; required if ``fit`` got one, and 0 for none.
+
+        Returns
+        -------
+        float
+            The accuracy.
+        """
+        return float(accuracy_score(y, self.predict(X, offset=offset), sample_weight=sample_weight))
 
     def __setstate__(self, state):
         """Restore a pickled estimator, also of a version whose ``n_iter_`` was an int, or that had fewer parameters."""
@@ -267,31 +316,33 @@ class GDLogisticRegression(BatchLearner, Predictor, OtherForms, WithInference):
             self.n_iter_ = np.array([self.n_iter_], dtype=np.int32)
 
     @with_callbacks
-    def _fit(self, X, y, sample_weight, validation):
+    def _fit(self, X, y, sample_weight, offset, validation):
         """Set the fitted attributes; return the message to warn with, or None."""
         check_parameters(self)
-        given = X, y, sample_weight
+        given = X, y, sample_weight, self.max_iter, offset
         accepted = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "ensure_all_finite": False}
         X, y = validate_data(self, X, y, **accepted)
         sample_weight = check_weight(sample_weight, X)
         columns, codes, weight = encode(y, sample_weight, self.class_weight, self.fit_intercept)
+        offset = narrowed(check_offset(offset, X, scores_of(columns.classes)), columns)
         rng = generator(self.random_state)
         held_out = None
         if any(part is not None for part in validation):
-            held_out = check_held_out(self, *validation, columns)
+            held_out = check_held_out(self, *validation, columns, offset is not None)
         elif self.early_stopping:
-            held_out, weight = hold_out(X, codes, weight, self.validation_fraction, rng)
+            held_out, weight = hold_out(X, codes, weight, self.validation_fraction, rng, offset)
         factors = penalty_factors(self)
         start = self._start(columns, X.shape[1], factors)
         terms = {"C": self.C, "l1_ratio": self.l1_ratio, "intercept": self.fit_intercept, "factors": factors}
         terms["n_used"] = columns.n_used
         with overflow_named(X):
-            problem = Problem.of(X, codes, weight, len(columns.classes), **terms)
+            problem = Problem.of(X, codes, weight, len(columns.classes), offset=offset, **terms)
         check_finite(self, problem.rows)
-        task = FitTask(self, *given, self.max_iter)
+        task = FitTask(self, *given)
         with overflow_named(X):
-            held_out = held_out and Problem.of(*held_out, len(columns.classes), **terms).rows
+            held_out = held_out and Problem.of(*held_out[:3], len(columns.classes), offset=held_out[3], **terms).rows
             message = self._solve(problem, columns, start, rng, task, held_out)
+        self.class_prior_ = shares(np.bincount(codes, weight, columns.n_used), columns)
         task.end()
         return message
 
@@ -302,7 +353,12 @@ class GDLogisticRegression(BatchLearner, Predictor, OtherForms, WithInference):
             with np.errstate(under="ignore"):  # callbacks run under the caller's NumPy settings
                 theta = columns.widen(theta.astype(problem.dtype))
             coef, intercept = np.ascontiguousarray(theta[:-1].T), theta[-1].copy()
-            return {"classes_": columns.classes, "coef_": coef, "intercept_": intercept}
+            return {
+                "classes_": columns.classes,
+                "coef_": coef,
+                "intercept_": intercept,
+                "has_offset_": problem.has_offset,
+            }
 
         def begin(theta):
             task.begin_iteration(lambda: attributes(theta()))

@@ -1,19 +1,24 @@
 """The model in other forms: as a LogisticRegression, alone or in a Pipeline; and with coefficients in CSR."""
 
+from collections.abc import Mapping
 from contextvars import ContextVar
 from copy import copy, deepcopy
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import ArrayLike
 from sklearn.linear_model import LogisticRegression
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_array, check_is_fitted
 
 from .base import Classifier
 
 __all__ = ["OtherForms", "to_sklearn"]
 
 TRANSLATES = ContextVar("whether a deep copy of a GDLogisticRegression is a LogisticRegression", default=False)
+
+ROUNDING = 1e-6  # of shares that add up to 1, as people write them
 
 
 class OtherForms(Classifier):
@@ -40,6 +45,11 @@ class OtherForms(Classifier):
             exception: for two classes scikit-learn computes the probability of the first as 1 - p, which is 0 if this
             model's probability is below 1e-16 (6e-8 in float32).
 
+        Raises
+        ------
+        ValueError
+            If the model was fitted with an offset, which `LogisticRegression` does not know.
+
         Examples
         --------
         >>> from sklearn.datasets import load_iris
@@ -49,11 +59,67 @@ class OtherForms(Classifier):
         >>> (model.to_sklearn().predict(X) == model.predict(X)).all()
         np.True_
         """
+        if getattr(self, "has_offset_", False):
+            raise ValueError("to_sklearn: LogisticRegression has no offset, and this model was fitted with one.")
         dense, model = copy(self).densify(), unfitted(self)
         for name in ("classes_", "coef_", "intercept_", "n_features_in_", "feature_names_in_"):
             if hasattr(dense, name):
                 setattr(model, name, copy(getattr(dense, name)))
         model.n_iter_ = copy(getattr(self, "n_iter_", np.ones(1, dtype=np.int32)))  # a stream has none
+        return model
+
+    def calibrated_for(self, prior: float | ArrayLike | Mapping[Any, float]) -> Self:
+        """The same model for other shares of the classes than those of the fit, as after undersampling.
+
+        The intercept moves by log(prior / ``class_prior_``) of each class: Bayes's rule, where the rows of each class
+        are as before. So a model of undersampled rows, or of ``class_weight="balanced"``, gets the probabilities of the
+        population. The other coefficients stay.
+
+        Parameters
+        ----------
+        prior : float, array-like of shape (n_classes,) or dict
+            The shares of the classes where the model is to be used: positive, adding up to 1; by label in a dict. For
+            two classes a number is the share of ``classes_[1]``.
+
+        Returns
+        -------
+        estimator
+            A copy; the model itself stays as it is.
+
+        Raises
+        ------
+        ValueError
+            If the prior is not as described, or the model has no intercept or no ``class_prior_``, as after
+            ``partial_fit``.
+
+        References
+        ----------
+        Prentice and Pyke, "Logistic disease incidence models and case-control studies", Biometrika 66 (1979).
+        King and Zeng, "Logistic regression in rare events data", Political Analysis 9 (2001).
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_breast_cancer
+        >>> from gdlogit import GDLogisticRegression
+        >>> X, y = load_breast_cancer(return_X_y=True)
+        >>> model = GDLogisticRegression(class_weight="balanced", random_state=0).fit(X, y)
+        >>> calibrated = model.calibrated_for(0.63)  # the share of class 1 in the table
+        >>> model.predict_proba(X)[:, 1].mean().round(2), calibrated.predict_proba(X)[:, 1].mean().round(2)
+        (np.float64(0.61), np.float64(0.63))
+        """
+        check_is_fitted(self)
+        if not hasattr(self, "class_prior_"):
+            raise ValueError("calibrated_for needs class_prior_, which fit, fit_batches and fit_proba set.")
+        if not self.fit_intercept:
+            raise ValueError("calibrated_for moves the intercept; it needs fit_intercept=True.")
+        if not self.class_prior_.all():
+            lacking = self.classes_[self.class_prior_ == 0].tolist()
+            raise ValueError(f"calibrated_for cannot give a share to {lacking}, whose rows had no weight in the fit.")
+        prior = shares_of_classes(prior, self.classes_)
+        shift = np.log(prior) - np.log(self.class_prior_)
+        shift = shift[1:] - shift[:1] if len(self.intercept_) == 1 else shift - shift.mean()
+        model = copy(self)
+        model.intercept_, model.class_prior_ = (self.intercept_ + shift).astype(self.intercept_.dtype), prior
         return model
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
@@ -87,6 +153,23 @@ class OtherForms(Classifier):
         check_is_fitted(self)
         self.coef_ = sp.csr_matrix(self.coef_).toarray()
         return self
+
+
+def shares_of_classes(prior, classes):
+    """The share of each class; for two classes a number is that of the second."""
+    given = prior
+    if isinstance(prior, Mapping):
+        if set(prior) != set(classes.tolist()):
+            raise ValueError(f"prior must have a share for each of the classes {classes.tolist()}; got {given!r}.")
+        prior = [prior[label] for label in classes.tolist()]
+    elif isinstance(prior, Real) and len(classes) == 2:
+        prior = [1 - prior, prior]
+    shares = check_array(np.atleast_1d(prior), ensure_2d=False, dtype=float, input_name="prior")
+    if shares.shape != classes.shape or not (shares > 0).all() or abs(shares.sum() - 1) > ROUNDING:
+        raise ValueError(
+            f"prior must have a positive share for each of {len(classes)} classes, 1 in all; got {given!r}."
+        )
+    return shares / shares.sum()
 
 
 def unfitted(ours) -> LogisticRegression:

@@ -281,6 +281,9 @@ def check_asked(model, cov_type, weights, method):
             f"class_weight={model.class_weight!r} makes weights that are not how often a row occurs. "
             "Pass weights='sampling' for robust errors of the weighted model, or fit with class_weight=None."
         )
+    if model.penalty_factor is not None or getattr(model, "has_offset_", False):
+        name = "offset" if model.penalty_factor is None else "penalty_factor"
+        raise ValueError(f"inference knows no {name}. Fit the model without one.")
     check_method(model, cov_type, method)
 
 

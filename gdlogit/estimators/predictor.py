@@ -4,12 +4,13 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..backprop import Sigmoid, Softmax
 from ..typing import Floats, Matrix
 from .base import Classifier
+from .offset import offset_of_prediction
 
 __all__ = ["Predictor"]
 
@@ -17,68 +18,76 @@ __all__ = ["Predictor"]
 class Predictor(Classifier):
     """The methods of a linear classifier that take new rows: they use ``coef_``, ``intercept_`` and ``classes_``."""
 
-    def decision_function(self, X: Matrix) -> Floats:
+    def decision_function(self, X: Matrix, *, offset: ArrayLike | None = None) -> Floats:
         """Scores z = W x + b: the log-odds of ``classes_[1]``, or one unnormalised log-probability per class.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows.
+        offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            What is added to the scores, as in ``fit``; required if ``fit`` got one, and 0 for none.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_classes)
             The scores.
         """
-        z = self._scores(X)
+        z = self._scores(X, offset)
         return z[:, 0] if z.shape[1] == 1 else z
 
-    def predict(self, X: Matrix) -> NDArray[Any]:
+    def predict(self, X: Matrix, *, offset: ArrayLike | None = None) -> NDArray[Any]:
         """The most probable label of each row.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows.
+        offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            What is added to the scores, as in ``fit``; required if ``fit`` got one, and 0 for none.
 
         Returns
         -------
         ndarray of shape (n_samples,)
             Predicted labels, of the kind that ``fit`` was given.
         """
-        z = self._scores(X)
+        z = self._scores(X, offset)
         return self.classes_[(z[:, 0] > 0).astype(int) if z.shape[1] == 1 else z.argmax(axis=1)]
 
-    def predict_proba(self, X: Matrix) -> Floats:
+    def predict_proba(self, X: Matrix, *, offset: ArrayLike | None = None) -> Floats:
         """The probability of each class.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows.
+        offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            What is added to the scores, as in ``fit``; required if ``fit`` got one, and 0 for none.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of ``classes_``.
         """
-        z = self._scores(X)
+        z = self._scores(X, offset)
         return (Sigmoid if z.shape[1] == 1 else Softmax).probabilities(z)
 
-    def predict_log_proba(self, X: Matrix) -> Floats:
+    def predict_log_proba(self, X: Matrix, *, offset: ArrayLike | None = None) -> Floats:
         """The log-probability of each class, from the scores: finite even where the probability rounds to zero.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows.
+        offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            What is added to the scores, as in ``fit``; required if ``fit`` got one, and 0 for none.
 
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
             Log-probabilities, in the order of ``classes_``.
         """
-        z = self._scores(X)
+        z = self._scores(X, offset)
         return (Sigmoid if z.shape[1] == 1 else Softmax).log_probabilities(z)
 
     def __sklearn_tags__(self) -> Any:
@@ -87,9 +96,11 @@ class Predictor(Classifier):
         tags.input_tags.sparse = True
         return tags
 
-    def _scores(self, X):
+    def _scores(self, X, offset):
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
         with np.errstate(under="ignore"):  # the caller may have set NumPy to raise underflows
             z = X @ self.coef_.T
-            return (z.toarray() if sp.issparse(z) else z) + self.intercept_
+            z = (z.toarray() if sp.issparse(z) else z) + self.intercept_
+        offset = offset_of_prediction(self, offset, X, z.shape[1])
+        return z if offset is None else z + offset.astype(z.dtype, copy=False)

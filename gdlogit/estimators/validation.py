@@ -3,7 +3,7 @@
 Every error names the parameter, the value that it got, and what is accepted.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from numbers import Integral, Real
 
 import numpy as np
@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_array, check_consistent_length, colum
 
 from ..data.labels import Columns, codes_of, distinct, factorize, strangers, totals_of
 from ..solve import SOLVERS
+from .offset import as_columns, check_offset, narrowed, scores_of
 
 __all__ = [
     "check_batch",
@@ -29,11 +30,13 @@ __all__ = [
     "generator",
     "hold_out",
     "named_classes",
+    "shares",
     "stream_classes",
     "weight_of_rows",
 ]
 
 RULES = ("best", "1se")
+OF_A_BATCH = ("X", "y", "sample_weight", "offset")
 COUNTABLE = "biuSU"  # kinds of dtype whose values are always valid labels; floats and objects may not be
 
 
@@ -177,6 +180,13 @@ def class_factors(class_weight, classes, totals=None):
     return factors
 
 
+def shares(totals, columns):
+    """The share of each class, of the total weights of all classes, or of those that have a column."""
+    if len(totals) < len(columns.used):
+        totals = np.bincount(np.flatnonzero(columns.used), totals, len(columns.used))
+    return totals / totals.sum()
+
+
 def generator(random_state):
     """NumPy's random generator from a ``random_state``. An integer is its seed: a RandomState would take 0.1 ms."""
     if not isinstance(random_state, Integral):
@@ -184,8 +194,8 @@ def generator(random_state):
     return np.random.default_rng(int(random_state))
 
 
-def hold_out(X, codes, weight, fraction, rng):
-    """Rows held out at random (X, class codes, weights), and the weights of all rows with the held-out ones set to 0.
+def hold_out(X, codes, weight, fraction, rng, offset=None):
+    """Rows held out at random (X, class codes, weights, offset), and the weights of all rows, 0 for those held out.
 
     Each class gives its share of rows, at least one and never its last. Rows that are not held out are not copied.
     """
@@ -202,17 +212,22 @@ def hold_out(X, codes, weight, fraction, rng):
         )
     rest = np.array(weight)
     rest[index] = 0
-    return (X[index], codes[index], weight[index]), rest
+    offset = None if offset is None else offset[index]
+    return (X[index], codes[index], weight[index], offset), rest
 
 
-def check_held_out(estimator, X_val, y_val, sample_weight_val, columns):
+def check_held_out(estimator, X_val, y_val, sample_weight_val, offset_val, columns, has_offset=False):
     """The user's validation rows: X, checked as in ``fit``; the column of each row; weights times those of the classes.
 
     A "balanced" class_weight balances the classes of the rows of the fit.
     """
     for name, value in (("X_val", X_val), ("y_val", y_val)):
         if value is None:
-            raise ValueError(f"X_val and y_val must be given together, sample_weight_val with them; {name} is None.")
+            raise ValueError(
+                f"X_val and y_val must be given together, offset_val and sample_weight_val with them; {name} is None."
+            )
+    if has_offset != (offset_val is not None):
+        raise ValueError("offset and offset_val must be given together; pass 0 for none.")
     try:
         X, y = validate_data(estimator, X_val, y_val, reset=False, accept_sparse="csr", dtype=[np.float64, np.float32])
     except ValueError as error:
@@ -222,7 +237,8 @@ def check_held_out(estimator, X_val, y_val, sample_weight_val, columns):
     strange = strangers(known, y, "y_val")
     if len(strange):
         raise ValueError(f"y_val must hold labels of y only, {known!r}; got {strange!r} too.")
-    return X, *columns.place(codes_of(columns.classes, y), weight)
+    offset = narrowed(check_offset(offset_val, X, scores_of(columns.classes), "offset_val"), columns)
+    return X, *columns.place(codes_of(columns.classes, y), weight), offset
 
 
 def stream_classes(estimator, classes, begun):
@@ -271,11 +287,16 @@ def check_source(source):
 
 
 def check_batch(estimator, batch, reset):
-    """X, y and the weight (or None) of a batch (X, y) or (X, y, sample_weight); None for a batch without rows."""
-    if not (isinstance(batch, tuple | list) and len(batch) in (2, 3)):
-        raise ValueError(f"source must yield (X, y) or (X, y, sample_weight); got {batch!r}.")
-    X, y, sample_weight = (*batch, None)[:3]
+    """X, y, weight and offset (or None) of a batch, a tuple or a dict; None for a batch without rows."""
+    if isinstance(batch, Mapping) and {"X", "y"} <= batch.keys() <= set(OF_A_BATCH):
+        batch = [batch.get(name) for name in OF_A_BATCH]
+    if not (isinstance(batch, tuple | list) and len(batch) in (2, 3, 4)):
+        raise ValueError(
+            "source must yield (X, y), (X, y, sample_weight), (X, y, sample_weight, offset), or a dict of these; "
+            f"got {batch!r}."
+        )
+    X, y, sample_weight, offset = (*batch, None, None)[:4]
     if np.shape(X)[:1] == np.shape(y)[:1] == (0,):
         return None
     X, y = validate_data(estimator, X, y, reset=reset, accept_sparse="csr", dtype=[np.float64, np.float32])
-    return X, y, weight_of_rows(sample_weight, X)
+    return X, y, weight_of_rows(sample_weight, X), as_columns(offset, X)

@@ -18,7 +18,7 @@ from .curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker
 from .lasso import CONSTANT, Columns, Products, minimise_formed, minimise_roughly
 from .proximal import Proximal
 
-__all__ = ["LocalModel", "Smooth", "Sparse", "formed_metric", "metric_at", "products_at", "rough_metric"]
+__all__ = ["LocalModel", "Smooth", "Sparse", "formed_metric", "metric_at", "metric_of", "products_at", "rough_metric"]
 
 ROWS_PER_FEATURE, FEW_ROWS = 10, 1000  # that a Kronecker product is made of
 MEMORY = 10  # secant pairs
@@ -180,7 +180,12 @@ def metric_at(objective, point):
 
 def formed_metric(objective, theta):
     """The same, its Hessian formed."""
-    penalty, hessian = objective.penalty, objective.hessian(theta)
+    return metric_of(objective, objective.hessian(theta))
+
+
+def metric_of(objective, hessian):
+    """The metric that a Hessian makes."""
+    penalty = objective.penalty
     if not penalty.is_smooth:
         without_l1 = penalty.l1_strengths(objective.shape)[:, 0] == 0
         return Sparse(without_shift(hessian, objective.shape, without_l1), penalty)

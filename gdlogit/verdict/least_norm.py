@@ -27,7 +27,7 @@ def of_least_norm(model):
     spread = objective.spread()
     constant = spread <= NULL * np.abs(objective.centre)
     unit = np.append(1 / np.where(constant, 1.0, spread), 1.0)[:, None]
-    gram = objective.gram(objective.curvature(objective.scores(np.zeros_like(theta))))
+    gram = objective.gram(objective.curvature(objective.scores_of_zero()))
     constant = np.append(constant, False)
     gram[constant] = gram[:, constant] = 0
     values, vectors = np.linalg.eigh(unit * gram * unit.T)

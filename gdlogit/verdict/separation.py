@@ -85,8 +85,7 @@ def is_hidden(model):
 class Margins:
     """Programmes over the margins of an objective, which begin with those that are least at theta.
 
-    A margin is numbered k row + c, c the class whose score the row's own is to exceed. Coefficients are in units of
-    1 / spread.
+    A margin is numbered n row + its place among the loss's n margins a row. Coefficients are in units of 1 / spread.
     """
 
     def __init__(self, objective, theta):
@@ -131,7 +130,8 @@ class Margins:
 
     def largest_sum(self, matrix, floor, free):
         """The direction in the box that raises the sum of all margins most."""
-        slope = self.objective.at(np.zeros(self.unit.shape)).gradient * self.unit  # minus the sum, but for a factor
+        zero = np.zeros(self.unit.shape), self.objective.scores_of_zero()
+        slope = self.objective.at_scores(*zero).gradient * self.unit  # minus the sum, but for a factor
         slope = slope.ravel()[free]
         return solved(slope / (np.abs(slope).max() or 1.0), matrix, floor, (-1, 1))
 

@@ -1,0 +1,73 @@
+"""The offset: numbers that the user knows, which are added to the scores of the rows."""
+
+from numbers import Real
+
+import numpy as np
+from sklearn.utils.validation import check_array, check_consistent_length
+
+__all__ = ["as_columns", "check_offset", "check_width", "narrowed", "offset_of_prediction", "scores_of"]
+
+MISSING = (
+    "{name} is missing: this model was fitted with an offset, and its coefficients mean nothing without one. Pass "
+    "{name}=... here, too, or {name}=0 for none. A scorer of scikit-learn's drops it; the method score takes it, in a "
+    "cross-validation by metadata routing."
+)
+
+
+def check_offset(offset, X, n_scores, name="offset"):
+    """The offset of each of X's rows, shape (n, k); None for None. A number is added to all scores."""
+    if offset is None:
+        return None
+    if isinstance(offset, Real) and not isinstance(offset, bool | np.bool_):
+        offset = np.full((X.shape[0], n_scores), offset, dtype=float)
+    columns = as_columns(offset, X, name)
+    check_width(columns.shape[1], n_scores, name)
+    return columns
+
+
+def as_columns(offset, X, name="offset"):
+    """An offset with a row for each of X's, which a model of X can hold; None for None."""
+    if offset is None:
+        return None
+    offset = check_array(offset, ensure_2d=False, allow_nd=True, dtype=float, ensure_all_finite=False, input_name=name)
+    if offset.ndim not in (1, 2):
+        raise ValueError(f"{name} must have shape (n,), or (n, n_classes); got shape {offset.shape}.")
+    check_consistent_length(X, offset)
+    columns = offset.reshape(len(offset), -1)
+    dtype = np.float32 if X.dtype == np.float32 else np.float64
+    is_finite = np.abs(columns) <= np.finfo(dtype).max
+    if not is_finite.all():
+        raise ValueError(f"{name} must be finite in {dtype.__name__}; it has {columns[~is_finite][0]}.")
+    return columns
+
+
+def scores_of(classes):
+    """How many scores a row has: one for two classes, else one for each."""
+    return 1 if len(classes) == 2 else len(classes)
+
+
+def narrowed(offset, columns):
+    """The offset of the classes that have a column; None for None."""
+    return None if offset is None else columns.narrow(offset)
+
+
+def check_width(width, n_scores, name="offset"):
+    """Raise a ValueError for an offset of so many columns that does not go with so many scores."""
+    if width == n_scores:
+        return
+    if n_scores == 1:
+        raise ValueError(
+            f"{name} must have shape (n,) for two classes, in log-odds of the second; got {width} columns. Of a number "
+            "for each class, pass the second less the first."
+        )
+    raise ValueError(
+        f"{name} must have shape (n, {n_scores}) for {n_scores} classes, as a softmax does not see a number that is "
+        f"added to all scores; got {width} column{'s' * (width != 1)}."
+    )
+
+
+def offset_of_prediction(estimator, offset, X, n_scores, name="offset"):
+    """The offset of rows to predict; an error where there is none and the model was fitted with one."""
+    if offset is None and getattr(estimator, "has_offset_", False):
+        raise ValueError(MISSING.format(name=name))
+    return check_offset(offset, X, n_scores, name)

@@ -1,0 +1,108 @@
+r"""The loss of rows whose label is a distribution: probabilities of the classes, or shares of counts.
+
+    loss(z) = sum_c q_c loss(z, c) = log sum_c e^{z_c} - q . z,    dz = a - q,    sum_c q_c = 1
+
+A row with the distribution q and the weight s is K rows with the labels c and the weights s q_c: the same loss and the
+same gradient. The curvature and all that follows from it do not depend on the label. y is q_1, shape (m,), for two
+classes and q, shape (m, k), for more. A margin of a row is that of any label whose q is above 0.
+
+References
+----------
+Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network" (2015).
+McCullagh and Nelder, "Generalized Linear Models" (1989), section 4.3 (grouped data).
+"""
+
+import numpy as np
+
+from .backprop import Sigmoid, Softmax
+
+__all__ = ["SoftSigmoid", "SoftSoftmax", "soft_loss_of"]
+
+
+class SoftSigmoid(Sigmoid):
+    """Two classes, one score: y is the share of the second, from 0 to 1."""
+
+    n_margins = 2
+    is_labelled = False
+    of_labels = Sigmoid()
+
+    @staticmethod
+    def forward_backward(z, y):
+        """Loss (m,) and dz (m, 1); a share of 0 or 1 has the digits of a label."""
+        z, y = z[:, 0], y.astype(z.dtype, copy=False)
+        e = np.exp(-np.abs(z))
+        loss = np.maximum(z, 0) - y * z + np.log1p(e)
+        above = np.where(z >= 0, 1, e)  # a = above / (1 + e), 1 - a = e / above / (1 + e)
+        dz = ((1 - y) * above - y * np.where(z >= 0, e, 1)) / (1 + e)
+        return loss, dz[:, None]
+
+    @staticmethod
+    def labelled(y):
+        """The rows as labelled ones: the share (m, 1) and the label of each row, one class after another."""
+        yield 1 - y[:, None], np.zeros(len(y), dtype=np.uint8)
+        yield y[:, None], np.ones(len(y), dtype=np.uint8)
+
+    @staticmethod
+    def margins(z, y):
+        """By how much the score of each label of a row is above the other's, shape (m, 2); 0 of no label of the row."""
+        return np.hstack([-z, z]) * SoftSigmoid.is_margin(y)
+
+    @staticmethod
+    def is_margin(y):
+        """Which of ``margins`` are those of a label of the row."""
+        return np.column_stack([y < 1, y > 0])
+
+
+class SoftSoftmax(Softmax):
+    """More classes, one score each: y is the share of each, shape (m, k), with rows that add up to 1."""
+
+    is_labelled = False
+
+    def __init__(self, n_outputs):
+        super().__init__(n_outputs)
+        self.n_margins = n_outputs**2
+
+    @property
+    def of_labels(self):
+        """The loss of rows that have one label."""
+        return Softmax(self.n_outputs)
+
+    @staticmethod
+    def forward_backward(z, y):
+        """Loss (m,) and dz (m, k), the most probable class kept apart: 1 - a is a sum there, not a difference."""
+        y = y.astype(z.dtype, copy=False)
+        top = np.arange(len(z)), z.argmax(axis=1)
+        with np.errstate(over="ignore"):
+            shifted = z - z.max(axis=1, keepdims=True)
+        e = np.exp(shifted)
+        e[top] = 0
+        others = e.sum(axis=1)
+        e[top] = 1
+        a = e / (1 + others)[:, None]
+        rest = 1 - a
+        rest[top] = others / (1 + others)
+        with np.errstate(invalid="ignore"):
+            lost = np.where(y > 0, y * shifted, 0).sum(axis=1)
+        return np.log1p(others) - lost, (1 - y) * a - y * rest
+
+    def labelled(self, y):
+        """The rows as labelled ones: the share (m, 1) and the label of each row, one class after another."""
+        for c in range(self.n_outputs):
+            yield y[:, c : c + 1], np.full(len(y), c)
+
+    @staticmethod
+    def margins(z, y):
+        """By how much the score of each label of a row is above each other one, shape (m, k k); 0 of no label."""
+        apart = (z[:, :, None] - z[:, None, :]).reshape(len(z), -1)
+        return apart * SoftSoftmax.is_margin(y)
+
+    @staticmethod
+    def is_margin(y):
+        """Which of ``margins`` are those of a label of the row and another class."""
+        other = ~np.eye(y.shape[1], dtype=bool)
+        return ((y > 0)[:, :, None] & other).reshape(len(y), -1)
+
+
+def soft_loss_of(n_classes):
+    """The loss of distributions over so many classes."""
+    return SoftSigmoid() if n_classes == 2 else SoftSoftmax(n_classes)
