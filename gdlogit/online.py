@@ -71,9 +71,10 @@ class Quadratic(NamedTuple):
 
     def about(self, theta):
         """The same quadratic about another point, where its value counts as 0."""
+        if theta is self.theta:
+            return self._replace(value=0.0)
         d = theta - self.theta
-        moved = self if theta is self.theta else self.moved(d, self.bend(d))
-        return moved._replace(theta=theta, value=0.0)
+        return self.moved(d, self.bend(d))._replace(theta=theta, value=0.0)
 
     def part(self, some):
         """What a diagonal one says of some rows of theta, None for all."""
@@ -202,20 +203,20 @@ def learn(stream, rows, loss, C):
 def settle(present, here, kept, goal):
     """Newton steps, until one gains no more than the goal: where they end, and the Hessian to keep.
 
-    A Hessian serves as long as its steps do. The goal is for weights of about 1: they may add up to 1.
+    A Hessian is kept as long as its steps leave little of the excess. The goal is for weights of about 1.
     """
     last = inf
     for _ in range(MOST_STEPS):
         hessian = kept or Updated.of(present.hessian(here), here.theta.shape)
         direction = -present.curved(hessian, here.z).solve(here.gradient)
-        excess = -0.5 * float(np.vdot(here.gradient, direction))
-        serves, rate = not kept or 0 <= excess <= max(goal, SLOW * last), 0.0
-        if serves:
+        excess, rate = -0.5 * float(np.vdot(here.gradient, direction)), 0.0
+        if not kept or 0 <= excess <= max(goal, SLOW * last):
             here, rate = line_search(present, here, direction, present.along(here, direction), part=FALL)
-        if not rate and kept:
-            kept = None
+        if rate:
+            kept, last = hessian, excess
+        elif kept:
+            kept = None  # and from the same point with a new one
             continue
-        kept, last = hessian, excess
         if not rate or excess <= goal:
             break
     return here, kept

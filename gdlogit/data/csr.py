@@ -258,10 +258,11 @@ class CentredCsr(Centred, CsrBlock):
 
 def joined(blocks, y, weight):
     """One block of the rows of several, which are all measured from the same centre, whatever their origins."""
-    origins = np.stack([np.zeros(block.X.shape[1]) + block.origin for block in blocks])
-    common = np.where((origins == origins[0]).all(axis=0), origins[0], 0).astype(blocks[0].X.dtype)
-    moved = [block.moved(common - block.origin) for block in blocks]
-    return replace(moved[-1], X=sp.vstack([block.X for block in moved], format="csr"), y=y, weight=weight)
+    if any(np.ndim(block.origin) for block in blocks):
+        origins = np.stack([np.zeros(block.X.shape[1]) + block.origin for block in blocks])
+        common = np.where((origins == origins[0]).all(axis=0), origins[0], 0).astype(blocks[0].X.dtype)
+        blocks = [block.moved(common - block.origin) for block in blocks]
+    return replace(blocks[-1], X=sp.vstack([block.X for block in blocks], format="csr"), y=y, weight=weight)
 
 
 def canonical(X):
