@@ -44,7 +44,8 @@ ENOUGH_ROWS = 1000  # go into Q together. More would come nearer to the optimum,
 GOAL = 0.01  # excess of the summed loss, in units of a row's weight: far below what the rows themselves can tell
 MOST_STEPS = 100  # classes that the rows separate take a step for each unit of their margins
 FALL = 0.25  # of what the slope promises: a step far beyond the minimum, to where losses are flat, falls by less
-SLOW = 0.3  # of the excess: a step that leaves more had a poor metric
+SLOW = 0.3  # of the excess: a Hessian whose step leaves more is of another place
+LARGE = 10  # an excess: after such a step rows may be on other sides, and have other curvatures
 
 
 class Quadratic(NamedTuple):
@@ -213,7 +214,7 @@ def settle(present, here, kept, goal):
         if not kept or 0 <= excess <= max(goal, SLOW * last):
             here, rate = line_search(present, here, direction, present.along(here, direction), part=FALL)
         if rate:
-            kept, last = hessian, excess
+            kept, last = hessian if excess <= LARGE else None, excess
         elif kept:
             kept = None  # and from the same point with a new one
             continue
