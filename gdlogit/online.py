@@ -13,7 +13,17 @@ last posterior being the next prior. No rate is chosen, and scale and correlatio
 - *Rows wait*, as they are, until 1,000 have come, and go into Q together. A Taylor series is only as good as the point
   where it is taken, and after a few rows that point is far off: rows that it fits by chance have no curvature there,
   and are forgotten. So one row at a time learns what 1,000 at a time do.
-- P is the full Hessian up to as many parameters as a fit forms one of (1,500); beyond, its diagonal.
+- P is the full Hessian up to as many parameters as a fit forms one of (1,500); beyond, its diagonal. Features that no
+  row at hand has then stay where they are, at the minimum of Q and their penalty: a batch of CSR costs what its
+  entries cost, and a few numbers a feature.
+
+One row at a time is to cost what a row costs, not what a Hessian does:
+
+- *A Hessian is kept* as long as its steps do well, factorised; rows that come after it are added by Woodbury's
+  identity, with their curvature of the moment. Every gradient is exact.
+- *Along a step* the scores and Q's gradient are linear, so no length costs a product with the rows, or with P.
+- *Rows on the wrong side* have hardly any curvature, and a Newton step for their sake ends anywhere. They get that of a
+  parabola that is nowhere below their loss: see ``backprop.secant``.
 
 Shapes: theta, r (p + 1, k); P (P, P) over theta flattened, or its diagonal in theta's shape. Losses are summed, not
 averaged: an excess of 1 is a likelihood e times smaller, on any data.
@@ -23,6 +33,7 @@ References
 Spiegelhalter and Lauritzen, "Sequential updating of conditional probabilities on directed graphical structures",
 Networks 20 (1990). Chapelle and Li, "An empirical evaluation of Thompson sampling", NeurIPS 2011 (the diagonal one).
 Opper, "A Bayesian approach to on-line learning", in "On-line Learning in Neural Networks" (1998).
+Jaakkola and Jordan, "Bayesian parameter estimation via variational methods", Statistics and Computing 10 (2000).
 Dawid, "Present position and potential developments: the prequential approach", JRSS A 147 (1984).
 """
 
