@@ -71,7 +71,7 @@ class Sigmoid:
 
     @staticmethod
     def secant_curvature(z, y):
-        """The curvature; for a row on the wrong side, the mean from there to where it would be undecided."""
+        """The curvature, but of rows on the wrong side, which have hardly any, the mean on the way back: ``secant``."""
         loss, dz = Sigmoid.forward_backward(z, y)
         return secant(loss, np.abs(dz[:, 0]))[:, None]
 
@@ -158,15 +158,15 @@ class Softmax:
 
     @staticmethod
     def secant_curvature(z, y):
-        """The same with a row's own class against all others; between these, c is divided as a is."""
+        """The same for the odds of a row's own class against all others; these share the rest of c as they share a."""
         own = np.arange(len(y)), y
         loss, c = Softmax.forward_backward(z, y)
         miss = -c[own]
-        others = 0.5 + np.sqrt(np.maximum(0.25 - secant(loss, miss), 0))  # the root of others (1 - others) = c
-        share = np.where(miss > 0.5, others / np.maximum(miss, 0.5), 1)
+        mean = secant(loss, miss)
+        others = 0.5 + np.sqrt(np.maximum(0.25 - mean, 0))  # others (1 - others) = mean, on the wrong side
         with np.errstate(under="ignore"):
-            c *= share[:, None]
-        c[own] = 1 - share * miss
+            c *= np.where(miss > 0.5, others / np.maximum(miss, 0.5), 1)[:, None]
+        c[own] = np.where(miss > 0.5, mean / others, 1 - miss)
         return c
 
     @staticmethod
@@ -230,10 +230,11 @@ def loss_of(n_classes, n_used=None):
 
 
 def secant(loss, miss):
-    """The curvature a (1 - a) of rows whose own class has a = 1 - miss; its mean up to a = 1/2 if a is less.
+    """The curvature a (1 - a) of a row whose own class has a = 1 - miss; if a < 1/2, its mean on the way there.
 
-    The mean over the log-odds, (miss - 1/2) / log(miss / a): that of the parabola which touches the loss here and where
-    the odds are reversed, and is below it nowhere (Jaakkola and Jordan 2000).
+    The mean over the log-odds is (miss - 1/2) / log(miss / a). The parabola with this curvature that touches the loss
+    where the row is touches it once more, where the odds are reversed, and is nowhere below it (Jaakkola and Jordan).
+    So a step to the parabola's minimum lowers the loss, however far the row was on the wrong side.
     """
     wrong = miss > 0.5
     odds = np.log(miss, where=wrong, out=np.ones_like(loss)) + loss

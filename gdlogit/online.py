@@ -13,7 +13,17 @@ last posterior being the next prior. No rate is chosen, and scale and correlatio
 - *Rows wait*, as they are, until 1,000 have come, and go into Q together. A Taylor series is only as good as the point
   where it is taken, and after a few rows that point is far off: rows that it fits by chance have no curvature there,
   and are forgotten. So one row at a time learns what 1,000 at a time do.
-- P is the full Hessian up to as many parameters as a fit forms one of (1,500); beyond, its diagonal.
+- P is the full Hessian up to as many parameters as a fit forms one of (1,500); beyond, its diagonal. Features that no
+  row at hand has then stay where they are, at the minimum of Q and their penalty: a batch of CSR costs what its
+  entries cost, and a few numbers a feature.
+
+One row at a time is to cost what a row costs, not what a Hessian does:
+
+- *A Hessian is kept* as long as its steps do well, factorised; rows that come after it are added by Woodbury's
+  identity, with their curvature of the moment. Every gradient is exact.
+- *Along a step* the scores and Q's gradient are linear, so no length costs a product with the rows, or with P.
+- *Rows on the wrong side* have hardly any curvature, and a Newton step for their sake ends anywhere. They get that of a
+  parabola that is nowhere below their loss: see ``backprop.secant``.
 
 Shapes: theta, r (p + 1, k); P (P, P) over theta flattened, or its diagonal in theta's shape. Losses are summed, not
 averaged: an excess of 1 is a likelihood e times smaller, on any data.
@@ -23,6 +33,7 @@ References
 Spiegelhalter and Lauritzen, "Sequential updating of conditional probabilities on directed graphical structures",
 Networks 20 (1990). Chapelle and Li, "An empirical evaluation of Thompson sampling", NeurIPS 2011 (the diagonal one).
 Opper, "A Bayesian approach to on-line learning", in "On-line Learning in Neural Networks" (1998).
+Jaakkola and Jordan, "Bayesian parameter estimation via variational methods", Statistics and Computing 10 (2000).
 Dawid, "Present position and potential developments: the prequential approach", JRSS A 147 (1984).
 """
 
@@ -44,7 +55,8 @@ ENOUGH_ROWS = 1000  # go into Q together. More would come nearer to the optimum,
 GOAL = 0.01  # excess of the summed loss, in units of a row's weight: far below what the rows themselves can tell
 MOST_STEPS = 100  # classes that the rows separate take a step for each unit of their margins
 FALL = 0.25  # of what the slope promises: a step far beyond the minimum, to where losses are flat, falls by less
-SLOW = 0.3  # of the excess: a step that leaves more had a poor metric
+SLOW = 0.3  # of the excess: a Hessian whose step leaves more is of another place
+LARGE = 10  # an excess: after such a step rows may be on other sides, and have other curvatures
 
 
 class Quadratic(NamedTuple):
@@ -71,9 +83,10 @@ class Quadratic(NamedTuple):
 
     def about(self, theta):
         """The same quadratic about another point, where its value counts as 0."""
+        if theta is self.theta:
+            return self._replace(value=0.0)
         d = theta - self.theta
-        moved = self if theta is self.theta else self.moved(d, self.bend(d))
-        return moved._replace(theta=theta, value=0.0)
+        return self.moved(d, self.bend(d))._replace(theta=theta, value=0.0)
 
     def part(self, some):
         """What a diagonal one says of some rows of theta, None for all."""
@@ -202,20 +215,20 @@ def learn(stream, rows, loss, C):
 def settle(present, here, kept, goal):
     """Newton steps, until one gains no more than the goal: where they end, and the Hessian to keep.
 
-    A Hessian serves as long as its steps do. The goal is for weights of about 1: they may add up to 1.
+    A Hessian is kept as long as its steps leave little of the excess. The goal is for weights of about 1.
     """
     last = inf
     for _ in range(MOST_STEPS):
         hessian = kept or Updated.of(present.hessian(here), here.theta.shape)
         direction = -present.curved(hessian, here.z).solve(here.gradient)
-        excess = -0.5 * float(np.vdot(here.gradient, direction))
-        serves, rate = not kept or 0 <= excess <= max(goal, SLOW * last), 0.0
-        if serves:
+        excess, rate = -0.5 * float(np.vdot(here.gradient, direction)), 0.0
+        if not kept or 0 <= excess <= max(goal, SLOW * last):
             here, rate = line_search(present, here, direction, present.along(here, direction), part=FALL)
-        if not rate and kept:
-            kept = None
+        if rate:
+            kept, last = hessian if excess <= LARGE else None, excess
+        elif kept:
+            kept = None  # and from the same point with a new one
             continue
-        kept, last = hessian, excess
         if not rate or excess <= goal:
             break
     return here, kept

@@ -183,6 +183,46 @@ def test_bend_diagonal_has_all_its_digits_where_a_row_is_certain():
     np.testing.assert_allclose(Softmax.bend_diagonal(Softmax.curvature(z)), expected, rtol=1e-14)
 
 
+FAR = [0.0, 1e-9, 0.1, 1.0, 5.0, 37.0, 1e3, 1e17, 1e300]  # on the wrong side
+
+
+@pytest.mark.parametrize("far", FAR)
+def test_a_step_with_the_secant_curvature_ends_about_where_the_odds_are_reversed(far):
+    z, y = np.array([[-far], [far]]), np.array([1, 0])
+    loss, dz = Sigmoid.forward_backward(z, y)
+    end = z - dz / Sigmoid.secant_curvature(z, y)
+    np.testing.assert_allclose(end[0], -end[1], rtol=1e-12)
+    assert far * (1 - 1e-12) <= end[0, 0] <= far * (1 + 1e-12) + 2
+    assert (Sigmoid.forward_backward(end, y)[0] <= loss).all()
+
+
+@pytest.mark.parametrize("far", FAR[:-1])
+def test_the_parabola_of_the_secant_curvature_is_nowhere_below_the_loss(far, rng):
+    z, d = np.full((1000, 1), -far), 10 * rng.standard_normal((1000, 1)) * max(1, far)
+    y = np.ones(1000, int)
+    loss, dz = Sigmoid.forward_backward(z, y)
+    parabola = loss + (dz * d + Sigmoid.secant_curvature(z, y) * d**2 / 2)[:, 0]
+    assert (Sigmoid.forward_backward(z + d, y)[0] <= parabola + 1e-12 * (1 + np.abs(parabola))).all()
+
+
+def test_secant_curvature_of_two_classes_is_that_of_the_difference(rng):
+    z, y = 5 * rng.standard_normal((50, 2)), rng.integers(0, 2, 50)
+    c = Softmax.secant_curvature(z, y)
+    np.testing.assert_allclose(c.sum(axis=1), 1, rtol=1e-14)
+    np.testing.assert_allclose(c[:, :1] * c[:, 1:], Sigmoid.secant_curvature(z[:, 1:] - z[:, :1], y), rtol=1e-12)
+
+
+@losses
+def test_secant_curvature_is_the_curvature_on_the_right_side(loss, rng):
+    z, y = random_rows(loss, rng, 200)
+    miss = -np.expm1(-loss.forward_backward(z, y)[0])
+    ours, curvature = loss.secant_curvature(z, y), loss.curvature(z)
+    right = miss <= 0.5
+    np.testing.assert_allclose(ours[right], curvature[right], rtol=1e-12)
+    if loss.n_outputs == 1:
+        assert (ours[~right] > curvature[~right]).all()
+
+
 def test_max_curvature_is_the_largest_that_a_row_can_have(rng):
     assert Sigmoid.curvature(np.zeros((1, 1))) == Sigmoid.max_curvature
     assert Sigmoid.curvature(3 * rng.standard_normal((1000, 1))).max() <= Sigmoid.max_curvature

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gdlogit.quadratic import curvature
-from gdlogit.quadratic.curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker, equilibration
+from gdlogit.quadratic.curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker, Updated, equilibration
 
 N = 12
 
@@ -187,3 +187,49 @@ def test_conjugate_gradients_stop_after_so_many_products(hessian, rng):
 def test_a_factor_knows_that_two_directions_are_one_to_rounding(angle, blind):
     X = np.array([[1.0, 0.0], [np.cos(angle), np.sin(angle)]]).T * [1e-6, 1e9]
     assert Cholesky(X.T @ X).is_singular == blind
+
+
+# --- More rows than a factorised Hessian has ----------------------------------------------------------------
+
+
+def blocks_of(rows, B):
+    """Sum of (x x^T) (x) B over rows x and their curvatures B (k, k)."""
+    p, k = rows.shape[1], B.shape[1]
+    return np.einsum("ij,il,icd->jcld", rows, rows, B).reshape(p * k, p * k)
+
+
+def bend_by(B):
+    return lambda v: np.einsum("icd,idq->icq", B, v)
+
+
+@pytest.mark.parametrize("k", [1, 3])
+@pytest.mark.parametrize("sizes", [(), (1,), (1, 2, 1)])
+def test_rows_that_come_later_are_solved_with_as_if_they_had_been_there(k, sizes, hessian, rng):
+    p, g = N // k, rng.standard_normal((N // k, k))
+    rows = rng.standard_normal((sum(sizes), p))
+    root = rng.standard_normal((len(rows), k, k)) * (rng.random((len(rows), 1, 1)) < 0.7)  # some have no curvature
+    B = root @ root.transpose(0, 2, 1)
+    updated = Updated.of(Cholesky(hessian.copy()), (p, k))
+    for part in np.split(rows, np.cumsum(sizes)[:-1]) if sizes else []:
+        assert updated.has_room(len(part))
+        updated = updated.after(part)
+    solution = updated._replace(bend=bend_by(B)).solve(g)
+    expected = np.linalg.solve(hessian + blocks_of(rows, B), g.ravel())
+    np.testing.assert_allclose(solution.ravel(), expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max())
+
+
+def test_there_is_room_for_as_many_rows_as_parameters_and_no_more_than_pay(hessian):
+    updated = Updated.of(Cholesky(hessian.copy()), (N, 1))
+    assert updated.has_room(N)
+    assert not updated.has_room(N + 1)
+    assert not updated.after(np.eye(N)).has_room(1)
+    wide = Updated.of(Cholesky(np.eye(1000)), (1000, 1))
+    assert wide.has_room(curvature.RECENT)
+    assert not wide.has_room(curvature.RECENT + 1)
+
+
+def test_a_row_of_which_the_hessian_knows_nothing_is_refused():
+    hessian = np.diag([1.0, 1e-12])
+    updated = Updated.of(Cholesky(hessian), (2, 1))
+    assert updated.after(np.array([[1.0, 0.0]])) is not None
+    assert updated.after(np.array([[0.0, 1.0]])) is None

@@ -1,5 +1,9 @@
 """partial_fit: one pass over batches comes near the optimum of all rows, and its state can be trusted."""
 
+import pickle
+import tracemalloc
+from collections import Counter
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -69,6 +73,143 @@ def test_beyond_the_full_matrix_a_diagonal_still_learns():
     model = stream(X, y, 1000, GDLogisticRegression())
     assert model._stream.past.hessian.shape == (2001, 1)
     assert loss(model, X, y) < loss(GDLogisticRegression().fit(X, y), X, y) + 0.05  # correlations are lost
+
+
+# --- CSR of many features ----------------------------------------------------------------------------------------
+
+
+def words(n, p, rng, per_row=30):
+    """Rows of a few words each out of many, and labels that they tell."""
+    X = sp.random_array((n, p), density=per_row / p, random_state=rng, format="csr")
+    w = 4 * rng.standard_normal(p)
+    return X, (rng.random(n) < expit(X @ w)).astype(int)
+
+
+def peak_bytes(f):
+    """The most memory that f takes, besides what is there before."""
+    tracemalloc.start()
+    try:
+        f()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_of_csr_is_a_few_numbers_a_feature_and_the_entries_of_the_batch():
+    p, n = 2**18, 400
+    X, y = words(4 * n, p, np.random.default_rng(0))
+    model = GDLogisticRegression()
+    peak = peak_bytes(lambda: stream(X, y, n, model))
+    a_number_each, entries = 8 * p, 12 * X[:1600].nnz
+    assert peak < 12 * a_number_each + 10 * entries  # an array of one batch's shape has 400 numbers a feature
+    assert len(pickle.dumps(model)) < 4.1 * a_number_each + 1.5 * entries
+
+
+@pytest.mark.parametrize("first", ["csr", "dense"])
+def test_memory_of_csr_is_that_whatever_form_the_batches_before_had(first):
+    p = 20_000
+    X, y = words(3000, p, np.random.default_rng(0))
+    few = X[:10].toarray()
+    model = GDLogisticRegression().partial_fit(few if first == "dense" else X[:10], y[:10], [0, 1])
+    model.partial_fit(X[:10] if first == "dense" else few, y[:10])
+    peak = peak_bytes(lambda: model.partial_fit(X, y))
+    assert peak < 40 * 8 * p + 20 * 12 * X.nnz + 10 * few.nbytes < X.shape[0] * p * 8 / 10
+
+
+def test_rows_of_csr_that_wait_are_learned_from_exactly():
+    X, y = words(900, 5000, np.random.default_rng(0))
+    model = stream(X, y, 60, GDLogisticRegression(C=10))
+
+    def J(model):
+        return loss(model, X, y) + (model.coef_**2).sum() / (2 * 10 * len(y))
+
+    assert J(model) < J(GDLogisticRegression(C=10).fit(X, y)) + 2 * online.GOAL / len(y)
+
+
+def test_features_that_no_row_has_stay():
+    X, y = words(3000, 5000, np.random.default_rng(0))
+    model = stream(X[:2000], y[:2000], 1000, GDLogisticRegression())
+    before, others = model.coef_.copy(), np.setdiff1d(np.arange(5000), X[2000:2010].indices)
+    model.partial_fit(X[2000:2010], y[2000:2010])
+    np.testing.assert_array_equal(model.coef_[0, others], before[0, others])
+    assert (model.coef_ != before).any()
+
+
+def test_another_c_moves_features_that_no_row_has():
+    X, y = words(2000, 5000, np.random.default_rng(0))
+    model = stream(X, y, 1000, GDLogisticRegression())
+    model.set_params(C=1e-9).partial_fit(X[:1], y[:1])
+    assert np.abs(model.coef_).max() < 1e-5
+
+
+def test_text_is_learned_as_well_as_by_fit_on_all_rows():
+    X, y = words(6000, 3000, np.random.default_rng(0))
+    ours = stream(X[:4000], y[:4000], 100, GDLogisticRegression(C=10))
+    theirs = GDLogisticRegression(C=10).fit(X[:4000], y[:4000])
+    assert loss(ours, X[4000:], y[4000:]) < loss(theirs, X[4000:], y[4000:]) + 0.01
+
+
+# --- One row at a time ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def count(monkeypatch):
+    """The number of calls of some functions, which are called as they would be."""
+    calls = Counter()
+
+    def counted(owner, name):
+        f = getattr(owner, name)
+
+        def call(*arguments, **keywords):
+            calls[name] += 1
+            return f(*arguments, **keywords)
+
+        monkeypatch.setattr(owner, name, call)
+
+    counted(online, "Cholesky")
+    counted(online.Present, "at")
+    return calls
+
+
+@pytest.mark.parametrize(("n", "p"), [(600, 100), (300, 300)])
+def test_one_row_at_a_time_takes_few_passes_and_hardly_a_factorisation(n, p, count):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, p))
+    y = (rng.random(n) < expit(2 / np.sqrt(p) * X @ rng.standard_normal(p))).astype(int)
+    stream(X, y, 1, GDLogisticRegression())
+    assert count["Cholesky"] < n / 10  # one for each step before rows were kept apart
+    assert count["at"] < 5 * n
+
+
+def test_one_row_at_a_time_learns_what_all_rows_together_do():
+    X, y = load_breast_cancer(return_X_y=True)
+
+    def J(model):
+        return loss(model, X, y) + (model.coef_**2).sum() / (2 * len(y))
+
+    ours = stream(X, y, 1, GDLogisticRegression())
+    assert J(ours) < J(GDLogisticRegression().fit(X, y)) + 2 * online.GOAL / len(y)
+
+
+@pytest.mark.parametrize("k", [2, 3])
+@pytest.mark.parametrize("far", [10.0, 1e3, 1e6])
+def test_a_row_far_on_the_wrong_side_is_not_taken_far_beyond_the_others(k, far):
+    X = np.array([[0.0], [1.0]] * 5 + [[far]])
+    y = np.array([0, 1] * 5 + [0])
+    model = GDLogisticRegression(C=np.inf).partial_fit(X[:10], y[:10], range(k)).partial_fit(X[10:], y[10:])
+    optimum = GDLogisticRegression(C=1e9).fit(X, y)
+    assert log_loss(y, model.predict_proba(X), labels=range(k)) < loss(optimum, X, y) + 0.01
+
+
+def test_another_c_is_taken_at_once():
+    X, y = raw(n=300)
+    ours = stream(X, y, 1, GDLogisticRegression(C=1e6))
+    ours.set_params(C=1e-3).partial_fit(X[:1], y[:1])
+    theirs = GDLogisticRegression(C=1e-3).fit(np.vstack([X, X[:1]]), np.append(y, y[0]))
+    assert loss(ours, X, y) == pytest.approx(loss(theirs, X, y), abs=2 * online.GOAL)
+
+
+# --- Weights ---------------------------------------------------------------------------------------------------------
 
 
 def test_weight_two_is_the_row_twice():

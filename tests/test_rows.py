@@ -368,6 +368,60 @@ def test_a_copy_has_the_sums_of_the_rows_that_it_copies(hold, intercept, X, rng,
     assert_close(all_sums(theirs.after(copies[0]), theta), [2 * total for total in all_sums(theirs, theta)], rtol)
 
 
+@holders
+@intercepts
+@pytest.mark.parametrize("centred", [False, True])
+def test_rows_are_filled_with_their_zeros_and_the_constant_feature(hold, intercept, centred, X, tmp_path):
+    rows = make_rows(hold(X, tmp_path), intercept)
+    rows = rows.about(np.ones(P, rows.dtype)) if centred else rows
+    for some in (rows, rows.take(np.arange(N))):
+        filled = some.filled(slice(3, 10))
+        np.testing.assert_array_equal(filled, np.hstack([X[3:10] - centred, np.full((7, 1), intercept)]))
+
+
+def test_features_that_no_row_has_are_left_out_of_csr(X, rng):
+    wide, features = np.zeros((N, 1000)), np.sort(rng.choice(1000, P, replace=False))
+    wide[:, features] = X
+    seen, rows = make_rows(sp.csr_array(wide)).seen()
+    np.testing.assert_array_equal(seen, [*features, 1000])
+    theta = theta_of(rng)
+    assert_close(all_sums(rows, theta), all_sums(make_rows(X), theta), 1e-14)
+
+
+def test_every_feature_counts_where_rows_are_dense_or_measured_from_a_centre(X):
+    for rows in (make_rows(X), make_rows(X).take([0]), make_rows(sp.csr_array(X), centre=np.ones(P))):
+        seen, same = rows.seen()
+        assert seen is None
+        assert same.block is rows.block
+
+
+@intercepts
+@pytest.mark.parametrize("centre", [0, 3])
+@pytest.mark.parametrize("csr_first", [False, True])
+def test_dense_rows_and_csr_go_together(intercept, centre, csr_first, X, rng):
+    forms = (sp.csr_array, np.asarray) if csr_first else (np.asarray, sp.csr_array)
+    first, second = (make_rows(form(X), intercept, centre=np.full(P, float(centre))) for form in forms)
+    theta = theta_of(rng)
+    joined = second.after(first.take(np.arange(N)))
+    assert isinstance(joined.X, np.ndarray)
+    assert_close(all_sums(joined, theta), [2 * total for total in all_sums(first, theta)], 1e-13)
+
+
+@pytest.mark.parametrize("centre", [0, 3])
+@pytest.mark.parametrize("csr_first", [False, True])
+def test_dense_rows_and_csr_of_many_features_go_together_as_csr(centre, csr_first):
+    p = 2**21
+    X = sp.random_array((3, p), density=1e-5, format="csr", random_state=np.random.default_rng(0))
+    centre, theta = np.full(p, float(centre)), np.ones((p + 1, K))
+    forms = (sp.csr_array, sp.csr_array.toarray) if csr_first else (sp.csr_array.toarray, sp.csr_array)
+    first, second = (make_rows(form(X), centre=centre) for form in forms)
+    joined = second.after(first.take(np.arange(3)))
+    assert joined.is_sparse
+    z = joined.each(lambda block: block.scores(theta))
+    expected = np.tile(X.sum(axis=1)[:, None] - centre.sum() + 1, (2, K))
+    np.testing.assert_allclose(z, expected, rtol=1e-9)
+
+
 @pytest.mark.parametrize("size", [1, 10, 10_000])
 def test_gram_of_pieces_of_any_size_is_the_same(size, X, rng):
     theta = theta_of(rng)

@@ -261,10 +261,11 @@ def joined(blocks, **changed):
 
     ``changed`` is what belongs to the rows besides their features.
     """
-    origins = np.stack([np.zeros(block.X.shape[1]) + block.origin for block in blocks])
-    common = np.where((origins == origins[0]).all(axis=0), origins[0], 0).astype(blocks[0].X.dtype)
-    moved = [block.moved(common - block.origin) for block in blocks]
-    return replace(moved[-1], X=sp.vstack([block.X for block in moved], format="csr"), **changed)
+    if any(np.ndim(block.origin) for block in blocks):
+        origins = np.stack([np.zeros(block.X.shape[1]) + block.origin for block in blocks])
+        common = np.where((origins == origins[0]).all(axis=0), origins[0], 0).astype(blocks[0].X.dtype)
+        blocks = [block.moved(common - block.origin) for block in blocks]
+    return replace(blocks[-1], X=sp.vstack([block.X for block in blocks], format="csr"), **changed)
 
 
 def canonical(X):
