@@ -60,7 +60,7 @@ class RegularizationPathDisplay:
     >>> model = GDLogisticRegressionCV(Cs=20).fit(X, y)
     >>> display = RegularizationPathDisplay.from_estimator(model, k=2)
     >>> [line.get_label() for line in display.lines_[:2]]
-    ['worst concave points', 'worst concavity']
+    ['fractal dimension error', 'concave points error']
     """
 
     ax_: Axes
