@@ -1,8 +1,8 @@
 """A path of C with cross-validation: ``python -m benchmarks.path --data FOLDER [--only NAME ...]``.
 
-Prints, for each table, the processor time of GDLogisticRegressionCV in default fits of GDLogisticRegression, the columns
-of theta that the passes had for each problem, and the seconds of ``LogisticRegressionCV`` and of the path alone and with
-``cv="loo"`` where asked for. Processor time, for a busy machine changes it less.
+Prints, for each table, the processor time of GDLogisticRegressionCV, in seconds and in default fits; of
+LogisticRegressionCV where asked for; of the path with a single split, which holds out nothing, and of ``cv="loo"``.
+Processor time, for a busy machine changes it less.
 """
 
 import argparse
