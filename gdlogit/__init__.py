@@ -4,7 +4,7 @@ import sys
 
 from .backprop import logistic_backward
 from .data import old_names
-from .display import CoefficientDisplay, DescentPathDisplay, LossCurveDisplay
+from .display import CoefficientDisplay, CVCurveDisplay, DescentPathDisplay, LossCurveDisplay, RegularizationPathDisplay
 from .estimators import classifier
 from .estimators.c_min import c_min
 from .estimators.classifier import GDLogisticRegression
@@ -13,11 +13,13 @@ from .estimators.inference import inference  # the function hides the room of th
 from .estimators.path import GDLogisticRegressionCV
 
 __all__ = [
+    "CVCurveDisplay",
     "CoefficientDisplay",
     "DescentPathDisplay",
     "GDLogisticRegression",
     "GDLogisticRegressionCV",
     "LossCurveDisplay",
+    "RegularizationPathDisplay",
     "c_min",
     "inference",
     "logistic_backward",

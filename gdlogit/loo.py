@@ -38,23 +38,25 @@ class LeaveOneOut:
 
     def __init__(self, problem, weight, unit, settings, rng):
         self.problem, self.weight, self.unit, self.settings, self.rng = problem, weight, unit, settings, rng
+        self._coordinates = None
         rows = np.flatnonzero(unit > 0)
         self.index = rows if len(rows) <= MOST_ROWS else rows[at_random(MOST_ROWS, len(rows), rng)]
 
     def scores(self, theta, C, l1_ratio):
         """The scores (m, k) of the rows ``index``, each without itself, at the user's theta of the fit at C."""
+        fitted = theta
         problem, active = self.problem.penalised(C / (1 - l1_ratio) if l1_ratio < 1 else np.inf), theta[:-1].any(axis=1)
         if l1_ratio > 0 and not active.all():
             problem, theta = problem.restricted(np.flatnonzero(active)), theta[np.append(active, True)]
         z, far = self._by_one_step(problem, theta)
         for start in range(0, len(far), AT_ONCE):
             some = far[start : start + AT_ONCE]
-            z[some] = self._by_fits(self.index[some], C, l1_ratio)
+            z[some] = self._by_fits(self.index[some], fitted, C, l1_ratio)
         return z
 
     def _by_one_step(self, problem, theta):
         """The scores after one Newton step, and the rows for which one is not enough."""
-        coordinates = Coordinates.of_newton(problem.rows, FORMED_PARAMETERS // problem.loss.n_outputs)
+        coordinates = self._coordinates_of(problem)
         objective = Objective(coordinates.rows, problem.loss, problem.penalty)
         if objective.n_parameters > FORMED_PARAMETERS:
             raise ValueError(
@@ -76,11 +78,17 @@ class LeaveOneOut:
         change = unit[:, :, 0] * (B @ np.linalg.solve(left, dz[:, :, None]))[:, :, 0]
         return z + change, np.flatnonzero((hat > LARGE) | (np.abs(change).max(axis=1) > FAR))
 
-    def _by_fits(self, index, C, l1_ratio):
-        """The scores of some rows in fits without them."""
+    def _coordinates_of(self, problem):
+        """Coordinates that the fits at all C share, as long as they have the same features."""
+        if self._coordinates is None or self._coordinates.given is not problem.rows:
+            self._coordinates = Coordinates.of_newton(problem.rows, FORMED_PARAMETERS // problem.loss.n_outputs)
+        return self._coordinates
+
+    def _by_fits(self, index, theta, C, l1_ratio):
+        """The scores of some rows in fits without them, which begin at the theta of the fit with them."""
         shares = np.ones((len(self.unit), len(index)))
         shares[index, np.arange(len(index))] = 1 - self.unit[index] / self.weight[index]
-        ((_, fits),) = paths(self.problem, shares, np.array([C]), l1_ratio, self.settings, self.rng)
+        ((_, fits),) = paths(self.problem, shares, np.array([C]), l1_ratio, self.settings, self.rng, theta)
         alone = Objective(self.problem.rows, self.problem.loss, self.problem.penalty).on(index)
         return np.stack([alone.scores(theta)[row] for row, theta in enumerate(fits.theta)])
 

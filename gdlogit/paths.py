@@ -52,6 +52,7 @@ def paths(
     l1_ratio: float = 0.0,
     settings: Settings = DEFAULTS,
     rng: np.random.Generator | None = None,
+    start: np.ndarray | None = None,
 ) -> Iterator[tuple[int, Fits]]:
     """Minimise J in several weightings for each C.
 
@@ -69,6 +70,8 @@ def paths(
         How ``solve`` works; ``tol`` is that of every problem.
     rng : numpy Generator or None
         What draws the rows of a proof.
+    start : ndarray of shape (p + 1, k) or None
+        The user's theta at which the first fits begin. None is theta = 0.
 
     Yields
     ------
@@ -76,13 +79,15 @@ def paths(
         The number of a C, and the solutions there; not in order.
     """
     rng = rng or np.random.default_rng(0)
-    one_by_one = OneByOne(problem, shares, l1_ratio, settings, rng)
+    one_by_one = OneByOne(problem, shares, l1_ratio, settings, rng, start)
     problem = problem.penalised(Cs[0], l1_ratio)
     coordinates = coordinates_of(problem, settings, None)
     formed = coordinates.zero(problem.loss.n_outputs).size <= settings.formed_parameters
     goes = settings.solver == "auto" and problem.penalty.is_smooth and formed
     if goes and (finite := np.isfinite(Cs)).any():
         kernel = SideBySide(problem, shares, Cs[finite], l1_ratio, settings, rng, coordinates, one_by_one)
+        if start is not None:
+            kernel.start = coordinates.into(start)
         yield from kernel.path()
         Cs = np.where(finite, np.nan, Cs)
     for i in np.flatnonzero(~np.isnan(Cs)):
@@ -92,10 +97,10 @@ def paths(
 class OneByOne:
     """Every problem by ``solve``, from the last solution of the same weighting."""
 
-    def __init__(self, problem, shares, l1_ratio, settings, rng):
+    def __init__(self, problem, shares, l1_ratio, settings, rng, start):
         self.shares, self.l1_ratio, self.settings, self.rng = shares, l1_ratio, settings, rng
         self.of = [problem.weighted(share) for share in shares.T]
-        self.last: list[Solution | None] = [None] * len(self.of)
+        self.last: list[Solution | np.ndarray | None] = [start] * len(self.of)
 
     def solve(self, f, C, start=None):
         """The solution of weighting f at C."""
@@ -127,7 +132,7 @@ class SideBySide:
         self.coordinates, self.one_by_one, self.n_weightings = coordinates, one_by_one, shares.shape[1]
         self.logs = np.log10(Cs)
         self.several = Several(coordinates.rows, problem.loss, shares)
-        self.metric: Metric | None = None
+        self.start = np.zeros(self.several.shape)
         self.theta = np.zeros((len(Cs), self.n_weightings, *self.several.shape))
 
     @property
@@ -154,10 +159,10 @@ class SideBySide:
                 yield from self.descend(some, np.stack([self.on_the_curve(near, i) for i in some]))
 
     def on_the_curve(self, nodes, i):
-        """The thetas (F, p + 1, k) at the i-th C of the curve in log C through those of some nodes, or 0 of none."""
+        """The thetas (F, p + 1, k) at the i-th C of the curve in log C through those of some nodes; else the start."""
         x = self.logs
         weights = [np.prod([(x[i] - x[b]) / (x[a] - x[b]) for b in nodes if b != a]) for a in nodes]
-        return np.tensordot(weights, self.theta[nodes], axes=1) if nodes else np.zeros_like(self.theta[0])
+        return np.tensordot(weights, self.theta[nodes], axes=1) if nodes else self.theta[0] + self.start
 
     def columns(self, some):
         """The problems of all weightings at some C, those of one C together."""
@@ -171,8 +176,7 @@ class SideBySide:
         columns, flat = self.columns(some), start.reshape(-1, *self.several.shape)
         with self.several.threads():
             metric = Metric(self.several, start[len(some) // 2, 0])
-            found, self.metric = descend_side_by_side(self.several, columns, flat, metric, self.settings.tol)
-            self.metric.is_new = False
+            found = descend_side_by_side(self.several, columns, flat, metric, self.settings.tol)
             first = np.arange(0, len(flat), self.n_weightings)
             whole = self.several.at(found.theta[first], columns.some(first))
             self.theta[some] = found.theta.reshape(start.shape)

@@ -17,7 +17,15 @@ from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, Randomize
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler, scale
 
-from gdlogit import CoefficientDisplay, DescentPathDisplay, GDLogisticRegression, LossCurveDisplay
+from gdlogit import (
+    CoefficientDisplay,
+    CVCurveDisplay,
+    DescentPathDisplay,
+    GDLogisticRegression,
+    GDLogisticRegressionCV,
+    LossCurveDisplay,
+    RegularizationPathDisplay,
+)
 
 plt = pytest.importorskip("matplotlib.pyplot")
 
@@ -429,3 +437,63 @@ def test_a_curve_without_iterations_is_drawn_without_points(fitted, cancer):
     assert len(display.frame()) == fitted.n_iter_[0]
     with pytest.raises(ValueError, match="gap=True"):
         LossCurveDisplay.from_estimator(at_start, gap=True)
+
+
+# --- The path -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def path(cancer):
+    return GDLogisticRegressionCV(Cs=np.logspace(-5, 0, 12), cv=3, rule="1se").fit(*cancer)
+
+
+def test_the_path_drawn_is_the_fits(cancer, path):
+    display = RegularizationPathDisplay.from_estimator(path, k=3)
+    assert len(display.lines_) == 30
+    for line in display.lines_[:3]:
+        j = list(cancer[0].columns).index(line.get_label())
+        np.testing.assert_array_equal(line.get_ydata(), path.coef_path_[0, :, 0, j])
+        np.testing.assert_array_equal(line.get_xdata(), path.Cs_)
+    largest = np.abs(path.coef_path_[0, -1, 0]).argmax()
+    assert display.lines_[0].get_label() == cancer[0].columns[largest]
+    marked = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert marked == [f"one standard error: C = {path.C_1se_:.3g}", f"best: C = {path.C_best_:.3g}"]
+    assert list(display.frame())[:3] == ["C", "n_nonzero", "mean radius"]
+
+
+def test_the_path_over_the_l1_norm(path):
+    display = RegularizationPathDisplay.from_estimator(path, x="l1_norm", scale=np.ones(30))
+    np.testing.assert_allclose(display.lines_[0].get_xdata(), np.abs(path.coef_path_[0, :, 0]).sum(axis=1))
+    assert display.ax_.get_legend() is None
+    with pytest.raises(ValueError, match='x must be "C" or "l1_norm"; got "lambda"'.replace('"lambda"', "'lambda'")):
+        display.plot(x="lambda")
+
+
+def test_the_scores_drawn_are_the_fits(path):
+    display = CVCurveDisplay.from_estimator(path)
+    line, _, (bars,) = display.errorbar_
+    np.testing.assert_array_equal(line.get_ydata(), -path.cv_results_["mean_test_score"])
+    heights = [segment[1, 1] - segment[0, 1] for segment in bars.get_segments()]
+    np.testing.assert_allclose(heights, 2 * path.cv_results_["se_test_score"])
+    assert list(display.frame()) == ["C", "mean", "se", "n_nonzero"]
+
+
+@pytest.mark.filterwarnings("ignore:The best score is at")
+def test_the_path_in_a_pipeline_and_of_one_class_and_ratio():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    model = GDLogisticRegressionCV(Cs=np.logspace(-3, 1, 5), l1_ratios=[0.0, 1.0], cv=3, scoring="accuracy")
+    fitted = make_pipeline(StandardScaler(), model).fit(X, y)
+    display = RegularizationPathDisplay.from_estimator(fitted, label=2, l1_ratio=1.0)
+    np.testing.assert_array_equal(display.coef, fitted[-1].coef_path_[1, :, 2])
+    assert display.lines_[0].get_label() in X.columns
+    assert CVCurveDisplay.from_estimator(fitted).ax_.get_ylabel() == "accuracy"
+    with pytest.raises(ValueError, match=r"l1_ratio must be one of l1_ratios_, \[0.0, 1.0\]; got 0.3"):
+        CVCurveDisplay.from_estimator(fitted, l1_ratio=0.3)
+    with pytest.raises(ValueError, match=r"label must be one of \[0, 1, 2\]; got 7"):
+        RegularizationPathDisplay.from_estimator(fitted, label=7)
+
+
+@pytest.mark.parametrize("display", [CVCurveDisplay, RegularizationPathDisplay])
+def test_a_path_must_be_fitted(display):
+    with pytest.raises(NotFittedError):
+        display.from_estimator(GDLogisticRegressionCV())

@@ -29,7 +29,7 @@ class Metric:
     """The Hessians of all weightings at one theta, and those that single problems have at their own."""
 
     def __init__(self, several: Several, theta: np.ndarray):
-        self.several, self.hessians, self.is_new = several, several.hessians(theta), True
+        self.several, self.hessians = several, several.hessians(theta)
 
     def factor(self, columns, m):
         """The factorised metric of problem m of these."""
@@ -76,12 +76,8 @@ class Descents(NamedTuple):
         return Descents(*parts)
 
 
-def descend_side_by_side(several, columns, theta, metric: Metric, tol: float) -> tuple[Arrivals, Metric]:
-    """Minimise every problem, from its own theta; give the metric for descents nearby, too.
-
-    A metric of an earlier descent is good as long as it contracts; where it does not, a new one is made, at the theta
-    of the problem in the middle.
-    """
+def descend_side_by_side(several: Several, columns: Columns, theta, metric: Metric, tol: float) -> Arrivals:
+    """Minimise every problem, from its own theta."""
     n_problems = len(theta)
     found = Arrivals(
         theta.copy(), np.full(n_problems, np.inf), np.zeros(n_problems, int), np.zeros(n_problems, dtype=bool)
@@ -96,16 +92,9 @@ def descend_side_by_side(several, columns, theta, metric: Metric, tol: float) ->
         if not len(running.number):
             break
         running = advance(several, running, factors)
-        poor = np.flatnonzero(contracts_poorly(several, running, tol))
-        if len(poor) and not metric.is_new:
-            metric = Metric(several, running.point.theta[len(running.number) // 2])
-            for m, number in enumerate(running.number):
-                factors[number] = metric.factor(running.columns, m)
-            running.direction[:], running.excess[:] = aim(factors, running.number, running.point)
-            continue
-        for m in poor:
+        for m in np.flatnonzero(contracts_poorly(several, running, tol)):
             running = in_own_metric(metric, running, m, factors)
-    return found, metric
+    return found
 
 
 def begin(several, columns, theta, factors):

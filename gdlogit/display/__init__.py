@@ -3,6 +3,8 @@
     LossCurveDisplay      J, or a proven bound on J - min J, after each iteration; one estimator or several
     CoefficientDisplay    the largest coefficients by name, as log-odds or as odds ratios
     DescentPathDisplay    contours of J over two coefficients, and the paths that the solvers take across them
+    RegularizationPathDisplay    the coefficients over C, by name
+    CVCurveDisplay        the score of cross-validation over C, with its standard error
 
 They follow scikit-learn's pattern. The constructor takes data, ``from_estimator`` computes the data and draws them, and
 ``plot`` draws and returns self, with ``ax_``, ``figure_`` and the artists. ``frame`` returns the data as a pandas
@@ -12,5 +14,12 @@ DataFrame.
 from .coefficients import CoefficientDisplay
 from .descent_path import DescentPathDisplay
 from .loss_curve import LossCurveDisplay
+from .path import CVCurveDisplay, RegularizationPathDisplay
 
-__all__ = ["CoefficientDisplay", "DescentPathDisplay", "LossCurveDisplay"]
+__all__ = [
+    "CVCurveDisplay",
+    "CoefficientDisplay",
+    "DescentPathDisplay",
+    "LossCurveDisplay",
+    "RegularizationPathDisplay",
+]
