@@ -127,6 +127,9 @@ class Bounded(NamedTuple):
         pull = shrink(-V, l1)
         ends = np.where(pull > 0, self.high, np.where(pull < 0, self.low, W if not l1.any() else 0.0))
         ends = np.where((l2 == 0) & (pull == 0), np.where(l1 > 0, 0.0, W), ends)
+        ends = np.where(
+            np.isinf(ends), np.where(l1 > 0, 0.0, W), ends
+        )  # V is beyond l1 by rounding: see ``dual_scale``
         best = np.clip(np.where(l2 > 0, pull / np.where(l2 > 0, l2, 1.0), ends), self.low, self.high)
         rise = (W - best) * (0.5 * l2 * (W + best) + V) + l1 * (np.abs(W) - np.abs(best))
         return float(np.maximum(rise, 0).sum())
