@@ -230,7 +230,7 @@ def loss_of(n_classes, n_used=None):
 
 
 def secant(loss, miss):
-    """The curvature a (1 - a) of rows with a loss, whose own class has a = 1 - miss; if a < 1/2, its mean up to 1/2.
+    """The curvature a (1 - a) of rows whose own class has a = 1 - miss; its mean up to a = 1/2 if a is less.
 
     The mean over the log-odds, (miss - 1/2) / log(miss / a): that of the parabola which touches the loss here and where
     the odds are reversed, and is below it nowhere (Jaakkola and Jordan 2000).

@@ -41,9 +41,6 @@ from .validation import (
 __all__ = ["GDLogisticRegression"]
 
 
-ADDED = ("penalty_factor", "coef_bounds", "monotonic_cst")  # parameters after version 0.1, None by default
-
-
 class GDLogisticRegression(BatchLearner, CountLearner, Predictor, OtherForms, WithInference):
     """Logistic regression by gradient descent that needs no scaling and no tuning.
 
@@ -326,7 +323,7 @@ class GDLogisticRegression(BatchLearner, CountLearner, Predictor, OtherForms, Wi
 
     def __setstate__(self, state):
         """Restore a pickled estimator, also of a version whose ``n_iter_`` was an int, or that had fewer parameters."""
-        super().__setstate__(dict.fromkeys(ADDED) | state)
+        super().__setstate__(type(self)().get_params(deep=False) | state)
         if isinstance(getattr(self, "n_iter_", None), int):
             self.n_iter_ = np.array([self.n_iter_], dtype=np.int32)
 
