@@ -22,7 +22,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-__all__ = ["LEFT_OUT", "Conjugate", "ElasticNet", "L1Penalty", "Penalty", "free_of", "lacking", "shrink"]
+__all__ = ["LEFT_OUT", "Conjugate", "ElasticNet", "L1Penalty", "Penalty", "free_of", "lacking", "shrink", "ways_of"]
 
 LEFT_OUT = 1e100  # an l1 strength that stands for infinity: no slope of a loss exceeds it, and 0 times it is 0
 
@@ -122,6 +122,14 @@ def free_of(penalty, n_features):
     free = np.full(n_features + 1, penalty.is_none)
     free[-1] = True
     return free
+
+
+def ways_of(penalty, shape):
+    """In which entries of theta a penalty stays flat for ever: downwards, upwards."""
+    if hasattr(penalty, "ways"):
+        return penalty.ways(shape)
+    free = np.repeat(free_of(penalty, shape[0] - 1)[:, None], shape[1], axis=1)
+    return free, free
 
 
 class ElasticNet(NamedTuple):

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .backprop import loss_of
+from .bounds import bounded
 from .data.memory import rows_of
 from .data.rows import Rows
 from .data.span import compact
@@ -52,15 +53,17 @@ class Problem(NamedTuple):
         factors=None,
         offset=None,
         loss=None,
+        bounds=None,
     ) -> "Problem":
         """The problem of arrays: rows X, class codes from 0, weights; and the penalty in scikit-learn's terms.
 
         Of more than two classes ``n_used`` have a score, and a code; all of them where it is not given. A ``loss``
-        other than that of labels may take other things for codes: see ``soft_labels``.
+        other than that of labels may take other things for codes: see ``soft_labels``. ``bounds`` are those of the
+        coefficients: see ``bounds``.
         """
         loss = loss or loss_of(n_classes, n_used)
         rows = rows_of(X, codes, weight, intercept, loss.n_outputs, offset=offset)
-        return cls(rows, loss, ElasticNet.of(C, l1_ratio, rows.total, factors))
+        return cls(rows, loss, bounded(ElasticNet.of(C, l1_ratio, rows.total, factors), bounds))
 
     def penalised(self, C: float, l1_ratio: float = 0.0) -> "Problem":
         """The same rows with another penalty, in scikit-learn's terms."""

@@ -12,12 +12,13 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from .bounds import BoxPenalty
 from .data.rows import Rows
 from .descent import gradient, newton, stochastic, truncated
 from .descent.loop import NOBODY, Ending, Method, Record, Watch, descend, target
 from .descent.status import Status
 from .objective import FORMED_PARAMETERS, Objective, Point
-from .penalty import ElasticNet, Penalty, free_of
+from .penalty import ElasticNet, Penalty, free_of, lacking
 from .problem import Coordinates, Problem
 from .quadratic.metric import LocalModel
 from .typing import Solver
@@ -201,7 +202,7 @@ def users(theta: np.ndarray, objective: Objective, coordinates: Coordinates) -> 
 
     A softmax does not see a shift that all coefficients of a feature share. Where no penalty chooses, they add up to 0.
     """
-    theta = coordinates.out_of(theta)
+    theta = coordinates.out_of(theta if objective.penalty.is_smooth else objective.penalty.prox(theta, 0.0))
     if theta.shape[1] > 1:
         free = free_of(objective.penalty, objective.shape[0] - 1)
         free = free if len(free) == len(theta) else np.full(len(theta), free.all())  # in the span of the rows
@@ -211,10 +212,12 @@ def users(theta: np.ndarray, objective: Objective, coordinates: Coordinates) -> 
 
 def better_start(objective: Objective, theta: np.ndarray) -> np.ndarray:
     """Theta, or no coefficients where J is lower there, as after a fit to the same features on other scales."""
+    theta = objective.penalty.prox(theta, 0.0)  # J is infinite outside of bounds
     if not theta.any():
         return theta
-    zero = np.zeros_like(theta)
-    at_zero = objective.value(zero) if objective.has_offset else log(objective.n_classes)  # each as likely as another
+    zero = objective.penalty.prox(np.zeros_like(theta), 0.0)
+    is_known = not objective.has_offset and not zero.any()
+    at_zero = log(objective.n_classes) if is_known else objective.value(zero)  # each class as likely as another
     return theta if objective.value(theta) <= at_zero else zero
 
 
@@ -229,6 +232,12 @@ def method_of(settings: Settings, objective: Objective, rng: np.random.Generator
             return stochastic.minibatch(settings.learning_rate, settings.batch_size, rng)
         case _ if objective.forms_hessian:
             return newton.sketch(settings.tol, rng)
+        case _ if not lacking(objective.penalty, BoxPenalty):
+            raise ValueError(
+                f"coef_bounds and monotonic_cst with solver={settings.solver!r} need at most "
+                f"{objective.formed_parameters} parameters and not more of them than rows; there are "
+                f"{objective.n_parameters} parameters. Use solver='gd' or 'nesterov' on scaled features."
+            )
         case _:
             return truncated.truncated(settings.tol)
 

@@ -16,7 +16,18 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Batch", "Batches", "ByFeature", "ClassWeight", "Floats", "Matrix", "RandomState", "Solver", "Sparse"]
+__all__ = [
+    "Batch",
+    "Batches",
+    "ByFeature",
+    "ClassWeight",
+    "CoefBounds",
+    "Floats",
+    "Matrix",
+    "RandomState",
+    "Solver",
+    "Sparse",
+]
 
 
 class Sparse(Protocol):
@@ -44,6 +55,9 @@ ClassWeight: TypeAlias = dict[Any, Any] | Literal["balanced"] | None
 
 #: A number for each feature: an array, or a dict by the features' names or numbers; None is the default for all.
 ByFeature: TypeAlias = ArrayLike | Mapping[Any, float] | None
+
+#: The least and the largest coefficients: (low, high), of all features or of each, or pairs by the features' names.
+CoefBounds: TypeAlias = tuple[ArrayLike, ArrayLike] | Mapping[Any, tuple[float, float]] | None
 
 #: The seed of a generator, or scikit-learn's.
 RandomState: TypeAlias = int | np.integer[Any] | np.random.RandomState | None

@@ -10,7 +10,7 @@ import pytest
 import gdlogit
 
 HOUSE = Path(gdlogit.__file__).parent
-FORMULA = {"backprop", "soft_labels", "penalty", "objective", "several"}
+FORMULA = {"backprop", "soft_labels", "penalty", "bounds", "objective", "several"}
 CORE = {
     "problem",
     "solve",
@@ -26,6 +26,7 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "typing": set(),
     "backprop": set(),
     "soft_labels": {"backprop"},
+    "bounds": {"penalty"},
     "penalty": set(),
     "summands": set(),
     "objective": {"data", "backprop", "summands"},

@@ -79,6 +79,7 @@ def nesterov(learning_rate):
             clock = 1.0 if uphill else state.t
             t = (1 + sqrt(1 + 4 * clock**2)) / 2
             v = theta + (clock - 1) / t * (theta - state.theta)
+            v = objective.penalty.prox(v, 0.0)  # J is infinite outside of bounds
         return state._replace(point=tried(objective, v), theta=theta, t=t)
 
     return Method(start, step, "nesterov")

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_consistent_length, validate_data
 
 from .. import online
 from ..backprop import loss_of
+from ..bounds import bounded
 from ..data.labels import Columns, codes_of
 from ..data.memory import rows_of
 from ..data.overflow import overflow_named
@@ -23,6 +24,7 @@ from ..typing import Batches, Matrix
 from .base import Classifier, available_if
 from .by_feature import penalty_factors
 from .callbacks import FitTask, with_callbacks
+from .limits import limits
 from .offset import check_width, scores_of
 from .report import warn_of_end
 from .validation import (
@@ -65,11 +67,12 @@ def has_no_l1(estimator) -> bool:
 
 def refuse_in_a_stream(estimator):
     """Raise a ValueError for parameters that ``partial_fit`` does not know what to do with."""
-    if estimator.penalty_factor is not None:
-        raise ValueError(
-            f"penalty_factor is not supported by partial_fit: it must be None; got {estimator.penalty_factor!r}. "
-            "fit and fit_batches take it."
-        )
+    for name in ("penalty_factor", "coef_bounds", "monotonic_cst"):
+        if getattr(estimator, name) is not None:
+            raise ValueError(
+                f"{name} is not supported by partial_fit: it must be None; got {getattr(estimator, name)!r}. "
+                "fit and fit_batches take it."
+            )
     if estimator.early_stopping:
         raise ValueError(
             "early_stopping=True is not supported by partial_fit, which takes each row once; watch "
@@ -161,7 +164,8 @@ class BatchLearner(Classifier):
         if source.offset_width:
             check_width(source.offset_width, scores_of(source.columns.classes))
         rows = BatchRows(source, self.fit_intercept, loss.n_outputs)
-        problem = Problem(rows, loss, ElasticNet.of(self.C, self.l1_ratio, rows.total, factors))
+        penalty = ElasticNet.of(self.C, self.l1_ratio, rows.total, factors)
+        problem = Problem(rows, loss, bounded(penalty, limits(self, source.columns, factors)))
         task = FitTask(self, batches, None, None, self.max_iter)
         with overflow_named(np.array([source.largest], source.dtype)):
             message = self._solve(problem, source.columns, start, rng, task)

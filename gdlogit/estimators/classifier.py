@@ -16,13 +16,14 @@ from ..descent.loop import Watch, table
 from ..descent.status import Status
 from ..problem import Problem
 from ..solve import Settings, solve
-from ..typing import ByFeature, ClassWeight, Matrix, RandomState, Solver
+from ..typing import ByFeature, ClassWeight, CoefBounds, Matrix, RandomState, Solver
 from .batches import OF_A_FIT, OF_A_STREAM, BatchLearner, slices
 from .by_feature import penalty_factors
 from .callbacks import FitTask, with_callbacks
 from .counts import CountLearner
 from .forms import OtherForms
 from .inference import WithInference
+from .limits import limits
 from .offset import as_columns, check_offset, narrowed, scores_of
 from .predictor import Predictor
 from .report import closing_line, iteration_kept, message_of_end, print_record, warn_of_end
@@ -68,6 +69,13 @@ class GDLogisticRegression(BatchLearner, CountLearner, Predictor, OtherForms, Wi
         r |W_j|_1]. With 0 a feature is never penalised, with ``np.inf`` it is left out. A dict has numbers by the name
         of a feature, or by its number from 0; features that it does not have get 1. The numbers are used as they are:
         glmnet rescales them to a mean of 1.
+    coef_bounds : tuple (low, high), dict or None, default=None
+        Bounds that ``coef_`` meets exactly: two numbers for all features, two arrays of shape (n_features,) or of the
+        shape of ``coef_``, or a dict of pairs by the name of a feature, or its number. Infinite ends are none. With
+        bounds, "newton-sketch" needs at most 1,500 parameters.
+    monotonic_cst : array-like of int of shape (n_features,), dict or None, default=None
+        For two classes: 1 for features whose coefficient must not be negative, so that the probability of
+        ``classes_[1]`` never falls as they rise; -1 for not positive; 0 for any. By name or number in a dict.
     fit_intercept : bool, default=True
         Whether to fit b; otherwise it is 0.
     class_weight : dict, "balanced" or None, default=None
@@ -173,6 +181,8 @@ class GDLogisticRegression(BatchLearner, CountLearner, Predictor, OtherForms, Wi
         C: float = 1.0,
         l1_ratio: float = 0.0,
         penalty_factor: ByFeature = None,
+        coef_bounds: CoefBounds = None,
+        monotonic_cst: ByFeature = None,
         fit_intercept: bool = True,
         class_weight: ClassWeight = None,
         learning_rate: float | Literal["auto"] = "auto",
@@ -190,6 +200,8 @@ class GDLogisticRegression(BatchLearner, CountLearner, Predictor, OtherForms, Wi
         self.C = C
         self.l1_ratio = l1_ratio
         self.penalty_factor = penalty_factor
+        self.coef_bounds = coef_bounds
+        self.monotonic_cst = monotonic_cst
         self.fit_intercept = fit_intercept
         self.class_weight = class_weight
         self.learning_rate = learning_rate
@@ -334,7 +346,7 @@ class GDLogisticRegression(BatchLearner, CountLearner, Predictor, OtherForms, Wi
         factors = penalty_factors(self)
         start = self._start(columns, X.shape[1], factors)
         terms = {"C": self.C, "l1_ratio": self.l1_ratio, "intercept": self.fit_intercept, "factors": factors}
-        terms["n_used"] = columns.n_used
+        terms |= {"n_used": columns.n_used, "bounds": limits(self, columns, factors)}
         with overflow_named(X):
             problem = Problem.of(X, codes, weight, len(columns.classes), offset=offset, **terms)
         check_finite(self, problem.rows)

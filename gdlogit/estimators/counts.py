@@ -14,6 +14,7 @@ from ..typing import Matrix
 from .base import Classifier
 from .by_feature import penalty_factors
 from .callbacks import FitTask, with_callbacks
+from .limits import limits
 from .offset import check_offset
 from .report import warn_of_end
 from .validation import (
@@ -109,7 +110,8 @@ class CountLearner(Classifier):
         start = self._start(columns, X.shape[1], factors)
         terms = {"C": self.C, "l1_ratio": self.l1_ratio, "intercept": self.fit_intercept, "factors": factors}
         with overflow_named(X):
-            problem = Problem.of(X, y, weight, len(classes), offset=offset, loss=loss, **terms)
+            bounds = limits(self, columns, factors)
+            problem = Problem.of(X, y, weight, len(classes), offset=offset, loss=loss, bounds=bounds, **terms)
         check_finite(self, problem.rows)
         task = FitTask(self, *given)
         with overflow_named(X):

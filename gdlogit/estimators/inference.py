@@ -281,9 +281,11 @@ def check_asked(model, cov_type, weights, method):
             f"class_weight={model.class_weight!r} makes weights that are not how often a row occurs. "
             "Pass weights='sampling' for robust errors of the weighted model, or fit with class_weight=None."
         )
-    if model.penalty_factor is not None or getattr(model, "has_offset_", False):
-        name = "offset" if model.penalty_factor is None else "penalty_factor"
-        raise ValueError(f"inference knows no {name}. Fit the model without one.")
+    for name in ("penalty_factor", "coef_bounds", "monotonic_cst"):
+        if getattr(model, name) is not None:
+            raise ValueError(f"inference knows no {name}: fit the model without it; got {getattr(model, name)!r}.")
+    if getattr(model, "has_offset_", False):
+        raise ValueError("inference knows no offset: fit the model without one.")
     check_method(model, cov_type, method)
 
 

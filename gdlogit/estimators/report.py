@@ -48,7 +48,7 @@ def message_of_end(estimator, solution, classes):
         distance=f"about {solution.excess:.1e}" if isfinite(solution.excess) else "by an unknown amount",
         direction=solution.along(names_of(estimator), classes) if solution.direction else "",
         where_names_are=NUMBERED if solution.direction and not hasattr(estimator, "feature_names_in_") else "",
-        penalise="Set a finite C." if estimator.C == inf else "Give such features a penalty_factor above 0.",
+        penalise=penalise(estimator),
         gap=solution.gap,
         n_iter=len(solution.history),
         precision=solution.objective.precision,
@@ -79,3 +79,10 @@ def names_of(estimator):
     """The names of the features, or what to call them where they have none."""
     names = getattr(estimator, "feature_names_in_", None)
     return [f"feature {j}" for j in range(estimator.n_features_in_)] if names is None else names
+
+
+def penalise(estimator):
+    """What gives a minimum to coefficients without a penalty."""
+    is_bounded = estimator.coef_bounds is not None or estimator.monotonic_cst is not None
+    remedy = "Set a finite C" if estimator.C == inf else "Give such features a penalty_factor above 0"
+    return f"{remedy}, or finite coef_bounds." if is_bounded else f"{remedy}."

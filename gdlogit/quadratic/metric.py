@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..bounds import BoxPenalty
 from ..objective import Overflow, overflow_raised
 from ..penalty import L1Penalty, free_of, lacking
+from .box import minimise_in_box
 from .curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker
 from .lasso import CONSTANT, Columns, Products, minimise_formed, minimise_roughly
 from .proximal import Proximal
@@ -104,6 +106,33 @@ class Sparse(NamedTuple):
         return self._replace(hessian=self.hessian - np.outer(Ms, Ms / (s @ Ms)) + np.outer(y, y / (s @ y)))
 
 
+class Boxed(NamedTuple):
+    """Coefficients with bounds, with or without an l1 penalty: M as a matrix, improved by BFGS."""
+
+    hessian: np.ndarray
+    penalty: BoxPenalty
+
+    def aim(self, point):
+        """The step to the minimum of the model within the bounds, and how far it falls; infinite where not found."""
+        shape = point.theta.shape
+        parts = point.gradient, point.theta, self.penalty.l1_strengths(shape), *self.penalty.box(shape)
+        x, fall, settled = minimise_in_box(self.hessian, *(array.ravel() for array in parts))
+        return x.reshape(shape) - point.theta, float(fall) if settled else np.inf
+
+    @property
+    def is_singular(self):
+        """Whether rounding may hide that some direction has no curvature."""
+        return Cholesky(self.hessian).is_singular
+
+    def excess(self, point):
+        """J - min J, estimated by the fall of the model."""
+        return self.aim(point)[1]
+
+    def updated(self, ds, dg):
+        """The same as of ``Sparse``."""
+        return self._replace(hessian=Sparse(self.hessian, self.penalty).updated(ds, dg).hessian)
+
+
 class SparseProducts(NamedTuple):
     """An l1 penalty on more parameters: M by its products with vectors, and its diagonal."""
 
@@ -172,6 +201,8 @@ def metric_at(objective, point):
         return proximal_metric(objective, point.theta)
     if objective.forms_hessian:
         return formed_metric(objective, point.theta)
+    if not lacking(penalty, BoxPenalty):
+        return Proximal(None, penalty)
     z = objective.scores(point.theta)
     if not penalty.is_smooth:
         return sparse_metric(objective, point, z)
@@ -186,6 +217,11 @@ def formed_metric(objective, theta):
 def metric_of(objective, hessian):
     """The metric that a Hessian makes."""
     penalty = objective.penalty
+    if not lacking(penalty, BoxPenalty):
+        flat = (
+            penalty.curvature(np.empty(objective.shape))[:, 0] == 0
+        )  # along a shift; l1 has a kink there, which ends it
+        return Boxed(without_shift(hessian, objective.shape, flat), penalty)
     if not penalty.is_smooth:
         without_l1 = penalty.l1_strengths(objective.shape)[:, 0] == 0
         return Sparse(without_shift(hessian, objective.shape, without_l1), penalty)

@@ -26,7 +26,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import linprog
 
-from ..penalty import free_of
+from ..penalty import ways_of
 from ..quadratic.metric import LocalModel
 
 __all__ = ["separating_direction"]
@@ -52,21 +52,21 @@ def separating_direction(model):
     The direction has nothing but the intercept and features without any penalty.
     """
     objective = model.objective
-    free = free_of(objective.penalty, objective.shape[0] - 1)
+    ways = ways_of(objective.penalty, objective.shape)
+    free = ways[0] | ways[1]
     if not free[:-1].any():
         return None
-    free = np.repeat(free[:, None], objective.shape[1], axis=1)
-    step = np.where(free, model.step[0], 0.0)
+    step = allowed(model.step[0], ways)
     raised, _ = objective.margin_changes(step)
     if raised < NOTICEABLE and not is_hidden(model):
         return None
     stored = objective.stored()
     theta, step = (objective.theta_in(stored, array) for array in (model.point.theta, step))
-    margins = Margins(stored, theta)
+    margins = Margins(stored, theta, ways)
     for some in (margins.moved_by(step) & free.ravel(), free.ravel()):
         direction = margins.meet(np.zeros(step.shape), margins.largest_sum, some)
         if direction is None:
-            return direction_of_newton(model, free)
+            return direction_of_newton(model, ways)
         if stored.margin_changes(direction)[0] >= VISIBLE * margins.rounding:
             readable = margins.meet(direction, margins.fewest_features, some)
             return stored.theta_in(objective, direction if readable is None else readable)
@@ -88,7 +88,8 @@ class Margins:
     A margin is numbered n row + its place among the loss's n margins a row. Coefficients are in units of 1 / spread.
     """
 
-    def __init__(self, objective, theta):
+    def __init__(self, objective, theta, ways):
+        self.down, self.up = (way.ravel() for way in ways)
         self.objective, self.rounding = objective, max(ROUNDING, 10 * objective.resolution)
         spread = np.append(objective.spread(), 1.0)
         self.unit = np.repeat(1 / np.where(spread > 0, spread, 1.0)[:, None], objective.shape[1], axis=1)
@@ -133,13 +134,17 @@ class Margins:
         zero = np.zeros(self.unit.shape), self.objective.scores_of_zero()
         slope = self.objective.at_scores(*zero).gradient * self.unit  # minus the sum, but for a factor
         slope = slope.ravel()[free]
-        return solved(slope / (np.abs(slope).max() or 1.0), matrix, floor, (-1, 1))
+        return solved(
+            slope / (np.abs(slope).max() or 1.0), matrix, floor, np.column_stack([-1.0 * self.down, self.up])[free]
+        )
 
     def fewest_features(self, matrix, floor, free):
         """The direction of least absolute sum, the intercept free."""
         cost = np.ones(self.unit.shape)
         cost[-1] = 0
-        parts = solved(np.tile(cost.ravel()[free], 2), sp.hstack([matrix, -matrix]), floor, (0, None))
+        most = np.where(np.append(self.up[free], self.down[free]), np.inf, 0.0)
+        bounds = np.column_stack([np.zeros(len(most)), most])
+        parts = solved(np.tile(cost.ravel()[free], 2), sp.hstack([matrix, -matrix]), floor, bounds)
         return None if parts is None else np.subtract(*np.split(parts, 2))
 
     def least_margins(self, direction, reference, below):
@@ -156,14 +161,20 @@ def solved(cost, matrix, floor, bounds):
     return result.x if result.success else None
 
 
-def direction_of_newton(model, free):
+def allowed(step, ways):
+    """A step without what no direction may have: see ``ways_of``."""
+    down, up = ways
+    return np.where(np.where(step < 0, down, up), step, 0.0)
+
+
+def direction_of_newton(model, ways):
     """A step of Newton's method that raises some margins and lowers none to speak of; None where its steps die away.
 
-    What is ``free`` of any penalty makes the direction.
+    What is free of any penalty makes the direction.
     """
     objective = model.objective
     for _ in range(NEWTON_STEPS):
-        step = np.where(free, model.step[0], 0.0)
+        step = allowed(model.step[0], ways)
         raised, lowered = objective.margin_changes(step)
         if raised < NOTICEABLE:
             return None

@@ -1,0 +1,93 @@
+"""``coef_bounds`` and ``monotonic_cst``: the bounds of the coefficients, as users write them."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from .by_feature import by_feature, called, number_of
+
+__all__ = ["limits"]
+
+FORM = (
+    "coef_bounds must be (low, high), numbers or arrays of one for each feature, or a dict of features and (low, high)"
+)
+
+
+def limits(estimator, columns, factors):
+    """The least and the largest coefficients, (p, k) each, of classes that have a column; None without any bounds."""
+    if estimator.coef_bounds is None and estimator.monotonic_cst is None:
+        return None
+    k = 1 if len(columns.classes) == 2 else len(columns.classes)
+    low, high = of_bounds(estimator, k)
+    if estimator.monotonic_cst is not None:
+        signs = signs_of(estimator, k)[:, None]
+        low, high = np.where(signs > 0, np.maximum(low, 0), low), np.where(signs < 0, np.minimum(high, 0), high)
+    check(estimator, low, high, factors)
+    return columns.narrow(low), columns.narrow(high)
+
+
+def of_bounds(estimator, k):
+    """The bounds that ``coef_bounds`` has, infinite for those that it does not have."""
+    given, p = estimator.coef_bounds, estimator.n_features_in_
+    low, high = np.full((p, k), -np.inf), np.full((p, k), np.inf)
+    if given is None:
+        return low, high
+    if isinstance(given, Mapping):
+        for feature, pair in given.items():
+            low[number_of("coef_bounds", feature, estimator)], high[number_of("coef_bounds", feature, estimator)] = (
+                pair_of(pair)
+            )
+        return low, high
+    return tuple(whole(side, p, k) for side in pair_of(given))
+
+
+def pair_of(pair):
+    """A low and a high end."""
+    try:
+        low, high = pair
+    except (TypeError, ValueError):
+        raise ValueError(f"{FORM}; got {pair!r}.") from None
+    return low, high
+
+
+def whole(side, p, k):
+    """One end of the bounds for each coefficient, (p, k): of a number, of one for each feature, or of coef_'s shape."""
+    try:
+        array = np.asarray(side, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(f"{FORM}; got {side!r}.") from None
+    if array.shape not in {(), (p,), (k, p)}:
+        raise ValueError(f"{FORM}, of shape ({p},) or ({k}, {p}); got shape {array.shape}.")
+    return np.array(np.broadcast_to(array, (k, p)).T)
+
+
+def signs_of(estimator, k):
+    """The sign that ``monotonic_cst`` asks of each feature's coefficient: -1, 0 for any, 1."""
+    signs = by_feature("monotonic_cst", estimator.monotonic_cst, estimator, 0.0)
+    strange = ~np.isin(signs, (-1, 0, 1))
+    if strange.any():
+        feature = called(estimator, int(strange.argmax()))
+        raise ValueError(f"monotonic_cst must be -1, 0 or 1; it is {signs[strange][0]} for feature {feature}.")
+    if k > 1:
+        raise ValueError(
+            f"monotonic_cst is for two classes, whose probability rises or falls; y has {k}. Use coef_bounds."
+        )
+    return signs
+
+
+def check(estimator, low, high, factors):
+    """Raise a ValueError for bounds that no coefficient meets."""
+    wrong = ~(low <= high) | np.isposinf(low) | np.isneginf(high)  # nan, too
+    if wrong.any():
+        j, c = np.argwhere(wrong)[0]
+        raise ValueError(
+            f"coef_bounds must have low <= high; they are {low[j, c]} and {high[j, c]} for feature "
+            f"{called(estimator, j)}."
+        )
+    if factors is not None:
+        wrong = np.isinf(factors)[:, None] & ((low > 0) | (high < 0))
+        if wrong.any():
+            feature = called(estimator, np.argwhere(wrong)[0][0])
+            raise ValueError(
+                f"penalty_factor leaves out feature {feature}, but coef_bounds do not allow 0 for that one."
+            )

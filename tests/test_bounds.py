@@ -1,0 +1,225 @@
+"""Bounds of the coefficients: SciPy's L-BFGS-B on the objective written anew, and relations that must hold."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse as sp
+from scipy.optimize import minimize
+from scipy.special import logsumexp
+from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import scale
+
+from gdlogit import GDLogisticRegression
+
+TABLES = {"two": load_breast_cancer, "three": load_iris}
+tables = pytest.mark.parametrize("table", TABLES)
+ratios = pytest.mark.parametrize("l1_ratio", [0.0, 0.5, 1.0])
+NAMES = ["age", "lwt", "smoke", "ptl"]
+
+
+def data(table, n_features=8, noise=1.0):
+    X, y = TABLES[table](return_X_y=True)
+    X = scale(X)[:, :n_features]
+    return X + noise * np.random.default_rng(0).standard_normal(X.shape), y
+
+
+def fit(X, y, **parameters):
+    return GDLogisticRegression(**{"tol": 1e-13, "random_state": 0} | parameters).fit(X, y)
+
+
+def hard(free):
+    """Bounds that half of the coefficients of a model are outside of."""
+    coef, some = free.coef_, np.arange(free.coef_.size).reshape(free.coef_.shape) % 2 == 0
+    low = np.where(some & (coef < 0), 0.0, np.where(coef > 0, -1.0, -np.inf))
+    high = np.where(some & (coef > 0), 0.0, np.where(coef < 0, 2.0, np.inf))
+    return low, high
+
+
+def theirs(X, y, low, high, C, l1_ratio):
+    """J at its minimum by L-BFGS-B, W split into its parts above and below 0."""
+    n, p = X.shape
+    k = len(low)
+    Y = np.eye(max(2, k))[y]
+
+    def value(flat):
+        parts, b = flat[: 2 * p * k].reshape(2, k, p), flat[2 * p * k :]
+        W = parts[0] - parts[1]
+        z = X @ W.T + b
+        z = np.hstack([np.zeros((n, 1)), z]) if k == 1 else z
+        log = logsumexp(z, axis=1, keepdims=True)
+        dz = (np.exp(z - log) - Y)[:, -k:] / n
+        smooth = (1 - l1_ratio) / (C * n)
+        value = (log[:, 0] - (z * Y).sum(axis=1)).mean() + smooth * (W**2).sum() / 2 + l1_ratio / (C * n) * parts.sum()
+        slope = dz.T @ X + smooth * W
+        return value, np.concatenate(
+            [(slope + l1_ratio / (C * n)).ravel(), (-slope + l1_ratio / (C * n)).ravel(), dz.sum(axis=0)]
+        )
+
+    above = zip(np.maximum(low, 0).ravel(), np.maximum(high, 0).ravel(), strict=True)
+    below = zip(np.maximum(-high, 0).ravel(), np.maximum(-low, 0).ravel(), strict=True)
+    bounds = [(a, None if np.isinf(b) else b) for a, b in [*above, *below]] + [(None, None)] * k
+    how = {"maxiter": 50_000, "maxfun": 100_000, "ftol": 1e-16, "gtol": 1e-10}
+    return minimize(value, np.zeros(len(bounds)), jac=True, method="L-BFGS-B", bounds=bounds, options=how).fun
+
+
+@tables
+@ratios
+@pytest.mark.parametrize("C", [0.05, 10.0])
+def test_the_minimum_is_that_of_scipy(table, l1_ratio, C):
+    X, y = data(table)
+    low, high = hard(fit(X, y, C=C))
+    model = fit(X, y, C=C, l1_ratio=l1_ratio, coef_bounds=(low, high))
+    assert (low <= model.coef_).all()
+    assert (model.coef_ <= high).all()
+    assert model.loss_curve_[-1] == pytest.approx(theirs(X, y, low, high, C, l1_ratio), abs=1e-8)
+    assert model.converged_
+    assert model.duality_gap_ < (1e-6 if l1_ratio < 1 else 1e-4)  # l1 alone: a slope beyond it has no conjugate
+
+
+@tables
+@ratios
+def test_a_gap_holds_at_any_coefficients(table, l1_ratio):
+    X, y = data(table)
+    how = {"C": 1.0, "l1_ratio": l1_ratio, "coef_bounds": hard(fit(X, y, C=1.0))}
+    least = fit(X, y, **how).loss_curve_[-1]
+    for max_iter in (1, 3, 10):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            early = GDLogisticRegression(solver="gd", max_iter=max_iter, **how).fit(X, y)
+        assert early.duality_gap_ >= early.loss_curve_[-1] - least - 1e-12
+
+
+@tables
+@ratios
+def test_bounds_that_are_not_met_change_nothing(table, l1_ratio):
+    X, y = data(table)
+    free, bound = fit(X, y, l1_ratio=l1_ratio), fit(X, y, l1_ratio=l1_ratio, coef_bounds=(-100, 100))
+    np.testing.assert_allclose(bound.coef_, free.coef_, atol=1e-5)
+    np.testing.assert_allclose(bound.intercept_, free.intercept_, atol=1e-5)
+
+
+@tables
+@pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
+@pytest.mark.parametrize("solver", ["gd", "nesterov", "sgd"])
+def test_the_textbooks_solvers_stay_within_the_bounds(table, l1_ratio, solver):
+    X, y = data(table)
+    low, high = hard(fit(X, y, C=0.05))
+    how = {"C": 0.05, "l1_ratio": l1_ratio, "coef_bounds": (low, high)}
+    model = fit(X, y, **how, solver=solver, max_iter=20_000, batch_size=len(X), tol=1e-9)
+    assert (low <= model.coef_).all()
+    assert (model.coef_ <= high).all()
+    np.testing.assert_allclose(model.coef_, fit(X, y, **how).coef_, atol=2e-3)
+    assert model.converged_
+
+
+@tables
+def test_every_form_of_the_rows_has_the_same_minimum(table):
+    X, y = data(table)
+    X = np.where(np.abs(X) > 1, X, 0)
+    how = {"coef_bounds": (-0.2, 0.3), "C": 0.5}
+    model = fit(X, y, **how)
+    np.testing.assert_allclose(fit(sp.csr_array(X), y, **how).coef_, model.coef_, atol=1e-6)
+    batches = [(X[start : start + 40], y[start : start + 40]) for start in range(0, len(y), 40)]
+    other = GDLogisticRegression(tol=1e-13, random_state=0, **how).fit_batches(batches)
+    np.testing.assert_allclose(other.coef_, model.coef_, atol=1e-6)
+    counted = GDLogisticRegression(tol=1e-13, random_state=0, **how).fit_proba(X, np.eye(y.max() + 1)[y])
+    np.testing.assert_allclose(counted.coef_, model.coef_, atol=1e-6)
+    assert np.isclose(np.abs(model.coef_), [[0.2]]).any()
+
+
+def test_many_rows_on_raw_scales_take_few_passes():
+    rng = np.random.default_rng(0)
+    Z = rng.standard_normal((40_000, 10))
+    X, y = Z * np.logspace(-3, 3, 10), (Z @ rng.standard_normal(10) + rng.logistic(size=len(Z)) > 0).astype(int)
+    low, high = hard(fit(X, y, C=np.inf))
+    model = fit(X, y, C=np.inf, coef_bounds=(low, high), tol=1e-10)
+    slopes = X.T @ (model.predict_proba(X)[:, 1] - y) / len(y) / np.logspace(-3, 3, 10)
+    w = model.coef_[0]
+    assert np.abs(slopes[(low[0] < w) & (w < high[0])]).max() < 1e-4
+    assert (slopes[w == low[0]] > -1e-4).all()
+    assert (slopes[w == high[0]] < 1e-4).all()
+    assert model.history_["passes"][-1] < 30
+
+
+def test_signs_are_bounds_of_zero_and_names_may_come_in_any_order():
+    X, y = data("two", 4)
+    frame = pd.DataFrame(X, columns=NAMES)
+    expected = fit(X, y, coef_bounds=([0, -np.inf, -np.inf, -0.1], [np.inf, 0, np.inf, 0.1]))
+    for how in (
+        {"monotonic_cst": {"lwt": -1, "age": 1}, "coef_bounds": {"ptl": (-0.1, 0.1)}},
+        {"monotonic_cst": [1, -1, 0, 0], "coef_bounds": {3: (-0.1, 0.1)}},
+        {"coef_bounds": {"ptl": (-0.1, 0.1), "lwt": (-np.inf, 0), "age": (0, np.inf)}},
+    ):
+        np.testing.assert_allclose(fit(frame, y, **how).coef_, expected.coef_, atol=1e-7)
+
+
+def test_bounds_that_exclude_zero_are_met_from_the_first_step():
+    X, y = data("two", 4)
+    model = GDLogisticRegression(coef_bounds=(0.5, 0.5), max_iter=0)
+    with pytest.warns(ConvergenceWarning):
+        model.fit(X, y)
+    np.testing.assert_array_equal(model.coef_, 0.5)
+    model = fit(X, y, coef_bounds=([0.5, 1, -9, -9], [0.5, 2, 9, 9]))
+    assert model.coef_[0, 0] == 0.5
+    offset = 0.5 * X[:, 0]
+    other = GDLogisticRegression(tol=1e-13, random_state=0, coef_bounds={0: (1, 2)}).fit(X[:, 1:], y, offset=offset)
+    np.testing.assert_allclose(model.coef_[:, 1:], other.coef_, atol=1e-6)
+
+
+def test_a_warm_start_begins_within_the_bounds():
+    X, y = data("two")
+    model = fit(X, y, warm_start=True).set_params(coef_bounds=(-0.1, 0.1)).fit(X, y)
+    np.testing.assert_allclose(model.coef_, fit(X, y, coef_bounds=(-0.1, 0.1)).coef_, atol=1e-6)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_flag_separates_the_classes_only_where_its_bounds_are_open(sign):
+    X, y = data("two", 4)
+    X[:, 2] = sign * (y == 1) * (np.arange(len(y)) % 3 == 0)
+    with pytest.warns(ConvergenceWarning, match="separable.*feature 2.*coef_bounds"):
+        GDLogisticRegression(C=np.inf, random_state=0, monotonic_cst=[0, 0, sign, 0]).fit(X, y)
+    assert fit(X, y, C=np.inf, monotonic_cst=[0, 0, -sign, 0], tol=1e-8).coef_[0, 2] == 0
+    assert abs(fit(X, y, C=np.inf, coef_bounds={2: (-3, 3)}, tol=1e-8).coef_[0, 2]) == 3
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"coef_bounds": 3.0}, r"coef_bounds must be \(low, high\)"),
+        ({"coef_bounds": (1, 0)}, r"coef_bounds must have low <= high; they are 1\.0 and 0\.0 for feature 'age'"),
+        ({"coef_bounds": (np.nan, 0)}, "coef_bounds must have low <= high; they are nan"),
+        ({"coef_bounds": ([0, 0], 1)}, r"of shape \(4,\) or \(1, 4\); got shape \(2,\)"),
+        ({"coef_bounds": ("a", 1)}, r"coef_bounds must be \(low, high\).*got 'a'"),
+        ({"coef_bounds": {"weight": (0, 1)}}, "coef_bounds must be of features of X; it has 'weight'"),
+        ({"coef_bounds": {"lwt": 1}}, r"coef_bounds must be \(low, high\).*got 1"),
+        ({"monotonic_cst": [1, 0, 0]}, "monotonic_cst must have one number for each of the 4 features"),
+        ({"monotonic_cst": {"lwt": 2}}, r"monotonic_cst must be -1, 0 or 1; it is 2\.0 for feature 'lwt'"),
+        ({"coef_bounds": (1, 2), "penalty_factor": {"lwt": np.inf}}, "penalty_factor leaves out feature 'lwt'"),
+    ],
+)
+def test_bounds_that_are_none_are_named_and_change_nothing(parameters, message):
+    X, y = data("two", 4)
+    frame = pd.DataFrame(X, columns=NAMES)
+    model = GDLogisticRegression().fit(frame, y)
+    before = model.coef_
+    with pytest.raises(ValueError, match=message):
+        model.set_params(**parameters).fit(frame, y)
+    assert model.coef_ is before
+
+
+def test_what_knows_no_bounds_refuses_them_by_name():
+    X, y = data("two", 4)
+    three = np.arange(len(y)) % 3
+    with pytest.raises(ValueError, match="monotonic_cst is for two classes"):
+        GDLogisticRegression(monotonic_cst=[1, 0, 0, 0]).fit(X, three)
+    for name, value in (("coef_bounds", (0, 1)), ("monotonic_cst", [1, 0, 0, 0])):
+        with pytest.raises(ValueError, match=f"{name} is not supported by partial_fit"):
+            GDLogisticRegression(**{name: value}).partial_fit(X, y, classes=[0, 1])
+        with pytest.raises(ValueError, match=f"inference knows no {name}"):
+            fit(X, y, C=np.inf, **{name: value}).inference(X, y)
+    wide = np.random.default_rng(0).standard_normal((50, 2000))
+    with pytest.raises(ValueError, match="coef_bounds and monotonic_cst with solver='auto' need at most 1500"):
+        GDLogisticRegression(coef_bounds=(0, 1)).fit(wide, np.arange(50) % 2)
