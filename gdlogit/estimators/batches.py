@@ -53,11 +53,12 @@ def has_no_l1(estimator) -> bool:
 
 def refuse_in_a_stream(estimator):
     """Raise a ValueError for parameters that ``partial_fit`` does not know what to do with."""
-    if estimator.penalty_factor is not None:
-        raise ValueError(
-            f"penalty_factor is not supported by partial_fit: it must be None; got {estimator.penalty_factor!r}. "
-            "fit and fit_batches take it."
-        )
+    for name in ("penalty_factor", "bias_reduction"):
+        value = getattr(estimator, name)
+        if value is not None:
+            raise ValueError(
+                f"{name} is not supported by partial_fit: it must be None; got {value!r}. fit and fit_batches take it."
+            )
     if estimator.early_stopping:
         raise ValueError(
             "early_stopping=True is not supported by partial_fit, which takes each row once; watch "
@@ -136,6 +137,10 @@ class BatchLearner(Classifier):
             raise ValueError("solver='sgd' reads rows in random order, which batches do not allow; use partial_fit.")
         if self.early_stopping:
             raise ValueError("early_stopping=True is not supported by fit_batches, which holds out no rows.")
+        if self.intercept_correction == "flac":
+            raise ValueError(
+                "intercept_correction='flac' copies all rows, which fit_batches cannot; use 'flic'."
+            )
         check_source(batches)
         classes = None if classes is None else named_classes(classes)
         of_classes = partial(check_labels, classes), partial(columns_of, self.class_weight, self.fit_intercept)

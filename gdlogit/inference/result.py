@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
+from .columns import Columns
 from .diagnostics import Diagnostics
 from .effects import HasEffects
 from .estimate import Estimate
@@ -67,6 +68,8 @@ class InferenceResult(Tests, HasEffects, Predictions, Diagnostics):
 
     _method = "MLE"
     _notes: tuple[str, ...] = ()
+    _columns_class = Columns
+    _interval = "wald"  # of ``conf_int``, unless told
     _columns = ("coef", "std err", "z", "P>|z|")  # of a summary, before the limits
 
     def __init__(self, estimate: Estimate, root: Array, terms: Terms, asked: Any):
@@ -135,17 +138,18 @@ class InferenceResult(Tests, HasEffects, Predictions, Diagnostics):
         """The two-sided p-values of ``zvalues``."""
         return 2 * ndtr(-np.abs(self.zvalues))
 
-    def conf_int(self, alpha: float = 0.05, method: Literal["wald", "profile"] = "wald") -> Array:
+    def conf_int(self, alpha: float = 0.05, method: Literal["wald", "profile"] | None = None) -> Array:
         """Confidence intervals of the coefficients.
 
         Parameters
         ----------
         alpha : float, default=0.05
             One less the coverage.
-        method : {"wald", "profile"}, default="wald"
+        method : {"wald", "profile"}, default=None
             "wald" is ``params`` plus and minus a multiple of ``bse``. "profile" has the coefficients at which the
             likelihood, with all others at their best, is not too far below its maximum: better for few rows or rare
-            events. All limits are computed side by side, in some ten passes over the rows.
+            events. All limits are computed side by side, in some ten passes over the rows. None is "wald", but
+            "profile" with ``bias_reduction="firth"``.
 
         Returns
         -------
@@ -153,6 +157,7 @@ class InferenceResult(Tests, HasEffects, Predictions, Diagnostics):
             The limits; nan for aliased terms.
         """
         check_alpha(alpha)
+        method = self._interval if method is None else method
         if method == "profile":
             return self._terms.shaped(self._profile(alpha))
         if method != "wald":
@@ -165,7 +170,7 @@ class InferenceResult(Tests, HasEffects, Predictions, Diagnostics):
         self._require_likelihood("method='profile'", "method='wald'")
         functions = self._estimate.likelihood.user_parameters()[self._terms.order[self._is_estimated]]
         limits = np.full((len(self._is_estimated), 2), np.nan)
-        limits[self._is_estimated] = profile_limits(self._estimate, functions.T, alpha)
+        limits[self._is_estimated] = profile_limits(self._estimate, functions.T, alpha, self._columns_class)
         return limits
 
     def _table(self, alpha: float) -> dict[str, Array]:
