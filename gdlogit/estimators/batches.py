@@ -138,9 +138,7 @@ class BatchLearner(Classifier):
         if self.early_stopping:
             raise ValueError("early_stopping=True is not supported by fit_batches, which holds out no rows.")
         if self.intercept_correction == "flac":
-            raise ValueError(
-                "intercept_correction='flac' copies all rows, which fit_batches cannot; use 'flic'."
-            )
+            raise ValueError("intercept_correction='flac' copies all rows, which fit_batches cannot; use 'flic'.")
         check_source(batches)
         classes = None if classes is None else named_classes(classes)
         of_classes = partial(check_labels, classes), partial(columns_of, self.class_weight, self.fit_intercept)
