@@ -4,7 +4,7 @@ import sys
 
 from .backprop import logistic_backward
 from .data import old_names
-from .display import CoefficientDisplay, DescentPathDisplay, LossCurveDisplay
+from .display import CoefficientDisplay, DescentPathDisplay, EffectsDisplay, LossCurveDisplay
 from .estimators import classifier
 from .estimators.c_min import c_min
 from .estimators.classifier import GDLogisticRegression
@@ -15,6 +15,7 @@ from .estimators.path import GDLogisticRegressionCV
 __all__ = [
     "CoefficientDisplay",
     "DescentPathDisplay",
+    "EffectsDisplay",
     "GDLogisticRegression",
     "GDLogisticRegressionCV",
     "LossCurveDisplay",

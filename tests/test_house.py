@@ -40,7 +40,15 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "inference": {"inference", "summands", "solve", "problem", "descent", "quadratic", *FORMULA},
     "online": {"descent", "quadratic", *FORMULA},
     "estimators": {"estimators", "inference", "typing", "data", "sklearn", *CORE, *FORMULA},
-    "display": {"display", "typing", "estimators", "sklearn", *CORE, *FORMULA},  # it draws the methods at work
+    "display": {
+        "display",
+        "inference",
+        "typing",
+        "estimators",
+        "sklearn",
+        *CORE,
+        *FORMULA,
+    },  # it draws the methods at work
     "__init__": {"estimators", "display", "backprop", "data"},
 }
 STRENGTHS = {"l1", "l2"}

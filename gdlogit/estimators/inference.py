@@ -102,7 +102,7 @@ class WithInference(Classifier):
         >>> result.names
         ('const', 'mean texture', 'mean smoothness')
         >>> result.bse.round(3)
-        array([ 1.449,  0.033, 11.194])
+        array([1.237, 0.03 , 9.054])
         """
         asked = {"cov_type": cov_type, "weights": weights, "method": method}
         return _infer(Inner(self, ()), X, y, sample_weight, groups, reference, features, asked)
@@ -172,7 +172,7 @@ def inference(
     >>> X = X[["mean texture", "mean smoothness"]]
     >>> pipeline = make_pipeline(StandardScaler(), gdlogit.GDLogisticRegression(C=np.inf)).fit(X, y)
     >>> gdlogit.inference(pipeline, X, y).zvalues.round(2)
-    array([ 6.46, -8.08, -6.27])
+    array([ 6.74, -9.61, -8.64])
     """
     found = inner(estimator)
     if isinstance(found.model, WithoutInference):

@@ -43,6 +43,8 @@ class InferenceResult(Tests, HasEffects, Predictions, Diagnostics):
     ----------
     names : tuple of str
         The terms: "const" for the intercept, and the features.
+    features : tuple of str
+        The features alone.
     classes, reference : tuple of labels, label
         The classes that the columns of ``params`` compare with the reference.
     params : ndarray of shape (n_terms,) or (n_terms, n_classes - 1)
@@ -75,6 +77,7 @@ class InferenceResult(Tests, HasEffects, Predictions, Diagnostics):
     def __init__(self, estimate: Estimate, root: Array, terms: Terms, asked: Any):
         self._estimate, self._terms, self._read = estimate, terms, asked.read
         self._root = root  # A, with the covariance A A^T of theta
+        self.features = terms.features
         self.names, self.classes, self.reference = terms.names, terms.classes, terms.reference
         self.cov_type, self.method, self.weights = asked.cov_type, asked.method, asked.weights
         self.outcome, self.rank = asked.outcome, estimate.information.rank
