@@ -4,7 +4,14 @@ import sys
 
 from .backprop import logistic_backward
 from .data import old_names
-from .display import CoefficientDisplay, CVCurveDisplay, DescentPathDisplay, LossCurveDisplay, RegularizationPathDisplay
+from .display import (
+    CoefficientDisplay,
+    CVCurveDisplay,
+    DescentPathDisplay,
+    EffectsDisplay,
+    LossCurveDisplay,
+    RegularizationPathDisplay,
+)
 from .estimators import classifier
 from .estimators.c_min import c_min
 from .estimators.classifier import GDLogisticRegression
@@ -16,6 +23,7 @@ __all__ = [
     "CVCurveDisplay",
     "CoefficientDisplay",
     "DescentPathDisplay",
+    "EffectsDisplay",
     "GDLogisticRegression",
     "GDLogisticRegressionCV",
     "LossCurveDisplay",

@@ -77,6 +77,10 @@ class Problem(NamedTuple):
         """The same of some features alone, which are copied; the penalty stays."""
         return self._replace(rows=self.rows.with_columns(features))
 
+    def augmented(self, weight: np.ndarray) -> "Problem":
+        """The same rows, and each once more for each class, with weights (n, n_classes); a last feature marks these."""
+        return self._replace(rows=self.rows.augmented(weight))
+
     def best_intercepts(self) -> np.ndarray:
         """The best intercepts where no feature has a coefficient: the classes' log-frequencies; 0 without any."""
         k = self.loss.n_outputs

@@ -39,10 +39,18 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "solve": {"typing", "problem", "data", "descent", "quadratic", "verdict", *FORMULA},
     "paths": {"solve", "problem", "data", "descent", "quadratic", "verdict", *FORMULA},
     "loo": {"paths", "problem", "quadratic", *FORMULA},
-    "inference": {"inference", "summands", "solve", "problem", "quadratic", *FORMULA},
+    "inference": {"inference", "summands", "solve", "problem", "descent", "quadratic", *FORMULA},
     "online": {"descent", "quadratic", *FORMULA},
     "estimators": {"estimators", "inference", "typing", "data", "sklearn", *CORE, *FORMULA},
-    "display": {"display", "typing", "estimators", "sklearn", *CORE, *FORMULA},  # it draws the methods at work
+    "display": {
+        "display",
+        "inference",
+        "typing",
+        "estimators",
+        "sklearn",
+        *CORE,
+        *FORMULA,
+    },  # it draws the methods at work
     "__init__": {"estimators", "display", "backprop", "data"},
 }
 STRENGTHS = {"l1", "l2"}

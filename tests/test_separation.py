@@ -295,5 +295,5 @@ def test_a_pipeline_that_passes_frames_names_the_features_and_another_says_where
     with pytest.warns(ConvergenceWarning, match=r"along \+1 feature 2:.*pipeline\[:-1\].get_feature_names_out\(\) has"):
         pipeline.fit(X, y)
     assert pipeline[:-1].get_feature_names_out()[2] == "flag"
-    with pytest.warns(ConvergenceWarning, match=r"along \+1 flag:.* Set a finite C\.$"):
+    with pytest.warns(ConvergenceWarning, match=r"along \+1 flag:.* Set a finite C, or bias_reduction='firth'\.$"):
         pipeline.set_output(transform="pandas").fit(X, y)

@@ -222,6 +222,20 @@ class MemoryRows(Rows):
         few = isinstance(self.block, DenseBlock) and self.n_bytes <= self.block.layout.few_bytes
         return self.take(np.arange(self.n_rows)) if few else self
 
+    def augmented(self, weight):
+        """These rows, and each once more for each class c, with the weights (n, n_classes); a last feature marks these.
+
+        A copy of all, as they come, in X's storage.
+        """
+        n_classes, stack = weight.shape[1], sp.hstack if sp.issparse(self.X) else np.hstack
+        marks = [np.full((self.n_rows, 1), mark, self.dtype) for mark in (0, 1)]
+        parts = [stack([self.X, mark]) for mark in marks]
+        X = [parts[0], *[parts[1]] * n_classes]
+        X = sp.vstack(X, format="csr") if sp.issparse(self.X) else np.vstack(X)
+        y = np.concatenate([self.y, np.repeat(np.arange(n_classes, dtype=self.y.dtype), self.n_rows)])
+        weight = np.concatenate([self.weight, (weight * self.weight[:, None]).T.ravel()])
+        return rows_of(X, y, weight, bool(self.constant), self.n_scores)
+
     def with_features(self, X):
         """The same rows, with other features, as an array."""
         return self._with(DenseBlock(X=X, **self.block.parts()))

@@ -1,7 +1,8 @@
 """Pictures of a fit: its loss, its coefficients, and the paths of the solvers.
 
     LossCurveDisplay      J, or a proven bound on J - min J, after each iteration; one estimator or several
-    CoefficientDisplay    the largest coefficients by name, as log-odds or as odds ratios
+    CoefficientDisplay    the largest coefficients by name, as log-odds or as odds ratios; with intervals, if known
+    EffectsDisplay        marginal effects on probabilities, and contrasts, with their intervals
     DescentPathDisplay    contours of J over two coefficients, and the paths that the solvers take across them
     RegularizationPathDisplay    the coefficients over C, by name
     CVCurveDisplay        the score of cross-validation over C, with its standard error
@@ -13,6 +14,7 @@ DataFrame.
 
 from .coefficients import CoefficientDisplay
 from .descent_path import DescentPathDisplay
+from .effects import EffectsDisplay
 from .loss_curve import LossCurveDisplay
 from .path import CVCurveDisplay, RegularizationPathDisplay
 
@@ -20,6 +22,7 @@ __all__ = [
     "CVCurveDisplay",
     "CoefficientDisplay",
     "DescentPathDisplay",
+    "EffectsDisplay",
     "LossCurveDisplay",
     "RegularizationPathDisplay",
 ]

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_array, check_is_fitted
 
 from ..estimators.pipelines import inner
 from ..typing import Floats, Matrix
+from .forest import draw_forest, height_of
 from .style import pyplot, style
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
+
+    from ..inference.result import InferenceResult
 
 __all__ = ["CoefficientDisplay"]
 
@@ -58,11 +61,24 @@ class CoefficientDisplay:
     figure_: Figure
     points_: list[Line2D]
 
-    def __init__(self, *, coef: Floats, feature_names: NDArray[Any], classes: NDArray[Any], unit: str) -> None:
+    def __init__(
+        self,
+        *,
+        coef: Floats,
+        feature_names: NDArray[Any],
+        classes: NDArray[Any],
+        unit: str,
+        limits: NDArray[np.float64] | None = None,
+        conf_level: float | None = None,
+        reference: Any = None,
+    ) -> None:
         self.coef = coef
         self.feature_names = feature_names
         self.classes = classes
         self.unit = unit
+        self.limits = limits
+        self.conf_level = conf_level
+        self.reference = reference
 
     @classmethod
     def from_estimator(
@@ -116,12 +132,70 @@ class CoefficientDisplay:
         unit = "unit" if X is None else "standard deviation"
         return cls(coef=coef, feature_names=names, classes=classes, unit=unit).plot(ax, k=k, odds_ratio=odds_ratio)
 
+    @classmethod
+    def from_inference(
+        cls,
+        result: InferenceResult,
+        *,
+        conf_level: float = 0.95,
+        k: int = 15,
+        odds_ratio: bool = False,
+        ax: Axes | None = None,
+    ) -> Self:
+        """Draw the coefficients of an inference with their intervals: a forest plot.
+
+        Parameters
+        ----------
+        result : InferenceResult
+            What ``model.inference`` gives. Aliased features, and the intercept, are not drawn.
+        conf_level : float, default=0.95
+            The coverage of the intervals.
+        k, odds_ratio, ax
+            As in ``plot``.
+
+        Returns
+        -------
+        CoefficientDisplay
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_wine
+        >>> from gdlogit import CoefficientDisplay, GDLogisticRegression
+        >>> X, y = load_wine(return_X_y=True, as_frame=True)
+        >>> X, y = X[["alcohol", "hue"]], y == 1
+        >>> result = GDLogisticRegression(C=float("inf")).fit(X, y).inference(X, y)
+        >>> display = CoefficientDisplay.from_inference(result, odds_ratio=True)
+        >>> display.ax_.get_xscale()
+        'log'
+        """
+        first = len(result.names) - len(result.features)
+        shape = len(result.features), len(result.classes)
+        coef = result.params[first:].reshape(shape).T
+        limits = result.conf_int(1 - conf_level)[first:].reshape(*shape, 2).transpose(1, 0, 2)
+        there = np.isfinite(coef).all(axis=0)
+        display = cls(
+            coef=coef[:, there],
+            feature_names=np.array(result.features)[there],
+            classes=np.array(result.classes),
+            unit="unit",
+            limits=limits[:, there],
+            conf_level=conf_level,
+            reference=result.reference,
+        )
+        return display.plot(ax, k=k, odds_ratio=odds_ratio)
+
     def largest(self, k: int) -> NDArray[np.intp]:
-        """Indices of the k features with the largest coefficient of any class, largest first."""
-        return np.argsort(-np.abs(self.coef).max(axis=0), kind="stable")[:k]
+        """Indices of the k features with the largest coefficient of any class, largest first.
+
+        With intervals, the largest are those that are widest away from 0 in units of the interval's width.
+        """
+        size = np.abs(self.coef)
+        if self.limits is not None:
+            size = size / (self.limits[..., 1] - self.limits[..., 0])
+        return np.argsort(-size.max(axis=0), kind="stable")[:k]
 
     def plot(self, ax: Axes | None = None, *, k: int = 15, odds_ratio: bool = False) -> Self:
-        """Draw the coefficients, the largest on top.
+        """Draw the coefficients, the largest on top; with intervals, in the order of the features.
 
         Parameters
         ----------
@@ -139,6 +213,8 @@ class CoefficientDisplay:
             self.
         """
         plt = pyplot("CoefficientDisplay")
+        if self.limits is not None:
+            return self._plot_forest(plt, ax, k, odds_ratio)
         shown = self.largest(k)[::-1]
         if ax is None:
             _, ax = plt.subplots(figsize=(6.4, 1.6 + 0.28 * len(shown)), layout="constrained")
@@ -161,6 +237,23 @@ class CoefficientDisplay:
         ax.set_xlabel(f"{quantity} per {self.unit}")
         if len(self.coef) > 1:
             ax.legend(title="class", loc="upper left", bbox_to_anchor=(1, 1), ncols=1 + (len(self.coef) > len(shown)))
+        return self
+
+    def _plot_forest(self, plt: Any, ax: Axes | None, k: int, odds_ratio: bool) -> Self:
+        assert self.limits is not None
+        shown = np.sort(self.largest(k))
+        values, limits = self.coef[:, shown], self.limits[:, shown]
+        if odds_ratio:
+            values, limits = np.exp(values), np.exp(limits)
+        if ax is None:
+            size = 7.2, height_of(len(shown), len(self.classes))
+            _, ax = plt.subplots(figsize=size, layout="constrained")
+        self.ax_, self.figure_ = ax, ax.figure.figure
+        self.points_ = draw_forest(ax, list(self.feature_names[shown]), self.classes, values, limits, odds_ratio)
+        of = f" of {self.classes[0]}" if len(self.classes) == 1 else f" against {self.reference}"
+        ax.set_xlabel(
+            f"{'odds ratio' if odds_ratio else 'log-odds'}{of} per {self.unit}, {self.conf_level:.0%} interval"
+        )
         return self
 
     def frame(self) -> pd.DataFrame:

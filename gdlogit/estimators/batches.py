@@ -67,11 +67,11 @@ def has_no_l1(estimator) -> bool:
 
 def refuse_in_a_stream(estimator):
     """Raise a ValueError for parameters that ``partial_fit`` does not know what to do with."""
-    for name in ("penalty_factor", "coef_bounds", "monotonic_cst"):
-        if getattr(estimator, name) is not None:
+    for name in ("penalty_factor", "coef_bounds", "monotonic_cst", "bias_reduction"):
+        value = getattr(estimator, name)
+        if value is not None:
             raise ValueError(
-                f"{name} is not supported by partial_fit: it must be None; got {getattr(estimator, name)!r}. "
-                "fit and fit_batches take it."
+                f"{name} is not supported by partial_fit: it must be None; got {value!r}. fit and fit_batches take it."
             )
     if estimator.early_stopping:
         raise ValueError(
@@ -153,6 +153,8 @@ class BatchLearner(Classifier):
             raise ValueError("solver='sgd' reads rows in random order, which batches do not allow; use partial_fit.")
         if self.early_stopping:
             raise ValueError("early_stopping=True is not supported by fit_batches, which holds out no rows.")
+        if self.intercept_correction == "flac":
+            raise ValueError("intercept_correction='flac' copies all rows, which fit_batches cannot; use 'flic'.")
         check_source(batches)
         classes = None if classes is None else named_classes(classes)
         of_classes = partial(check_labels, classes), partial(columns_of, self.class_weight, self.fit_intercept)

@@ -99,6 +99,8 @@ class CountLearner(Classifier):
         check_parameters(self)
         if self.early_stopping:
             raise ValueError("early_stopping=True is not supported by fit_proba, which holds out no rows.")
+        if self.bias_reduction is not None:
+            raise ValueError("bias_reduction='firth' is not supported by fit_proba: fit rows with their labels.")
         given = X, Y, sample_weight, self.max_iter, offset
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], ensure_all_finite=False)
         classes, Y = check_counts(Y, X, classes)

@@ -1,7 +1,7 @@
 """Inference for a fitted model: checks, names, and the way to the room ``inference``, which knows no estimator."""
 
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 import scipy.sparse as sp
@@ -18,6 +18,7 @@ from ..inference.terms import Terms
 from ..problem import Problem
 from ..typing import Matrix
 from .base import Classifier
+from .by_feature import penalty_factors
 from .pipelines import Inner, inner
 from .validation import check_labels, check_weight, columns_of
 
@@ -101,10 +102,28 @@ class WithInference(Classifier):
         >>> result.names
         ('const', 'mean texture', 'mean smoothness')
         >>> result.bse.round(3)
-        array([ 1.449,  0.033, 11.194])
+        array([1.237, 0.03 , 9.054])
         """
         asked = {"cov_type": cov_type, "weights": weights, "method": method}
         return _infer(Inner(self, ()), X, y, sample_weight, groups, reference, features, asked)
+
+
+class WithoutInference(Classifier):
+    """What GDLogisticRegressionCV says instead."""
+
+    def inference(self, *given: Any, **asked: Any) -> NoReturn:
+        """Refused: see Raises.
+
+        Raises
+        ------
+        ValueError
+            Always. Cross-validation has chosen the penalty by the same rows, and the coefficients are penalised.
+        """
+        raise ValueError(
+            "GDLogisticRegressionCV has chosen C by cross-validation on the same rows, and the penalty draws the "
+            "coefficients towards 0: no interval around them would cover as often as it says. For inference, fit "
+            "GDLogisticRegression(C=np.inf), whatever C is best for predictions."
+        )
 
 
 def inference(
@@ -153,9 +172,11 @@ def inference(
     >>> X = X[["mean texture", "mean smoothness"]]
     >>> pipeline = make_pipeline(StandardScaler(), gdlogit.GDLogisticRegression(C=np.inf)).fit(X, y)
     >>> gdlogit.inference(pipeline, X, y).zvalues.round(2)
-    array([ 6.46, -8.08, -6.27])
+    array([ 6.74, -9.61, -8.64])
     """
     found = inner(estimator)
+    if isinstance(found.model, WithoutInference):
+        found.model.inference(X, y)
     if not isinstance(found.model, WithInference):
         raise TypeError(f"estimator must be a GDLogisticRegression, or end in one; got {found.model!r}.")
     check_is_fitted(found.model)
@@ -186,8 +207,15 @@ def _infer(found, X, y, sample_weight, groups, reference, features, asked):
     names = names or [f"x{j}" for j in range(X.shape[1])]
     code = code_of(reference, model.classes_)
     terms = Terms(tuple(names), tuple(model.classes_.tolist()), code, bool(model.fit_intercept))
+    if is_robust(**asked):
+        asked = asked | {"cov_type": "HC0"}
+    if model.bias_reduction is not None:
+        asked = asked | {"method": "firth"}
+    factors = penalty_factors(model)
+    if factors is not None and np.isinf(factors).any():
+        raise ValueError("penalty_factor leaves some features out (np.inf). Fit the model to the others alone.")
     known = Asked(
-        **asked | ({"cov_type": "HC0"} if is_robust(**asked) else {}),
+        **asked,
         reference=code,
         settings=model._settings(),
         converged=model.converged_,
@@ -198,7 +226,7 @@ def _infer(found, X, y, sample_weight, groups, reference, features, asked):
         **numbered(groups, asked["cov_type"], weight),
     )
     with overflow_named(X):
-        parts = {"C": model.C, "l1_ratio": model.l1_ratio, "intercept": model.fit_intercept}
+        parts = {"C": model.C, "l1_ratio": model.l1_ratio, "intercept": model.fit_intercept, "factors": factors}
         problem = Problem.of(X, codes, weight, len(model.classes_), **parts)
         return infer(problem, theta_of(model), terms, known)
 
@@ -286,11 +314,22 @@ def check_asked(model, cov_type, weights, method):
             raise ValueError(f"inference knows no {name}: fit the model without it; got {getattr(model, name)!r}.")
     if getattr(model, "has_offset_", False):
         raise ValueError("inference knows no offset: fit the model without one.")
-    check_method(model, cov_type, method)
+    check_method(model, cov_type, weights, method)
 
 
-def check_method(model, cov_type, method):
-    """Raise a ValueError for a method that the model's penalty does not go with."""
+def check_method(model, cov_type, weights, method):
+    """Raise a ValueError for a method that the model's penalty, or its bias reduction, does not go with."""
+    if model.bias_reduction is not None:
+        if (cov_type, weights, method) != ("nonrobust", "frequency", "wald"):
+            raise ValueError(
+                "bias_reduction='firth' has its own tests and intervals, for cov_type='nonrobust', weights='frequency' "
+                f"and method='wald'; got {cov_type!r}, {weights!r} and {method!r}."
+            )
+        if model.intercept_correction is not None:
+            raise ValueError(
+                f"intercept_correction={model.intercept_correction!r} is for predictions: its coefficients are not at "
+                "the maximum of the penalised likelihood. Fit with intercept_correction=None for tests and intervals."
+            )
     is_penalised = model.C < np.inf
     if method == "wald" and is_penalised:
         raise ValueError(

@@ -23,6 +23,7 @@ from .classifier import GDLogisticRegression
 from .folds import LOG_LOSS, Folds, Found, Rows, embedded, folds_of, held_out_scores, scorer_of
 from .forms import OtherForms
 from .grid import grid_of
+from .inference import WithoutInference
 from .predictor import Predictor
 from .validation import check_finite, check_path_parameters, check_weight, encode, generator
 
@@ -35,7 +36,7 @@ MUCH_MEMORY = 2**30  # bytes of coefficients that a user may not expect
 SAME_C = 1e-9  # relative
 
 
-class GDLogisticRegressionCV(Predictor, OtherForms):
+class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
     """Logistic regression whose C, and l1_ratio, cross-validation chooses; it needs no scaling and no tuning.
 
     Fits `GDLogisticRegression` at every value of a grid, to all rows and to those of every fold, with one pass over X

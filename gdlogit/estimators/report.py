@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from ..solve import TEXTBOOK
 
-__all__ = ["closing_line", "iteration_kept", "message_of_end", "print_record", "warn_of_end"]
+__all__ = ["closing_line", "iteration_kept", "message_of_aliased", "message_of_end", "print_record", "warn_of_end"]
 
 NUMBERED = " Features are numbered from 0; in a Pipeline, pipeline[:-1].get_feature_names_out() has their names."
 
@@ -23,6 +23,13 @@ def print_record(record: Any) -> None:
         f"iteration {record.iteration:4d}   J {record.value:<15.12g}   excess {excess:<7}   "
         f"rate {record.rate:<8.3g}   passes {record.passes:<6.4g}{validation}".rstrip()
     )
+
+
+FINITE = "Set a finite C, or bias_reduction='firth'."
+ALIASED = (
+    "{names} {are} of the features before, so that bias_reduction='firth' has no estimate: the coefficients are 0. "
+    "Leave collinear features out."
+)
 
 
 def closing_line(reason: str, n_iter: int, gap: float, seconds: float, kept: int | None = None) -> str:
@@ -59,6 +66,15 @@ def message_of_end(estimator, solution, classes):
     )
 
 
+def message_of_aliased(estimator, aliased):
+    """That some features, by their numbers, have no estimate; None where there are none."""
+    if not len(aliased):
+        return None
+    names = names_of(estimator)
+    are = "is a linear function" if len(aliased) == 1 else "are linear functions"
+    return ALIASED.format(names=", ".join(str(names[j]) for j in aliased), are=are)
+
+
 class Lazy:
     """A number that takes passes over the rows: worked out only where a message names it."""
 
@@ -84,5 +100,7 @@ def names_of(estimator):
 def penalise(estimator):
     """What gives a minimum to coefficients without a penalty."""
     is_bounded = estimator.coef_bounds is not None or estimator.monotonic_cst is not None
-    remedy = "Set a finite C" if estimator.C == inf else "Give such features a penalty_factor above 0"
-    return f"{remedy}, or finite coef_bounds." if is_bounded else f"{remedy}."
+    if is_bounded:
+        remedy = "Set a finite C" if estimator.C == inf else "Give such features a penalty_factor above 0"
+        return f"{remedy}, or finite coef_bounds."
+    return FINITE if estimator.C == inf else "Give such features a penalty_factor above 0."

@@ -77,6 +77,33 @@ def check_parameters(estimator):
     )
     fraction = estimator.validation_fraction
     require("validation_fraction", "a number between 0 and 1", is_number(fraction) and 0 < fraction < 1)
+    check_bias_reduction(estimator)
+
+
+def check_bias_reduction(estimator):
+    """Raise a ValueError for a bias reduction that is not as documented, or that does not go with the penalty."""
+    reduction, correction = estimator.bias_reduction, estimator.intercept_correction
+    if reduction is None:
+        if correction is not None:
+            raise ValueError(f"intercept_correction={correction!r} corrects the intercept of bias_reduction='firth'.")
+        return
+    if reduction != "firth":
+        raise ValueError(f"bias_reduction must be 'firth' or None; got {reduction!r}.")
+    if correction not in (None, "flic", "flac"):
+        raise ValueError(f"intercept_correction must be 'flic', 'flac' or None; got {correction!r}.")
+    needed = {"C": np.inf, "l1_ratio": 0, "early_stopping": False, "fit_intercept": True}
+    needed |= dict.fromkeys(("penalty_factor", "coef_bounds", "monotonic_cst"))
+    if correction is None:
+        del needed["fit_intercept"]
+    for name, value in needed.items():
+        given = getattr(estimator, name)
+        if given is not value and given != value:
+            cause = "bias_reduction='firth'" if name != "fit_intercept" else f"intercept_correction={correction!r}"
+            raise ValueError(f"{cause} needs {name}={value!r}; got {given!r}.")
+    if estimator.solver not in ("auto", "newton-sketch"):
+        raise ValueError(
+            f"bias_reduction='firth' has a solver of its own: solver must be 'auto'; got {estimator.solver!r}."
+        )
 
 
 def check_path_parameters(estimator):

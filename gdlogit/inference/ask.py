@@ -16,6 +16,8 @@ from ..solve import Settings, Solution, Status, solve
 from .contrasts import Contrasts
 from .covariance import covariance_root
 from .estimate import Estimate, maximum
+from .firth import FirthLikelihood
+from .firth_result import FirthResult, firth_maximum
 from .likelihood import Likelihood
 from .posterior import Posterior
 from .result import CredibleResult, InferenceResult
@@ -24,6 +26,7 @@ from .terms import Terms
 
 __all__ = ["Asked", "infer"]
 
+RESULTS = {"bayes": CredibleResult, "firth": FirthResult}
 MARGIN = 10  # times the goal of the fit: its estimate of the excess may be wrong by so much
 FLOOR = 1e-10  # of the mean loss: no smaller excess counts, as rounding may make it
 NOT_THE_ROWS = (
@@ -71,6 +74,10 @@ def infer(problem: Problem, theta: np.ndarray, terms: Terms, asked: Asked) -> In
         return of_some(problem, theta, terms, asked)
     require_formed(problem, terms)
     match asked.method:
+        case "firth":
+            likelihood = likelihood_of(FirthLikelihood, problem, asked)
+            check = rows_check(problem, likelihood, asked)
+            estimate = firth_maximum(likelihood, likelihood.inside(theta), check)
         case "wald":
             estimate = at_maximum(problem, theta, asked)
         case "debiased":
@@ -78,8 +85,7 @@ def infer(problem: Problem, theta: np.ndarray, terms: Terms, asked: Asked) -> In
         case "bayes":
             estimate = at_mode(problem, theta, asked)
     root = covariance_root(estimate, asked.cov_type, asked.group, asked.n_groups)
-    made = CredibleResult if asked.method == "bayes" else InferenceResult
-    return made(estimate, root, terms, asked)
+    return RESULTS.get(asked.method, InferenceResult)(estimate, root, terms, asked)
 
 
 # --- The estimate ---------------------------------------------------------------------------------------------------
@@ -88,14 +94,14 @@ def infer(problem: Problem, theta: np.ndarray, terms: Terms, asked: Asked) -> In
 def at_maximum(problem: Problem, theta: np.ndarray, asked: Asked) -> Estimate:
     """The maximum of the likelihood, near a theta of the user's."""
     likelihood = likelihood_of(Likelihood, problem, asked)
-    start = likelihood.contrasts.of(likelihood.coordinates.into(theta))
+    start = likelihood.inside(theta)
     return maximum(likelihood, start, rows_check(problem, likelihood, asked))
 
 
 def of_some(problem: Problem, theta: np.ndarray, terms: Terms, asked: Asked) -> SomeResult:
     """The result for some terms."""
     likelihood = likelihood_of(Likelihood, problem, asked)
-    start = likelihood.contrasts.of(likelihood.coordinates.into(theta))
+    start = likelihood.inside(theta)
     places = np.sort(np.concatenate([terms.parameters(term) for term in asked.features]))
     parameters = [divmod(int(terms.order[place]), likelihood.shape[1]) for place in places]
     names = [terms.labels()[place] for place in places]
@@ -108,7 +114,7 @@ def at_mode(problem: Problem, theta: np.ndarray, asked: Asked) -> Estimate:
     """The mode of the posterior, near a theta of the user's."""
     likelihood = likelihood_of(Posterior, problem, asked, problem.penalty)
     require_optimum(problem, theta, asked)
-    return maximum(likelihood, likelihood.contrasts.of(likelihood.coordinates.into(theta)), lambda *_: None)
+    return maximum(likelihood, likelihood.inside(theta), lambda *_: None)
 
 
 def unpenalised(problem: Problem, theta: np.ndarray, terms: Terms, asked: Asked) -> tuple[Problem, np.ndarray]:

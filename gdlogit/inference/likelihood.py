@@ -44,6 +44,15 @@ class Likelihood:
         """Hold the cores: inside, the sums of an objective over the same rows run on a pool of threads."""
         return self.rows.threads()
 
+    def users(self, theta):
+        """The user's theta of all scores; of a softmax, with coefficients of each feature that add up to 0."""
+        theta = self.contrasts.theta(self.coordinates.centred.leave(theta))
+        return theta if theta.shape[1] == 1 else theta - theta.mean(axis=1, keepdims=True)
+
+    def inside(self, theta):
+        """The inverse of ``users``: contrasts, where features are measured from about their means."""
+        return self.contrasts.of(self.coordinates.into(theta))
+
     def user_parameters(self):
         """The user's parameters, flat, as linear functions of a flat theta: T (P, P), one a row."""
         T = self.coordinates.centred.leave(np.eye(self.n_parameters).reshape(self.shape[0], -1))

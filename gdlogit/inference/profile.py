@@ -32,14 +32,14 @@ MISSED = (
 )
 
 
-def profile_limits(estimate, normals, alpha):
+def profile_limits(estimate, normals, alpha, kind=Columns):
     """The limits (n, 2) of the profile intervals for the functions a^T theta, normals (P, n)."""
     drop = 0.5 * float(chdtri(1, alpha))
     n = normals.shape[1]
     side, of = np.tile([-1.0, 1.0], n), np.repeat(np.arange(n), 2)
     both = normals[:, of]
     top = estimate.theta.ravel()[:, None]
-    columns = Columns(estimate.likelihood, estimate.information, both[:, :, None], np.repeat(top, 2 * n, axis=1))
+    columns = kind(estimate.likelihood, estimate.information, both[:, :, None], np.repeat(top, 2 * n, axis=1))
     start = columns.moves(np.arange(2 * n), np.zeros_like(both))
     error = np.sqrt(start.spread[:, 0, 0])
     columns.thetas += start.tangent[:, :, 0] * side * error * np.sqrt(2 * drop)
@@ -77,11 +77,11 @@ def approach(columns, some, loglik, score, level, side, error):
     return far, moves.step + tangent * x
 
 
-def drop_tests(estimate, normals):
+def drop_tests(estimate, normals, kind=Columns):
     """The l (M,) of the maxima where a_m^T theta = 0, for normals (P, M, q)."""
     P, M, _ = normals.shape
     theta = estimate.theta.ravel()
-    columns = Columns(estimate.likelihood, estimate.information, normals, np.repeat(theta[:, None], M, axis=1))
+    columns = kind(estimate.likelihood, estimate.information, normals, np.repeat(theta[:, None], M, axis=1))
     start = columns.moves(np.arange(M), np.zeros((P, M)))
     columns.thetas -= np.einsum("jmq,mq->jm", start.tangent, np.einsum("jmq,j->mq", normals, theta))
     return climb(columns)

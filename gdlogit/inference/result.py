@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
+from .columns import Columns
 from .diagnostics import Diagnostics
 from .effects import HasEffects
 from .estimate import Estimate
@@ -42,6 +43,8 @@ class InferenceResult(Tests, HasEffects, Predictions, Diagnostics):
     ----------
     names : tuple of str
         The terms: "const" for the intercept, and the features.
+    features : tuple of str
+        The features alone.
     classes, reference : tuple of labels, label
         The classes that the columns of ``params`` compare with the reference.
     params : ndarray of shape (n_terms,) or (n_terms, n_classes - 1)
@@ -67,11 +70,14 @@ class InferenceResult(Tests, HasEffects, Predictions, Diagnostics):
 
     _method = "MLE"
     _notes: tuple[str, ...] = ()
+    _columns_class = Columns
+    _interval = "wald"  # of ``conf_int``, unless told
     _columns = ("coef", "std err", "z", "P>|z|")  # of a summary, before the limits
 
     def __init__(self, estimate: Estimate, root: Array, terms: Terms, asked: Any):
         self._estimate, self._terms, self._read = estimate, terms, asked.read
         self._root = root  # A, with the covariance A A^T of theta
+        self.features = terms.features
         self.names, self.classes, self.reference = terms.names, terms.classes, terms.reference
         self.cov_type, self.method, self.weights = asked.cov_type, asked.method, asked.weights
         self.outcome, self.rank = asked.outcome, estimate.information.rank
@@ -135,17 +141,18 @@ class InferenceResult(Tests, HasEffects, Predictions, Diagnostics):
         """The two-sided p-values of ``zvalues``."""
         return 2 * ndtr(-np.abs(self.zvalues))
 
-    def conf_int(self, alpha: float = 0.05, method: Literal["wald", "profile"] = "wald") -> Array:
+    def conf_int(self, alpha: float = 0.05, method: Literal["wald", "profile"] | None = None) -> Array:
         """Confidence intervals of the coefficients.
 
         Parameters
         ----------
         alpha : float, default=0.05
             One less the coverage.
-        method : {"wald", "profile"}, default="wald"
+        method : {"wald", "profile"}, default=None
             "wald" is ``params`` plus and minus a multiple of ``bse``. "profile" has the coefficients at which the
             likelihood, with all others at their best, is not too far below its maximum: better for few rows or rare
-            events. All limits are computed side by side, in some ten passes over the rows.
+            events. All limits are computed side by side, in some ten passes over the rows. None is "wald", but
+            "profile" with ``bias_reduction="firth"``.
 
         Returns
         -------
@@ -153,6 +160,7 @@ class InferenceResult(Tests, HasEffects, Predictions, Diagnostics):
             The limits; nan for aliased terms.
         """
         check_alpha(alpha)
+        method = self._interval if method is None else method
         if method == "profile":
             return self._terms.shaped(self._profile(alpha))
         if method != "wald":
@@ -165,7 +173,7 @@ class InferenceResult(Tests, HasEffects, Predictions, Diagnostics):
         self._require_likelihood("method='profile'", "method='wald'")
         functions = self._estimate.likelihood.user_parameters()[self._terms.order[self._is_estimated]]
         limits = np.full((len(self._is_estimated), 2), np.nan)
-        limits[self._is_estimated] = profile_limits(self._estimate, functions.T, alpha)
+        limits[self._is_estimated] = profile_limits(self._estimate, functions.T, alpha, self._columns_class)
         return limits
 
     def _table(self, alpha: float) -> dict[str, Array]:

@@ -21,10 +21,13 @@ __all__ = [
     "in_float64",
     "influence",
     "information",
+    "intercepts",
+    "jeffreys_score",
     "largest_change",
     "leverage",
     "meat",
     "pearson_residuals",
+    "pseudo_weights",
     "score",
     "scores_and_covariances",
     "scores_of_groups",
@@ -97,6 +100,44 @@ def without_itself(dz, C, B):
     if dz.shape[1] == 1:
         return dz / np.maximum(1 - C[:, 0] * B[:, 0], np.finfo(float).tiny)
     return np.linalg.solve(np.eye(dz.shape[1]) - C @ B, dz[:, :, None])[:, :, 0]
+
+
+def distances(a, B, others):
+    """How far each class is from the row's probabilities a, by B: q (m, K), and its mean E (m,).
+
+    q_c = (e_c - a)^T B (e_c - a), where the reference has zeros in B (m, k', k').
+    """
+    B_a = np.zeros_like(a)
+    B_a[:, others] = np.einsum("icd,id->ic", B, a[:, others])
+    own = np.zeros_like(a)
+    own[:, others] = np.einsum("icc->ic", B)
+    q = own - 2 * B_a + (a * B_a).sum(axis=1, keepdims=True)
+    return q, (a * q).sum(axis=1)
+
+
+def jeffreys_score(loss, contrasts, theta, root, block):
+    """The derivative of 1/2 log |I|: what Firth's correction adds to the score."""
+    a = contrasts.probabilities(block.scores(theta), loss)
+    q, mean = distances(a, leverage(root, block), contrasts.others)
+    slopes = 0.5 * a * (q - mean[:, None])
+    return (block.backward(block.weigh(slopes[:, contrasts.others])),)
+
+
+def pseudo_weights(loss, contrasts, theta, root, block):
+    """The weights w_c (m, K) of rows (x, c) whose scores add up to Firth's correction: a_c (q_c + E) / 2.
+
+    Of two classes both are half the hat value. Any multiple of a_c in their place would have the same score.
+    """
+    a = contrasts.probabilities(block.scores(theta), loss)
+    q, mean = distances(a, leverage(root, block), contrasts.others)
+    return 0.5 * a * (q + mean[:, None])
+
+
+def intercepts(loss, contrasts, theta, block):
+    """The weighted slope of the loss in the intercepts (k',), and its curvature (k', k')."""
+    z = block.scores(theta)
+    _, dz = at_rows(loss, contrasts, z, block.y)
+    return block.weight @ dz, np.einsum("i,icd->cd", block.weight, curvature(loss, contrasts, z))
 
 
 def weighted_curvature_and_leverage(loss, contrasts, theta, root, weighted, block):

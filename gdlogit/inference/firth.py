@@ -1,0 +1,172 @@
+r"""Firth's bias reduction: the maximum of the likelihood times Jeffreys' prior, which is finite for separable classes.
+
+    l*(theta) = l(theta) + 1/2 log |I(theta)|
+
+One exact formula serves sigmoid and softmax. With B_i the leverage of row i (see ``summands``; the reference has zeros)
+and a its probabilities, the score gains
+
+    1/2 a_c (q_c - E),    q_c = (e_c - a)^T B_i (e_c - a),    E = sum_c a_c q_c,
+
+for each class c; for two classes that is h_i (1/2 - a), h_i the hat value. The result does not depend on the reference.
+A step is I^-1 u*, halved until l* rises; each takes one information and one pass for the leverages.
+
+References
+----------
+Firth, "Bias reduction of maximum likelihood estimates", Biometrika 80 (1993).
+Heinze and Schemper, "A solution to the problem of separation in logistic regression", Statistics in Medicine 21 (2002).
+Kosmidis and Firth, "Bias reduction in exponential family nonlinear models", Biometrika 96 (2009).
+"""
+
+from functools import partial
+from math import inf
+from typing import NamedTuple
+
+import numpy as np
+
+from ..descent.loop import NOBODY, Method, Watch, descend
+from ..objective import FORMED_PARAMETERS, Objective, Point
+from ..penalty import ElasticNet
+from ..problem import Coordinates, Problem
+from ..quadratic.metric import Smooth
+from ..solve import Settings, Solution, Status
+from . import summands
+from .contrasts import Contrasts
+from .information import Information
+from .likelihood import Likelihood
+
+__all__ = ["FirthLikelihood", "aliased_features", "solve_firth"]
+
+SHARE = (
+    1e-4  # of ``tol`` in units of the whole l*: a step contracts the distance linearly, so that the digits take more
+)
+
+LEAST = 1e-6  # of a step
+NOISE = 1e-10  # of J: the rounding of log |I|, where I is nearly singular
+SLOW = 0.1  # of the last excess: after such a step, secant pairs improve the metric
+
+
+class FirthLikelihood(Likelihood):
+    """L*, in the place of l."""
+
+    def evaluate(self, theta):
+        """L*, its score and the information, in two passes."""
+        loglik, score, matrix = self.information(theta)
+        information = Information(matrix, self.shape[1])
+        f = partial(summands.jeffreys_score, self.loss, self.contrasts, theta, information.root)
+        (correction,) = self.sum(f, products=2 * self.n_parameters * self.shape[1])
+        return loglik + 0.5 * information.log_det, score + correction, information
+
+
+class FirthState(NamedTuple):
+    """Theta, its excess, the rate that led there, the information, and the metric, which the last steps improve."""
+
+    point: Point
+    excess: float
+    rate: float
+    information: Information
+    metric: Smooth
+
+
+class PerRow(NamedTuple):
+    """The information divided by S, as a metric has it."""
+
+    information: Information
+    total: float
+
+    def solve(self, g):
+        """S I^-1 g."""
+        return self.total * self.information.solve(g)
+
+
+class FirthObjective:
+    """-l* / S, as the loop of descent sees it, plus half of log |I| / S at theta = 0.
+
+    With that constant the value does not depend on the units of the features, and is not negative for two classes.
+    """
+
+    penalty = ElasticNet(0.0)
+    separation_value = -inf
+
+    def __init__(self, likelihood):
+        self.likelihood = likelihood
+        self.resolution = 10 * float(np.finfo(float).eps)
+        self.precision = "float64"
+        _, _, matrix = likelihood.information(np.zeros(likelihood.shape))
+        self.log_det = Information(matrix, likelihood.shape[1]).log_det
+
+    @property
+    def passes(self):
+        """The passes over the rows so far."""
+        return self.likelihood.passes
+
+    def state(self, theta, rate=1.0, last=None):
+        """The state at a theta, after a last one."""
+        loglik, score, information = self.likelihood.evaluate(theta)
+        total = self.likelihood.total
+        point = Point(theta, (0.5 * self.log_det - loglik) / total, -score / total)
+        excess = 0.5 * float(np.vdot(score, information.solve(score))) / total
+        metric = Smooth(PerRow(information, total))
+        if last and excess > SLOW * last.excess:
+            change = theta - last.point.theta, point.gradient - last.point.gradient
+            metric = metric._replace(pairs=last.metric.pairs).updated(*change)
+        return FirthState(point, excess, rate, information, metric)
+
+
+def step(objective, state):
+    """The state after a step, halved until J falls; a change that is J's rounding passes if the slope halves."""
+    direction, rate = -state.metric.solve(state.point.gradient), 1.0
+    while rate >= LEAST:
+        new = objective.state(state.point.theta + rate * direction, rate, state)
+        rise = new.point.value - state.point.value
+        if rise <= 0 or (rise <= NOISE * abs(state.point.value) and new.excess <= state.excess / 4):
+            return new
+        rate /= 2
+    return state._replace(rate=0.0)
+
+
+class FirthModel(NamedTuple):
+    """What is known at the end of the descent."""
+
+    objective: FirthObjective
+    point: Point
+    information: Information
+    excess: float
+
+
+METHOD = Method(
+    lambda objective, theta: objective.state(theta),
+    step,
+    "firth",
+    model=lambda objective, state: FirthModel(objective, state.point, state.information, state.excess),
+)
+
+
+def solve_firth(
+    problem: Problem, settings: Settings, start: np.ndarray | None = None, watch: Watch = NOBODY, held_out=None
+) -> Solution:
+    """The maximum of l* for a problem's rows, from the user's theta; arguments and result as those of ``solve``."""
+    n = problem.shape[0] * max(1, problem.loss.n_outputs - 1)
+    if n > FORMED_PARAMETERS:
+        raise ValueError(f"bias_reduction='firth' is for at most {FORMED_PARAMETERS} parameters; the model has {n}.")
+    coordinates = Coordinates.of_means(problem.rows)
+    likelihood = FirthLikelihood(coordinates, problem.loss, Contrasts(problem.loss.n_outputs))
+    objective = FirthObjective(likelihood)
+    others = held_out and Objective(held_out, problem.loss, ElasticNet(0.0))
+    ending = descend(
+        METHOD,
+        objective,
+        likelihood.inside(np.zeros(problem.shape) if start is None else start),
+        tol=SHARE * settings.tol / likelihood.total,
+        max_iter=settings.max_iter,
+        validate=others and (lambda theta: others.value(likelihood.users(theta))),
+        watch=Watch(watch.begin, lambda record, point: watch.end(record, lambda: likelihood.users(point.theta))),
+    )
+    theta = likelihood.users(ending.model.information.without_aliased(ending.point.theta))
+    status = Status.ABOVE_START if ending.status is Status.DIVERGED else ending.status
+    return Solution(theta, status, ending.excess, inf, ending.history, ending.model, coordinates, [])
+
+
+def aliased_features(solution: Solution) -> np.ndarray:
+    """The numbers of the features without an estimate, linear functions of those before them."""
+    estimable = solution.model.information.estimable.reshape(solution.point.theta.shape)
+    return np.flatnonzero(~estimable[:-1].all(axis=1))

@@ -1,0 +1,94 @@
+"""The result for Firth's bias reduction: penalised likelihood-ratio tests, and penalised profile intervals.
+
+Wald's tests and intervals mislead where classes are separable: the penalised likelihood is far from quadratic there. So
+p-values and intervals follow l* itself, with the |I| of all parameters also where one of them is held at a value, as in
+R's logistf.
+"""
+
+from functools import cached_property
+
+import numpy as np
+
+from .columns import Columns
+from .estimate import Estimate
+from .firth import FirthLikelihood
+from .result import Array, InferenceResult
+
+__all__ = ["FirthResult", "firth_maximum"]
+
+STEPS = 100  # at most
+NEAR = 1e-13  # of l*: the rise that is left
+
+
+class FirthColumns(Columns):
+    """Thetas that step with the information at their own place: l* has no pass that serves all of them."""
+
+    def evaluate(self, some):
+        """L* (n,) and its scores (P, n) of some columns."""
+        self.passes += 1
+        found = [self.likelihood.evaluate(self.thetas[:, m].reshape(self.likelihood.shape)) for m in some]
+        for m, (_, _, information) in zip(some, found, strict=True):
+            if information.rank == self.rank:
+                self.informations[m] = information
+        return np.array([loglik for loglik, _, _ in found]), np.stack([u.ravel() for _, u, _ in found], axis=1)
+
+    def refresh(self, some):
+        """Nothing: every evaluation has its own information."""
+
+
+def firth_maximum(likelihood: FirthLikelihood, theta: np.ndarray, check) -> Estimate:
+    """The maximum of l* near a theta; ``check(l*, rise)`` may refuse that theta."""
+    start = None
+    for _ in range(STEPS):
+        loglik, score, information = likelihood.evaluate(theta)
+        step = information.solve(score)
+        rise = 0.5 * float(np.vdot(score, step))
+        if start is None:
+            check(loglik, rise)
+            start = last = rise
+        elif rise > last / 2 and rise < NEAR:  # nothing but rounding
+            break
+        last, theta = rise, information.without_aliased(theta) + step
+        if rise <= NEAR:
+            break
+    return Estimate(likelihood, theta, loglik + rise, information, start)
+
+
+class FirthResult(InferenceResult):
+    """Standard errors, tests and intervals of a fit with ``bias_reduction="firth"``.
+
+    ``pvalues`` are those of penalised likelihood-ratio tests, and ``conf_int`` gives penalised profile intervals by
+    default. ``llf`` is the penalised log-likelihood l + log |I| / 2, and ``llr`` compares it with that of a model in
+    which all features have coefficients of 0. There is no AIC, BIC or pseudo R^2.
+    """
+
+    _method = "Firth"
+    _columns = ("coef", "std err", "chi2", "P>chi2")
+    _columns_class = FirthColumns
+    _interval = "profile"
+
+    @cached_property
+    def _tests(self):
+        """The penalised likelihood-ratio test of each parameter, in the shape of ``params``."""
+        tests = self._lr_tests([np.array([place]) for place in range(len(self._terms.order))])
+        return tuple(self._terms.shaped(array) for array in (tests.statistic, tests.pvalue))
+
+    @property
+    def pvalues(self) -> Array:
+        """The p-values of penalised likelihood-ratio tests."""
+        return self._tests[1]
+
+    def _numbers(self):
+        return self.params, self.bse, *self._tests
+
+    @cached_property
+    def llnull(self) -> float:
+        """The penalised log-likelihood where all features have coefficients of 0."""
+        return self.llf - 0.5 * self.lr_test(list(self._terms.features)).statistic
+
+    @property
+    def aic(self) -> float:
+        """Not a number."""
+        return np.nan
+
+    bic = prsquared = aic

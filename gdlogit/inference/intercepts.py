@@ -1,0 +1,61 @@
+r"""Corrections of Firth's intercept, whose predicted probabilities are otherwise drawn towards 1/2.
+
+    flic    the intercept alone is moved to where the predicted probabilities add up to the number of each class
+    flac    rows (x, c) with the weights of Firth's correction are added to the data, with a feature that marks them,
+            and the likelihood of all is maximised
+
+For two classes the added rows are (x, 0) and (x, 1), each with half the hat value; ``pseudo_weights`` generalises that
+to more classes.
+
+References
+----------
+Puhr, Heinze, Nold, Lusa and Geroldinger, "Firth's logistic regression with rare events: accurate effect estimates and
+predictions?", Statistics in Medicine 36 (2017).
+"""
+
+from functools import partial
+
+import numpy as np
+
+from ..problem import Problem
+from ..solve import Settings, Solution, solve
+from . import summands
+from .firth import NOBODY, solve_firth
+
+__all__ = ["solve_reduced"]
+
+STEPS, LARGEST = 100, 2.0  # Newton's steps at most, and how far one goes
+NEAR = 1e-12  # of a row's share of the slope
+EXACT = 1e-14  # the tol of flac's fit
+
+
+def solve_reduced(problem, settings, start=None, watch=NOBODY, held_out=None, correction=None) -> Solution:
+    """Firth's solution, with a corrected intercept."""
+    solution = solve_firth(problem, settings, start, watch, held_out)
+    match correction:
+        case "flic":
+            return solution._replace(theta=flic(solution))
+        case "flac":
+            return solution._replace(theta=flac(problem, solution))
+    return solution
+
+
+def flic(solution: Solution) -> np.ndarray:
+    """The user's theta of Firth's solution, with the intercepts of the maximum of l for these coefficients."""
+    likelihood, theta = solution.objective.likelihood, solution.point.theta.copy()
+    for _ in range(STEPS):
+        f = partial(summands.intercepts, likelihood.loss, likelihood.contrasts, theta)
+        slope, curvature = likelihood.sum(f)
+        if np.abs(slope).max() <= NEAR * likelihood.total:
+            break
+        theta[-1] -= np.clip(np.linalg.solve(curvature, slope), -LARGEST, LARGEST)
+    return likelihood.users(theta)
+
+
+def flac(problem: Problem, solution: Solution) -> np.ndarray:
+    """The user's theta at the maximum of the likelihood of the rows and of those that stand for the correction."""
+    likelihood, model = solution.objective.likelihood, solution.model
+    of = likelihood.loss, likelihood.contrasts, model.point.theta, model.information.root
+    added = likelihood.each(partial(summands.pseudo_weights, *of))
+    theta = solve(problem.augmented(added), Settings(tol=EXACT), np.insert(solution.theta, -1, 0.0, axis=0)).theta
+    return np.delete(theta, -2, axis=0)
