@@ -24,6 +24,7 @@ import numpy as np
 
 __all__ = ["LEFT_OUT", "Conjugate", "ElasticNet", "L1Penalty", "Penalty", "free_of", "lacking", "shrink", "ways_of"]
 
+WEAKEST = float(np.finfo(float).tiny)  # a strength that is not 0
 LEFT_OUT = 1e100  # an l1 strength that stands for infinity: no slope of a loss exceeds it, and 0 times it is 0
 
 Array = np.ndarray[Any, np.dtype[np.floating[Any]]]
@@ -142,9 +143,12 @@ class ElasticNet(NamedTuple):
     def of(cls, C, l1_ratio, total, factors=None):
         """The strengths in scikit-learn's terms, where the weights of the rows add up to ``total``.
 
-        ``factors`` (p,) multiply them, feature by feature; a factor inf leaves the feature out. None is 1 for all.
+        ``factors`` (p,) multiply them, feature by feature; a factor inf leaves the feature out. None is 1 for all. A
+        finite C is a penalty, however large C is.
         """
-        strength = 1 / (C * total)
+        strength = 1 / (float(C) * float(total))
+        if C < np.inf:
+            strength = max(strength, WEAKEST)
         if factors is None:
             return cls((1 - l1_ratio) * strength, l1_ratio * strength)
         out = np.isinf(factors)
@@ -269,13 +273,15 @@ class ElasticNet(NamedTuple):
         """R(theta) + R*(-V) + <W, V>, as a sum of terms none of which is negative.
 
         With R*(v) = sum (|v| - l1)_+^2 / (2 l2), and V = U + (V - U) where U is V held within [-l1, l1]:
-        sum l2 / 2 (W + (V - U) / l2)^2 + (l1 |W| + W U). Where l2_j = 0, V_j = U_j must hold.
+        sum (l2 W + V - U)^2 / (2 l2) + (l1 |W| + W U). Where l2_j = 0, V_j = U_j must hold. It is
+        infinite where the smallest of l2 prove nothing.
         """
         W, V = theta[:-1], V[:-1]
         l1, l2 = columns(self.l1, W), columns(self.l2, W)
         U = np.clip(V, -l1, l1)
-        quadratic = 0.5 * l2 * (W + (V - U) / divisor(l2)) ** 2
-        return float((quadratic + (l1 * np.abs(W) + W * U)).sum())
+        with np.errstate(over="ignore"):
+            quadratic = (l2 * W + (V - U)) ** 2 / (2 * divisor(l2))
+            return float((quadratic + (l1 * np.abs(W) + W * U)).sum())
 
 
 def differs(strength):

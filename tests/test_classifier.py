@@ -819,6 +819,23 @@ def test_separable_classes_under_hardly_a_penalty_converge_where_j_is_nothing_bu
     assert model.n_iter_ < 50
 
 
+@pytest.mark.parametrize("C", [1e178, 1e290, float(np.finfo(float).max)])
+@pytest.mark.parametrize(
+    "parameters", [{}, {"l1_ratio": 0.5}, {"l1_ratio": 1.0}, {"solver": "gd", "max_iter": 5}], ids=str
+)
+@pytest.mark.parametrize("form", ["overlapping", "overlapping float32", "separable", "wide", "wide CSR"])
+def test_any_finite_c_is_a_penalty_however_large(form, parameters, C):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30, 1600 if "wide" in form else 2))
+    y = np.arange(30) % 3 if "overlapping" in form or "CSR" in form else (X[:, 0] > 0).astype(int)
+    X = X.astype(np.float32) if "float32" in form else sp.csr_array(X * (X > 1)) if "CSR" in form else X
+    ours, theirs = (fit(X, y, C=strength, random_state=0, **parameters) for strength in (C, 1e100))
+    np.testing.assert_allclose(ours.coef_, theirs.coef_)
+    assert ours.converged_ == theirs.converged_
+    assert ours.duality_gap_ == pytest.approx(theirs.duality_gap_)
+    assert GDLogisticRegression(C=C).partial_fit(X, y, np.unique(y)).score(X, y) > 0.3
+
+
 def test_a_hessian_that_is_singular_to_rounding_claims_no_more_than_the_gap_proves(monkeypatch):
     monkeypatch.setattr(solve, "duality_gap", lambda *_: 1e-5)
     X, y = CANCER

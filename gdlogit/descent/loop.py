@@ -177,7 +177,7 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
             stop = watch.end(record, point)
             still.update(point.value, excess, objective.resolution * abs(point.value))
             goal = target(objective, point, tol)
-            small = abs(excess) <= goal  # one below 0 is not of a convex model
+            small = is_small(excess, point, goal)
             stays = state.rate > 0 and point is last.point  # as no step is worth taking
             creeps = not stays and last.excess > 0 and excess > goal * max(1 - excess / last.excess, LEAST)
             if lost:
@@ -218,7 +218,12 @@ def claimed_at_start(objective, first, tol):
 
 def claimed(point, excess, goal):
     """Below what J cannot fall, if an estimate that is within the goal is right; infinite if it is not within."""
-    return point.value - goal if abs(excess) <= goal else inf
+    return point.value - goal if is_small(excess, point, goal) else inf
+
+
+def is_small(excess, point, goal):
+    """Whether an excess is within a goal, by its estimate or as J is; an estimate below 0 is not of a convex model."""
+    return abs(excess) <= goal or point.value <= goal
 
 
 def check_penalty(method, penalty):
@@ -235,7 +240,7 @@ def conclude(method, objective, state, status, history, tol) -> Ending:
     model = method.model(objective, state)
     excess = model.excess if isnan(state.excess) else state.excess
     if status not in (Status.SEPARABLE, Status.INTERRUPTED):
-        if abs(excess) <= target(objective, state.point, tol):
+        if is_small(excess, state.point, target(objective, state.point, tol)):
             status = Status.CONVERGED
         elif status is Status.CONVERGED:  # the end of the descent was: the held-out rows were better off before
             status = Status.EARLY_STOPPED

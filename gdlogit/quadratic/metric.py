@@ -291,7 +291,7 @@ def rough_metric(objective, z):
 
 def products_at(objective, c, preconditioner):
     """The Hessian where the loss has curvature c, known by its products and a rough metric."""
-    least = objective.penalty.curvature(np.empty(objective.shape))[:-1].min()
+    least = float(objective.penalty.curvature(np.empty(objective.shape))[:-1].min())
 
     def bound(r):
         """Half of r^T H^-1 r, at most, for H has at least the penalty's curvature; but for the intercept's part."""
