@@ -303,7 +303,7 @@ class CVCurveDisplay:
         """
         ax = new_axes("CVCurveDisplay") if ax is None else ax
         self.ax_, self.figure_ = ax, ax.figure.figure
-        look = {"color": "black", "ecolor": "0.65", "elinewidth": 1, "capsize": 2, "markersize": 4}
+        look: dict[str, Any] = {"color": "black", "ecolor": "0.65", "elinewidth": 1, "capsize": 2, "markersize": 4}
         self.errorbar_ = ax.errorbar(self.Cs, self.mean, self.se, fmt="o", **look)
         ax.set(xscale="log", xlabel="C", ylabel=self.score_name)
         ax.margins(x=0.02)
