@@ -135,10 +135,10 @@ def test_saved_models_are_loaded_and_a_changed_one_is_noticed(tmp_path, capsys):
         load(tmp_path / "models")
 
 
-def test_models_of_version_0_1_0_are_the_same_and_go_on_as_they_would_have(tmp_path):
+def test_models_of_version_0_1_0_are_the_same_and_go_on(tmp_path):
     with zipfile.ZipFile(Path(__file__).parent / "data" / "models_0.1.0.zip") as models:
         models.extractall(tmp_path)
-    load(tmp_path)
+    load(tmp_path, learns_alike=lambda name: "stream" not in name)  # streams learn by another method since
 
 
 # --- scikit-learn's own, and ONNX ---------------------------------------------------------------------------------

@@ -13,10 +13,11 @@ fails. It stops where the excess of J over its minimum, as estimated by half the
     (J - min J)  ~  1/2 g^T H^-1 g,
 
 is at most tol min(1, J), twice in a row: once is an estimate, and the step taken in between confirms it, unless its
-fall and what is left by then add up to more than that. The estimate does not depend on the scale of any feature. A
-method that has its own metric brings its own estimate (``excess``); for the others, which leave it as nan, the loop
-makes one now and then. The own ones come of models that are solved roughly: where a step leaves a share q of what it
-was to take away, and so do those after it, 1 / (1 - q) times the estimate is left, and that counts.
+fall and what is left by then add up to more than that. From a start at the minimum that is one step. The estimate does
+not depend on the scale of any feature. A method that has its own metric brings its own estimate (``excess``); for the
+others, which leave it as nan, the loop makes one now and then. The own ones come of models that are solved roughly:
+where a step leaves a share q of what it was to take away, and so do those after it, 1 / (1 - q) times the estimate is
+left, and that counts.
 
 It also stops where STILL steps in a row have moved J by no more than its rounding and have not halved the estimate:
 the descent then stands still, whatever the estimate says, and rounding allows no more.
@@ -157,7 +158,7 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
     by_validation = patience < inf
     best = Best(first, inf if by_validation else first.point.value)  # held-out rows choose among the steps
     still, history = Standstill(first.point.value), []
-    claim, measured_at, status = inf, 0, Status.MAX_ITER  # claim: J cannot fall below, if the last estimate was right
+    claim, measured_at, status = claimed_at_start(objective, first, tol), 0, Status.MAX_ITER
     try:
         for iteration in range(1, max_iter + 1):
             watch.begin(state.point)
@@ -193,7 +194,7 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
                 status = Status.EARLY_STOPPED
             else:
                 if not isnan(excess):
-                    claim = point.value - goal if small else inf
+                    claim = claimed(point, excess, goal)
                 continue
             break
     except KeyboardInterrupt:
@@ -205,6 +206,19 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
         status = Status.DIVERGED
     chosen = best.state if by_validation or status in (Status.DIVERGED, Status.INTERRUPTED) else state
     return conclude(method, objective, chosen, status, history, tol)
+
+
+def claimed_at_start(objective, first, tol):
+    """What an estimate at the start claims; one is made for a start that is not 0, as it may be the minimum."""
+    excess = first.excess
+    if isnan(excess) and first.point.theta.any():
+        excess = LocalModel.about_means(objective, first.point).excess
+    return claimed(first.point, excess, target(objective, first.point, tol))
+
+
+def claimed(point, excess, goal):
+    """Below what J cannot fall, if an estimate that is within the goal is right; infinite if it is not within."""
+    return point.value - goal if abs(excess) <= goal else inf
 
 
 def check_penalty(method, penalty):
