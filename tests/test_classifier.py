@@ -77,7 +77,17 @@ def every_check(estimators):
 
 
 @every_check(
-    [GDLogisticRegression(**some) for some in ({}, {"solver": "newton-sketch"}, {"l1_ratio": 1}, {"l1_ratio": 0.5})]
+    [
+        GDLogisticRegression(**some)
+        for some in (
+            {},
+            {"solver": "newton-sketch"},
+            {"l1_ratio": 1},
+            {"l1_ratio": 0.5},
+            {"penalty_factor": {0: 0.5}},
+            {"coef_bounds": {0: (-1, 1)}},
+        )
+    ]
 )
 def test_default_passes_every_check_of_scikit_learn_without_a_warning(estimator, check):
     check(estimator)

@@ -58,21 +58,21 @@ OF_A_STREAM = ("_stream", "progressive_loss_curve_")
 SLICE_BYTES = 2**24  # bytes of float64 to which rows of another type are converted at a time
 
 
-def has_no_l1(estimator) -> bool:
-    """Whether ``partial_fit`` exists: only with an l2 penalty, or none."""
+def is_streamable(estimator) -> bool:
+    """Whether ``partial_fit`` exists: only with an l2 penalty, or none, that is the same for all features."""
     if estimator.l1_ratio != 0:
         raise AttributeError(f"partial_fit needs an l2 penalty: l1_ratio must be 0; got {estimator.l1_ratio!r}.")
+    for name in ("penalty_factor", "coef_bounds", "monotonic_cst", "bias_reduction"):
+        if getattr(estimator, name) is not None:
+            raise AttributeError(
+                f"{name} is not supported by partial_fit: it must be None; got {getattr(estimator, name)!r}. "
+                "fit and fit_batches take it."
+            )
     return True
 
 
 def refuse_in_a_stream(estimator):
     """Raise a ValueError for parameters that ``partial_fit`` does not know what to do with."""
-    for name in ("penalty_factor", "coef_bounds", "monotonic_cst", "bias_reduction"):
-        value = getattr(estimator, name)
-        if value is not None:
-            raise ValueError(
-                f"{name} is not supported by partial_fit: it must be None; got {value!r}. fit and fit_batches take it."
-            )
     if estimator.early_stopping:
         raise ValueError(
             "early_stopping=True is not supported by partial_fit, which takes each row once; watch "
@@ -176,7 +176,7 @@ class BatchLearner(Classifier):
         task.end()
         return message
 
-    @available_if(has_no_l1)
+    @available_if(is_streamable)
     def partial_fit(
         self, X: Matrix, y: ArrayLike, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> Self:
