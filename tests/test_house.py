@@ -40,6 +40,7 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "paths": {"solve", "problem", "data", "descent", "quadratic", "verdict", *FORMULA},
     "loo": {"paths", "problem", "quadratic", *FORMULA},
     "inference": {"inference", "summands", "solve", "problem", "descent", "quadratic", *FORMULA},
+    "results": {"inference"},
     "online": {"descent", "quadratic", *FORMULA},
     "estimators": {"estimators", "inference", "typing", "data", "sklearn", *CORE, *FORMULA},
     "display": {

@@ -20,7 +20,7 @@ __all__ = ["PASSES", "SLOW", "Columns", "climb"]
 SETTLED = 1e-11  # rise of l that is left: 1e-5 standard errors, of which the last step leaves a part
 SLOW = 0.5  # of the last distance, in standard errors
 PASSES = 100  # at most
-ROUNDING = 1e-13  # of l: a smaller fall is none
+ROUNDING = 1e-10  # of l: a smaller fall is none, but perhaps the rounding of a nearly singular log |I|
 
 
 class Moves(NamedTuple):
@@ -70,11 +70,11 @@ class Columns:
 
 def moves_with(information, normals, score):
     """The moves of columns that share an information."""
-    (P, n, q), root = normals.shape, information.root
-    Va = (root @ (root.T @ normals.reshape(P, -1))).reshape(P, n, q)
+    P, n, q = normals.shape
+    Va = information.solve_columns(normals.reshape(P, -1)).reshape(P, n, q)
     spread = np.einsum("jmq,jmr->mqr", normals, Va)
     tangent = np.einsum("jmq,mqr->jmr", Va, np.linalg.inv(spread))
-    Vu = root @ (root.T @ score)
+    Vu = information.solve_columns(score)
     step = Vu - np.einsum("jmq,mq->jm", tangent, np.einsum("jmq,jm->mq", normals, Vu))
     return Moves(step, 0.5 * np.einsum("jm,jm->m", score, step), tangent, spread)
 

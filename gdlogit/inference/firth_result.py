@@ -6,9 +6,11 @@ R's logistf.
 """
 
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
+from ..quadratic.metric import Smooth
 from .columns import Columns
 from .estimate import Estimate
 from .firth import FirthLikelihood
@@ -20,20 +22,51 @@ STEPS = 100  # at most
 NEAR = 1e-13  # of l*: the rise that is left
 
 
+class Metric(NamedTuple):
+    """The information at a theta, which secant pairs of the last steps may improve: it is not all of l*'s curvature."""
+
+    smooth: Smooth
+
+    def solve_columns(self, U):
+        """V U, for columns U (P, n)."""
+        return np.stack([self.smooth.solve(u) for u in U.T], axis=1)
+
+
 class FirthColumns(Columns):
-    """Thetas that step with the information at their own place: l* has no pass that serves all of them."""
+    """Thetas that step with the information at their own place: l* has no pass that serves all of them.
+
+    A column that comes near too slowly improves its metric from then on.
+    """
+
+    def __init__(self, likelihood, information, normals, thetas):
+        super().__init__(likelihood, information, normals, thetas)
+        self.last, self.slow = {}, set()
 
     def evaluate(self, some):
         """L* (n,) and its scores (P, n) of some columns."""
         self.passes += 1
-        found = [self.likelihood.evaluate(self.thetas[:, m].reshape(self.likelihood.shape)) for m in some]
-        for m, (_, _, information) in zip(some, found, strict=True):
-            if information.rank == self.rank:
-                self.informations[m] = information
-        return np.array([loglik for loglik, _, _ in found]), np.stack([u.ravel() for _, u, _ in found], axis=1)
+        found = [self._evaluate(m) for m in some]
+        return np.array([loglik for loglik, _ in found]), np.array([score for _, score in found]).T.reshape(
+            -1, len(some)
+        )
+
+    def _evaluate(self, m):
+        theta = self.thetas[:, m].copy()
+        loglik, score, information = self.likelihood.evaluate(theta.reshape(self.likelihood.shape))
+        score = score.ravel()
+        if m in self.slow:
+            last_theta, last_score, pairs = self.last[m]
+            metric = Smooth(information, pairs).updated(theta - last_theta, last_score - score)
+        else:
+            metric = Smooth(information)
+        if information.rank == self.rank:
+            self.informations[m] = Metric(metric)
+        self.last[m] = theta, score, metric.pairs
+        return loglik, score
 
     def refresh(self, some):
-        """Nothing: every evaluation has its own information."""
+        """Nothing is to be made anew; but from now on these columns improve their metrics."""
+        self.slow.update(int(m) for m in some)
 
 
 def firth_maximum(likelihood: FirthLikelihood, theta: np.ndarray, check) -> Estimate:

@@ -46,6 +46,10 @@ class Information:
         """V u, in the shape of u, which may be that of theta."""
         return (self.root @ (self.root.T @ u.ravel())).reshape(u.shape)
 
+    def solve_columns(self, U):
+        """V U, for columns U (P, n)."""
+        return self.root @ (self.root.T @ U)
+
     def without_aliased(self, theta):
         """A theta with the same scores, in which aliased parameters are 0."""
         flat = theta.ravel()

@@ -16,19 +16,22 @@ Venzon and Moolgavkar, "A method for computing profile-likelihood-based confiden
 import warnings
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.special import chdtri
 
-from .columns import PASSES, SLOW, Columns, climb
+from .columns import SLOW, Columns, climb
 
 __all__ = ["drop_tests", "profile_limits"]
 
 NEAR = 1e-6  # of a standard error: the last move
 FARTHEST = 2.0  # standard errors in one move
+SIDE_BY_SIDE = 30  # passes, before what is left is sought by itself
+BRACKETS = 40  # steps outwards, each half as long again
 LOWEST = 4  # times the fall of l at the limit: a theta with a larger fall is half as far from the maximum
 
 MISSED = (
     "{n} profile limits were not found and are nan: the likelihood is far from quadratic, as where the classes are "
-    "nearly separable. Fit with bias_reduction='firth'."
+    "nearly separable."
 )
 
 
@@ -45,7 +48,7 @@ def profile_limits(estimate, normals, alpha, kind=Columns):
     columns.thetas += start.tangent[:, :, 0] * side * error * np.sqrt(2 * drop)
     limits = np.full(2 * n, np.nan)
     left, last = np.arange(2 * n), np.full(2 * n, np.inf)
-    while len(left) and columns.passes < PASSES:
+    while len(left) and columns.passes < SIDE_BY_SIDE:
         loglik, score = columns.evaluate(left)
         low = loglik < estimate.loglik - LOWEST * drop
         columns.thetas[:, left[low]] = 0.5 * (columns.thetas[:, left[low]] + top)
@@ -59,9 +62,37 @@ def profile_limits(estimate, normals, alpha, kind=Columns):
         last[some], done = far, some[far <= NEAR]
         limits[done] = np.einsum("jm,jm->m", both[:, done], columns.thetas[:, done])
         left = np.setdiff1d(left, done)
-    if len(left):
-        warnings.warn(MISSED.format(n=len(left)), RuntimeWarning, stacklevel=2)
+    for m in left:
+        limits[m] = limit_by_root(estimate, both[:, m], side[m] * error[m], drop, kind)
+    missed = np.count_nonzero(np.isnan(limits))
+    if missed:
+        warnings.warn(MISSED.format(n=missed), RuntimeWarning, stacklevel=2)
     return limits.reshape(n, 2)
+
+
+def limit_by_root(estimate, normal, step, drop, kind):
+    """One limit, as the root of the profile's fall: each value of a^T theta has a climb of its own.
+
+    For limits that are not found side by side, as where classes are nearly separable. Nan where it is not found.
+    """
+    thetas = estimate.theta.reshape(-1, 1).copy()
+
+    def beyond(value):
+        """By how much the profile has fallen below the level."""
+        columns = kind(estimate.likelihood, estimate.information, normal[:, None, None], thetas)
+        tangent = columns.moves(np.arange(1), np.zeros_like(thetas)).tangent[:, 0, 0]
+        thetas[:, 0] += tangent * (value - normal @ thetas[:, 0])
+        columns.refresh([0])
+        return estimate.loglik - drop - climb(columns)[0]
+
+    inside = float(normal @ thetas[:, 0])
+    for _ in range(BRACKETS):
+        outside = inside + step
+        fall = beyond(outside)
+        if not fall < 0:
+            break
+        inside, step = outside, 1.5 * step
+    return brentq(beyond, inside, outside, xtol=NEAR * abs(step)) if fall >= 0 else np.nan
 
 
 def approach(columns, some, loglik, score, level, side, error):

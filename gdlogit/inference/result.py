@@ -12,12 +12,12 @@ from .columns import Columns
 from .diagnostics import Diagnostics
 from .effects import HasEffects
 from .estimate import Estimate
+from .hypotheses import HypothesisTest, HypothesisTests
 from .prediction import Predictions
 from .profile import profile_limits
 from .summary import frame_of, odds_ratios_of, summary_of
 from .table import Table
 from .terms import Terms
-from .tests import Test, Tests
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,7 @@ NO_TESTS = (
 Array = NDArray[np.float64]
 
 
-class InferenceResult(Tests, HasEffects, Predictions, Diagnostics):
+class InferenceResult(HypothesisTests, HasEffects, Predictions, Diagnostics):
     """Standard errors, tests, intervals and effects of a fitted model.
 
     ``model.inference(X, y)`` and ``gdlogit.inference(pipeline, X, y)`` make it. The names are statsmodels'. Arrays have
@@ -209,7 +209,7 @@ class InferenceResult(Tests, HasEffects, Predictions, Diagnostics):
     @property
     def llr_pvalue(self) -> float:
         """The p-value of ``llr``."""
-        return self._if_likelihood(Test.of(self.llr, self.df_model).pvalue)
+        return self._if_likelihood(HypothesisTest.of(self.llr, self.df_model).pvalue)
 
     @property
     def aic(self) -> float:

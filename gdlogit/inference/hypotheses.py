@@ -8,10 +8,10 @@ from scipy.special import chdtrc
 
 from .profile import drop_tests
 
-__all__ = ["Test", "Tests"]
+__all__ = ["HypothesisTest", "HypothesisTests"]
 
 
-class Test(NamedTuple):
+class HypothesisTest(NamedTuple):
     """A test: its statistic, with a chi-squared distribution of ``df`` degrees of freedom, and its p-value.
 
     Arrays, where there is a test for each feature.
@@ -22,17 +22,17 @@ class Test(NamedTuple):
     pvalue: Any
 
     @classmethod
-    def of(cls, statistic: Any, df: Any) -> "Test":
+    def of(cls, statistic: Any, df: Any) -> "HypothesisTest":
         """The test with a statistic; nan without a degree of freedom."""
         df = np.asarray(df, dtype=float)
         pvalue = np.where(df > 0, chdtrc(df, np.maximum(statistic, 0.0)), np.nan)
         return cls(*(a if a.ndim else a.item() for a in (np.asarray(statistic, dtype=float), df, pvalue)))
 
 
-class Tests:
+class HypothesisTests:
     """The tests of a result."""
 
-    def wald_test(self, r_matrix: Any) -> Test:
+    def wald_test(self, r_matrix: Any) -> HypothesisTest:
         """Test that some coefficients, or some linear functions of the coefficients, are 0.
 
         Parameters
@@ -42,7 +42,7 @@ class Tests:
 
         Returns
         -------
-        Test
+        HypothesisTest
             ``statistic``, ``df``, ``pvalue``.
         """
         R = self._functions(r_matrix)
@@ -52,7 +52,7 @@ class Tests:
             raise ValueError(f"r_matrix names parameters that have no estimate; these are {', '.join(self.aliased)}.")
         values, spread = R @ estimate, R @ V @ R.T
         rank = np.linalg.matrix_rank(spread, hermitian=True)
-        return Test.of(values @ np.linalg.pinv(spread, hermitian=True) @ values, rank)
+        return HypothesisTest.of(values @ np.linalg.pinv(spread, hermitian=True) @ values, rank)
 
     def _functions(self, r_matrix: Any) -> NDArray[np.float64]:
         terms = [r_matrix] if isinstance(r_matrix, str) else r_matrix
@@ -67,7 +67,7 @@ class Tests:
             )
         return R
 
-    def lr_test(self, features: Any = None) -> Test:
+    def lr_test(self, features: Any = None) -> HypothesisTest:
         """Likelihood-ratio test of the model against one without some features.
 
         Parameters
@@ -77,7 +77,7 @@ class Tests:
 
         Returns
         -------
-        Test
+        HypothesisTest
             ``statistic``, ``df``, ``pvalue``; arrays with an entry for each feature where ``features`` is None, nan for
             an aliased one.
 
@@ -93,9 +93,9 @@ class Tests:
             return self._lr_tests([terms.parameters(j) for j in range(int(terms.has_intercept), len(terms.names))])
         together = [features] if isinstance(features, str) else features
         tests = self._lr_tests([np.concatenate([terms.parameters(term) for term in together])])
-        return Test(*(array[0] for array in tests))
+        return HypothesisTest(*(float(array[0]) for array in tests))
 
-    def _lr_tests(self, dropped: list[NDArray[np.intp]]) -> Test:
+    def _lr_tests(self, dropped: list[NDArray[np.intp]]) -> HypothesisTest:
         """The tests of models without some parameters each, by their places in the user's flat order."""
         kept = [parameters[self._is_estimated[parameters]] for parameters in dropped]
         df = np.array([len(parameters) for parameters in kept])
@@ -105,7 +105,7 @@ class Tests:
             some = np.flatnonzero(df == q)
             normals = functions[np.array([kept[i] for i in some])].transpose(2, 0, 1)
             statistic[some] = 2 * (self._estimate.loglik - drop_tests(self._estimate, normals, self._columns_class))
-        return Test.of(statistic, df)
+        return HypothesisTest.of(statistic, df)
 
     def _require_likelihood(self, wanted: str, instead: str) -> None:
         if self.cov_type != "nonrobust" or self.weights != "frequency":
