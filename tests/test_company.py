@@ -11,7 +11,7 @@ from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier, StackingClassifier, VotingClassifier
 from sklearn.feature_selection import RFE, RFECV, SelectFromModel, SequentialFeatureSelector
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.model_selection import GridSearchCV, TunedThresholdClassifierCV
 from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.multioutput import ClassifierChain
@@ -21,7 +21,7 @@ from sklearn.semi_supervised import SelfTrainingClassifier
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from gdlogit import GDLogisticRegression, to_sklearn
+from gdlogit import GDLogisticRegression, GDLogisticRegressionCV, to_sklearn
 
 CANCER = load_breast_cancer(return_X_y=True)
 IRIS = load_iris(return_X_y=True)
@@ -206,3 +206,40 @@ def test_eli5_explains_a_pipeline():
     assert [target.target for target in explained.targets] == [0, 1, 2]
     weights = {weight.feature: weight.weight for weight in explained.targets[0].feature_weights.neg}
     assert weights["x2"] == pytest.approx(pipeline[-1].coef_[0, 2])
+
+
+# --- The path ----------------------------------------------------------------------------------------------
+
+
+def ours_cv(**parameters):
+    return GDLogisticRegressionCV(**{"Cs": [0.01, 0.1, 1.0], "cv": 2, "random_state": 0} | parameters)
+
+
+@pytest.mark.filterwarnings("ignore:The best score:UserWarning")  # the grid is short
+@pytest.mark.parametrize(("l1_ratio", "penalty"), [(0.0, "l2"), (1.0, "l1"), (0.5, "elasticnet")])
+def test_a_fitted_path_has_the_penalty_of_its_choice(l1_ratio, penalty):
+    model = ours_cv(l1_ratios=(l1_ratio,))
+    assert not hasattr(model, "penalty")
+    X, y = SCALED["cancer"]
+    selector = SelectFromModel(model).fit(X, y)
+    chosen = selector.estimator_
+    assert chosen.penalty == chosen.at().penalty == penalty
+    assert clone(chosen).get_params() == model.get_params()
+    one = SelectFromModel(ours(C=chosen.C_, l1_ratio=l1_ratio)).fit(X, y)
+    np.testing.assert_array_equal(selector.get_support(), one.get_support())
+
+
+@pytest.mark.filterwarnings("ignore:The best score:UserWarning")
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
+def test_to_sklearn_replaces_paths(l1_ratio):
+    X, y = SCALED["iris"]
+    path = ours_cv(l1_ratios=(l1_ratio,))
+    model = StackingClassifier([("path", path), ("one", ours())], make_pipeline(StandardScaler(), ours()), cv=2)
+    theirs = to_sklearn(model.fit(X, y))
+    assert not held(theirs, GDLogisticRegression)
+    np.testing.assert_array_equal(theirs.predict(X), model.predict(X))
+    assert type(theirs.estimators_[0]) is LogisticRegression
+    template = theirs.estimators[0][1]
+    assert type(template) is LogisticRegressionCV
+    assert (template.Cs, template.cv, tuple(template.l1_ratios)) == ([0.01, 0.1, 1.0], 2, (l1_ratio,))
+    assert type(to_sklearn(ours_cv(cv="loo"))) is LogisticRegressionCV
