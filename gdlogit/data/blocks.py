@@ -44,10 +44,7 @@ class Block(ABC):
 
     def scores(self, theta):
         """The scores z of the rows at theta, in X's precision: affine in theta."""
-        z = self.forward(theta)
-        if self.offset is not None:
-            z += self.offset
-        return z
+        return self._with_offset(self._affine(theta[:-1], self._intercept(theta)))
 
     def forward(self, theta):
         """X W + b, in X's precision: linear in theta, so also what a direction changes in the scores."""
@@ -98,6 +95,12 @@ class Block(ABC):
     @abstractmethod
     def are_flags(self):
         """Which features are 0 or 1 in all rows, as X is stored."""
+
+    def _with_offset(self, z):
+        """The same z, with the rows' offset added in place."""
+        if self.offset is not None:
+            z += self.offset
+        return z
 
     def _affine(self, W, b):
         z = self.product(self.X, W.astype(self.X.dtype, copy=False))
