@@ -37,6 +37,12 @@ class Estimate(NamedTuple):
 
 def maximum(likelihood: Likelihood, theta: np.ndarray, check: Callable[[float, float], None]) -> Estimate:
     """The maximum of l near a theta; ``check(l, rise)`` may refuse that theta, by its l and how far l can rise."""
+    with likelihood.threads():
+        return climbed(likelihood, theta, check)
+
+
+def climbed(likelihood: Likelihood, theta: np.ndarray, check: Callable[[float, float], None]) -> Estimate:
+    """The same, where the cores are held."""
     work, start, last = likelihood.n_rows * likelihood.n_parameters**2, None, np.inf
     for _ in range(STEPS):
         loglik, score, matrix = likelihood.information(theta)

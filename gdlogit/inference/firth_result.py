@@ -71,6 +71,12 @@ class FirthColumns(Columns):
 
 def firth_maximum(likelihood: FirthLikelihood, theta: np.ndarray, check) -> Estimate:
     """The maximum of l* near a theta; ``check(l*, rise)`` may refuse that theta."""
+    with likelihood.threads():
+        return climbed(likelihood, theta, check)
+
+
+def climbed(likelihood: FirthLikelihood, theta: np.ndarray, check) -> Estimate:
+    """The same, where the cores are held."""
     start = None
     for _ in range(STEPS):
         loglik, score, information = likelihood.evaluate(theta)

@@ -43,12 +43,13 @@ def solve_reduced(problem, settings, start=None, watch=NOBODY, held_out=None, co
 def flic(solution: Solution) -> np.ndarray:
     """The user's theta of Firth's solution, with the intercepts of the maximum of l for these coefficients."""
     likelihood, theta = solution.objective.likelihood, solution.point.theta.copy()
-    for _ in range(STEPS):
-        f = partial(summands.intercepts, likelihood.loss, likelihood.contrasts, theta)
-        slope, curvature = likelihood.sum(f)
-        if np.abs(slope).max() <= NEAR * likelihood.total:
-            break
-        theta[-1] -= np.clip(np.linalg.solve(curvature, slope), -LARGEST, LARGEST)
+    f = partial(summands.intercepts, likelihood.loss, likelihood.contrasts, theta)
+    with likelihood.threads():
+        for _ in range(STEPS):
+            slope, curvature = likelihood.sum(f)
+            if np.abs(slope).max() <= NEAR * likelihood.total:
+                break
+            theta[-1] -= np.clip(np.linalg.solve(curvature, slope), -LARGEST, LARGEST)  # f has this very theta
     return likelihood.users(theta)
 
 

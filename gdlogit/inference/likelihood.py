@@ -5,6 +5,7 @@
 Rows are measured from about their means; theta (p + 1, k') holds contrasts, intercept last.
 """
 
+from contextlib import contextmanager
 from functools import partial
 from operator import add
 
@@ -28,7 +29,7 @@ class Likelihood:
         self.n_rows, self.total = self.rows.n_rows, self.rows.total
         self.shape = self.rows.n_features + 1, contrasts.n
         self.n_parameters = self.shape[0] * self.shape[1]
-        self.passes = 0
+        self.passes, self._holds = 0, False
 
     @property
     def has_intercept(self):
@@ -40,9 +41,18 @@ class Likelihood:
         """The rows: those with a weight, or as many as the frequencies add up to."""
         return float(np.count_nonzero(self.rows.weight)) if self.weighted else self.rows.total
 
+    @contextmanager
     def threads(self):
-        """Hold the cores: inside, the sums of an objective over the same rows run on a pool of threads."""
-        return self.rows.threads()
+        """Hold the cores for several passes: to get and leave them takes longer than a pass over few rows."""
+        if self._holds:
+            yield
+            return
+        with self.rows.threads():
+            self._holds = True
+            try:
+                yield
+            finally:
+                self._holds = False
 
     def users(self, theta):
         """The user's theta of all scores; of a softmax, with coefficients of each feature that add up to 0."""
@@ -112,11 +122,11 @@ class Likelihood:
     def fold(self, f, combine, *each, products=None):
         """What f gives, in float64, combined over all rows."""
         self.passes += 1
-        with self.rows.threads():
+        with self.threads():
             return self.rows.fold(partial(summands.in_float64, f), combine, *each, products=products)
 
     def each(self, f, *each):
         """What f gives for each row, in float64."""
         self.passes += 1
-        with self.rows.threads():
+        with self.threads():
             return self.rows.each(partial(summands.in_float64, f), *each)

@@ -173,7 +173,8 @@ class InferenceResult(HypothesisTests, HasEffects, Predictions, Diagnostics):
         self._require_likelihood("method='profile'", "method='wald'")
         functions = self._estimate.likelihood.user_parameters()[self._terms.order[self._is_estimated]]
         limits = np.full((len(self._is_estimated), 2), np.nan)
-        limits[self._is_estimated] = profile_limits(self._estimate, functions.T, alpha, self._columns_class)
+        with self._estimate.likelihood.threads():
+            limits[self._is_estimated] = profile_limits(self._estimate, functions.T, alpha, self._columns_class)
         return limits
 
     def _table(self, alpha: float) -> dict[str, Array]:

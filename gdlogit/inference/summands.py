@@ -116,7 +116,11 @@ def distances(a, B, others):
 
 
 def jeffreys_score(loss, contrasts, theta, root, block):
-    """The derivative of 1/2 log |I|: what Firth's correction adds to the score."""
+    """The derivative of 1/2 log |I|: what Firth's correction adds to the score; for two classes h (1/2 - a)."""
+    if contrasts.n_outputs == 1:
+        z = block.scores(theta)
+        slopes = -0.5 * np.tanh(0.5 * z) * loss.curvature(z) * leverage(root, block)[:, :, 0]
+        return (block.backward(block.weigh(slopes)),)
     a = contrasts.probabilities(block.scores(theta), loss)
     q, mean = distances(a, leverage(root, block), contrasts.others)
     slopes = 0.5 * a * (q - mean[:, None])
