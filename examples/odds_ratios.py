@@ -33,7 +33,8 @@ EffectsDisplay.from_inference(result)
 plt.show()
 
 # %%
-# Contrasts compare two values of a feature, for everybody in the survey: a marriage that is rated 5 against one rated 1.
+# Contrasts compare two values of a feature, for everybody in the survey: a marriage that is rated 5 against one that is
+# rated 1.
 result.contrast("rate_marriage", 5, 1)
 
 # %%
@@ -41,11 +42,11 @@ result.contrast("rate_marriage", 5, 1)
 # neither should be read alone. Together they count.
 test = result.lr_test(["age", "yrs_married"])
 print(f"correlation {np.corrcoef(X['age'], X['yrs_married'])[0, 1]:.2f}")
-print(f"likelihood-ratio test of both: {test.statistic:.1f} with {test.df:.0f} degrees of freedom, p = {test.pvalue:.1e}")
+print(f"likelihood-ratio test of both: {test.statistic:.1f}, {test.df:.0f} degrees of freedom, p = {test.pvalue:.1e}")
 
 # %%
-# Errors that do not assume the model are nearly the same, which speaks for the model. With so many rows so are the limits
-# of the likelihood's profile.
+# Errors that do not assume the model are nearly the same, which speaks for the model. With so many rows so are the
+# limits of the likelihood's profile.
 robust = GDLogisticRegression(C=np.inf).fit(X, y).inference(X, y, reference="none", cov_type="HC3")
 for name, usual, sandwich in zip(result.names, result.bse, robust.bse, strict=True):
     print(f"{name:15} {usual:.4f}   HC3 {sandwich:.4f}")
