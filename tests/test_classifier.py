@@ -25,8 +25,8 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
-from sklearn.utils.estimator_checks import parametrize_with_checks
 from threadpoolctl import threadpool_limits
+from variants import every_check
 
 from gdlogit import GDLogisticRegression, solve
 
@@ -68,12 +68,6 @@ def assert_same_model(ours, theirs, rtol):
 
 
 # --- scikit-learn's checks -------------------------------------------------------------------------------
-
-
-def every_check(estimators):
-    """parametrize_with_checks, as a list: scikit-learn 1.6 gives pytest a generator, which it will not take."""
-    names, checks = (mark := parametrize_with_checks(estimators)).args
-    return pytest.mark.parametrize(names, [*checks], **mark.kwargs)
 
 
 @every_check(

@@ -22,7 +22,7 @@ from sklearn.model_selection import (
 )
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from variants import every_check
 
 from gdlogit import GDLogisticRegression, GDLogisticRegressionCV, c_min
 from gdlogit.estimators.grid import grid_of
@@ -34,7 +34,7 @@ X, Y = X[::3], Y[::3]
 ends_are_fine = pytest.mark.filterwarnings("ignore:The best score is at")
 
 
-@parametrize_with_checks([GDLogisticRegressionCV(), GDLogisticRegressionCV(l1_ratios=(0.5,), Cs=4)])
+@every_check([GDLogisticRegressionCV(), GDLogisticRegressionCV(l1_ratios=(0.5,), Cs=4)])
 @ends_are_fine
 @pytest.mark.filterwarnings("ignore:The training part", "ignore:The least populated class")
 def test_scikit_learns_checks(estimator, check):
