@@ -61,8 +61,16 @@ class Effects:
         The same, by statsmodels' names.
     """
 
-    def __init__(self, values, root, names, classes, measure, has_tests=True):
-        squeeze = 0 if len(classes) == 1 else slice(None)
+    def __init__(
+        self,
+        values: Array,
+        root: Array,
+        names: tuple[str, ...],
+        classes: tuple[Any, ...],
+        measure: str,
+        has_tests: bool = True,
+    ) -> None:
+        squeeze: Any = 0 if len(classes) == 1 else slice(None)
         self._values, self._root = values[:, squeeze], root[:, squeeze]
         self.names, self.classes, self.measure, self._has_tests = names, classes, measure, has_tests
         self.se = np.sqrt(np.square(self._root).sum(axis=-1))

@@ -5,12 +5,16 @@ one solve for each function. Of a softmax, I is that of all k scores, and singul
 contrasts do not see these, so that the solves are consistent.
 """
 
+from typing import Any, Literal, NoReturn
+
 import numpy as np
 
 from ..objective import Objective
 from ..penalty import ElasticNet
 from ..quadratic.metric import products_at, rough_metric
-from .result import InferenceResult
+from .estimate import Estimate
+from .result import Array, InferenceResult
+from .terms import Terms
 
 __all__ = ["SomeInformation", "SomeResult", "solved"]
 
@@ -97,7 +101,7 @@ def solved(likelihood, start, parameters, names, check):
 class SomeResult(InferenceResult):
     """The result for some of the terms; the others have nan."""
 
-    def __init__(self, estimate, covariance, places, terms, asked):
+    def __init__(self, estimate: Estimate, covariance: Array, places: Any, terms: Terms, asked: Any) -> None:
         super().__init__(estimate, None, terms, asked)
         self._places, self._of_some = places, covariance
 
@@ -105,7 +109,7 @@ class SomeResult(InferenceResult):
     def _covariance(self):
         return self._of_some
 
-    def cov_params(self):
+    def cov_params(self) -> Array:
         """The covariance of the parameters of the terms that were asked for, class by class."""
         return super().cov_params()
 
@@ -124,21 +128,23 @@ class SomeResult(InferenceResult):
         flat[self._places] = np.sqrt(self._of_some.diagonal())
         return self._terms.shaped(flat)
 
-    def _refuse(self, what):
+    def _refuse(self, what: str) -> NoReturn:
         raise ValueError(ONLY_SOME.format(what=what))
 
     def _require_likelihood(self, wanted, instead):
         self._refuse(wanted)
 
-    def predict(self, X, interval=0.95):
+    def predict(self, X: Any, interval: float = 0.95) -> NoReturn:
         """Refused."""
         self._refuse("predict")
 
-    def margins(self, at="overall", dummy=False):
+    def margins(self, at: Literal["overall", "mean"] = "overall", dummy: bool = False) -> NoReturn:
         """Refused."""
         self._refuse("margins")
 
-    def contrast(self, feature, high, low, measure="difference"):
+    def contrast(
+        self, feature: Any, high: float, low: float, measure: Literal["difference", "ratio", "odds"] = "difference"
+    ) -> NoReturn:
         """Refused."""
         self._refuse("contrast")
 
