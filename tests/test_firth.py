@@ -302,6 +302,6 @@ def test_a_stream_has_no_bias_reduction():
 
 
 def test_too_many_parameters_are_named():
-    X = sp.random_array((50, 1600), density=0.01, format="csr", rng=np.random.default_rng(0))
+    X = sp.random_array((50, 1600), density=0.01, format="csr", random_state=np.random.default_rng(0))
     with pytest.raises(ValueError, match="at most 1500 parameters; the model has 1601"):
         firth(X, np.arange(50) % 2)

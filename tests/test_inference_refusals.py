@@ -81,7 +81,7 @@ def test_class_weights_are_not_frequencies():
 def many_flags():
     """More parameters than an information is formed of: flags in CSR."""
     rng = np.random.default_rng(0)
-    X = sp.random_array((20_000, 1600), density=0.01, format="csr", rng=rng)
+    X = sp.random_array((20_000, 1600), density=0.01, format="csr", random_state=rng)
     X.data[:] = 1
     z = X @ (0.5 * rng.standard_normal(1600))
     return X, (rng.random(20_000) < 1 / (1 + np.exp(-z))).astype(int)

@@ -79,7 +79,7 @@ class GDLogisticRegression(BatchLearner, CountLearner, Predictor, OtherForms, Wi
         For two classes: 1 for features whose coefficient must not be negative, so that the probability of
         ``classes_[1]`` never falls as they rise; -1 for not positive; 0 for any. By name or number in a dict.
     bias_reduction : "firth" or None, default=None
-        "firth" maximises the likelihood times the root of |I|, the determinant of its information (Jeffreys' prior).
+        "firth" maximises the likelihood times the root of ``|I|``, the determinant of its information: Jeffreys' prior.
         The coefficients are then finite for separable classes, too, and less biased for few rows or rare events. It
         needs ``C=np.inf`` and at most 1,500 parameters. J is then that function, per row, less a constant;
         ``inference`` gives its tests and intervals. The result does not depend on the units of the features.

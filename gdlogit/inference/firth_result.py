@@ -97,8 +97,8 @@ class FirthResult(InferenceResult):
     """Standard errors, tests and intervals of a fit with ``bias_reduction="firth"``.
 
     ``pvalues`` are those of penalised likelihood-ratio tests, and ``conf_int`` gives penalised profile intervals by
-    default. ``llf`` is the penalised log-likelihood l + log |I| / 2, and ``llr`` compares it with that of a model in
-    which all features have coefficients of 0. There is no AIC, BIC or pseudo R^2.
+    default. ``llf`` is the penalised log-likelihood ``l + log |I| / 2``, and ``llr`` compares it with that of a model
+    in which all features have coefficients of 0. There is no AIC, BIC or pseudo R^2.
     """
 
     _method = "Firth"
