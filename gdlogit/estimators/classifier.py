@@ -67,10 +67,10 @@ class GDLogisticRegression(BatchLearner, CountLearner, Predictor, OtherForms, Wi
         Share r of the l1 penalty, from 0 to 1. If it is above 0, coefficients that do not improve the fit enough are
         exactly 0.
     penalty_factor : array-like of shape (n_features,), dict or None, default=None
-        A number f_j for each feature, which multiplies its penalty: J has R = 1/(C S) sum_j f_j [(1 - r)/2 |W_j|^2 +
-        r |W_j|_1]. With 0 a feature is never penalised, with ``np.inf`` it is left out. A dict has numbers by the name
-        of a feature, or by its number from 0; features that it does not have get 1. The numbers are used as they are:
-        glmnet rescales them to a mean of 1.
+        A number f_j for each feature, which multiplies its penalty: the penalty is
+        ``1/(C S) sum_j f_j [(1 - r)/2 |W_j|^2 + r |W_j|_1]``. With 0 a feature is never penalised, with ``np.inf`` it
+        is left out. A dict has numbers by the name of a feature, or by its number from 0; features that it does not
+        have get 1. The numbers are used as they are: glmnet rescales them to a mean of 1.
     coef_bounds : tuple (low, high), dict or None, default=None
         Bounds that ``coef_`` meets exactly: two numbers for all features, two arrays of shape (n_features,) or of the
         shape of ``coef_``, or a dict of pairs by the name of a feature, or its number. Infinite ends are none. With
