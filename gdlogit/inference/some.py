@@ -19,6 +19,7 @@ from .terms import Terms
 __all__ = ["SomeInformation", "SomeResult", "solved"]
 
 FINE = 1e-8  # residual of a solve, relative to that of no step
+LOST = 1e3  # times the least residual: rounding has taken over
 PRODUCTS = 3000  # of the information with a vector, in one solve
 UNSOLVED = (
     "The standard error of {name} was not found by {n} products with the information matrix: the feature is collinear "
@@ -44,14 +45,20 @@ class SomeInformation:
         self.solver.most_products = PRODUCTS
 
     def solve(self, u):
-        """I^-1 u, for a vector in the shape of all scores' theta; and the residual that is left."""
+        """I^-1 u, for a vector in the shape of all scores' theta; and the residual that is left.
+
+        Where I is singular, rounding makes the residual grow again: the best solution is kept.
+        """
         u = u / self.objective.total
         if u.shape[1] > 1:
             u -= u.mean(axis=1, keepdims=True)  # rounding along the shifts, which I does not see, would grow
+        best, least = np.zeros_like(u), 1.0
         for iterate in self.solver.iterates(u):
-            if iterate.residual <= FINE:
+            if iterate.residual < least:
+                best, least = iterate.x.copy(), iterate.residual
+            if least <= FINE or iterate.residual > LOST * least:
                 break
-        return iterate.x, iterate.residual
+        return best, least
 
     def step(self):
         """The step to the maximum of l as contrasts, and by how much l rises."""
