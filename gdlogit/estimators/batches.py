@@ -62,7 +62,7 @@ def is_streamable(estimator) -> bool:
     """Whether ``partial_fit`` exists: only with an l2 penalty, or none, that is the same for all features."""
     if estimator.l1_ratio != 0:
         raise AttributeError(f"partial_fit needs an l2 penalty: l1_ratio must be 0; got {estimator.l1_ratio!r}.")
-    for name in ("penalty_factor", "coef_bounds", "monotonic_cst"):
+    for name in ("penalty_factor", "coef_bounds", "monotonic_cst", "bias_reduction"):
         if getattr(estimator, name) is not None:
             raise AttributeError(
                 f"{name} is not supported by partial_fit: it must be None; got {getattr(estimator, name)!r}. "
@@ -73,11 +73,6 @@ def is_streamable(estimator) -> bool:
 
 def refuse_in_a_stream(estimator):
     """Raise a ValueError for parameters that ``partial_fit`` does not know what to do with."""
-    if estimator.bias_reduction is not None:
-        raise ValueError(
-            f"bias_reduction is not supported by partial_fit: it must be None; got {estimator.bias_reduction!r}. "
-            "fit and fit_batches take it."
-        )
     if estimator.early_stopping:
         raise ValueError(
             "early_stopping=True is not supported by partial_fit, which takes each row once; watch "
