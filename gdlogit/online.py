@@ -148,6 +148,13 @@ class Present:
         value += past.value + self.penalty.value(theta)
         return Here(past, z, value, gradient + past.gradient + self.penalty.gradient(theta))
 
+    def start(self, here):
+        """Here, or theta = 0 where the sum is lower there: rows of one class, say, have led theta astray."""
+        if here.value <= self.weight.sum() * np.log(max(2, self.loss.n_outputs)):  # the rows' losses at 0
+            return here
+        zero = self.at(here.past.moved(-here.theta, here.past.bend(-here.theta)), np.zeros_like(here.z))
+        return min(here, zero, key=lambda point: point.value)
+
     def along(self, here, direction):
         """The function from a rate to the point there: the products that all rates need are taken once."""
         change, bend = self.losses.score_changes(direction), here.past.bend(direction)
@@ -204,12 +211,14 @@ def learn(stream, rows, loss, C):
     some, at_hand = rows.seen() if past.is_diagonal and C == stream.C else (None, rows)
     present, part = Present(at_hand, loss, ElasticNet(1 / C)), past.part(some)
     with at_hand.threads():
-        start = present.at(part, present.losses.scores(part.theta))
+        here = present.at(part, present.losses.scores(part.theta))
+        start = present.start(here)
+        kept = kept if start is here else None
         end, kept = settle(present, start, kept, GOAL * min(1.0, rows.total / rows.n_rows))
         past = past.with_part(some, present.summed_up(end) if enough else end.past)
     waiting = None if enough else rows if stream.waiting is not None else rows.take(np.arange(n_new))
     kept = None if enough or past.is_diagonal else kept
-    return Stream(past.theta, past, waiting, stream.centre, kept, C), present.mean_loss(start.z, slice(-n_new, None))
+    return Stream(past.theta, past, waiting, stream.centre, kept, C), present.mean_loss(here.z, slice(-n_new, None))
 
 
 def settle(present, here, kept, goal):

@@ -45,7 +45,7 @@ class CsrBlock(Block):
 
     def n_blocks(self, n_scores):
         """How many blocks are best for so many scores a row: fewer than of dense rows, for their gradient is dense."""
-        most = self.X.nnz / (self.layout.sparse_entries * self.X.shape[1])
+        most = self.X.nnz / (self.layout.sparse_entries * max(1, self.X.shape[1]))
         return min(round(most), super().n_blocks(n_scores))
 
     def __getitem__(self, some):
