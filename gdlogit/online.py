@@ -201,11 +201,12 @@ def begin(rows, loss, C):
 
 def learn(stream, rows, loss, C):
     """The stream after one more batch, and the batch's mean loss before: a test on rows not yet learned from."""
-    rows, n_new = rows if stream.centre is None else rows.about(stream.centre), rows.n_rows
-    kept = stream.kept
+    n_new, kept = rows.n_rows, stream.kept
+    rows = rows if stream.centre is None else rows.about(stream.centre)
+    rows = rows.take(np.arange(n_new)) if n_new < ENOUGH_ROWS else rows  # a copy: they may have to wait
     if kept is not None:
-        kept = kept.after(rows.filled(slice(0, n_new))) if kept.has_room(n_new) else None
-    rows = rows.after(stream.waiting) if stream.waiting is not None else rows
+        kept = kept.after(rows.filled()) if kept.has_room(n_new) else None
+    rows = rows if stream.waiting is None else rows.after(stream.waiting)
     past, enough = stream.past.about(stream.theta), rows.n_rows >= ENOUGH_ROWS
     # Features that no row has stand at the minimum of Q + penalty, unless C has changed.
     some, at_hand = rows.seen() if past.is_diagonal and C == stream.C else (None, rows)
@@ -216,8 +217,7 @@ def learn(stream, rows, loss, C):
         kept = kept if start is here else None
         end, kept = settle(present, start, kept, GOAL * min(1.0, rows.total / rows.n_rows))
         past = past.with_part(some, present.summed_up(end) if enough else end.past)
-    waiting = None if enough else rows if stream.waiting is not None else rows.take(np.arange(n_new))
-    kept = None if enough or past.is_diagonal else kept
+    kept, waiting = None if enough or past.is_diagonal else kept, None if enough else rows
     return Stream(past.theta, past, waiting, stream.centre, kept, C), present.mean_loss(here.z, slice(-n_new, None))
 
 

@@ -268,10 +268,11 @@ class MemoryRows(Rows):
         """Whether most features of a row are 0, and cost nothing."""
         return isinstance(self.block, CsrBlock)
 
-    def filled(self, some):
-        """[X - centre, 1] of a slice of few rows, as an array."""
-        X = self.block[some].measured()
-        return np.hstack([X, np.full((len(X), 1), self.constant)])
+    def filled(self):
+        """[X - centre, 1], as an array."""
+        if isinstance(self.block, CopiedBlock):
+            return self.block.whole
+        return np.hstack([self.block.measured(), np.full((self.n_rows, 1), self.constant)])
 
     def kronecker(self, c):
         """Row i's [x_i, 1] (x) c_i, for x as it is stored and c (n, k): CSR of shape (n, (p + 1) k), in float64."""

@@ -99,12 +99,15 @@ class Updated(NamedTuple):
 
     def after(self, rows):
         """The same after some more rows; None where they are so new to H0 that they would lose its digits."""
-        p, k, _ = self.answers.shape
+        p, k, n = self.answers.shape
         units = (rows.T[:, None, :, None] * np.eye(k)[:, None]).reshape(p * k, -1)
         answers = np.concatenate([self.answers, self.base.solve(units).reshape(p, k, -1)], axis=2)
-        rows = np.vstack([self.rows, rows])
-        coupling = (rows @ answers.reshape(p, -1)).reshape(len(rows), k, -1)
-        return Updated(self.base, rows, answers, coupling) if coupling.max() < UNSEEN else None
+        both = np.vstack([self.rows, rows])
+        coupling = np.empty((len(both), k, answers.shape[2]))
+        coupling[: len(self.rows), :, :n] = self.coupling
+        coupling[: len(self.rows), :, n:] = np.tensordot(self.rows, answers[:, :, n:], 1)
+        coupling[len(self.rows) :] = np.tensordot(rows, answers, 1)
+        return Updated(self.base, both, answers, coupling) if coupling.max() < UNSEEN else None
 
     def solve(self, g):
         """H^-1 g."""
