@@ -222,15 +222,16 @@ def learn(stream, rows, loss, C):
 
 
 def settle(present, here, kept, goal):
-    """Newton steps, until one gains no more than the goal: where they end, and the Hessian to keep.
+    """Newton steps, until one gains what it promised, to within the goal: where they end, and the Hessian to keep.
 
-    A Hessian is kept as long as its steps leave little of the excess. The goal is for weights of about 1.
+    What a quadratic misses of a step's gain is about what is left to gain. A Hessian is kept as long as its steps leave
+    little of the excess. The goal is for weights of about 1.
     """
     last = inf
     for _ in range(MOST_STEPS):
         hessian = kept or Updated.of(present.hessian(here), here.theta.shape)
         direction = -present.curved(hessian, here.z).solve(here.gradient)
-        excess, rate = -0.5 * float(np.vdot(here.gradient, direction)), 0.0
+        excess, rate, value = -0.5 * float(np.vdot(here.gradient, direction)), 0.0, here.value
         if not kept or 0 <= excess <= max(goal, SLOW * last):
             here, rate = line_search(present, here, direction, present.along(here, direction), part=FALL)
         if rate:
@@ -238,7 +239,7 @@ def settle(present, here, kept, goal):
         elif kept:
             kept = None  # and from the same point with a new one
             continue
-        if not rate or excess <= goal:
+        if not rate or abs(value - here.value - excess) <= goal:
             break
     return here, kept
 

@@ -99,15 +99,15 @@ class Updated(NamedTuple):
 
     def after(self, rows):
         """The same after some more rows; None where they are so new to H0 that they would lose its digits."""
-        p, k, n = self.answers.shape
+        (p, k, n), m = self.answers.shape, len(self.rows)
         units = (rows.T[:, None, :, None] * np.eye(k)[:, None]).reshape(p * k, -1)
-        answers = np.concatenate([self.answers, self.base.solve(units).reshape(p, k, -1)], axis=2)
-        both = np.vstack([self.rows, rows])
-        coupling = np.empty((len(both), k, answers.shape[2]))
-        coupling[: len(self.rows), :, :n] = self.coupling
-        coupling[: len(self.rows), :, n:] = np.tensordot(self.rows, answers[:, :, n:], 1)
-        coupling[len(self.rows) :] = np.tensordot(rows, answers, 1)
-        return Updated(self.base, both, answers, coupling) if coupling.max() < UNSEEN else None
+        new = self.base.solve(units).reshape(p, -1)
+        answers = np.concatenate([self.answers, new.reshape(p, k, -1)], axis=2)
+        coupling = np.empty((m + len(rows), k, answers.shape[2]))
+        coupling[:m, :, :n] = self.coupling
+        coupling[:m, :, n:] = (self.rows @ new).reshape(m, k, len(rows) * k)
+        coupling[m:] = (rows @ answers.reshape(p, -1)).reshape(len(rows), k, -1)
+        return Updated(self.base, np.vstack([self.rows, rows]), answers, coupling) if coupling.max() < UNSEEN else None
 
     def solve(self, g):
         """H^-1 g."""
