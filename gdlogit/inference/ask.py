@@ -43,7 +43,7 @@ SEPARABLE = (
 class Asked(NamedTuple):
     """What is asked for, and what is known of the fit: its settings, whether it has converged, and the J in the end.
 
-    ``reference`` is the code of a class. ``read(X, centre)`` gives other rows, measured from a centre. ``group`` has
+    ``reference`` is the code of a class. ``read(X, offset, centre)`` gives other rows. ``group`` has
     the number of each row's group, from 0 to ``n_groups`` - 1.
     """
 
