@@ -131,6 +131,8 @@ def likelihood_of(kind: type[Likelihood], problem: Problem, asked: Asked, *more)
     """The likelihood of a problem's rows, where features are measured from about their means."""
     contrasts = Contrasts(problem.loss.n_outputs, asked.reference)
     coordinates = Coordinates.of_means(problem.rows)
+    if kind is FirthLikelihood:
+        coordinates = coordinates.copied_for_passes()
     return kind(coordinates, problem.loss, contrasts, asked.weights == "sampling", *more)
 
 
