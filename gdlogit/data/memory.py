@@ -234,7 +234,8 @@ class MemoryRows(Rows):
         X = sp.vstack(X, format="csr") if sp.issparse(self.X) else np.vstack(X)
         y = np.concatenate([self.y, np.repeat(np.arange(n_classes, dtype=self.y.dtype), self.n_rows)])
         weight = np.concatenate([self.weight, (weight * self.weight[:, None]).T.ravel()])
-        return rows_of(X, y, weight, bool(self.constant), self.n_scores)
+        offset = None if self.block.offset is None else np.tile(self.block.offset, (1 + n_classes, 1))
+        return rows_of(X, y, weight, bool(self.constant), self.n_scores, offset=offset)
 
     def with_features(self, X):
         """The same rows, with other features, as an array."""

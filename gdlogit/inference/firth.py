@@ -153,7 +153,7 @@ def solve_firth(
     n = problem.shape[0] * max(1, problem.loss.n_outputs - 1)
     if n > FORMED_PARAMETERS:
         raise ValueError(f"bias_reduction='firth' is for at most {FORMED_PARAMETERS} parameters; the model has {n}.")
-    coordinates = Coordinates.of_means(problem.rows)
+    coordinates = Coordinates.of_means(problem.rows).copied_for_passes()
     likelihood = FirthLikelihood(coordinates, problem.loss, Contrasts(problem.loss.n_outputs))
     with likelihood.threads():
         objective = FirthObjective(likelihood)

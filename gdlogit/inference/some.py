@@ -141,7 +141,7 @@ class SomeResult(InferenceResult):
     def _require_likelihood(self, wanted, instead):
         self._refuse(wanted)
 
-    def predict(self, X: Any, interval: float = 0.95) -> NoReturn:
+    def predict(self, X: Any, interval: float = 0.95, *, offset: Any = None) -> NoReturn:
         """Refused."""
         self._refuse("predict")
 
