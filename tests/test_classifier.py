@@ -90,6 +90,12 @@ def test_default_passes_every_check_of_scikit_learn_without_a_warning(estimator,
 PENALTIES = [{}, {"l1_ratio": 0.5}, {"l1_ratio": 1}, {"C": np.inf}]
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # of classes that are separable
+@every_check([GDLogisticRegression(C=np.inf)])
+def test_default_passes_every_check_of_scikit_learn_without_a_penalty(estimator, check):
+    check(estimator)
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # on the checks' unscaled data
 @every_check(
     [
