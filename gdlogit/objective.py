@@ -85,13 +85,18 @@ class Objective:
     @property
     def forms_hessian(self):
         """Whether the Hessian is formed: not of very many parameters nor, with l1, of many and more than rows."""
-        is_wide = self.n_parameters > max(self.n_rows, FEW_PARAMETERS)
+        is_wide = self.n_parameters > max(self.n_counted, FEW_PARAMETERS)
         return self.n_parameters <= self.formed_parameters and (self.penalty.is_smooth or not is_wide)
 
     @property
     def precision(self):
         """The name of the floating-point type."""
         return self.rows.dtype.name
+
+    @property
+    def n_counted(self):
+        """How many rows have a weight."""
+        return self.rows.n_counted
 
     @property
     def has_intercept(self):
@@ -113,7 +118,7 @@ class Objective:
         return self.rows.centre
 
     def spread(self):
-        """The root of the mean square of each feature, shape (p,)."""
+        """The standard deviation of each feature, shape (p,); the root of its mean square without an intercept."""
         return self.rows.spread()
 
     def threads(self):

@@ -183,9 +183,10 @@ def coordinates_of(problem: Problem, settings: Settings, start: np.ndarray | Sol
     if settings.solver in TEXTBOOK:
         return Coordinates.as_given(problem.rows)
     most = settings.formed_parameters // problem.loss.n_outputs if problem.penalty.is_rotation_invariant else 0
-    if isinstance(start, Solution) and start.coordinates.serve(problem.rows, most):
+    in_spreads = problem.penalty.is_none
+    if isinstance(start, Solution) and start.coordinates.serve(problem.rows, most, in_spreads):
         return start.coordinates
-    return Coordinates.of_newton(problem.rows, most)
+    return Coordinates.of_newton(problem.rows, most, in_spreads)
 
 
 def inside(start: np.ndarray | Solution | None, problem: Problem, coordinates: Coordinates) -> np.ndarray:
@@ -250,7 +251,7 @@ def judged(ending: Ending, objective: Objective, coordinates: Coordinates, setti
     direction = None if status.is_asked_for else separating_direction(model)
     if direction is not None:
         status = Status.SEPARABLE
-    elif not status.is_asked_for:
+    if not status.is_asked_for and not coordinates.is_spanned:
         least = of_least_norm(model)
         if least is not model.point.theta:
             model, theta = model.moved(least), users(least, objective, coordinates)

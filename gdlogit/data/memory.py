@@ -99,6 +99,13 @@ class MemoryRows(Rows):
         """Of the rows that have any."""
         return float(np.min(self.weight, where=self.weight > 0, initial=np.inf))
 
+    @cached_property
+    def n_counted(self):
+        """How many rows have a weight."""
+        if self.weight.strides == (0,):  # one weight for all
+            return self.n_rows * int(self.weight[0] > 0)
+        return np.count_nonzero(self.weight)
+
     @property
     def largest_sample(self):
         """How many rows may be copied."""

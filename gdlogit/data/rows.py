@@ -37,6 +37,7 @@ class Rows(ABC):
     centre : ndarray of shape (p,), what the features are measured from.
     total : float, the sum of the weights.
     smallest_weight : float, of the rows that have any.
+    n_counted : int, how many rows have a weight.
     largest_sample : int, how many rows ``take`` may copy.
     cores : Cores, the threads that sums may use.
     has_columns : bool, whether ``columns`` can be asked for.
@@ -119,9 +120,10 @@ class Rows(ABC):
         return None if self.has_offset or theta[:-1].any() else self.constant * theta[-1:]
 
     def spread(self):
-        """The root of the mean square of each feature."""
-        (squares,) = self.sum(_squares)
-        return np.sqrt(np.maximum(squares[:-1, 0], 0) / self.total)
+        """The standard deviation of each feature; without an intercept, the root of its mean square."""
+        squares, sums = self.sum(_moments)
+        mean = self.constant * sums[:-1, 0] / self.total
+        return np.sqrt(np.maximum(squares[:-1, 0] / self.total - mean**2, 0))
 
     def enter(self, theta):
         """The theta of the same model where features are measured from the centre: its intercept is b + centre W."""
@@ -136,5 +138,6 @@ class Rows(ABC):
         return np.einsum("j,jk->k", self.centre, theta[:-1])
 
 
-def _squares(block):
-    return (block.squared_backward(block.weight[:, None]),)
+def _moments(block):
+    weight = block.weight[:, None].astype(block.X.dtype, copy=False)
+    return block.squared_backward(weight), block.backward(weight)

@@ -192,4 +192,4 @@ def hessian_cost(objective):
 
 def is_tiny(objective):
     """Whether a Hessian costs no more than the calls that compute it: then every step has a new one."""
-    return objective.n_rows * objective.n_parameters <= TINY
+    return objective.n_counted * objective.n_parameters <= TINY
