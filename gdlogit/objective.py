@@ -118,7 +118,7 @@ class Objective:
         return self.rows.centre
 
     def spread(self):
-        """The standard deviation of each feature, shape (p,); the root of its mean square without an intercept."""
+        """The root of the mean square of each feature, shape (p,)."""
         return self.rows.spread()
 
     def threads(self):

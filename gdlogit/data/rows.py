@@ -120,10 +120,9 @@ class Rows(ABC):
         return None if self.has_offset or theta[:-1].any() else self.constant * theta[-1:]
 
     def spread(self):
-        """The standard deviation of each feature; without an intercept, the root of its mean square."""
-        squares, sums = self.sum(_moments)
-        mean = self.constant * sums[:-1, 0] / self.total
-        return np.sqrt(np.maximum(squares[:-1, 0] / self.total - mean**2, 0))
+        """The root of the mean square of each feature."""
+        (squares,) = self.sum(_squares)
+        return np.sqrt(np.maximum(squares[:-1, 0], 0) / self.total)
 
     def enter(self, theta):
         """The theta of the same model where features are measured from the centre: its intercept is b + centre W."""
@@ -138,6 +137,5 @@ class Rows(ABC):
         return np.einsum("j,jk->k", self.centre, theta[:-1])
 
 
-def _moments(block):
-    weight = block.weight[:, None].astype(block.X.dtype, copy=False)
-    return block.squared_backward(weight), block.backward(weight)
+def _squares(block):
+    return (block.squared_backward(block.weight[:, None]),)

@@ -33,7 +33,7 @@ def compact(rows, max_rows, in_spreads=False):
     if not (few_dense and (in_spreads or _comparable(rows.X, rows.centre))):
         return rows, lambda theta: theta, lambda theta: theta
     pieces = [slice(*ends) for ends in pairwise([*range(0, p, 2 * n), p])]
-    unit = _units(rows) if in_spreads else np.ones(p)
+    unit = _units(rows, pieces) if in_spreads else np.ones(p)
     counted = slice(None) if n == rows.n_rows else np.flatnonzero(rows.weight)
 
     def columns(piece, some=counted):
@@ -66,9 +66,14 @@ def compact(rows, max_rows, in_spreads=False):
     return rows.with_features(features), lower, lift
 
 
-def _units(rows):
+def _units(rows, pieces):
     """What each feature is divided by: its spread; infinity where that is nothing but the rounding of an offset."""
-    spread = rows.spread()
+    share = rows.weight / rows.total
+    spread = np.empty(rows.n_features)
+    for piece in pieces:
+        X = rows.block.measured(piece)
+        mean = rows.constant * (share @ X)
+        spread[piece] = np.sqrt(share @ np.square(X - mean))
     return np.where(spread > 10 * np.finfo(rows.dtype).eps * np.abs(rows.centre), spread, np.inf)
 
 
