@@ -15,8 +15,11 @@ from . import summands
 
 __all__ = ["Likelihood"]
 
-STEPS, LARGEST = 100, 2.0  # Newton's steps for intercepts alone, at most, and how far one goes
-NEAR = 1e-12  # of a row's share of the slope
+MOST_INTERCEPT_STEPS, LARGEST_INTERCEPT_STEP = (
+    100,
+    2.0,
+)  # Newton's steps for intercepts alone, at most, and how far one goes
+INTERCEPT_SLOPE = 1e-12  # of a row's share of the slope
 
 
 class Likelihood:
@@ -118,11 +121,11 @@ class Likelihood:
         """A theta with the intercepts of the largest l for its coefficients, by Newton's method."""
         theta = theta.copy()
         with self.threads():
-            for _ in range(STEPS):
+            for _ in range(MOST_INTERCEPT_STEPS):
                 slope, curvature = self.sum(partial(summands.intercepts, self.loss, self.contrasts, theta))
-                if np.abs(slope).max() <= NEAR * self.total:
+                if np.abs(slope).max() <= INTERCEPT_SLOPE * self.total:
                     break
-                theta[-1] -= np.clip(np.linalg.solve(curvature, slope), -LARGEST, LARGEST)
+                theta[-1] -= np.clip(np.linalg.solve(curvature, slope), -LARGEST_INTERCEPT_STEP, LARGEST_INTERCEPT_STEP)
         return theta
 
     def meat(self, theta, adjust=None):

@@ -34,7 +34,7 @@ SINGULAR = 1e3  # times the rounding of an entry is a curvature too small to be 
 ESTIMATE_RESIDUAL = 0.01  # a residual relative to that of no step
 BOUND_RATIO = 1.5  # times the fall is a good bound
 RECENT = 64  # rows of U: with more, to factorise anew costs less
-UNSEEN = 1e10  # variance of a row's score: so many times the rounding are left of H0's digits
+MOST_UPDATE_VARIANCE = 1e10  # variance of a row's score: so many times the rounding are left of H0's digits
 
 
 class Cholesky:
@@ -107,7 +107,11 @@ class Updated(NamedTuple):
         coupling[:m, :, :n] = self.coupling
         coupling[:m, :, n:] = (self.rows @ new).reshape(m, k, len(rows) * k)
         coupling[m:] = (rows @ answers.reshape(p, -1)).reshape(len(rows), k, -1)
-        return Updated(self.base, np.vstack([self.rows, rows]), answers, coupling) if coupling.max() < UNSEEN else None
+        return (
+            Updated(self.base, np.vstack([self.rows, rows]), answers, coupling)
+            if coupling.max() < MOST_UPDATE_VARIANCE
+            else None
+        )
 
     def solve(self, g):
         """H^-1 g."""
