@@ -90,14 +90,27 @@ def test_default_passes_every_check_of_scikit_learn_without_a_warning(estimator,
 PENALTIES = [{}, {"l1_ratio": 0.5}, {"l1_ratio": 1}, {"C": np.inf}]
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # of classes that are separable
+@every_check([GDLogisticRegression(C=np.inf)])
+def test_default_passes_every_check_of_scikit_learn_without_a_penalty(estimator, check):
+    check(estimator)
+
+
+def textbook(penalties):
+    """The textbook's methods with each penalty."""
+    solvers = ("gd", "nesterov", "sgd")
+    return [GDLogisticRegression(solver=s, max_iter=10, random_state=0, **p) for s in solvers for p in penalties]
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # on the checks' unscaled data
-@every_check(
-    [
-        GDLogisticRegression(solver=solver, max_iter=10, random_state=0, **penalty)
-        for solver in ("gd", "nesterov", "sgd")
-        for penalty in PENALTIES
-    ]
-)
+@every_check(textbook([{}]))
+def test_textbook_methods_pass_every_check_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.deep
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # on the checks' unscaled data
+@every_check(textbook(PENALTIES[1:]))
 def test_textbook_methods_pass_every_check_of_scikit_learn_with_every_penalty(estimator, check):
     check(estimator)
 

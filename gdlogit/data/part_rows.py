@@ -24,17 +24,14 @@ __all__ = ["PartArray", "PartRows"]
 class PartRows(Rows):
     """The rows of partitions; ``share`` is a PartArray that multiplies the weight of each row, or None."""
 
-    def __init__(self, held, intercept=True, n_scores=1, centre=None, share=None, total=None, cores=None):
+    def __init__(self, held, intercept=True, n_scores=1, centre=None, share=None, weights=None, cores=None):
         self.held, self.share, self.cores = held, share, cores or Cores()
         self.constant, self.n_scores, facts = float(intercept), n_scores, held.facts
         self.n_rows, self.n_features, self.dtype = facts.n_rows, len(facts.centre), facts.dtype
         self.centre = np.zeros_like(facts.centre) if centre is None else centre
-        self.total, self.has_offset = facts.total if total is None else total, facts.offset_width > 0
-
-    @property
-    def smallest_weight(self):
-        """Of the rows that have any."""
-        return self.held.facts.smallest_weight
+        self.weights = weights or (facts.total, facts.n_counted, facts.smallest_weight)
+        self.total, self.n_counted, self.smallest_weight = self.weights
+        self.has_offset = facts.offset_width > 0
 
     @property
     def largest_sample(self):
@@ -71,29 +68,34 @@ class PartRows(Rows):
 
     def without(self, mask):
         """The same rows, with a weight of 0 where the mask holds."""
-        kept = mask.map(np.logical_not)
-        return self._like(self.centre, kept if self.share is None else self.share * kept, self.total)
+        return self._like(self.centre, self._share_with(mask.map(np.logical_not)))
 
     def reweighted(self, share):
         """The same rows, the weight of each multiplied by its share, a PartArray."""
-        share = share if self.share is None else self.share * share
-        rows = self._like(self.centre, share)
-        (rows.total,) = rows.sum(total_weight)
-        return rows
+        rows = self._like(self.centre, self._share_with(share))
+        weights = *rows.sum(weight_and_number), *rows.fold(smallest_weight, min)
+        return PartRows(self.held, bool(self.constant), self.n_scores, self.centre, rows.share, weights, self.cores)
 
     def centred(self):
         """The same rows, their features measured from about their means; as they are if they have no intercept."""
         if self.centre.any() or not self.constant:
             return self
-        return self._like(self.held.facts.centre, self.share, self.total)
+        return self._like(self.held.facts.centre, self.share)
 
     def for_scores(self, n_scores):
         """The same rows, cut into blocks that are best for so many scores a row."""
-        return self._like(self.centre, self.share, self.total, n_scores)
+        return self._like(self.centre, self.share, n_scores)
 
     def stored(self):
         """The same rows, those in CSR measured from their centre only where they have no zero."""
-        return self._like(np.where(self.held.facts.without_zeros, self.centre, 0), self.share, self.total)
+        return self._like(np.where(self.held.facts.without_zeros, self.centre, 0), self.share)
+
+    def _share_with(self, share):
+        return share if self.share is None else self.share * share
+
+    def _like(self, centre, share, n_scores=None):
+        settings = bool(self.constant), n_scores or self.n_scores, centre, share, self.weights, self.cores
+        return PartRows(self.held, *settings)
 
     @property
     def _asked(self):
@@ -117,10 +119,6 @@ class PartRows(Rows):
             if np.geterr()["over"] == "call":
                 np.geterrcall()("overflow", 0)
             raise
-
-    def _like(self, centre, share, total=None, n_scores=None):
-        settings = bool(self.constant), n_scores or self.n_scores, centre, share, total, self.cores
-        return PartRows(self.held, *settings)
 
 
 # --- Numbers of each row ----------------------------------------------------------------------------------------------
@@ -223,6 +221,11 @@ def sum_of(array):
     return (array.sum(dtype=float),)
 
 
-def total_weight(block):
-    """The sum of the weights."""
-    return (float(block.weight.sum()),)
+def weight_and_number(block):
+    """The sum of the weights, and how many rows have one."""
+    return float(block.weight.sum()), int(np.count_nonzero(block.weight))
+
+
+def smallest_weight(block):
+    """The smallest weight of the rows that have any."""
+    return (float(np.min(block.weight, where=block.weight > 0, initial=np.inf)),)

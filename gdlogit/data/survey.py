@@ -21,12 +21,14 @@ __all__ = ["Facts", "Survey"]
 class Facts(NamedTuple):
     """What is known of all rows.
 
-    Their number, and the bytes of X; the type of X, and whether some of it is dense; about the means of the features,
-    and which of them have no zero; the largest |x|; how many columns an offset has, 0 for none; the classes; the weight
-    of the rows of each, and the smallest positive weight of a row, with the factors of the classes.
+    Their number, and that of those with a weight; the bytes of X, its type, and whether some of it is dense; about the
+    means of the features, and which of them have no zero; the largest |x|; how many columns an offset has, 0 for none;
+    the classes; the weight of the rows of each, and the smallest positive weight of a row, with the factors of the
+    classes.
     """
 
     n_rows: int
+    n_counted: int
     n_bytes: int
     dtype: np.dtype
     has_dense: bool
@@ -60,6 +62,7 @@ class Survey:
     """What some rows tell: at least one."""
 
     n_rows: int
+    n_counted: int
     n_bytes: int
     dtypes: frozenset[np.dtype]
     has_dense: bool
@@ -83,7 +86,7 @@ class Survey:
             centre, without_zeros = rows.centred().centre, rows.block.without_zeros()
         width = 0 if offset is None else offset.shape[1]
         has_dense, dtypes = isinstance(X, np.ndarray), frozenset({X.dtype})
-        kinds = len(y), rows.n_bytes, dtypes, has_dense
+        kinds = len(y), rows.n_counted, rows.n_bytes, dtypes, has_dense
         return cls(*kinds, centre, without_zeros, largest(X), width, labels, totals, rows.smallest_weight)
 
     def __add__(self, other: "Survey") -> "Survey":
@@ -93,14 +96,14 @@ class Survey:
                 "An offset must be given for all rows, in as many columns, or for none; some rows have "
                 f"{self.offset_width} columns of it, others {other.offset_width}."
             )
-        n_rows = self.n_rows + other.n_rows
         labels = self.labels.tolist() + other.labels.tolist()
         return Survey(
-            n_rows,
+            self.n_rows + other.n_rows,
+            self.n_counted + other.n_counted,
             self.n_bytes + other.n_bytes,
             self.dtypes | other.dtypes,
             self.has_dense | other.has_dense,
-            self.centre + (other.centre - self.centre) * (other.n_rows / n_rows),
+            self._centre_with(other),
             self.without_zeros & other.without_zeros,
             max(self.largest, other.largest),
             self.offset_width,
@@ -108,6 +111,13 @@ class Survey:
             {label: self.totals.get(label, 0.0) + other.totals.get(label, 0.0) for label in labels},
             min(self.smallest_weight, other.smallest_weight),
         )
+
+    def _centre_with(self, other: "Survey") -> np.ndarray:
+        """The mean of both centres, by weight. Rows without a weight have no part in it."""
+        ours, theirs = (sum(survey.totals.values()) for survey in (self, other))
+        if not ours:
+            return other.centre
+        return self.centre + (other.centre - self.centre) * (theirs / (ours + theirs))
 
     def facts(self, classes: np.ndarray | None, columns_of: Callable[[np.ndarray, np.ndarray], Columns]) -> Facts:
         """What follows for all rows, where these are all.
@@ -121,6 +131,7 @@ class Survey:
         columns, dtype = columns_of(self.labels, totals), np.result_type(*self.dtypes)
         return Facts(
             self.n_rows,
+            self.n_counted,
             self.n_bytes,
             dtype,
             self.has_dense,

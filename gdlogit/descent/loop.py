@@ -19,8 +19,8 @@ others, which leave it as nan, the loop makes one now and then. The own ones com
 where a step leaves a share q of what it was to take away, and so do those after it, 1 / (1 - q) times the estimate is
 left, and that counts.
 
-It also stops where STILL steps in a row have moved J by no more than its rounding and have not halved the estimate:
-the descent then stands still, whatever the estimate says, and rounding allows no more.
+It also stops where STANDSTILL_STEPS steps in a row have moved J by no more than its rounding and have not halved the
+estimate: the descent then stands still, whatever the estimate says, and rounding allows no more.
 
 Rows that are held out may end it too, where none of the last steps has lowered their loss; the result is then the point
 where that loss was lowest, whatever ended the descent. An interrupt (Ctrl-C) ends it at the best point so far; before
@@ -45,8 +45,9 @@ from .status import Status
 
 __all__ = ["NOBODY", "Ending", "Method", "Record", "State", "Watch", "descend", "table", "target"]
 
-LEAST = 1e-3  # of the goal: an estimate that has come down to it may be as it is
-STILL = 10  # steps without a visible change; an estimate that falls by 4% a step is seen in J until J is at its minimum
+LEAST_GOAL_SHARE = 1e-3  # of the goal: an estimate that has come down to it may be as it is
+# Steps without a visible change; an estimate that falls by 4% a step is seen in J until J is at its minimum.
+STANDSTILL_STEPS = 10
 
 
 class State(Protocol):
@@ -179,7 +180,7 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
             goal = target(objective, point, tol)
             small = is_small(excess, point, goal)
             stays = state.rate > 0 and point is last.point  # as no step is worth taking
-            creeps = not stays and last.excess > 0 and excess > goal * max(1 - excess / last.excess, LEAST)
+            creeps = not stays and last.excess > 0 and excess > goal * max(1 - excess / last.excess, LEAST_GOAL_SHARE)
             if lost:
                 status = Status.DIVERGED
             elif small and not creeps and point.value - excess >= claim:
@@ -188,7 +189,7 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
                 status = Status.STOPPED
             elif point.value < objective.separation_value:
                 status = Status.SEPARABLE
-            elif state.rate == 0 or still.steps >= STILL:
+            elif state.rate == 0 or still.steps >= STANDSTILL_STEPS:
                 status = Status.CONVERGED if small else Status.STALLED
             elif best.unchanged >= patience:
                 status = Status.EARLY_STOPPED

@@ -396,8 +396,6 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
                 print_record(record)
             return task.end_iteration((lambda: attributes(theta())) if isfinite(record.value) else None)
 
-        if self.bias_reduction is not None and problem.has_offset:
-            raise ValueError("bias_reduction='firth' knows no offset: fit without one, or set bias_reduction=None.")
         began, watch = perf_counter(), Watch(begin, end)
         if self.bias_reduction is None:
             solution = solve(problem, self._settings(), start, rng, watch, held_out)
