@@ -20,6 +20,8 @@ from .threads import Cores
 
 __all__ = ["PartArray", "PartRows"]
 
+ELSEWHERE = {"call": "raise", "log": "warn"}  # of NumPy's error settings: a function of here cannot be called there
+
 
 class PartRows(Rows):
     """The rows of partitions; ``share`` is a PartArray that multiplies the weight of each row, or None."""
@@ -101,7 +103,7 @@ class PartRows(Rows):
     def _asked(self):
         """What the functions are to be run with: NumPy's settings are those of here."""
         centre = self.centre if self.centre.any() else None
-        here = {name: "raise" if how == "call" else how for name, how in np.geterr().items()}
+        here = {name: ELSEWHERE.get(how, how) for name, how in np.geterr().items()}
         return Asked(Measure(bool(self.constant), self.n_scores, centre), self.share is not None, here)
 
     def _arrays(self, each):
