@@ -1,7 +1,7 @@
-"""The addresses of the project, which stand in pyproject.toml alone: [project.urls].
+"""The addresses of the project, which stand in pyproject.toml alone, under [project.urls].
 
-python .ci/addresses.py           write them into the files that cannot read pyproject.toml
-python .ci/addresses.py --check   fail if such a file has others, or if OWNER is not filled in yet
+Without an option, write them into the files that cannot read pyproject.toml. With ``--check``, fail if such a file has
+other addresses, or if OWNER is not filled in yet.
 """
 
 import re

@@ -86,7 +86,7 @@ html_static_path = ["_static"]
 html_css_files = ["widths.css"]
 html_sidebars = {"index": []}  # elsewhere the pages of the same section are listed at the left
 
-# In the gallery, the "?" of an estimator's diagram leads to the page of this build, whatever the address of the project.
+# In the gallery, the "?" of an estimator's diagram leads to the page of this build, not to the public one.
 for estimator in (gdlogit.GDLogisticRegression, gdlogit.GDLogisticRegressionCV):
     estimator._doc_link_template = "../generated/gdlogit.{estimator_name}.html"
 

@@ -1,7 +1,7 @@
 """Inventories of other projects for intersphinx, made from what is installed: the build finds links without a network.
 
-intersphinx asks a project's own site first, and takes these where there is no network. The addresses follow the pattern of
-each site, and a name is listed only if the installed package has it.
+intersphinx asks a project's own site first, and takes these where there is no network. The addresses follow the pattern
+of each site, and a name is listed only if the installed package has it.
 """
 
 import importlib

@@ -21,7 +21,7 @@ def documentation() -> str | None:
 
 
 class DocumentationLink:
-    """The "?" of an estimator's diagram in a notebook leads to its page, by the two attributes that scikit-learn reads."""
+    """The "?" of an estimator's diagram leads to its page: two attributes that scikit-learn reads."""
 
     _doc_link_module = "gdlogit"
 
