@@ -18,7 +18,7 @@ from . import summands
 __all__ = ["Objective", "Overflow", "Point", "at_random", "overflow_raised", "tried"]
 
 FORMED_PARAMETERS = 1500  # up to so many, the Hessian is formed and factorised
-FEW_PARAMETERS = 200  # with l1, as many as rows; but so many in any case, for nothing ends more sharply
+ALWAYS_FORMED_PARAMETERS = 200  # with l1, as many as rows; but so many in any case, for nothing ends more sharply
 
 
 class Point(NamedTuple):
@@ -85,13 +85,18 @@ class Objective:
     @property
     def forms_hessian(self):
         """Whether the Hessian is formed: not of very many parameters nor, with l1, of many and more than rows."""
-        is_wide = self.n_parameters > max(self.n_rows, FEW_PARAMETERS)
+        is_wide = self.n_parameters > max(self.n_counted, ALWAYS_FORMED_PARAMETERS)
         return self.n_parameters <= self.formed_parameters and (self.penalty.is_smooth or not is_wide)
 
     @property
     def precision(self):
         """The name of the floating-point type."""
         return self.rows.dtype.name
+
+    @property
+    def n_counted(self):
+        """How many rows have a weight."""
+        return self.rows.n_counted
 
     @property
     def has_intercept(self):

@@ -31,8 +31,9 @@ __all__ = ["SOLVERS", "TEXTBOOK", "Settings", "Solution", "path", "solve"]
 TEXTBOOK = ("gd", "nesterov", "sgd")
 SOLVERS: tuple[str, ...] = get_args(Solver)
 FEW_TERMS = 5  # of a direction: so many are named
-UNPROVEN = 0.01  # of J: a larger gap with an l1 penalty puts the estimate of its excess in doubt
-UNCLEAR = 100  # times the goal: a larger gap does so with l2, in float32 or where the Hessian is singular to rounding
+DOUBTFUL_RELATIVE_GAP = 0.01  # of J: a larger gap with an l1 penalty puts the estimate of its excess in doubt
+# Times the goal: a larger gap does so with l2, in float32 or where the Hessian is singular to rounding.
+DOUBTFUL_GAP_PER_GOAL = 100
 NO_WEIGHT = 1e-6  # of the largest weight of a feature in a direction: less is rounding
 
 
@@ -188,9 +189,10 @@ def coordinates_of(problem: Problem, settings: Settings, start: np.ndarray | Sol
     if settings.solver in TEXTBOOK:
         return Coordinates.as_given(problem.rows)
     most = settings.formed_parameters // problem.loss.n_outputs if problem.penalty.is_rotation_invariant else 0
-    if isinstance(start, Solution) and start.coordinates.serve(problem.rows, most):
+    in_spreads = problem.penalty.is_none
+    if isinstance(start, Solution) and start.coordinates.serve(problem.rows, most, in_spreads):
         return start.coordinates
-    return Coordinates.of_newton(problem.rows, most)
+    return Coordinates.of_newton(problem.rows, most, in_spreads)
 
 
 def inside(start: np.ndarray | Solution | None, problem: Problem, coordinates: Coordinates) -> np.ndarray:
@@ -255,7 +257,7 @@ def judged(ending: Ending, objective: Objective, coordinates: Coordinates, setti
     direction = None if status.is_asked_for else separating_direction(model)
     if direction is not None:
         status = Status.SEPARABLE
-    elif not status.is_asked_for:
+    if not status.is_asked_for and not coordinates.is_spanned:
         least = of_least_norm(model)
         if least is not model.point.theta:
             model, theta = model.moved(least), users(least, objective, coordinates)
@@ -276,8 +278,8 @@ def is_doubtful(model: LocalModel, gap: float, tol: float) -> bool:
         return False
     goal = target(objective, model.point, tol)
     if not objective.penalty.is_smooth:
-        return gap > max(UNPROVEN * model.point.value, goal)
-    if gap <= UNCLEAR * goal or not objective.forms_hessian:
+        return gap > max(DOUBTFUL_RELATIVE_GAP * model.point.value, goal)
+    if gap <= DOUBTFUL_GAP_PER_GOAL * goal or not objective.forms_hessian:
         return False
     return objective.precision == "float32" or model.metric.hessian.is_singular
 

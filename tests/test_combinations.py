@@ -13,7 +13,6 @@ FITS = {
     "penalty_factor": lambda model: model.set_params(penalty_factor=[1, 2, 3]).fit(X, Y),
     "coef_bounds": lambda model: model.set_params(coef_bounds=(0, 1)).fit(X, Y),
     "monotonic_cst": lambda model: model.set_params(monotonic_cst=[1, 0, 0]).fit(X, Y),
-    "offset": lambda model: model.fit(X, Y, offset=np.zeros(len(Y))),
     "fit_proba": lambda model: model.fit_proba(X, COUNTS),
 }
 

@@ -8,7 +8,7 @@ import pytest
 from gdlogit.penalty import ElasticNet
 from gdlogit.quadratic import lasso
 from gdlogit.quadratic.lasso import (
-    CONSTANT,
+    INTERCEPT_FEATURE,
     Columns,
     Formed,
     Products,
@@ -61,7 +61,7 @@ def by_products(M, g, theta, strength):
 def by_columns(M, g, theta, strength):
     """M = A^T A, the last column of A being the intercept's, and the others measured from a centre that F's are not."""
     A, centre = np.linalg.cholesky(M).T, np.random.default_rng(0).standard_normal(len(g) - 1)
-    F = np.column_stack([A[:, :-1] + np.outer(A[:, -1], centre), CONSTANT * A[:, -1]])
+    F = np.column_stack([A[:, :-1] + np.outer(A[:, -1], centre), INTERCEPT_FEATURE * A[:, -1]])
     penalty = ElasticNet(0.0, strength[0])
 
     def at(g, x):
@@ -197,8 +197,8 @@ def test_all_signs_may_turn(minimise):
 
 def test_a_model_that_was_not_minimised_knows_no_excess(monkeypatch):
     M, g, theta, strength = problem(20, 0)
-    monkeypatch.setattr(lasso, "ROUNDS", 1)
-    monkeypatch.setattr(lasso, "STEPS", 1)
+    monkeypatch.setattr(lasso, "MOST_ROUNDS", 1)
+    monkeypatch.setattr(lasso, "NEWTON_STEPS_PER_ROUND", 1)
     assert not minimise_formed(M, g, theta, strength, lambda x: x, np.inf)[2]
 
 

@@ -17,7 +17,7 @@ from gdlogit.descent.status import Status
 from gdlogit.objective import Objective
 from gdlogit.penalty import LEFT_OUT, Conjugate, ElasticNet, L1Penalty, Penalty, lacking
 from gdlogit.quadratic.lasso import least_slope
-from gdlogit.quadratic.metric import LocalModel, Smooth
+from gdlogit.quadratic.metric import LocalModel, NewtonMetric
 from gdlogit.quadratic.proximal import Proximal
 from gdlogit.verdict.duality import duality_gap
 
@@ -179,8 +179,8 @@ def test_a_penalty_that_lacks_something_is_refused_by_name(solver):
     with pytest.raises(TypeError) as refused:
         solved(objective, solver)
     assert str(refused.value) == (
-        f"GroupLasso is no penalty for {method(solver).name}: "
-        "it lacks balanced, l1_strengths, restricted, uniform_strengths."
+        f"{method(solver).name} cannot use GroupLasso: "
+        "this penalty lacks balanced, l1_strengths, restricted, uniform_strengths."
     )
 
 
@@ -194,7 +194,7 @@ def test_what_is_no_penalty_at_all_is_refused_by_every_solver(solver):
 
     objective = objective_of(load_breast_cancer, Half())
     with pytest.raises(
-        TypeError, match=f"Half.*{method(solver).name}.* lacks curvature, gradient, nonsmooth_value, prox"
+        TypeError, match=f"{method(solver).name} cannot use Half.*lacks curvature, gradient, nonsmooth_value, prox"
     ):
         solved(objective, solver)
 
@@ -220,7 +220,7 @@ def test_the_fall_of_the_model_is_that_of_the_elastic_net(l2):
     theta = solved(objective, "newton", 1e-2).point.theta
     hessian, point = objective.hessian(theta) + 1e-3 * np.eye(theta.size), objective.at(theta)
     proximal = Proximal(hessian, objective.penalty)
-    exact = newton.Sparse(hessian, objective.penalty).excess(point)
+    exact = newton.L1Metric(hessian, objective.penalty).excess(point)
     assert exact <= proximal.excess(point) * (1 + 1e-9)
     assert proximal.excess(point) <= 1.2 * exact
     step, _ = proximal.aim(point)
@@ -346,4 +346,4 @@ def test_compiled_coordinate_descent_sees_no_vectors(form, l1_ratio, monkeypatch
 def test_many_unpenalised_features_and_classes_are_solved_by_a_smooth_metric():
     objective = objective_of(load_iris, ElasticNet(np.array([0.01, 0.0, 0.02, 0.01]), 0.0))
     state = method("newton").start(objective, np.zeros(objective.shape))
-    assert isinstance(state.metric, Smooth)
+    assert isinstance(state.metric, NewtonMetric)

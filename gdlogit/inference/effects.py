@@ -204,6 +204,8 @@ class HasEffects:
             raise ValueError(f"at must be 'overall' or 'mean'; got {at!r}.")
         if dummy and at == "mean":
             raise ValueError("dummy=True compares probabilities over all rows: at must be 'overall'; got 'mean'.")
+        if at == "mean" and self._estimate.likelihood.has_offset:
+            raise ValueError("at='mean' has no offset to go with the means: at must be 'overall'.")
         values, root = self._slopes(at)
         if dummy:
             for j in np.flatnonzero(self._flags() & self._has_feature):

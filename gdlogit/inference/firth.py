@@ -27,7 +27,7 @@ from ..descent.loop import NOBODY, Method, Watch, descend
 from ..objective import FORMED_PARAMETERS, Objective, Point
 from ..penalty import ElasticNet
 from ..problem import Coordinates, Problem
-from ..quadratic.metric import Smooth
+from ..quadratic.metric import NewtonMetric
 from ..solve import Settings, Solution, Status
 from . import summands
 from .contrasts import Contrasts
@@ -64,7 +64,7 @@ class FirthState(NamedTuple):
     excess: float
     rate: float
     information: Information
-    metric: Smooth
+    metric: NewtonMetric
 
 
 class PerRow(NamedTuple):
@@ -110,7 +110,7 @@ class FirthObjective:
             self.log_det = information.log_det if not theta.any() else self._log_det_at_zero()
         point = Point(theta, (0.5 * self.log_det - loglik) / total, -score / total)
         excess = 0.5 * float(np.vdot(score, information.solve(score))) / total
-        metric = Smooth(PerRow(information, total))
+        metric = NewtonMetric(PerRow(information, total))
         if last and excess > SLOW * last.excess:
             change = theta - last.point.theta, point.gradient - last.point.gradient
             metric = metric._replace(pairs=last.metric.pairs).updated(*change)
@@ -153,7 +153,7 @@ def solve_firth(
     n = problem.shape[0] * max(1, problem.loss.n_outputs - 1)
     if n > FORMED_PARAMETERS:
         raise ValueError(f"bias_reduction='firth' is for at most {FORMED_PARAMETERS} parameters; the model has {n}.")
-    coordinates = Coordinates.of_means(problem.rows)
+    coordinates = Coordinates.of_means(problem.rows).copied_for_passes()
     likelihood = FirthLikelihood(coordinates, problem.loss, Contrasts(problem.loss.n_outputs))
     with likelihood.threads():
         objective = FirthObjective(likelihood)

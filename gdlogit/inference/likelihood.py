@@ -15,6 +15,12 @@ from . import summands
 
 __all__ = ["Likelihood"]
 
+MOST_INTERCEPT_STEPS, LARGEST_INTERCEPT_STEP = (
+    100,
+    2.0,
+)  # Newton's steps for intercepts alone, at most, and how far one goes
+INTERCEPT_SLOPE = 1e-12  # of a row's share of the slope
+
 
 class Likelihood:
     """The log-likelihood over rows, in the coordinates given.
@@ -35,6 +41,11 @@ class Likelihood:
     def has_intercept(self):
         """Whether each row carries a constant feature."""
         return bool(self.rows.constant)
+
+    @property
+    def has_offset(self):
+        """Whether something is added to the rows' scores."""
+        return self.rows.has_offset
 
     @property
     def n_observations(self):
@@ -98,12 +109,24 @@ class Likelihood:
         return -loss, -slope, information
 
     def null(self):
-        """L of a model without features: of the classes' frequencies, or of equal ones without an intercept."""
+        """L of a model without features: of the best intercepts, or without any."""
+        theta = np.zeros(self.shape)
+        if self.has_offset or not self.has_intercept:
+            return self.score(self.with_best_intercepts(theta) if self.has_intercept else theta)[0]
         weight = np.bincount(self.rows.y, self.rows.weight, self.contrasts.n + 1)
-        if not self.has_intercept:
-            return -float(weight.sum() * np.log(len(weight)))
         seen = weight[weight > 0]
         return float(seen @ np.log(seen / seen.sum()))
+
+    def with_best_intercepts(self, theta):
+        """A theta with the intercepts of the largest l for its coefficients, by Newton's method."""
+        theta = theta.copy()
+        with self.threads():
+            for _ in range(MOST_INTERCEPT_STEPS):
+                slope, curvature = self.sum(partial(summands.intercepts, self.loss, self.contrasts, theta))
+                if np.abs(slope).max() <= INTERCEPT_SLOPE * self.total:
+                    break
+                theta[-1] -= np.clip(np.linalg.solve(curvature, slope), -LARGEST_INTERCEPT_STEP, LARGEST_INTERCEPT_STEP)
+        return theta
 
     def meat(self, theta, adjust=None):
         """The sum of the rows' u_i u_i^T (P, P), in one pass."""

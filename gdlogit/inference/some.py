@@ -11,16 +11,16 @@ import numpy as np
 
 from ..objective import Objective
 from ..penalty import ElasticNet
-from ..quadratic.metric import products_at, rough_metric
+from ..quadratic.metric import preconditioner_at, products_at
 from .estimate import Estimate
 from .result import Array, InferenceResult
 from .terms import Terms
 
 __all__ = ["SomeInformation", "SomeResult", "solved"]
 
-FINE = 1e-8  # residual of a solve, relative to that of no step
+SOLVED_RESIDUAL = 1e-8  # residual of a solve, relative to that of no step
 LOST = 1e3  # times the least residual: rounding has taken over
-PRODUCTS = 3000  # of the information with a vector, in one solve
+MOST_SOLVE_PRODUCTS = 3000  # of the information with a vector, in one solve
 UNSOLVED = (
     "The standard error of {name} was not found by {n} products with the information matrix: the feature is collinear "
     "with others, or nearly so. Leave collinear features out of the model."
@@ -41,8 +41,8 @@ class SomeInformation:
         self.theta = likelihood.contrasts.theta(theta)
         self.point = self.objective.at(self.theta)
         z = self.objective.scores(self.theta)
-        self.solver = products_at(self.objective, self.objective.curvature(z), rough_metric(self.objective, z))
-        self.solver.most_products = PRODUCTS
+        self.solver = products_at(self.objective, self.objective.curvature(z), preconditioner_at(self.objective, z))
+        self.solver.most_products = MOST_SOLVE_PRODUCTS
 
     def solve(self, u):
         """I^-1 u, for a vector in the shape of all scores' theta; and the residual that is left.
@@ -56,7 +56,7 @@ class SomeInformation:
         for iterate in self.solver.iterates(u):
             if iterate.residual < least:
                 best, least = iterate.x.copy(), iterate.residual
-            if least <= FINE or iterate.residual > LOST * least:
+            if least <= SOLVED_RESIDUAL or iterate.residual > LOST * least:
                 break
         return best, least
 
@@ -72,8 +72,8 @@ class SomeInformation:
         solutions = []
         for function, name in zip(functions, names, strict=True):
             solution, residual = self.solve(function)
-            if residual > np.sqrt(FINE):
-                raise ValueError(UNSOLVED.format(name=name, n=PRODUCTS))
+            if residual > np.sqrt(SOLVED_RESIDUAL):
+                raise ValueError(UNSOLVED.format(name=name, n=MOST_SOLVE_PRODUCTS))
             solutions.append(solution)
         V = np.array([[np.vdot(a, solution) for solution in solutions] for a in functions])
         return 0.5 * (V + V.T)
@@ -141,7 +141,7 @@ class SomeResult(InferenceResult):
     def _require_likelihood(self, wanted, instead):
         self._refuse(wanted)
 
-    def predict(self, X: Any, interval: float = 0.95) -> NoReturn:
+    def predict(self, X: Any, interval: float = 0.95, *, offset: Any = None) -> NoReturn:
         """Refused."""
         self._refuse("predict")
 

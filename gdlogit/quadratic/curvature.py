@@ -28,13 +28,13 @@ from scipy.linalg import lapack
 __all__ = ["Cholesky", "ConjugateGradients", "Iterate", "Jacobi", "Kronecker", "Updated"]
 
 EPS = np.finfo(float).eps
-PRODUCTS = 500  # of H with a vector, at most
+MOST_PRODUCTS = 500  # of H with a vector, at most
 NO_CURVATURE = 1e-6  # of the largest: softmax has none where all scores move together
 SINGULAR = 1e3  # times the rounding of an entry is a curvature too small to be sure of
-FINE = 0.01  # a residual relative to that of no step
-SHARP = 1.5  # times the fall is a good bound
+ESTIMATE_RESIDUAL = 0.01  # a residual relative to that of no step
+BOUND_RATIO = 1.5  # times the fall is a good bound
 RECENT = 64  # rows of U: with more, to factorise anew costs less
-UNSEEN = 1e10  # variance of a row's score: so many times the rounding are left of H0's digits
+MOST_UPDATE_VARIANCE = 1e10  # variance of a row's score: so many times the rounding are left of H0's digits
 
 
 class Cholesky:
@@ -99,12 +99,19 @@ class Updated(NamedTuple):
 
     def after(self, rows):
         """The same after some more rows; None where they are so new to H0 that they would lose its digits."""
-        p, k, _ = self.answers.shape
+        (p, k, n), m = self.answers.shape, len(self.rows)
         units = (rows.T[:, None, :, None] * np.eye(k)[:, None]).reshape(p * k, -1)
-        answers = np.concatenate([self.answers, self.base.solve(units).reshape(p, k, -1)], axis=2)
-        rows = np.vstack([self.rows, rows])
-        coupling = (rows @ answers.reshape(p, -1)).reshape(len(rows), k, -1)
-        return Updated(self.base, rows, answers, coupling) if coupling.max() < UNSEEN else None
+        new = self.base.solve(units).reshape(p, -1)
+        answers = np.concatenate([self.answers, new.reshape(p, k, -1)], axis=2)
+        coupling = np.empty((m + len(rows), k, answers.shape[2]))
+        coupling[:m, :, :n] = self.coupling
+        coupling[:m, :, n:] = (self.rows @ new).reshape(m, k, len(rows) * k)
+        coupling[m:] = (rows @ answers.reshape(p, -1)).reshape(len(rows), k, -1)
+        return (
+            Updated(self.base, np.vstack([self.rows, rows]), answers, coupling)
+            if coupling.max() < MOST_UPDATE_VARIANCE
+            else None
+        )
 
     def solve(self, g):
         """H^-1 g."""
@@ -168,7 +175,9 @@ class ConjugateGradients:
     ``fine``, relative to that of no step, or where its bound is ``sharp``: so many times the fall, at most.
     """
 
-    def __init__(self, product, preconditioner, bound, *, fine=FINE, sharp=SHARP, most_products=PRODUCTS):
+    def __init__(
+        self, product, preconditioner, bound, *, fine=ESTIMATE_RESIDUAL, sharp=BOUND_RATIO, most_products=MOST_PRODUCTS
+    ):
         self.product, self.preconditioner, self.bound = product, preconditioner, bound
         self.fine, self.sharp, self.most_products = fine, sharp, most_products
 
