@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..quadratic.curvature import Cholesky
-from ..quadratic.metric import Smooth, without_shift
+from ..quadratic.metric import NewtonMetric, without_shift
 from ..several import Columns, Points, Several
 from .armijo import ARMIJO
 
@@ -49,7 +49,7 @@ def factorised(several, hessian, curvature):
     """A Hessian of the loss and a penalty's, factorised."""
     hessian = hessian.copy()
     np.einsum("ii->i", hessian)[:] += curvature.ravel()
-    return Smooth(Cholesky(without_shift(hessian, several.shape, slice(None))))
+    return NewtonMetric(Cholesky(without_shift(hessian, several.shape, slice(None))))
 
 
 class Arrivals(NamedTuple):
@@ -62,7 +62,7 @@ class Arrivals(NamedTuple):
     excess: np.ndarray
     n_steps: np.ndarray
     arrived: np.ndarray
-    metrics: list[Smooth]
+    metrics: list[NewtonMetric]
 
 
 class Descents(NamedTuple):
