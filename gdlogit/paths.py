@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from .l1_path import L1Path
 from .problem import Problem
 from .side_by_side import Fits, SideBySide
 from .solve import DEFAULTS, Settings, Solution, coordinates_of, solve
@@ -61,6 +62,10 @@ def paths(
         terms = (l1_ratio, settings, rng, coordinates, one_by_one, inside)
         yield from SideBySide(problem, shares, Cs[finite], *terms).path()
         Cs = np.where(finite, np.nan, Cs)
+    if settings.solver == "auto" and not problem.penalty.is_smooth and (finite := np.isfinite(Cs)).any():
+        for i, fits in L1Path(problem, shares, Cs[finite], l1_ratio, settings, rng, one_by_one, start).path():
+            yield i, fits
+            Cs = np.where(np.arange(len(Cs)) == i, np.nan, Cs)
     for i in np.flatnonzero(~np.isnan(Cs)):
         yield i, one_by_one.at(Cs[i])
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .descent.several import Metric, descend_side_by_side, factorised
+from .descent.several import Metric, descend_side_by_side, metric_of
 from .objective import Objective, at_random
 from .penalty import ElasticNet
 from .quadratic.metric import LocalModel
@@ -83,13 +83,13 @@ class SideBySide:
         theta, others = self.theta[i, 0], np.arange(1, self.n_weightings)
         with self.several.threads():
             self.hessians[i] = hessians = self.several.hessians(theta)
-            curvature = self.columns(np.full(self.n_weightings, i), np.arange(self.n_weightings)).curvature
-            own = factorised(self.several, hessians[0], curvature[0])
+            columns = self.columns(np.full(self.n_weightings, i), np.arange(self.n_weightings))
+            own = metric_of(self.several, hessians[0], columns.some(0))
         metric = Metric(self.several, lambda m: hessians[1 + m])
         rest, metrics = self.descend(np.full(len(others), i), others, theta + (ahead - ahead[0])[1:], metric)
         with self.several.threads():
-            slopes = (M.solve(c * theta) for M, c, theta in zip([own, *metrics], curvature, self.theta[i], strict=True))
-            self.slopes[i] = np.stack([*slopes])
+            pulls = columns.curvature * self.theta[i]
+            self.slopes[i] = np.stack([M.solve(pull) for M, pull in zip([own, *metrics], pulls, strict=True)])
         parts = (np.concatenate(pair) for pair in zip(first, rest, strict=True))
         return self.fits([i], *(part[None] for part in parts))[0]
 
@@ -141,9 +141,12 @@ class SideBySide:
 
     def columns(self, i, f):
         """The problems of some C and some weightings."""
-        like, totals = np.empty(self.several.shape), self.several.totals
-        penalties = (ElasticNet.of(self.Cs[at], self.l1_ratio, totals[of]) for at, of in zip(i, f, strict=True))
-        return Columns(np.asarray(f), np.stack([penalty.curvature(like) for penalty in penalties]))
+        penalties = [self.penalty(at, of) for at, of in zip(i, f, strict=True)]
+        return Columns.of(f, penalties, self.several.shape)
+
+    def penalty(self, i, f):
+        """The penalty of a weighting at the i-th C."""
+        return ElasticNet.of(self.Cs[i], self.l1_ratio, self.several.totals[f])
 
     def descend(self, i, f, start, metric):
         """Solve for some C and weightings, and keep theta.
@@ -175,8 +178,7 @@ class SideBySide:
 
     def gap(self, i, point, excess):
         """The proven bound of the first weighting at its point for the i-th C."""
-        penalty = ElasticNet.of(self.Cs[i], self.l1_ratio, self.several.totals[0])
-        objective = Objective(self.coordinates.rows, self.problem.loss, penalty)
+        objective = Objective(self.coordinates.rows, self.problem.loss, self.penalty(i, 0))
         model = LocalModel(objective, point, sample=self.sample(objective))
         return duality_gap(model, self.rng, self.settings.tol, excess)
 

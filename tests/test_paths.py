@@ -131,10 +131,10 @@ def test_folds_and_neighbouring_values_share_passes():
     X, y = load_breast_cancer(return_X_y=True)
     rows, shares = problem_of(X, y).rows.centred(), shares_of(len(y))
     several = Several(rows, problem_of(X, y).loss, shares)
-    f, like = np.arange(shares.shape[1]), np.empty(several.shape)
-    curvature = np.stack([ElasticNet.of(0.01, 0.0, total).curvature(like) for total in several.totals])
+    f = np.arange(shares.shape[1])
+    columns = Columns.of(f, [ElasticNet.of(0.01, 0.0, total) for total in several.totals], several.shape)
     theta = np.zeros((len(f), *several.shape))
     hessians = several.hessians(theta[0])
-    found = descend_side_by_side(several, Columns(f, curvature), theta, Metric(several, hessians.__getitem__), 1e-8)
+    found = descend_side_by_side(several, columns, theta, Metric(several, hessians.__getitem__), 1e-8)
     assert found.arrived.all()
     assert several.passes <= 0.8 * found.n_steps.sum()  # Hessians included: not one for each problem's step

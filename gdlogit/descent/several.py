@@ -12,12 +12,14 @@ enough, what their first step will leave.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..penalty import ElasticNet
+from ..quadratic.active_set import ActiveSetMetric
 from ..quadratic.curvature import Cholesky
-from ..quadratic.metric import NewtonMetric, without_shift
+from ..quadratic.metric import L1Metric, NewtonMetric, without_shift
 from ..several import Columns, Points, Several
 from .armijo import ARMIJO
 
@@ -36,20 +38,27 @@ class Metric:
     def __init__(self, several: Several, of: Callable[[int], np.ndarray]):
         self.several, self.of = several, of
 
-    def factor(self, columns, m):
-        """The factorised metric of problem m."""
-        return factorised(self.several, self.of(m), columns.curvature[m])
+    def at_start(self, columns, m):
+        """The metric of problem m."""
+        return metric_of(self.several, self.of(m), columns.some(m))
 
     def own(self, columns, m, theta):
         """The same of its own Hessian at its own theta."""
-        return factorised(self.several, self.several.hessian(theta, columns.weighting[m]), columns.curvature[m])
+        return metric_of(self.several, self.several.hessian(theta, columns.weighting[m]), columns.some(m))
 
 
-def factorised(several, hessian, curvature):
-    """A Hessian of the loss and a penalty's, factorised."""
+def metric_of(several, hessian, column):
+    """What a Hessian of the loss and a problem's penalty make: a factorised metric, or with l1 one by active sets."""
     hessian = hessian.copy()
-    np.einsum("ii->i", hessian)[:] += curvature.ravel()
-    return NewtonMetric(Cholesky(without_shift(hessian, several.shape, slice(None))))
+    np.einsum("ii->i", hessian)[:] += column.curvature.ravel()
+    if not column.l1.any():
+        return NewtonMetric(Cholesky(without_shift(hessian, several.shape, slice(None))))
+    penalty = ElasticNet(column.curvature[:-1, 0], column.l1[:-1, 0])
+    if several.shape[1] > 1:
+        return L1Metric(without_shift(hessian, several.shape, column.l1[:, 0] == 0), penalty)
+    diagonal = np.einsum("ii->i", hessian)
+    diagonal[diagonal == 0] = 1  # without an intercept
+    return ActiveSetMetric(hessian, penalty)
 
 
 class Arrivals(NamedTuple):
@@ -62,7 +71,7 @@ class Arrivals(NamedTuple):
     excess: np.ndarray
     n_steps: np.ndarray
     arrived: np.ndarray
-    metrics: list[NewtonMetric]
+    metrics: list[Any]
 
 
 class Descents(NamedTuple):
@@ -92,10 +101,10 @@ class Descents(NamedTuple):
 def descend_side_by_side(several: Several, columns: Columns, theta, metric: Metric, tol: float) -> Arrivals:
     """Minimise every problem, from its own theta."""
     n_problems = len(theta)
-    factors = [metric.factor(columns, m) for m in range(n_problems)]
+    metrics = [metric.at_start(columns, m) for m in range(n_problems)]
     inf, zeros = np.full(n_problems, np.inf), np.zeros(n_problems, int)
-    found = Arrivals(theta.copy(), inf, zeros, np.zeros(n_problems, dtype=bool), factors)
-    running, n_own = begin(several, columns, theta, factors), np.zeros(n_problems, int)
+    found = Arrivals(theta.copy(), inf, zeros, np.zeros(n_problems, dtype=bool), metrics)
+    running, n_own = begin(several, columns, theta, metrics), np.zeros(n_problems, int)
     for step in range(MOST_STEPS):
         arrived, lost = has_arrived(several, running, tol), is_lost(several, running)
         if arrived.any() or lost.any():
@@ -104,27 +113,27 @@ def descend_side_by_side(several: Several, columns: Columns, theta, metric: Metr
         if not len(running.number):
             break
         going = np.arange(len(running.number)) if step else first_to_go(several, running, tol)
-        running = advance(several, running, going, factors)
+        running = advance(several, running, going, metrics)
         for m in np.flatnonzero(contracts_poorly(several, running, tol) & (n_own[running.number] < MOST_OWN)):
-            running = in_own_metric(metric, running, m, factors)
+            running = in_own_metric(metric, running, m, metrics)
             n_own[running.number[m]] += 1
     return found
 
 
-def begin(several, columns, theta, factors):
+def begin(several, columns, theta, metrics):
     """The problems at their start; those whose J is beyond all numbers there are lost."""
     point = several.at(theta, columns)
-    direction, excess = aim(factors, np.arange(len(theta)), point)
+    direction, excess = aim(metrics, np.arange(len(theta)), point)
     ones = np.where(np.isfinite(point.value), 1.0, 0.0)
     return Descents(np.arange(len(theta)), columns, point, direction, ones, excess, np.full(len(theta), np.inf))
 
 
-def aim(factors, numbers, point):
+def aim(metrics, numbers, point):
     """The step of each problem to the minimum of its model, and how far the model falls."""
-    direction = np.empty_like(point.theta)
-    for to, number, gradient in zip(direction, numbers, point.gradient, strict=True):
-        to[:] = -factors[number].solve(gradient)
-    return direction, -0.5 * np.einsum("mjc,mjc->m", point.gradient, direction)
+    direction, excess = np.empty_like(point.theta), np.empty(len(numbers))
+    for m, number in enumerate(numbers):
+        direction[m], excess[m] = metrics[number].aim(point.some(m))
+    return direction, excess
 
 
 def goals(several, point, tol):
@@ -175,7 +184,7 @@ def contracts_poorly(several, running, tol):
     return poorly
 
 
-def advance(several, running, going, factors):
+def advance(several, running, going, metrics):
     """One pass: each problem of some numbers tries its step; where J falls enough it is taken, elsewhere halved."""
     some = running.some(going)
     step = some.rate[:, None, None] * some.direction
@@ -183,7 +192,7 @@ def advance(several, running, going, factors):
     taken = np.flatnonzero(falls_enough(several, some, trial))
     for m in taken:
         number = some.number[m]
-        factors[number] = factors[number].updated(step[m], trial.gradient[m] - some.point.gradient[m])
+        metrics[number] = metrics[number].updated(step[m], trial.gradient[m] - some.point.gradient[m])
     new, of = running.copy(), going[taken]
     for part, of_trial in zip(new.point, trial, strict=True):
         part[of] = of_trial[taken]
@@ -191,22 +200,23 @@ def advance(several, running, going, factors):
     new.rate[of] = 1.0
     new.before[:] = np.inf
     new.before[of] = running.excess[of]
-    new.direction[of], new.excess[of] = aim(factors, running.number[of], new.point.some(of))
+    new.direction[of], new.excess[of] = aim(metrics, running.number[of], new.point.some(of))
     return new
 
 
 def falls_enough(several, running, trial):
     """Armijo's condition at the ends of the steps that were tried."""
+    value, theta, nonsmooth = running.point.value, running.point.theta, running.columns.nonsmooth_values
     slope = np.einsum("mjc,mjc->m", running.point.gradient, running.direction)
-    value = running.point.value
+    slope += nonsmooth(theta + running.direction) - nonsmooth(theta)
     return trial.value <= value + ARMIJO * running.rate * slope + several.resolution * np.abs(value)
 
 
-def in_own_metric(metric, running, m, factors):
+def in_own_metric(metric, running, m, metrics):
     """The same problems, of which the m-th aims in the metric of its own Hessian."""
     number, point = running.number[m], running.point.some([m])
-    factors[number] = metric.own(running.columns, m, point.theta[0])
-    running.direction[m : m + 1], running.excess[m : m + 1] = aim(factors, [number], point)
+    metrics[number] = metric.own(running.columns, m, point.theta[0])
+    running.direction[m : m + 1], running.excess[m : m + 1] = aim(metrics, [number], point)
     return running
 
 
