@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .descent.several import Metric, descend_side_by_side
+from .descent.several import Metrics, descend_side_by_side
 from .objective import Objective
 from .penalty import ElasticNet
 from .problem import Coordinates
@@ -31,6 +31,7 @@ __all__ = ["L1Path"]
 FEW_FEATURES = 200  # which are all in play from the start
 SURE = 1e-9  # of l1: a slope so little above it is rounding
 MANY_STEPS = 3  # at one C: the metric is then made anew for the next
+OF_SOFTMAX = 0.01  # of tol: what classes share moves J by so little that theta would not be known to five digits
 AHEAD = 3.0  # steps of C to come, for which features are copied
 
 
@@ -45,8 +46,7 @@ class Part(NamedTuple):
     def of(cls, problem, shares, features=None):
         """The part of some features, or of all."""
         p = problem.shape[0] - 1
-        rows = problem.rows if features is None else problem.rows.with_columns(features)
-        coordinates = Coordinates.of_newton(rows, 0)
+        coordinates = Coordinates.of_newton((problem if features is None else problem.restricted(features)).rows, 0)
         index = np.append(np.arange(p) if features is None else features, p)
         return cls(index, coordinates, Several(coordinates.rows, problem.loss, shares))
 
@@ -62,6 +62,7 @@ class L1Path:
     def __init__(self, problem, shares, Cs, l1_ratio, settings, rng, alone, start=None):
         self.problem, self.shares, self.Cs, self.l1_ratio = problem, shares, Cs, l1_ratio
         self.settings, self.rng, self.alone = settings, rng, alone
+        self.tol = settings.tol * (1 if problem.loss.n_outputs == 1 else OF_SOFTMAX)
         self.all = self.part = Part.of(problem, shares)
         self.weightings, self.shape = np.arange(shares.shape[1]), problem.shape
         self.last = [self.first(start)]
@@ -126,7 +127,7 @@ class L1Path:
 
     def strengths(self, i):
         """The l1 strengths at the i-th C, (F, p + 1, k)."""
-        return self.columns(self.all, i).l1
+        return self.columns(self.all, i).strength
 
     def in_play(self, i, theta, steps):
         """Which features the strong rule lets in, for some steps of C to come."""
@@ -170,9 +171,11 @@ class L1Path:
         with part.several.threads():
             if is_new := self.hessians is None:
                 self.hessians = part.several.hessians(start[0])
-            metric = Metric(part.several, self.hessians.__getitem__)
-            found = descend_side_by_side(part.several, columns, start, metric, self.settings.tol)
-        if found.n_steps.max() > MANY_STEPS and not is_new:
+            metrics = Metrics(part.several, self.hessians.__getitem__)
+            found = descend_side_by_side(part.several, columns, start, metrics, self.tol)
+        if metrics.shared is not None:
+            self.hessians = metrics.shared
+        elif found.n_steps.max() > MANY_STEPS and not is_new:
             self.hessians = None
         theta = self.moved(found.theta, part, self.all)
         for f in np.flatnonzero(~found.arrived):

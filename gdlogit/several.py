@@ -29,7 +29,7 @@ class Columns(NamedTuple):
 
     weighting: np.ndarray
     curvature: np.ndarray
-    l1: np.ndarray
+    strength: np.ndarray
 
     @classmethod
     def of(cls, weighting, penalties, shape):
@@ -46,7 +46,7 @@ class Columns(NamedTuple):
 
     def nonsmooth_values(self, theta):
         """The part of each penalty that has no gradient."""
-        return np.einsum("mjc,mjc->m", self.l1, np.abs(theta))
+        return np.einsum("mjc,mjc->m", self.strength, np.abs(theta))
 
 
 class Points(NamedTuple):
@@ -74,6 +74,11 @@ class Several:
         self.passes = self.columns = 0
         (self.totals,) = rows.sum(summands.weight_totals, shares)
         self._groups = groups_of(shares)
+
+    @property
+    def has_groups(self):
+        """Whether ``hessians`` makes the Hessian of each weighting."""
+        return self._groups is not None
 
     def threads(self):
         """Hold the cores for the length of a fit."""
