@@ -3,7 +3,7 @@
 from functools import partial
 from math import inf, isfinite
 from time import perf_counter
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import column_or_1d, validate_data
 
+from ..data.on_dask import is_collection
 from ..data.overflow import overflow_named
 from ..descent.loop import Watch, table
 from ..descent.status import Status
@@ -26,6 +27,7 @@ from .collection import CollectionLearner
 from .counts import CountLearner
 from .forms import OtherForms
 from .inference import WithInference
+from .lazy import mean_over_rows
 from .limits import limits
 from .offset import as_columns, check_offset, narrowed, scores_of
 from .predictor import Predictor
@@ -242,6 +244,7 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
         offset_val: ArrayLike | None = None,
+        client: Any = None,
     ) -> Self:
         """Fit the model.
 
@@ -296,7 +299,11 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         validation = X_val, y_val, sample_weight_val, offset_val
         at_hand = self.solver == "sgd" or self.early_stopping or any(part is not None for part in validation)
         with self._unchanged_on_error():
-            if isinstance(X, np.memmap) and X.ndim == 2 and X.dtype not in (np.float64, np.float32) and not at_hand:
+            if is_collection(X, y, sample_weight, offset, *validation):
+                message = self._fit_collection((X, y, sample_weight, offset), validation, client)
+            elif client is not None:
+                raise ValueError("client is for Dask collections: X is in memory, so client must be None.")
+            elif isinstance(X, np.memmap) and X.ndim == 2 and X.dtype not in (np.float64, np.float32) and not at_hand:
                 given = (
                     X,
                     column_or_1d(y, warn=True),
@@ -335,6 +342,8 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         float
             The accuracy.
         """
+        if is_collection(X, y, sample_weight, offset):
+            return mean_over_rows(is_right, self, X, y, sample_weight, offset)
         return float(accuracy_score(y, self.predict(X, offset=offset), sample_weight=sample_weight))
 
     def __setstate__(self, state):
@@ -439,3 +448,8 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         if factors is not None:
             theta[:-1][np.isinf(factors)] = 0
         return columns.narrow(theta)
+
+
+def is_right(model, X, y, offset):
+    """Whether a model predicts the label of each row."""
+    return model.predict(X, offset=offset) == y

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ..backprop import Sigmoid, Softmax
 from ..typing import Floats, Matrix
 from .base import Classifier
+from .lazy import also_lazy
 from .offset import offset_of_prediction
 
 __all__ = ["Predictor"]
@@ -18,6 +19,7 @@ __all__ = ["Predictor"]
 class Predictor(Classifier):
     """The methods of a linear classifier that take new rows: they use ``coef_``, ``intercept_`` and ``classes_``."""
 
+    @also_lazy
     def decision_function(self, X: Matrix, *, offset: ArrayLike | None = None) -> Floats:
         """Scores z = W x + b: the log-odds of ``classes_[1]``, or one unnormalised log-probability per class.
 
@@ -36,6 +38,7 @@ class Predictor(Classifier):
         z = self._scores(X, offset)
         return z[:, 0] if z.shape[1] == 1 else z
 
+    @also_lazy
     def predict(self, X: Matrix, *, offset: ArrayLike | None = None) -> NDArray[Any]:
         """The most probable label of each row.
 
@@ -54,6 +57,7 @@ class Predictor(Classifier):
         z = self._scores(X, offset)
         return self.classes_[(z[:, 0] > 0).astype(int) if z.shape[1] == 1 else z.argmax(axis=1)]
 
+    @also_lazy
     def predict_proba(self, X: Matrix, *, offset: ArrayLike | None = None) -> Floats:
         """The probability of each class.
 
@@ -72,6 +76,7 @@ class Predictor(Classifier):
         z = self._scores(X, offset)
         return (Sigmoid if z.shape[1] == 1 else Softmax).probabilities(z)
 
+    @also_lazy
     def predict_log_proba(self, X: Matrix, *, offset: ArrayLike | None = None) -> Floats:
         """The log-probability of each class, from the scores: finite even where the probability rounds to zero.
 
