@@ -10,6 +10,7 @@ Dask is imported where it is used.
 """
 
 from concurrent.futures import CancelledError, ThreadPoolExecutor
+from copy import copy
 from functools import partial, reduce
 from typing import Any
 from uuid import uuid4
@@ -100,8 +101,10 @@ class DaskParts:
     def _fetched(self, futures):
         try:
             return self.client.gather(futures)
-        except CancelledError as error:
-            raise RuntimeError(LOST) from error
+        except CancelledError:
+            raise RuntimeError(LOST) from None
+        except Exception as error:
+            raise of_ones_own(error) from None
 
 
 class DaskGroups(DaskParts):
@@ -150,6 +153,13 @@ class DaskGroups(DaskParts):
 
     def _like(self, futures):
         return DaskGroups(self.client, futures, self.members)
+
+
+def of_ones_own(error):
+    """A copy of an error that the client keeps: its traceback would keep all futures in it from being let go."""
+    copied = copy(error).with_traceback(error.__traceback__)
+    error.__traceback__ = None
+    return copied
 
 
 # --- What runs on a worker ------------------------------------------------------------------------------------------

@@ -63,9 +63,11 @@ def parts_of(arrays: dict[str, Any], client: Any = None) -> DaskParts:
         for name, value in others:
             if value is not None:
                 raise TypeError(
-                    f"{name} is part of the tuples where X is a list of futures or delayed; it must be None."
+                    f"{name} must be None where X is a list of futures or delayed: each is a tuple (X, y, ...)."
                 )
         return given_of(client, [futures_of(client, X, first)], packed)
+    if is_frame(X):
+        require_numbers(X)
     if others[0][1] is None:
         raise ValueError(f"{others[0][0]} must be given, cut as {first} is, where {first} is no list of tuples.")
     lists = [futures_of(client, value, name) for name, value in arrays.items() if value is not None]
@@ -141,7 +143,6 @@ def require_whole_rows(array, name):
 def meta_of(X: Any, parts: DaskParts) -> Any:
     """An X without rows, which has the features and their names."""
     if is_frame(X):
-        require_numbers(X)
         return X.dtypes.to_frame().T.iloc[:0]
     if is_array(X):
         if X.ndim != 2 or np.isnan(X.shape[1]):

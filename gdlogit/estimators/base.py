@@ -81,6 +81,7 @@ class Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             y_val: Request = ...,
             sample_weight_val: Request = ...,
             offset_val: Request = ...,
+            client: Request = ...,
         ) -> Self:
             """Ask metadata routing for arguments of ``fit``."""
 

@@ -162,7 +162,8 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         After ``partial_fit``: the mean log-loss of each batch before the model learned from it, an honest estimate of
         the loss on new rows; nan if all weights of the batch are 0. 8 bytes per batch.
     n_passes_ : int
-        Number of passes over the batches. Exists only after ``fit_batches``.
+        Number of passes over the batches or partitions. Exists only after ``fit_batches``, and after ``fit`` of a Dask
+        collection.
     n_features_in_ : int
         Number of features seen in ``fit``.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -236,7 +237,7 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
     def fit(
         self,
         X: Matrix,
-        y: ArrayLike,
+        y: ArrayLike | None,
         sample_weight: ArrayLike | None = None,
         *,
         offset: ArrayLike | None = None,
@@ -259,8 +260,14 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
             values of a CSR in which a feature without a zero is farther from 0 than 1,000 spreads; and, with two
             classes, an l1 penalty and more than 1,500 features, or more than 200 and more than rows, CSR by column. A
             memory map is read in blocks; one of another dtype is converted block by block, as in ``fit_batches``.
+
+            Rows on a Dask cluster stay there: a Dask array in one chunk of columns, a DataFrame, or a list of futures
+            or delayed values of (X, y), (X, y, sample_weight) or (X, y, sample_weight, offset). They are computed once,
+            kept by the workers for the fit, and released after it. All other arguments are then collections that are
+            cut into the same partitions, except for validation rows, which may be in memory.
         y : array-like of shape (n_samples,)
-            The labels, of any kind that scikit-learn accepts; at least two different ones.
+            The labels, of any kind that scikit-learn accepts; at least two different ones. None if X is a list of
+            futures or delayed values.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, not negative. A row of weight 2 counts as two rows, a row of weight 0 as none. Default:
             all 1. At least two classes must have a weight. A class whose rows all have weight 0 stays in ``classes_``.
@@ -279,6 +286,8 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
             Weights of the validation rows, which ``class_weight`` multiplies as it does those of X. Default: all 1.
         offset_val : float or array-like, default=None
             The offset of the validation rows, if there is one of X.
+        client : distributed.Client, default=None
+            The cluster of a Dask collection; None is the client of this process.
 
         Returns
         -------
@@ -288,7 +297,11 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         Raises
         ------
         ValueError, TypeError
-            If a parameter or an argument is not as described; the estimator then stays as it was.
+            If a parameter or an argument is not as described; the estimator then stays as it was. For a Dask collection
+            a note on the error names the partition, from 0. ``solver="sgd"`` does not take collections, and
+            ``early_stopping=True`` needs X_val and y_val.
+        RuntimeError
+            If rows of a Dask collection were lost with a worker and cannot be made anew.
 
         Warns
         -----
@@ -329,7 +342,7 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows.
+            The rows; also a Dask collection, if the other arguments are.
         y : array-like of shape (n_samples,)
             Their labels.
         sample_weight : array-like of shape (n_samples,), default=None

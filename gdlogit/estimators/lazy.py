@@ -62,4 +62,4 @@ def scored(score, model, given):
 def refuse_collections(method: str, *values: Any) -> None:
     """Raise a TypeError for Dask collections where a method takes rows in memory only: else Dask would fetch them."""
     if is_collection(*values):
-        raise TypeError(f"{method} takes rows in memory, and got a Dask collection: fit takes one.")
+        raise TypeError(f"{method} takes rows in memory, and got a Dask collection, which fit takes.")

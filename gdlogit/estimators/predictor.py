@@ -26,7 +26,7 @@ class Predictor(Classifier):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows.
+            The rows. A Dask array gives a lazy array, a Dask DataFrame a Series or a DataFrame with the same index.
         offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
             What is added to the scores, as in ``fit``; required if ``fit`` got one, and 0 for none.
 
@@ -45,7 +45,7 @@ class Predictor(Classifier):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows.
+            The rows. A Dask array gives a lazy array, a Dask DataFrame a Series or a DataFrame with the same index.
         offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
             What is added to the scores, as in ``fit``; required if ``fit`` got one, and 0 for none.
 
@@ -64,7 +64,7 @@ class Predictor(Classifier):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows.
+            The rows. A Dask array gives a lazy array, a Dask DataFrame a Series or a DataFrame with the same index.
         offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
             What is added to the scores, as in ``fit``; required if ``fit`` got one, and 0 for none.
 
@@ -83,7 +83,7 @@ class Predictor(Classifier):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows.
+            The rows. A Dask array gives a lazy array, a Dask DataFrame a Series or a DataFrame with the same index.
         offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
             What is added to the scores, as in ``fit``; required if ``fit`` got one, and 0 for none.
 
