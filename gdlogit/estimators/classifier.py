@@ -237,7 +237,7 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
     def fit(
         self,
         X: Matrix,
-        y: ArrayLike | None,
+        y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
         offset: ArrayLike | None = None,
