@@ -56,7 +56,7 @@ class Several:
         self.resolution = 10 * float(np.finfo(rows.dtype).eps)
         self.passes = self.columns = 0
         (self.totals,) = rows.sum(summands.weight_totals, shares)
-        self._groups = groups_of(shares)
+        self._groups = rows.groups(shares, MOST_GROUPS * shares.shape[1])
 
     def threads(self):
         """Hold the cores for the length of a fit."""
@@ -103,16 +103,6 @@ class Several:
         self.passes += 1
         self.columns += n_problems
         return self.rows.for_scores(max(1, n_problems * self.shape[1]))
-
-
-def groups_of(shares):
-    """The group of each row, and the shares of each group (G, F): rows with the same shares; None where G is large."""
-    factors = np.random.default_rng(0).integers(2**63, size=shares.shape[1], dtype=np.uint64)
-    if shares.dtype.kind == "f":
-        return None
-    key = shares.astype(np.uint64) @ factors  # modulo 2^64: keys of different rows are hardly ever the same
-    _, first, group = np.unique(key, return_index=True, return_inverse=True)
-    return (group, shares[first]) if len(first) <= MOST_GROUPS * shares.shape[1] else None
 
 
 def side_by_side(theta):
