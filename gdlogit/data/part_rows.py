@@ -234,6 +234,10 @@ class PartArray:
         """The sum of all numbers: fetched."""
         return self.parts.reduce(sum_of, add)[0]
 
+    def max(self):
+        """The largest of all numbers: fetched."""
+        return self.parts.reduce(largest_of, max)[0]
+
 
 def places(firsts, index):
     """Of row numbers, sorted: the part that each is in, and its numbers within the part."""
@@ -308,6 +312,11 @@ def some_columns(index, array):
 def some_of(array, index):
     """Some rows of an array."""
     return array[index]
+
+
+def largest_of(array):
+    """The largest number of an array."""
+    return (array.max(),)
 
 
 def sum_of(array):
