@@ -4,7 +4,7 @@
 
 Every gradient is exact, over all rows; only the metric M is approximate. Gradient descent has M = I, and is slow where
 features are badly scaled or correlated. Newton's method has the Hessian as M, and neither scale nor correlation matters
-to it, but the Hessian of all rows costs many passes. A sample of rows gives nearly the same M at a fraction of the cost:
+to it, but the Hessian of all rows costs many passes. A sample of rows gives nearly the same M for a part of the cost:
 
 1. *Warm start*. Minimise J on nested random samples, each four times as large as the sample before and from its
    solution. Each minimisation ends at the sampling error of its sample, about P / m for P parameters and m rows.
