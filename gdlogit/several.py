@@ -9,7 +9,7 @@ others, the fit to all rows has the weighting 1, and all of these are there at e
 Shapes: M problems, F weightings; shares h (n, F); theta and gradients (M, p + 1, k), intercept last; values (M,).
 """
 
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -55,8 +55,15 @@ class Several:
         self.shape = rows.shape[1], loss.n_outputs
         self.resolution = 10 * float(np.finfo(rows.dtype).eps)
         self.passes = self.columns = 0
-        (self.totals,) = rows.sum(summands.weight_totals, shares)
-        self._groups = rows.groups(shares, MOST_GROUPS * shares.shape[1])
+
+    @cached_property
+    def totals(self):
+        """The sum of the weights in each weighting, (F,)."""
+        return self.rows.sum(summands.weight_totals, self.shares)[0]
+
+    @cached_property
+    def _groups(self):
+        return self.rows.groups(self.shares, MOST_GROUPS * self.shares.shape[1])
 
     def threads(self):
         """Hold the cores for the length of a fit."""

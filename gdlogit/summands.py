@@ -150,7 +150,11 @@ def values_and_gradients(loss, theta, weightings, block, shares):
 
 
 def capped_values(loss, theta, n_problems, most, block):
-    """The weighted loss of each problem, where no row counts for more than ``most``."""
+    """The weighted loss of each problem, where no row counts for more than ``most``; rows of weight 0 take no time."""
+    if not block.weight.all():
+        block = block[np.flatnonzero(block.weight)]
+        if not len(block):
+            return (np.zeros(n_problems),)
     losses, _ = losses_side_by_side(loss, theta, n_problems, block)
     return (block.weight @ np.minimum(losses, most),)
 

@@ -12,8 +12,7 @@ from ..data.part_rows import PartArray, PartRows
 from ..data.parts import Parts
 from ..penalty import ElasticNet
 from ..problem import Problem
-from ..several import side_by_side
-from ..summands import losses_side_by_side
+from ..several import Several
 from .collection import surveyed_for
 from .folds import LOG_LOSS, N_FOLDS, folds_of
 from .validation import require_all_classes
@@ -132,7 +131,7 @@ def totals_of_shares(n_classes, block, shares, held_out):
 class RowsOnParts(NamedTuple):
     """The rows of a fit, whose weights have the factors of the classes; those held out by fold ``number``."""
 
-    rows: PartRows
+    whole: PartRows
     loss: Any
     columns: Any
     held_out: PartArray
@@ -149,18 +148,12 @@ class RowsOnParts(NamedTuple):
 
     def log_losses(self, theta, intercept):
         """The mean log-loss of these rows at each theta, without the factors of the classes."""
-        most = -np.log(np.finfo(self.rows.dtype).eps)
-        f = partial(losses_held_out, self.loss, side_by_side(theta), len(theta), most, self.columns.factors)
-        rows = self.rows.for_scores(len(theta) * self.loss.n_outputs)
-        losses, weight = rows.sum(f, self.held_out[:, self.number])
-        return losses / weight
+        unfactored = self.whole.of_parts(partial(weights_without, self.columns.factors))
+        rows = self.whole.reweighted(unfactored * self.held_out[:, self.number])
+        with np.errstate(under="ignore"):
+            return Several(rows, self.loss, self.held_out).capped_losses(theta, -np.log(np.finfo(rows.dtype).eps))
 
 
-def losses_held_out(loss, theta, n_problems, most, factors, block, times):
-    """The weighted loss of each problem on rows that count so many times, none for more than ``most``; their weight."""
-    block, times = block[times > 0], times[times > 0]
-    if not len(block):
-        return np.zeros(n_problems), 0.0
-    losses, _ = losses_side_by_side(loss, theta, n_problems, block)
-    weight = block.weight / factors[block.y] * times
-    return weight @ np.minimum(losses, most), float(weight.sum())
+def weights_without(factors, number, y):
+    """What takes the factor of its class off each row's weight."""
+    return 1 / factors[y]
