@@ -63,14 +63,8 @@ sphinx_gallery_conf = {
 }
 
 # Pages with tables, code or pictures that need the room of the right sidebar.
-WIDE_PAGES = (
-    "benchmarks",
-    "architecture",
-    "backpropagation",
-    "batch_or_stochastic",
-    "default_solver",
-    "auto_examples/**",
-)
+WIDE_PAGES = ["benchmarks", "architecture", "backpropagation", "batch_or_stochastic", "default_solver", "contributing"]
+WIDE_PAGES += [f"auto_examples/{example.stem}" for example in (HERE.parent / "examples").glob("*.py")]
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"gdlogit {release}"
