@@ -26,7 +26,7 @@ from .several import Columns, Several
 from .side_by_side import Fits
 from .verdict.duality import duality_gap
 
-__all__ = ["L1Path"]
+__all__ = ["FEW_FEATURES", "L1Path"]
 
 FEW_FEATURES = 200  # which are all in play from the start
 SURE = 1e-9  # of l1: a slope so little above it is rounding

@@ -40,10 +40,11 @@ class Rows(ABC):
     largest_sample : int, how many rows ``take`` may copy.
     cores : Cores, the threads that sums may use.
     has_columns : bool, whether ``columns`` can be asked for.
+    copies_features : bool, whether ``with_columns`` can be asked for.
     has_offset : bool, whether something is added to the rows' scores.
     """
 
-    has_columns = has_offset = False
+    has_columns = has_offset = copies_features = False
 
     @property
     def shape(self):
