@@ -45,9 +45,10 @@ class LeaveOneOut:
     def scores(self, theta, C, l1_ratio):
         """The scores (m, k) of the rows ``index``, each without itself, at the user's theta of the fit at C."""
         fitted = theta
-        problem, active = self.problem.penalised(C / (1 - l1_ratio) if l1_ratio < 1 else np.inf), theta[:-1].any(axis=1)
-        if l1_ratio > 0 and not active.all():
+        problem, active = self.problem, theta[:-1].any(axis=1)
+        if (l1_ratio > 0 or problem.factors is not None) and not active.all():
             problem, theta = problem.restricted(np.flatnonzero(active)), theta[np.append(active, True)]
+        problem = problem.penalised(C / (1 - l1_ratio) if l1_ratio < 1 else np.inf)
         z, far = self._by_one_step(problem, theta)
         for start in range(0, len(far), AT_ONCE):
             some = far[start : start + AT_ONCE]
