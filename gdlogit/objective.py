@@ -8,6 +8,7 @@ rule. ``gradient`` is that of J's smooth part, which is all of J unless R has an
 """
 
 from functools import partial
+from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -15,9 +16,10 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from . import summands
 
-__all__ = ["Objective", "Overflow", "Point", "at_random", "overflow_raised", "tried"]
+__all__ = ["LossAt", "Objective", "Overflow", "Point", "at_random", "overflow_raised", "tried"]
 
 FORMED_PARAMETERS = 1500  # up to so many, the Hessian is formed and factorised
+CHANCE_ROUNDS = 5  # of setting the largest chances to 1: the others grow by it, hardly any of them beyond 1
 FEW_PARAMETERS = 200  # with l1, as many as rows; but so many in any case, for nothing ends more sharply
 
 
@@ -27,6 +29,15 @@ class Point(NamedTuple):
     theta: np.ndarray
     value: float
     gradient: np.ndarray
+
+
+class LossAt(NamedTuple):
+    """The mean loss, its slope along a line, its standard error, and the rows' weighted residuals."""
+
+    mean: float
+    slope: float
+    error: float
+    residuals: np.ndarray
 
 
 class Overflow(ArithmeticError):
@@ -40,6 +51,16 @@ def at_random(size, n_rows, rng):
     """
     ends = np.arange(size + 1) * n_rows // size
     return rng.integers(ends[:-1], ends[1:])
+
+
+def chances(size_of_each, expected):
+    """Chances in proportion to a size, at most 1, that add up to an expected number, which is less than all."""
+    chance = size_of_each * (expected / size_of_each.sum())
+    for _ in range(CHANCE_ROUNDS):
+        surely = chance >= 1
+        rest = expected - np.count_nonzero(surely)
+        chance = np.where(surely, 1.0, size_of_each * (rest / size_of_each[~surely].sum()))
+    return np.minimum(chance, 1.0)
 
 
 def overflow_raised():
@@ -189,6 +210,57 @@ class Objective:
     def secant_curvature(self, z):
         """The same as ``curvature``, but of rows on the wrong side, which have hardly any, a mean on the way back."""
         return self.rows.each(partial(summands.secant_curvature, self.loss), z)
+
+    def labels(self):
+        """What is asked of each row to know its loss at given scores, without the row's features: for ``trial``."""
+        return self.rows.each(summands.labels)
+
+    def trial(self, labels, z, change, rate):
+        """The ``LossAt`` along a line: at scores z + rate dz, for the changes dz that a direction makes; in no pass."""
+        each = self.rows.map(partial(summands.trial, self.loss, rate), z, change, labels)
+        loss, slope = each[:, :2].sum(axis=0, dtype=float) / self.total
+        deviations = each[:, 0] - loss * labels[:, 1]
+        error = sqrt(np.vdot(deviations, deviations)) / self.total
+        return LossAt(float(loss), float(slope), error, each[:, 2:])
+
+    def gradient_of(self, theta, residuals):
+        """The gradient of J's smooth part at theta, where the rows have these weighted residuals, in half a pass."""
+        self.passes += 0.5
+        (gradient,) = self.rows.sum(summands.backward, residuals)
+        return gradient / self.total + self.penalty.gradient(theta)
+
+    @property
+    def work(self):
+        """How many multiplications a product of all rows with one column is worth."""
+        return self.rows.work
+
+    def second_moments(self):
+        """The mean squares of the features, and of the constant, shape (p + 1,), in one pass."""
+        self.passes += 1
+        return self.rows.sum(summands.squares)[0][:, 0] / self.total
+
+    def second_moment(self, size, squares, rng):
+        """The mean of x x^T, shape (p + 1, p + 1): over about so many random rows, or all of them; two passes.
+
+        Half of a row's chance is its share in the sum of squared norms, in units of the mean ``squares``: the few rows
+        that have a rare feature are then among them, and count less.
+        """
+        p = self.shape[0]
+        if size >= self.n_rows:
+            return self.rows.sum(summands.second_moment, products=p)[0] / self.total
+        self.passes += 2
+        leverage = self.rows.each(partial(summands.leverages, squares))
+        chance = chances(0.5 + 0.5 * leverage / leverage.mean(), size)
+        index = np.flatnonzero(rng.random(self.n_rows) < chance)
+        moment = 0.0
+        for some in np.array_split(index, -(-len(index) // max(1, self.largest_sample))):
+            part = self.rows.take(some).reweighted(1 / chance[some])
+            moment = moment + part.sum(summands.second_moment, products=p)[0]
+        return moment / self.total
+
+    def coupling_at(self, z):
+        """The mean B (k, k) of the rows' Hessians in their scores, at scores z."""
+        return self.rows.sum(partial(summands.coupling_at, self.loss), z)[0] / self.total
 
     def curvature(self, z):
         """The loss's second derivative at every row's scores z, in the form that ``loss.bend`` takes."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from .bounds import BoxPenalty
 from .data.rows import Rows
-from .descent import gradient, newton, stochastic, truncated
+from .descent import gradient, newton, quasi_newton, stochastic, truncated
 from .descent.loop import NOBODY, Ending, Method, Record, Watch, descend, target
 from .descent.status import Status
 from .objective import FORMED_PARAMETERS, Objective, Point
@@ -33,18 +33,23 @@ SOLVERS: tuple[str, ...] = get_args(Solver)
 FEW_TERMS = 5  # of a direction: so many are named
 UNPROVEN = 0.01  # of J: a larger gap with an l1 penalty puts the estimate of its excess in doubt
 UNCLEAR = 100  # times the goal: a larger gap does so with l2, in float32 or where the Hessian is singular to rounding
+FORMED_TOL, PRODUCTS_TOL = 1e-8, 1e-6  # what tol="auto" asks for, in units of min(1, J)
+SPAN_ROWS = 20  # for each score: the span of so many rows, or of fewer, costs about ten passes
 NO_WEIGHT = 1e-6  # of the largest weight of a feature in a direction: less is rounding
 
 
 class Settings(NamedTuple):
     """How to solve a problem: what a user chooses, and the sizes at which a method gives way to another.
 
+    A ``tol`` of "auto" is FORMED_TOL, or for a descent without a formed Hessian PRODUCTS_TOL. Such a descent ends
+    before its goal where that is far and J falls too slowly to matter: see ``quasi_newton``.
+
     ``patience`` is after how many iterations without a fall of the held-out rows' loss a descent ends; infinite where
     these rows have no say. Up to ``formed_parameters`` parameters, the Hessian is formed.
     """
 
     solver: str = "auto"
-    tol: float = 1e-8
+    tol: float | Literal["auto"] = "auto"
     max_iter: int = 1000
     learning_rate: float | Literal["auto"] = "auto"
     batch_size: int = 256
@@ -59,7 +64,8 @@ class Solution(NamedTuple):
     """Where a solve ended, and what is known there.
 
     ``theta`` is the user's. ``model`` is the local model of J, in ``coordinates``: it holds the point and the metric.
-    ``excess`` is the estimated distance of J to its minimum, ``gap`` a proven bound on it. ``direction`` has, where the
+    ``excess`` is the estimated distance of J to its minimum, ``gap`` a proven bound on it, ``goal`` the distance at which
+    the descent was to end. ``direction`` has, where the
     classes are separable, the terms of a direction along which J falls for ever: an index (feature, score) and the
     coefficient for each.
     """
@@ -68,6 +74,7 @@ class Solution(NamedTuple):
     status: Status
     excess: float
     gap: float
+    goal: float
     history: list[Record]
     model: LocalModel
     coordinates: Coordinates
@@ -98,6 +105,11 @@ class Solution(NamedTuple):
             parts = [f"{part} for class {classes[score]!s}" for score, part in zip(by_score, parts, strict=True)]
         more = f" and {len(self.direction) - FEW_TERMS} more" if len(self.direction) > FEW_TERMS else ""
         return f", along {'; '.join(parts)}{more}"
+
+    @property
+    def tolerance(self) -> float:
+        """The goal, in units of min(1, J)."""
+        return self.goal / min(1.0, self.point.value) if self.point.value > 0 else self.goal
 
     def largest_stable_rate(self) -> float:
         """2 / L, where L is the largest curvature of J over the features as they come; it takes some passes."""
@@ -139,7 +151,8 @@ def solve(
     coordinates = coordinates_of(problem, settings, start)
     objective = Objective(coordinates.rows, problem.loss, problem.penalty, formed_parameters=settings.formed_parameters)
     others = held_out and Objective(held_out, problem.loss, ElasticNet(0.0))
-    method = method_of(settings, objective, rng)
+    tol = tolerance(settings, objective)
+    method = method_of(settings, objective, tol, rng)
 
     def outside(theta):
         return users(theta, objective, coordinates)
@@ -149,13 +162,13 @@ def solve(
             method,
             objective,
             better_start(objective, inside(start, problem, coordinates)),
-            tol=settings.tol,
+            tol=tol,
             max_iter=settings.max_iter,
             validate=others and (lambda theta: others.value(outside(theta))),
             patience=settings.patience,
             watch=told_of_thetas(watch, outside),
         )
-        return judged(ending, objective, coordinates, settings, rng)
+        return judged(ending, objective, coordinates, settings, tol, rng)
 
 
 def told_of_thetas(watch: Watch, outside: Callable[[np.ndarray], np.ndarray]) -> Watch:
@@ -182,7 +195,8 @@ def coordinates_of(problem: Problem, settings: Settings, start: np.ndarray | Sol
     """The coordinates in which to solve a problem: those of the solution to start from, where it has the same rows."""
     if settings.solver in TEXTBOOK:
         return Coordinates.as_given(problem.rows)
-    most = settings.formed_parameters // problem.loss.n_outputs if problem.penalty.is_rotation_invariant else 0
+    k = problem.loss.n_outputs
+    most = max(settings.formed_parameters // k, SPAN_ROWS * k) if problem.penalty.is_rotation_invariant else 0
     if isinstance(start, Solution) and start.coordinates.serve(problem.rows, most):
         return start.coordinates
     return Coordinates.of_newton(problem.rows, most)
@@ -221,7 +235,15 @@ def better_start(objective: Objective, theta: np.ndarray) -> np.ndarray:
     return theta if objective.value(theta) <= at_zero else zero
 
 
-def method_of(settings: Settings, objective: Objective, rng: np.random.Generator) -> Method:
+def tolerance(settings: Settings, objective: Objective) -> float:
+    """The tolerance that the settings ask for."""
+    if settings.tol != "auto":
+        return settings.tol
+    by_products = settings.solver not in TEXTBOOK and objective.penalty.is_smooth and not objective.forms_hessian
+    return PRODUCTS_TOL if by_products else FORMED_TOL
+
+
+def method_of(settings: Settings, objective: Objective, tol: float, rng: np.random.Generator) -> Method:
     """The method that a solver names, and for the default one the one that the objective's size asks for."""
     match settings.solver:
         case "gd":
@@ -231,18 +253,22 @@ def method_of(settings: Settings, objective: Objective, rng: np.random.Generator
         case "sgd":
             return stochastic.minibatch(settings.learning_rate, settings.batch_size, rng)
         case _ if objective.forms_hessian:
-            return newton.sketch(settings.tol, rng)
+            return newton.sketch(tol, rng)
         case _ if not lacking(objective.penalty, BoxPenalty):
             raise ValueError(
                 f"coef_bounds and monotonic_cst with solver={settings.solver!r} need at most "
                 f"{objective.formed_parameters} parameters and not more of them than rows; there are "
                 f"{objective.n_parameters} parameters. Use solver='gd' or 'nesterov' on scaled features."
             )
+        case _ if objective.penalty.is_smooth:
+            return quasi_newton.quasi_newton(tol, rng, settles=settings.tol == "auto")
         case _:
-            return truncated.truncated(settings.tol)
+            return truncated.truncated(tol)
 
 
-def judged(ending: Ending, objective: Objective, coordinates: Coordinates, settings: Settings, rng) -> Solution:
+def judged(
+    ending: Ending, objective: Objective, coordinates: Coordinates, settings: Settings, tol: float, rng
+) -> Solution:
     """The solution at the end of a descent: separable or not, of least norm, with a proven gap."""
     model, status, theta = ending.model, ending.status, users(ending.point.theta, objective, coordinates)
     if model.objective is not objective:  # the textbook's descents are judged where features are centred
@@ -255,13 +281,13 @@ def judged(ending: Ending, objective: Objective, coordinates: Coordinates, setti
         if least is not model.point.theta:
             model, theta = model.moved(least), users(least, objective, coordinates)
     settled = ending.excess if status is Status.CONVERGED else 0.0
-    gap = duality_gap(model, rng, settings.tol, settled)
-    if status is Status.CONVERGED and is_doubtful(model, gap, settings.tol):
+    gap = duality_gap(model, rng, tol, settled)
+    if status is Status.CONVERGED and is_doubtful(model, gap, tol):
         status = Status.UNPROVEN
     if status is Status.DIVERGED and (settings.learning_rate == "auto" or settings.solver not in TEXTBOOK):
         status = Status.ABOVE_START
     terms = [] if direction is None else terms_of(direction, coordinates)
-    return Solution(theta, status, ending.excess, gap, ending.history, model, coordinates, terms)
+    return Solution(theta, status, ending.excess, gap, ending.goal, ending.history, model, coordinates, terms)
 
 
 def is_doubtful(model: LocalModel, gap: float, tol: float) -> bool:

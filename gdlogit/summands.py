@@ -34,6 +34,24 @@ def value_and_gradient_at(loss, block, z):
     return float(block.weight @ losses), block.backward(block.weigh(dz))
 
 
+def labels(block):
+    """The class code and the weight of each row: for ``each``."""
+    return np.column_stack([block.y, block.weight])
+
+
+def trial(loss, rate, z, change, labels):
+    """The weighted loss of each row at scores z + rate dz, its slope in the rate, and its residuals: for ``map``."""
+    losses, dz = loss.forward_backward(z + z.dtype.type(rate) * change, labels[:, 0].astype(np.intp))
+    weight = labels[:, 1:].astype(dz.dtype)
+    dz *= weight
+    return np.hstack([losses[:, None] * weight, np.einsum("ij,ij->i", dz, change)[:, None], dz])
+
+
+def backward(block, residuals):
+    """The gradient in theta of what has these residuals, which are weighted, at each row."""
+    return (block.backward(residuals),)
+
+
 def scores(theta, block):
     """The scores at theta: for ``each``."""
     return block.scores(theta)
@@ -79,6 +97,12 @@ def squares(block):
     return (block.squared_backward(block.weight[:, None]),)
 
 
+def leverages(squares, block):
+    """The weighted squared norm of each row, in units of the features' mean squares: for ``each``."""
+    scale = np.divide(1, squares[:-1], out=np.zeros(len(squares) - 1), where=squares[:-1] > 0)
+    return block.weight * (block.squared_norms(scale) + block.constant)
+
+
 def largest_row(block):
     """The largest weighted |x|^2."""
     return (block.largest_row(),)
@@ -105,6 +129,11 @@ def curvature_along(loss, block, change, z):
 def coupling(loss, block, c):
     """The weighted Hessians (k, k) of the rows in their scores."""
     return (loss.bend_sum(c, block.weight),)
+
+
+def coupling_at(loss, block, z):
+    """The same at scores z."""
+    return (loss.bend_sum(loss.curvature(z), block.weight),)
 
 
 def gram(loss, block, c):

@@ -84,8 +84,13 @@ class Block(ABC):
         """[(X^2)^T dz; sum dz]: ``backward`` with every feature squared."""
 
     @abstractmethod
+    def squared_norms(self, factors):
+        """The squared norm of each row, each feature's square multiplied by a factor (p,)."""
+
     def largest_row(self):
         """The largest weight_i |[X_i, 1]|^2."""
+        norms = self.squared_norms(np.ones(self.X.shape[1], self.X.dtype))
+        return float((self.weight * (norms + self.constant)).max())
 
     @abstractmethod
     def is_finite(self):

@@ -89,12 +89,9 @@ class CsrBlock(Block):
         gradient[-1] = self.constant * dz.sum(axis=0, dtype=float)
         return gradient
 
-    def largest_row(self):
-        """The largest weight_i |[X_i, 1]|^2."""
-        return float((self.weight * (self._squared_norms() + self.constant)).max())
-
-    def _squared_norms(self):
-        return np.concatenate([squared.sum(axis=1) for _, squared in self._squares()])
+    def squared_norms(self, factors):
+        """The squared norm of each row, each feature's square multiplied by a factor."""
+        return np.concatenate([squared @ factors for _, squared in self._squares()])
 
     def _squares(self):
         """The squares of X, some rows at a time: a copy of its values, which is kept small."""
@@ -234,9 +231,10 @@ class CentredCsr(Centred, CsrBlock):
         gradient[:-1] += far**2 * dz.sum(axis=0, dtype=float) - 2 * far * (near.X.T @ dz)
         return gradient
 
-    def _squared_norms(self):
+    def squared_norms(self, factors):
+        """(X - centre)^2 = X^2 - 2 centre X + centre^2."""
         near, far = self._from_the_centre()
-        return near._squared_norms() + near.X @ (-2 * far) + far @ far
+        return near.squared_norms(factors) + near.X @ (-2 * factors * far) + factors * far @ far
 
     def stored(self):
         """The same rows, measured from their centre only where they have no zero."""

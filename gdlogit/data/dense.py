@@ -55,9 +55,9 @@ class Dense(Block):
         squared = DenseBlock(X=self._squared(), y=self.y, weight=self.weight, constant=self.constant)
         return squared.backward(dz.astype(self.X.dtype, copy=False))
 
-    def largest_row(self):
-        """The largest weight_i |[X_i, 1]|^2."""
-        return float((self.weight * (self._squared().sum(axis=1) + self.constant)).max())
+    def squared_norms(self, factors):
+        """The squared norm of each row, each feature's square multiplied by a factor."""
+        return self.product(self._squared(), factors.astype(self.X.dtype, copy=False))
 
     def _squared(self):
         return np.square(self.X)

@@ -110,6 +110,11 @@ class MemoryRows(Rows):
         """Of X."""
         return self.block.n_bytes
 
+    @property
+    def work(self):
+        """How many multiplications a product with one column is worth."""
+        return self.block.work
+
     # --- Sums -------------------------------------------------------------------------------------------------------
 
     def fold(self, f, combine, *each, products=None):
@@ -207,6 +212,10 @@ class MemoryRows(Rows):
     def for_scores(self, n_scores):
         """The same rows, cut into blocks that are best for so many scores a row."""
         return self if n_scores == self.n_scores else MemoryRows(self.block, n_scores, self.cores)
+
+    def reweighted(self, factors):
+        """The same rows, each row's weight multiplied by a factor."""
+        return self._with(replace(self.block, weight=self.weight * factors))
 
     def stored(self):
         """The same rows, CSR measured from 0 where it has zeros."""

@@ -38,6 +38,7 @@ class Rows(ABC):
     total : float, the sum of the weights.
     smallest_weight : float, of the rows that have any.
     largest_sample : int, how many rows ``take`` may copy.
+    work : float, how many multiplications a product of all rows with one column is worth.
     cores : Cores, the threads that sums may use.
     has_columns : bool, whether ``columns`` can be asked for.
     has_offset : bool, whether something is added to the rows' scores.

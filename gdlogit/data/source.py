@@ -165,6 +165,11 @@ class BatchRows(Rows):
         n_bytes = self.source.n_bytes + self.n_rows * self.dtype.itemsize  # a copy has the constant feature, too
         return max(1, SAMPLE_BYTES * self.n_rows // n_bytes)
 
+    @property
+    def work(self):
+        """How many multiplications a product with one column is worth, about: reading the batches comes on top."""
+        return self.source.n_bytes // self.dtype.itemsize
+
     def fold(self, f, combine, *each, products=None):
         """Combine the tuples f(block, ...), entry by entry, over all blocks of all batches: one pass."""
 

@@ -49,6 +49,7 @@ OF_A_FIT = (
     "loss_curve_",
     "validation_loss_curve_",
     "converged_",
+    "tol_",
     "duality_gap_",
     "n_passes_",
     "has_offset_",

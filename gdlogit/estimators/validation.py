@@ -66,7 +66,12 @@ def check_parameters(estimator):
         require(name, "a positive integer", is_number(value, Integral) and value > 0)
     max_iter = estimator.max_iter
     require("max_iter", "an integer that is not negative", is_number(max_iter, Integral) and max_iter >= 0)
-    require("tol", "a number that is not negative", is_number(estimator.tol) and 0 <= estimator.tol < np.inf)
+    require(
+        "tol",
+        'a number that is not negative, or "auto"',
+        (isinstance(estimator.tol, str) and estimator.tol == "auto")
+        or (is_number(estimator.tol) and 0 <= estimator.tol < np.inf),
+    )
     for name in ("fit_intercept", "early_stopping", "warm_start"):
         require(name, "True or False", isinstance(getattr(estimator, name), bool | np.bool_))
     verbose = estimator.verbose  # as in scikit-learn, a number above 1 means the same as 1

@@ -19,17 +19,17 @@ from .box import minimise_in_box
 from .curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker
 from .lasso import CONSTANT, Columns, Products, minimise_formed, minimise_roughly
 from .proximal import Proximal
+from .secant import Secant
 
 __all__ = ["LocalModel", "Smooth", "Sparse", "formed_metric", "metric_at", "metric_of", "products_at", "rough_metric"]
 
 ROWS_PER_FEATURE, FEW_ROWS = 10, 1000  # that a Kronecker product is made of
-MEMORY = 10  # secant pairs
 NEAR = 0.9  # of l1: a zero with that slope may leave zero in the next step
 FINE = 1e-3  # of the slope: what a solution by products leaves, for an estimate or a proof
 
 
 class Smooth(NamedTuple):
-    """No l1 penalty: M factorised, with the secant pairs of L-BFGS (Nocedal and Wright 2006, section 7.2)."""
+    """No l1 penalty: M factorised, with the secant pairs of L-BFGS."""
 
     hessian: Cholesky | ConjugateGradients
     pairs: tuple = ()
@@ -53,22 +53,12 @@ class Smooth(NamedTuple):
         return next(self.hessian.iterates(point.gradient)).estimate
 
     def solve(self, g):
-        """M^-1 g: the two loops of L-BFGS, with the Hessian as its first matrix."""
-        g = g.copy()
-        parts = []
-        for ds, dg, curvature in reversed(self.pairs):
-            part = np.vdot(ds, g) / curvature
-            parts.append(part)
-            g -= part * dg
-        step = self.hessian.solve(g)
-        for (ds, dg, curvature), part in zip(self.pairs, reversed(parts), strict=True):
-            step += (part - np.vdot(dg, step) / curvature) * ds
-        return step
+        """M^-1 g."""
+        return Secant(self.hessian, self.pairs).solve(g)
 
     def updated(self, ds, dg):
         """With one more pair, where it has positive curvature."""
-        curvature = np.vdot(ds, dg)
-        return self._replace(pairs=(*self.pairs, (ds, dg, curvature))[-MEMORY:]) if curvature > 0 else self
+        return self._replace(pairs=Secant(self.hessian, self.pairs).with_step(ds, dg).pairs)
 
 
 class Sparse(NamedTuple):
