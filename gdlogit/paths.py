@@ -176,7 +176,7 @@ class SideBySide:
         columns, flat = self.columns(some), start.reshape(-1, *self.several.shape)
         with self.several.threads():
             metric = Metric(self.several, start[len(some) // 2, 0])
-            found = descend_side_by_side(self.several, columns, flat, metric, self.settings.tol)
+            found = descend_side_by_side(self.several, columns, flat, metric, self.settings.formed_tol)
             first = np.arange(0, len(flat), self.n_weightings)
             whole = self.several.at(found.theta[first], columns.some(first))
             self.theta[some] = found.theta.reshape(start.shape)
@@ -194,7 +194,7 @@ class SideBySide:
         penalty = ElasticNet.of(self.Cs[i], self.l1_ratio, self.several.totals[0])
         objective = Objective(self.coordinates.rows, self.problem.loss, penalty)
         model = LocalModel(objective, point, sample=self.sample(objective))
-        return duality_gap(model, self.rng, self.settings.tol, excess)
+        return duality_gap(model, self.rng, self.settings.formed_tol, excess)
 
     def sample(self, objective):
         """Some rows that are copied once for all proofs; None where rows are few."""

@@ -56,6 +56,11 @@ class Settings(NamedTuple):
     patience: float = inf
     formed_parameters: int = FORMED_PARAMETERS
 
+    @property
+    def formed_tol(self) -> float:
+        """The tolerance of a descent that forms Hessians."""
+        return FORMED_TOL if self.tol == "auto" else self.tol
+
 
 DEFAULTS = Settings()
 
@@ -64,8 +69,8 @@ class Solution(NamedTuple):
     """Where a solve ended, and what is known there.
 
     ``theta`` is the user's. ``model`` is the local model of J, in ``coordinates``: it holds the point and the metric.
-    ``excess`` is the estimated distance of J to its minimum, ``gap`` a proven bound on it, ``goal`` the distance at which
-    the descent was to end. ``direction`` has, where the
+    ``excess`` is the estimated distance of J to its minimum, ``gap`` a proven bound on it, and ``goal`` the distance at
+    which the descent was to end. ``direction`` has, where the
     classes are separable, the terms of a direction along which J falls for ever: an index (feature, score) and the
     coefficient for each.
     """
@@ -237,10 +242,8 @@ def better_start(objective: Objective, theta: np.ndarray) -> np.ndarray:
 
 def tolerance(settings: Settings, objective: Objective) -> float:
     """The tolerance that the settings ask for."""
-    if settings.tol != "auto":
-        return settings.tol
     by_products = settings.solver not in TEXTBOOK and objective.penalty.is_smooth and not objective.forms_hessian
-    return PRODUCTS_TOL if by_products else FORMED_TOL
+    return PRODUCTS_TOL if by_products and settings.tol == "auto" else settings.formed_tol
 
 
 def method_of(settings: Settings, objective: Objective, tol: float, rng: np.random.Generator) -> Method:

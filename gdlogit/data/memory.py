@@ -213,10 +213,6 @@ class MemoryRows(Rows):
         """The same rows, cut into blocks that are best for so many scores a row."""
         return self if n_scores == self.n_scores else MemoryRows(self.block, n_scores, self.cores)
 
-    def reweighted(self, factors):
-        """The same rows, each row's weight multiplied by a factor."""
-        return self._with(replace(self.block, weight=self.weight * factors))
-
     def stored(self):
         """The same rows, CSR measured from 0 where it has zeros."""
         block = self.block.stored()

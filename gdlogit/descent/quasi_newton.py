@@ -88,7 +88,9 @@ def quasi_newton(tol, rng, settles=False):
         loss = objective.trial(labels, z, z, 0.0)
         point = Point(theta, loss.mean + objective.penalty.value(theta), objective.gradient_of(theta, loss.residuals))
         basis = Features.of(objective)
-        state = QuasiState(point, np.nan, 1.0, z, loss.mean, loss.error, labels, basis, Secant(None), 0.0, Newton(), theta)
+        state = QuasiState(
+            point, np.nan, 1.0, z, loss.mean, loss.error, labels, basis, Secant(None), 0.0, Newton(), theta
+        )
         return aim(objective, renewed(objective, state, rng), tol)
 
     def step(objective, state):
@@ -116,7 +118,7 @@ def model(objective, state):
 def is_stale(objective, state):
     """Whether the metric is to be made anew: the loss has faded, or G has come to be worth its price."""
     may_form = state.features.gram is None and gram_price(objective) <= objective.passes
-    return may_form or not FADED <= state.loss / state.made_at <= 1 / FADED
+    return may_form or not FADED * state.made_at <= state.loss <= state.made_at / FADED
 
 
 def renewed(objective, state, rng):
@@ -168,7 +170,9 @@ def is_long(objective):
 
 def has_settled(objective, state):
     """Whether a long descent lowers J by less than its standard error in WINDOW steps."""
-    return is_long(objective) and state.values[-1 - min(WINDOW, len(state.values) - 1)] - state.point.value < state.error
+    return (
+        is_long(objective) and state.values[-1 - min(WINDOW, len(state.values) - 1)] - state.point.value < state.error
+    )
 
 
 def rest(values):

@@ -150,7 +150,7 @@ class GDLogisticRegression(BatchLearner, CountLearner, Predictor, OtherForms, Wi
     converged_ : bool
         Whether J is within ``tol_ * min(1, J)`` of its minimum, or below the rounding of 1; False after an interrupt.
     tol_ : float
-        The tolerance that was to be reached: ``tol``; or what "auto" has come to, which is the estimate of what was left
+        The tolerance that was to be reached: ``tol``; or what "auto" has come to, which is what was left, by estimate,
         where a fit ended because J fell too slowly; or the rounding of X's precision.
     duality_gap_ : float
         A proven bound on J - min J at the returned coefficients, by Fenchel duality. It holds whatever the solver did,

@@ -156,7 +156,7 @@ def solve_firth(
         METHOD,
         objective,
         likelihood.inside(np.zeros(problem.shape) if start is None else start),
-        tol=SHARE * settings.tol / likelihood.total,
+        tol=SHARE * settings.formed_tol / likelihood.total,
         max_iter=settings.max_iter,
         validate=others and (lambda theta: others.value(likelihood.users(theta))),
         watch=Watch(watch.begin, lambda record, point: watch.end(record, lambda: likelihood.users(point.theta))),

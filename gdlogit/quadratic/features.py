@@ -24,6 +24,7 @@ from .curvature import Jacobi, Kronecker
 __all__ = ["Features", "gram_price", "with_gram"]
 
 ROWS_PER_FEATURE = 6  # that G is made of, beside its diagonal, which all rows make
+FEW_ENTRIES = 2**20  # of rows that are not worth sampling
 OVERHEAD = 8  # multiplications an entry of X that reading the entry costs
 MOST_FEATURES = 4000  # of which G is formed, at most: 128 MB
 
@@ -60,7 +61,8 @@ def with_gram(objective, features: Features, rng) -> Features:
 
 def n_rows_of(objective) -> int:
     """How many rows G is made of."""
-    return min(objective.n_rows, ROWS_PER_FEATURE * objective.shape[0])
+    p = objective.shape[0]
+    return min(objective.n_rows, max(ROWS_PER_FEATURE * p, FEW_ENTRIES // p))
 
 
 def gram_price(objective) -> float:
@@ -70,4 +72,4 @@ def gram_price(objective) -> float:
         return np.inf
     entries = min(p, objective.work / objective.n_rows)  # of a row, that are multiplied with each other
     products = n_rows_of(objective) * entries**2 + p**3 / 2
-    return products / (2 * objective.work * (k + OVERHEAD))
+    return products / max(1.0, 2 * objective.work * (k + OVERHEAD))

@@ -58,7 +58,8 @@ class Smooth(NamedTuple):
 
     def updated(self, ds, dg):
         """With one more pair, where it has positive curvature."""
-        return self._replace(pairs=Secant(self.hessian, self.pairs).with_step(ds, dg).pairs)
+        pairs = Secant(self.hessian, self.pairs).with_step(ds, dg).pairs
+        return self if pairs is self.pairs else self._replace(pairs=pairs)
 
 
 class Sparse(NamedTuple):
