@@ -284,7 +284,7 @@ def judged(
         if least is not model.point.theta:
             model, theta = model.moved(least), users(least, objective, coordinates)
     settled = ending.excess if status is Status.CONVERGED else 0.0
-    gap = duality_gap(model, rng, tol, settled)
+    gap = duality_gap(model, rng, tol, settled, brief=status is Status.INTERRUPTED)
     if status is Status.CONVERGED and is_doubtful(model, gap, tol):
         status = Status.UNPROVEN
     if status is Status.DIVERGED and (settings.learning_rate == "auto" or settings.solver not in TEXTBOOK):

@@ -36,10 +36,13 @@ from .wolfe import Trial, search
 __all__ = ["quasi_newton"]
 
 AT_ONCE = 10.0  # passes: G is formed before the first step where it costs no more
+OFTEN = 3.0  # times the passes so far: G is formed where it costs no more
+LATE = 10.0  # times the passes so far: a G that costs more is not waited for
 FADED = 0.5  # of the loss where B was taken, at which B is taken anew
 NEAR = 3.0  # times the goal: where the model is asked; decrements are 2 to 10 times too low (docs/decisions)
 SOLVED = 0.1  # the residual to which conjugate gradients solve, relative to that of no step
 SHARE, FEW = 0.5, 10  # of the passes so far, or so many: what one solve may take
+PROOF = 0.25  # of the passes, or FEW: what the solve of a proof may take
 HELD = 0.5  # of the fall that a Newton step promised
 PATIENCE = 100  # passes, after which a descent may end where J still falls
 WINDOW = 10  # steps that then no longer lower J by its standard error
@@ -110,21 +113,26 @@ def quasi_newton(tol, rng, settles=False):
 
 
 def model(objective, state):
-    """The local model at the state's point, its Hessian known by products."""
-    hessian = products_at(objective, objective.curvature(state.scores), state.metric)
+    """The local model at the state's point, its Hessian known by products: a proof may take some, beside the descent."""
+    most = round(max(FEW, PROOF * objective.passes))
+    hessian = products_at(objective, objective.curvature(state.scores), state.metric, most_products=most)
     return LocalModel(objective, state.point, Smooth(hessian))
 
 
 def is_stale(objective, state):
     """Whether the metric is to be made anew: the loss has faded, or G has come to be worth its price."""
-    may_form = state.features.gram is None and gram_price(objective) <= objective.passes
-    return may_form or not FADED * state.made_at <= state.loss <= state.made_at / FADED
+    return wants_gram(objective, state) or not FADED * state.made_at <= state.loss <= state.made_at / FADED
+
+
+def wants_gram(objective, state):
+    """Whether G is to be formed now: the descent has cost a part of its price without arriving."""
+    return state.features.gram is None and gram_price(objective) <= max(AT_ONCE, OFTEN * objective.passes)
 
 
 def renewed(objective, state, rng):
     """The state with its metric made at its point; the secant pairs stay."""
     features = state.features
-    if features.gram is None and gram_price(objective) <= max(AT_ONCE, objective.passes):
+    if wants_gram(objective, state):
         features = with_gram(objective, features, rng)
     penalty = objective.penalty.curvature(np.empty(objective.shape[0]))
     first = features.metric(objective.coupling_at(state.scores), penalty)
@@ -200,7 +208,8 @@ def aim(objective, state, tol):
     goal, excess = target(objective, state.point, tol), newton.times * decrement
     if is_long(objective):
         excess = max(excess, min(rest(values), state.point.value))
-    if decrement > min(NEAR * goal, newton.below) or (newton.times > 1 and excess <= goal):
+    is_near = 0 < decrement <= min(NEAR * goal, newton.below)
+    if not is_near or (newton.times > 1 and excess <= goal):
         return state._replace(direction=direction, excess=excess)
     solution = solved(objective, state)
     newton = Newton(max(1.0, solution.estimate / decrement), solution.fall, decrement)

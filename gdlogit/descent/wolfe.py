@@ -22,9 +22,9 @@ from ..objective import Overflow, overflow_raised
 __all__ = ["Trial", "search"]
 
 ARMIJO, SLOPE = 1e-4, 0.5  # c1, c2
-MOST_TRIALS = 20
+MOST_TRIALS = 40
 LONGER = 10.0  # times the last rate, at most, while no rate is known to be too long
-WITHIN = 0.05  # of a bracket's length: so far from its ends is the next rate, at least
+WITHIN = 0.05  # of a bracket's length, at least, is between its ends and the next rate
 
 
 class Trial(NamedTuple):
@@ -72,10 +72,14 @@ def tried(at, rate):
 
 
 def between(low: Trial, high: Trial) -> float:
-    """Where the secant of the slopes meets zero, within a bracket; near its lower end where the upper one is lost."""
+    """Where the secant of the slopes meets zero, within a bracket; in the lower half where J is higher at its end.
+
+    The secant alone would stay near that end, where rows on the wrong side make J a straight line.
+    """
     rise = high.slope - low.slope
-    share = -low.slope / rise if isfinite(rise) and rise > 0 else 0.1
-    return low.rate + (high.rate - low.rate) * min(max(share, WITHIN), 1 - WITHIN)
+    share = -low.slope / rise if isfinite(rise) and rise > 0 else WITHIN
+    most = 1 - WITHIN if high.value <= low.value else 0.5
+    return low.rate + (high.rate - low.rate) * min(max(share, WITHIN), most)
 
 
 def beyond(start: Trial, low: Trial) -> float:

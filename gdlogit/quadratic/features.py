@@ -25,7 +25,8 @@ __all__ = ["Features", "gram_price", "with_gram"]
 
 ROWS_PER_FEATURE = 6  # that G is made of, beside its diagonal, which all rows make
 FEW_ENTRIES = 2**20  # of rows that are not worth sampling
-OVERHEAD = 8  # multiplications an entry of X that reading the entry costs
+OVERHEAD = 10  # scores a row: reading an entry of X costs as much as its products with so many
+THIN = 2  # times what it costs in a large product is a multiplication in a pass, or in a factorisation
 MOST_FEATURES = 4000  # of which G is formed, at most: 128 MB
 
 
@@ -71,5 +72,5 @@ def gram_price(objective) -> float:
     if p > MOST_FEATURES:
         return np.inf
     entries = min(p, objective.work / objective.n_rows)  # of a row, that are multiplied with each other
-    products = n_rows_of(objective) * entries**2 + p**3 / 2
-    return products / max(1.0, 2 * objective.work * (k + OVERHEAD))
+    products = n_rows_of(objective) * entries**2 + THIN * p**3 / 3
+    return products / max(1.0, 2 * THIN * objective.work * (k + OVERHEAD))

@@ -280,15 +280,18 @@ def rough_metric(objective, z):
     return Kronecker(part.gram(c), part.coupling(c), objective.penalty.curvature(np.empty(p)))
 
 
-def products_at(objective, c, preconditioner):
-    """The Hessian where the loss has curvature c, known by its products and a rough metric."""
+def products_at(objective, c, preconditioner, **limits):
+    """The Hessian where the loss has curvature c, known by its products and a rough metric.
+
+    ``limits`` are those of ``ConjugateGradients``.
+    """
     least = float(objective.penalty.curvature(np.empty(objective.shape))[:-1].min())
 
     def bound(r):
         """Half of r^T H^-1 r, at most, for H has at least the penalty's curvature; but for the intercept's part."""
         return float(np.vdot(r[:-1], r[:-1])) / (2 * least) if least else np.inf
 
-    return ConjugateGradients(objective.hessian_product(c), preconditioner, bound)
+    return ConjugateGradients(objective.hessian_product(c), preconditioner, bound, **limits)
 
 
 def without_shift(hessian, shape, features):

@@ -15,6 +15,7 @@ import numpy as np
 __all__ = ["Secant"]
 
 MEMORY = 10  # pairs
+TINY = float(np.finfo(float).tiny)
 
 
 class Secant(NamedTuple):
@@ -46,4 +47,4 @@ class Secant(NamedTuple):
         if not self.pairs:
             return self._replace(scale=1.0)
         _, dg, curvature = self.pairs[-1]
-        return self._replace(scale=curvature / float(np.vdot(dg, self.first.solve(dg))))
+        return self._replace(scale=curvature / max(float(np.vdot(dg, self.first.solve(dg))), TINY))

@@ -56,8 +56,10 @@ CORRECTIONS = 4  # at most, of the step of a tilt where nothing is penalised
 TILTS = 5  # at most, each without the rows that the last would have pushed out of [0, 1]
 
 
-def duality_gap(model, rng, tol=0.0, excess=0.0):
+def duality_gap(model, rng, tol=0.0, excess=0.0, brief=False):
     """Bound J(theta) - min J at a model's point; infinite without a penalty.
+
+    A ``brief`` one takes two passes, however far the bound is.
 
     The bound is at most J itself, and at least the rounding of J: no smaller excess can be seen. Without a penalty, J
     need not have a minimum. The bound is infinite for a penalty whose conjugate is not known, too: then nothing is
@@ -67,7 +69,8 @@ def duality_gap(model, rng, tol=0.0, excess=0.0):
     objective, value = model.objective, model.point.value
     if objective.penalty.is_none or lacking(objective.penalty, Conjugate):
         return np.inf
-    return float(np.clip(proven_bound(model, rng, tol, excess), objective.resolution * value, value))
+    bound = shrunk_bound(objective, model.point) if brief else proven_bound(model, rng, tol, excess)
+    return float(np.clip(bound, objective.resolution * value, value))
 
 
 def proven_bound(model, rng, tol, excess=0.0):
