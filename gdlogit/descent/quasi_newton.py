@@ -28,7 +28,7 @@ import numpy as np
 
 from ..objective import Point
 from ..quadratic.features import Features, gram_price, with_gram
-from ..quadratic.metric import LocalModel, Smooth, products_at
+from ..quadratic.metric import LocalModel, Smooth, Solved, products_at
 from ..quadratic.secant import Secant
 from .loop import Method, target
 from .wolfe import Trial, search
@@ -39,26 +39,11 @@ AT_ONCE = 10.0  # passes: G is formed before the first step where it costs no mo
 OFTEN = 3.0  # times the passes so far: G is formed where it costs no more
 LATE = 10.0  # times the passes so far: a G that costs more is not waited for
 FADED = 0.5  # of the loss where B was taken, at which B is taken anew
-NEAR = 3.0  # times the goal: where the model is asked; decrements are 2 to 10 times too low (docs/decisions)
-SOLVED = 0.1  # the residual to which conjugate gradients solve, relative to that of no step
-SHARE, FEW = 0.5, 10  # of the passes so far, or so many: what one solve may take
-PROOF = 0.25  # of the passes, or FEW: what the solve of a proof may take
-HELD = 0.5  # of the fall that a Newton step promised
+STRETCH, FAST = 4, 0.3  # steps, and the part of the fall before that J falls in as many: less is fast
+PART, FEW = 0.25, 10  # of the passes, or so many, may the solve for Newton's step take
+TINY = float(np.finfo(float).tiny)
 PATIENCE = 100  # passes, after which a descent may end where J still falls
 WINDOW = 10  # steps that then no longer lower J by its standard error
-AGAIN = 0.1  # of the decrement at which the model did not hold: where it is asked again
-
-
-class Newton(NamedTuple):
-    """What is known of Newton's model.
-
-    How many ``times`` the decrement the excess was, when the model was last asked; how far the step is to fall that the
-    state has of it, 0 where the step is none of Newton's; and the decrement ``below`` which the model is asked again.
-    """
-
-    times: float = 1.0
-    promised: float = 0.0
-    below: float = np.inf
 
 
 class QuasiState(NamedTuple):
@@ -74,9 +59,11 @@ class QuasiState(NamedTuple):
     features: Features
     metric: Secant
     made_at: float  # the mean loss where B was taken
-    newton: Newton
     direction: np.ndarray
     values: tuple[float, ...] = ()  # of J, from the start on
+    times: float = 1.0  # the cheap estimate of the excess is what is left
+    is_small: bool = False  # is that estimate
+    solved: Solved | None = None  # Newton's step from here, where it has been asked for
 
 
 def quasi_newton(tol, rng, settles=False):
@@ -91,9 +78,7 @@ def quasi_newton(tol, rng, settles=False):
         loss = objective.trial(labels, z, z, 0.0)
         point = Point(theta, loss.mean + objective.penalty.value(theta), objective.gradient_of(theta, loss.residuals))
         basis = Features.of(objective)
-        state = QuasiState(
-            point, np.nan, 1.0, z, loss.mean, loss.error, labels, basis, Secant(None), 0.0, Newton(), theta
-        )
+        state = QuasiState(point, np.nan, 1.0, z, loss.mean, loss.error, labels, basis, Secant(None), 0.0, theta)
         return aim(objective, renewed(objective, state, rng), tol)
 
     def step(objective, state):
@@ -113,10 +98,14 @@ def quasi_newton(tol, rng, settles=False):
 
 
 def model(objective, state):
-    """The local model at the state's point, its Hessian known by products: a proof may take some, beside the descent."""
-    most = round(max(FEW, PROOF * objective.passes))
-    hessian = products_at(objective, objective.curvature(state.scores), state.metric, most_products=most)
-    return LocalModel(objective, state.point, Smooth(hessian))
+    """The local model at the state's point."""
+    return LocalModel(objective, state.point, state.solved or Smooth(products(objective, state)))
+
+
+def products(objective, state):
+    """The Hessian at the state's point, known by products, of which a solve takes a part of the descent's passes."""
+    most = round(max(FEW, PART * objective.passes))
+    return products_at(objective, objective.curvature(state.scores), state.metric, most_products=most)
 
 
 def is_stale(objective, state):
@@ -167,7 +156,6 @@ def advance(objective, state):
         loss=loss.mean,
         error=loss.error,
         metric=state.metric.with_step(theta - point.theta, new.gradient - point.gradient).scaled(),
-        newton=judged(state.newton, point.value - new.value),
     )
 
 
@@ -177,60 +165,60 @@ def is_long(objective):
 
 
 def has_settled(objective, state):
-    """Whether a long descent lowers J by less than its standard error in WINDOW steps."""
-    return (
-        is_long(objective) and state.values[-1 - min(WINDOW, len(state.values) - 1)] - state.point.value < state.error
-    )
+    """Whether WINDOW steps lower J by no more than its rounding; or, of a long descent, than its standard error.
+
+    A long descent first tries the dearer metric, if that is within reach.
+    """
+    fall = state.values[max(0, len(state.values) - 1 - WINDOW)] - state.point.value
+    if len(state.values) > WINDOW and fall <= objective.resolution * state.point.value:
+        return True
+    is_at_last = state.features.gram is not None or gram_price(objective) > LATE * objective.passes
+    return is_at_last and is_long(objective) and fall < state.error
 
 
 def rest(values):
-    """How much further J falls, as the falls since a half and a quarter of the way foretell: exact for any power law.
+    """How much further J falls, as its falls foretell: what is left after a second one, if the share stays.
 
-    Infinite where the fall in the second half was not the smaller one.
+    The falls are those in the last two stretches of a few steps, where J converges so fast that the second is a small
+    part of the first. Otherwise they are those in the second quarter and in the second half of the
+    way, which are right for a power of the number of steps, whatever its exponent. Infinite where no share is seen.
     """
-    quarter, half, end = (values[(len(values) - 1) // part] for part in (4, 2, 1))
-    first, second = quarter - half, half - end
-    return second**2 / (first - second) if first > second >= 0 else np.inf
+    first, second = falls(values, 2 * STRETCH + 1, STRETCH + 1)
+    if len(values) <= 2 * STRETCH or second > FAST * first:
+        first, second = falls(values, len(values) - (len(values) - 1) // 4, len(values) - (len(values) - 1) // 2)
+        return second**2 / (first - second) if first > second >= 0 else np.inf
+    return second**2 / (first - second) if second >= 0 else np.inf
 
 
-def judged(newton, fall):
-    """Newton's model, after a step that J has fallen by so much in."""
-    holds = fall >= HELD * newton.promised
-    return newton._replace(promised=0.0, below=newton.below if holds else AGAIN * newton.below)
+def falls(values, *before):
+    """The fall from the earlier of two values, so many from the end, to the later one; and from that to the last."""
+    earlier, later = (values[-min(number, len(values))] for number in before)
+    return earlier - later, later - values[-1]
 
 
 def aim(objective, state, tol):
-    """The state with its next step: the quasi-Newton one or, near the goal, Newton's."""
-    direction, newton = quasi_newton_step(state), state.newton
+    """The state with its next step, and an estimate of the excess at its point."""
+    direction, values = quasi_newton_step(state), (*state.values, state.point.value)
     decrement = -0.5 * float(np.vdot(state.point.gradient, direction))
-    values = (*state.values, state.point.value)
-    state = state._replace(values=values)
-    goal, excess = target(objective, state.point, tol), newton.times * decrement
-    if is_long(objective):
-        excess = max(excess, min(rest(values), state.point.value))
-    is_near = 0 < decrement <= min(NEAR * goal, newton.below)
-    if not is_near or (newton.times > 1 and excess <= goal):
-        return state._replace(direction=direction, excess=excess)
-    solution = solved(objective, state)
-    newton = Newton(max(1.0, solution.estimate / decrement), solution.fall, decrement)
-    if solution.fall > state.point.value:  # J would be negative: the model does not hold so far away
-        newton = newton._replace(promised=0.0, below=AGAIN * decrement)
-    else:
-        direction = -solution.x
-    return state._replace(direction=direction, excess=solution.estimate, newton=newton)
+    excess = min(state.times * max(decrement, rest(values)), state.point.value)
+    small = excess <= target(objective, state.point, tol)
+    aimed = state._replace(direction=direction, excess=excess, values=values, is_small=small, solved=None)
+    return verified(objective, aimed) if small and state.is_small else aimed
+
+
+def verified(objective, state):
+    """The state with Newton's step and its estimate of the excess."""
+    solution = products(objective, state).solved(state.point.gradient)
+    x = solution.x.copy()
+    if objective.has_intercept:  # no residuals that do not add up to 0, as a proof asks
+        x[-1] += np.linalg.pinv(objective.coupling_at(state.scores), hermitian=True) @ solution.rest[-1]
+    times = max(state.times, state.times * solution.estimate / max(state.excess, TINY))
+    return state._replace(
+        direction=-x, excess=solution.estimate, times=times, solved=Solved(-x, solution.estimate), is_small=False
+    )
 
 
 def quasi_newton_step(state):
     """The step to the minimum of the metric's model."""
     step = -state.metric.solve(state.point.gradient)
     return step - step.mean(axis=1, keepdims=True) if step.shape[1] > 1 else step  # rounding, as softmax sees none
-
-
-def solved(objective, state):
-    """The last iterate of conjugate gradients for Newton's step."""
-    hessian = products_at(objective, objective.curvature(state.scores), state.metric)
-    most = max(FEW, SHARE * objective.passes)
-    for products, iterate in enumerate(hessian.iterates(state.point.gradient)):
-        if iterate.residual <= SOLVED or iterate.fall > state.point.value or products >= most:
-            break
-    return iterate

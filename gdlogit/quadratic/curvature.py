@@ -155,7 +155,8 @@ class Iterate(NamedTuple):
     """
 
     x: np.ndarray
-    residual: float  # in the norm of M^-1, relative to that of g
+    rest: np.ndarray  # g - H x
+    residual: float  # the same in the norm of M^-1, relative to that of g
     fall: float
     estimate: float
     bound: float
@@ -178,7 +179,7 @@ class ConjugateGradients:
         v = q = self.preconditioner.solve(r)
         start = rest = float(np.vdot(r, q))
         fall = 0.0
-        yield Iterate(x, 1.0, fall, 0.5 * rest, self.bound(r))
+        yield Iterate(x, r, 1.0, fall, 0.5 * rest, self.bound(r))
         for _ in range(self.most_products):
             Hv = self.product(v)
             curvature = float(np.vdot(v, Hv))
@@ -191,14 +192,18 @@ class ConjugateGradients:
             q = self.preconditioner.solve(r)
             last, rest = rest, float(np.vdot(r, q))
             v = q + (rest / last) * v
-            yield Iterate(x, sqrt(rest / start), fall, fall + 0.5 * rest, fall + self.bound(r))
+            yield Iterate(x, r, sqrt(rest / start), fall, fall + 0.5 * rest, fall + self.bound(r))
 
     def solve(self, g):
-        """H^-1 g, near enough for the bound to be sharp; to a small residual where there is no bound."""
+        """H^-1 g, as near as ``solved`` comes."""
+        return self.solved(g).x
+
+    def solved(self, g):
+        """The iterate whose bound is sharp; the one of a small residual where there is no bound."""
         for iterate in self.iterates(g):
             if iterate.residual <= self.fine if isinf(iterate.bound) else iterate.bound <= self.sharp * iterate.fall:
                 break
-        return iterate.x
+        return iterate
 
     def decrement(self, g):
         """Half of g^T H^-1 g, as estimated at a small residual."""

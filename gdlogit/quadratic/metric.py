@@ -21,7 +21,17 @@ from .lasso import CONSTANT, Columns, Products, minimise_formed, minimise_roughl
 from .proximal import Proximal
 from .secant import Secant
 
-__all__ = ["LocalModel", "Smooth", "Sparse", "formed_metric", "metric_at", "metric_of", "products_at", "rough_metric"]
+__all__ = [
+    "LocalModel",
+    "Smooth",
+    "Solved",
+    "Sparse",
+    "formed_metric",
+    "metric_at",
+    "metric_of",
+    "products_at",
+    "rough_metric",
+]
 
 ROWS_PER_FEATURE, FEW_ROWS = 10, 1000  # that a Kronecker product is made of
 NEAR = 0.9  # of l1: a zero with that slope may leave zero in the next step
@@ -60,6 +70,24 @@ class Smooth(NamedTuple):
         """With one more pair, where it has positive curvature."""
         pairs = Secant(self.hessian, self.pairs).with_step(ds, dg).pairs
         return self if pairs is self.pairs else self._replace(pairs=pairs)
+
+
+class Solved(NamedTuple):
+    """A metric that has been asked for the step from a point already: the step, and the excess there."""
+
+    direction: np.ndarray
+    fall: float
+    is_singular = False
+
+    def aim(self, point):
+        """The step, and how far the model falls."""
+        return self.direction, self.fall
+
+    def excess(self, point):
+        """J - min J, estimated by that fall."""
+        return self.fall
+
+    rough_excess = excess
 
 
 class Sparse(NamedTuple):

@@ -34,12 +34,14 @@ Rockafellar, "Convex Analysis" (1970), section 31. Yu, Huang and Lin, "Dual coor
 regression and maximum entropy models", Machine Learning 85 (2011).
 """
 
+from functools import partial
+
 import numpy as np
 
 from ..objective import Overflow, overflow_raised
 from ..penalty import Conjugate, lacking
 from ..quadratic.curvature import ConjugateGradients, Jacobi
-from ..quadratic.metric import LocalModel
+from ..quadratic.metric import LocalModel, Solved
 
 __all__ = ["duality_gap"]
 
@@ -79,10 +81,11 @@ def proven_bound(model, rng, tol, excess=0.0):
     goal = max(tol, objective.resolution) * point.value
     wanted = max(goal, WANTED * point.value)
     if objective.penalty.is_smooth and not objective.forms_hessian:
-        bound = shrunk_bound(objective, point)
-        if bound <= SHARP * model.metric.rough_excess(point):
-            return bound
-        return min(bound, tilted_bound(objective, model, wanted))
+        enough = SHARP * model.metric.rough_excess(point)
+        cheap, dear = partial(shrunk_bound, objective, point), partial(tilted_bound, objective, model, wanted)
+        first, second = (dear, cheap) if isinstance(model.metric, Solved) else (cheap, dear)
+        bound = first()
+        return bound if bound <= max(wanted, enough) else min(bound, second())
     some = sample_of(model, rng) if objective.forms_hessian else model
     wanted = max(wanted, FAIR * objective.n_rows / some.objective.n_rows * min(excess, point.value))
     bound = tilted_bound(objective, some, goal if objective.forms_hessian else wanted)
@@ -121,7 +124,8 @@ def tilted_bound(objective, model, wanted=0.0):
                     if proven <= wanted:
                         return proven
                     return min(proven, bound(objective, point, kl, V, rounding_of_slopes(objective, part)))
-                model = LocalModel(part.without(outside), point)
+                known = None if objective.forms_hessian else model.metric  # or each tilt would take products of its own
+                model = LocalModel(part.without(outside), point, known)
     except Overflow:  # of a step where hardly a row has any curvature left
         pass
     return np.inf
