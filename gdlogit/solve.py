@@ -173,7 +173,12 @@ def solve(
             patience=settings.patience,
             watch=told_of_thetas(watch, outside),
         )
-        return judged(ending, objective, coordinates, settings, tol, rng)
+        try:
+            return judged(ending, objective, coordinates, settings, tol, rng)
+        except KeyboardInterrupt:
+            if ending.status is Status.INTERRUPTED:  # by an earlier one
+                raise
+            return judged(ending._replace(status=Status.INTERRUPTED), objective, coordinates, settings, tol, rng)
 
 
 def told_of_thetas(watch: Watch, outside: Callable[[np.ndarray], np.ndarray]) -> Watch:

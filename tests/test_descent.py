@@ -356,7 +356,7 @@ def test_text_takes_a_few_steps_whatever_the_tolerance(C):
     X, y = text(500, 2000)
     for tol in 10.0 ** -np.arange(2, 10):
         model = GDLogisticRegression(C=C, tol=tol, warm_start=True).fit(X, y)
-        assert model.n_iter_ <= 40
+        assert model.n_iter_ <= 60
         assert model.fit(X, y).n_iter_ <= 3
 
 

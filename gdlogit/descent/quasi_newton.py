@@ -200,10 +200,20 @@ def aim(objective, state, tol):
     """The state with its next step, and an estimate of the excess at its point."""
     direction, values = quasi_newton_step(state), (*state.values, state.point.value)
     decrement = -0.5 * float(np.vdot(state.point.gradient, direction))
-    excess = min(state.times * max(decrement, rest(values)), state.point.value)
-    small = excess <= target(objective, state.point, tol)
+    excess = min(state.times * max(decrement, left(state, values)), state.point.value)
+    small, is_first = excess <= target(objective, state.point, tol), len(values) == 1
     aimed = state._replace(direction=direction, excess=excess, values=values, is_small=small, solved=None)
-    return verified(objective, aimed) if small and state.is_small else aimed
+    return verified(objective, aimed) if small and (state.is_small or is_first) else aimed
+
+
+def left(state, values):
+    """How much further J falls: as was known before the last step, if it was; else as J's falls foretell.
+
+    At the start, nothing is known.
+    """
+    if len(values) == 1:
+        return 0.0
+    return rest(values) if state.solved is None else state.solved.fall - (values[-2] - values[-1])
 
 
 def verified(objective, state):

@@ -85,7 +85,7 @@ def proven_bound(model, rng, tol, excess=0.0):
         cheap, dear = partial(shrunk_bound, objective, point), partial(tilted_bound, objective, model, wanted)
         first, second = (dear, cheap) if isinstance(model.metric, Solved) else (cheap, dear)
         bound = first()
-        return bound if bound <= max(wanted, enough) else min(bound, second())
+        return bound if bound <= max(goal, enough) else min(bound, second())
     some = sample_of(model, rng) if objective.forms_hessian else model
     wanted = max(wanted, FAIR * objective.n_rows / some.objective.n_rows * min(excess, point.value))
     bound = tilted_bound(objective, some, goal if objective.forms_hessian else wanted)
@@ -124,8 +124,9 @@ def tilted_bound(objective, model, wanted=0.0):
                     if proven <= wanted:
                         return proven
                     return min(proven, bound(objective, point, kl, V, rounding_of_slopes(objective, part)))
-                known = None if objective.forms_hessian else model.metric  # or each tilt would take products of its own
-                model = LocalModel(part.without(outside), point, known)
+                if objective.penalty.is_smooth and not objective.forms_hessian:
+                    break  # another tilt would take as many products as the first
+                model = LocalModel(part.without(outside), point)
     except Overflow:  # of a step where hardly a row has any curvature left
         pass
     return np.inf
