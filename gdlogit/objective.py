@@ -20,7 +20,7 @@ __all__ = ["LossAt", "Objective", "Overflow", "Point", "at_random", "overflow_ra
 
 FORMED_PARAMETERS = 1500  # up to so many, the Hessian is formed and factorised
 CHANCE_ROUNDS = 5  # of setting the largest chances to 1: the others grow by it, hardly any of them beyond 1
-FEW_PARAMETERS = 200  # with l1, as many as rows; but so many in any case, for nothing ends more sharply
+ALWAYS_FORMED_PARAMETERS = 200  # with l1, as many as rows; but so many in any case, for nothing ends more sharply
 
 
 class Point(NamedTuple):
@@ -106,7 +106,7 @@ class Objective:
     @property
     def forms_hessian(self):
         """Whether the Hessian is formed: not of very many parameters nor, with l1, of many and more than rows."""
-        is_wide = self.n_parameters > max(self.n_rows, FEW_PARAMETERS)
+        is_wide = self.n_parameters > max(self.n_rows, ALWAYS_FORMED_PARAMETERS)
         return self.n_parameters <= self.formed_parameters and (self.penalty.is_smooth or not is_wide)
 
     @property

@@ -31,8 +31,10 @@ __all__ = ["SOLVERS", "TEXTBOOK", "Settings", "Solution", "path", "solve"]
 TEXTBOOK = ("gd", "nesterov", "sgd")
 SOLVERS: tuple[str, ...] = get_args(Solver)
 FEW_TERMS = 5  # of a direction: so many are named
-UNPROVEN = 0.01  # of J: a larger gap with an l1 penalty puts the estimate of its excess in doubt
-UNCLEAR = 100  # times the goal: a larger gap does so with l2, in float32 or where the Hessian is singular to rounding
+DOUBTFUL_RELATIVE_GAP = 0.01  # of J: a larger gap with an l1 penalty puts the estimate of its excess in doubt
+DOUBTFUL_GAP_PER_GOAL = (
+    100  # times the goal: a larger gap does so with l2, in float32 or where the Hessian is singular to rounding
+)
 FORMED_TOL, PRODUCTS_TOL = 1e-8, 1e-6  # what tol="auto" asks for, in units of min(1, J)
 SPAN_ROWS = 20  # for each score: the span of so many rows, or of fewer, costs about ten passes
 NO_WEIGHT = 1e-6  # of the largest weight of a feature in a direction: less is rounding
@@ -305,8 +307,8 @@ def is_doubtful(model: LocalModel, gap: float, tol: float) -> bool:
         return False
     goal = target(objective, model.point, tol)
     if not objective.penalty.is_smooth:
-        return gap > max(UNPROVEN * model.point.value, goal)
-    if gap <= UNCLEAR * goal or not objective.forms_hessian:
+        return gap > max(DOUBTFUL_RELATIVE_GAP * model.point.value, goal)
+    if gap <= DOUBTFUL_GAP_PER_GOAL * goal or not objective.forms_hessian:
         return False
     return objective.precision == "float32" or model.metric.hessian.is_singular
 

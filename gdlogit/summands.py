@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import xlog1py, xlogy
 
-FLAT = 1e-12  # curvature that a row has at least, where it is divided by
+LEAST_CURVATURE = 1e-12  # curvature that a row has at least, where it is divided by
 CHUNK = 2**18  # numbers of a temporary array: 2 MB, which stay in cache
 
 
@@ -154,7 +154,7 @@ def hessian_product(loss, v, block, c):
 
 def least_squares(loss, total, block, z):
     """The loss around scores z as sum of |u + root dz|^2 / 2: root and u, for ``each``."""
-    bend = np.sqrt(np.maximum(loss.curvature(z), FLAT))
+    bend = np.sqrt(np.maximum(loss.curvature(z), LEAST_CURVATURE))
     _, dz = loss.forward_backward(z, block.y)
     share = np.sqrt(block.weight / total)[:, None]
     return np.hstack([share * bend, share * (dz / bend)])

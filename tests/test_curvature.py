@@ -162,7 +162,7 @@ def test_a_solution_with_a_bound_ends_as_soon_as_it_is_sharp(hessian, rng):
     metric.solve(g)
     n_products = len(products)
     ratios = [i.bound / i.fall for _, i in zip(range(N), metric.iterates(g), strict=False) if i.fall]
-    assert ratios[n_products - 1] <= curvature.SHARP < min(ratios[: n_products - 1])
+    assert ratios[n_products - 1] <= curvature.BOUND_RATIO < min(ratios[: n_products - 1])
 
 
 def test_a_solution_without_a_bound_ends_as_soon_as_the_residual_is_small(hessian, rng):

@@ -630,11 +630,11 @@ def test_a_short_theta_is_lengthened_to_where_j_is_lower_and_the_best_multiple_s
     point, z = objective.at(theta), objective.scores(theta)
     longer, scores = truncated.lengthened(objective, point, z)
     assert longer.value < point.value
-    assert longer.value == objective.at(truncated.LONGEST * theta).value  # ten times would be best
-    np.testing.assert_array_equal(scores, truncated.LONGEST * z)
+    assert longer.value == objective.at(truncated.MOST_STRETCH * theta).value  # ten times would be best
+    np.testing.assert_array_equal(scores, truncated.MOST_STRETCH * z)
     while (longer := truncated.lengthened(objective, point, z))[0] is not point:
         point, z = longer
-    for length in (1 / truncated.NOTICEABLE, truncated.NOTICEABLE):
+    for length in (1 / truncated.LEAST_STRETCH, truncated.LEAST_STRETCH):
         assert objective.at(length * point.theta).value > point.value - 1e-3 * abs(point.value)
 
 
@@ -653,7 +653,7 @@ def test_samples_that_are_left_half_solved_do_no_harm(monkeypatch):
     X = rng.standard_normal((20000, 5))
     y = (X @ rng.standard_normal(5) > rng.logistic(size=20000)).astype(int)
     theirs = GDLogisticRegression(random_state=0).fit(X, y)
-    monkeypatch.setattr(newton, "SAMPLE_STEPS", 0)
+    monkeypatch.setattr(newton, "MOST_SAMPLE_STEPS", 0)
     ours = GDLogisticRegression(random_state=0).fit(X, y)
     assert ours.converged_
     np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-4)

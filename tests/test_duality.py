@@ -183,7 +183,7 @@ def test_all_rows_are_tilted_where_a_sample_proves_too_little():
         some = sampled(objective, point, np.random.default_rng(0))
         passes = objective.passes
         bound = gap(objective, point)
-        verdicts.append(bool(some <= duality.WANTED * point.value))
+        verdicts.append(bool(some <= duality.ENOUGH_GAP * point.value))
         assert bound == pytest.approx(some) if verdicts[-1] else bound < 1.1 * (point.value - minimum) + 1e-15
         assert (objective.passes < passes + 1) == verdicts[-1]
     assert verdicts == sorted(verdicts)
@@ -223,11 +223,11 @@ def test_rows_that_a_tilt_takes_to_a_probability_of_0_or_beyond_are_named():
 def test_rows_that_a_tilt_would_take_out_have_no_part_in_it():
     objective, found = CASES["sigmoid, raw"], 0
     for point in path(objective)[1]:
-        outside = duality.balanced_tilt(LocalModel(objective, point))[2]
+        outside = duality.zero_sum_tilt(LocalModel(objective, point))[2]
         if outside is None:
             continue
         rest = objective.without(outside)
-        if duality.balanced_tilt(LocalModel(rest, point))[2] is None:
+        if duality.zero_sum_tilt(LocalModel(rest, point))[2] is None:
             assert tilted(objective, point) == tilted(objective, point, rest) < np.inf
             found += 1
     assert found
@@ -413,4 +413,4 @@ def test_the_bound_beside_a_time_in_nanoseconds_is_no_less_than_the_excess(l2, s
         theta = np.append((at / scale)[:3], at[3] + (rows.centre - [0, 0, STAMP]) @ (at / scale)[:3])
         point, excess = objective.at(theta[:, None]), J(at) - J(w)
         bound = gap(objective, point)
-        assert excess - 1e-13 <= bound <= 1.2 * excess + duality.WANTED * point.value  # made no sharper than that
+        assert excess - 1e-13 <= bound <= 1.2 * excess + duality.ENOUGH_GAP * point.value  # made no sharper than that

@@ -197,8 +197,8 @@ def test_all_signs_may_turn(minimise):
 
 def test_a_model_that_was_not_minimised_knows_no_excess(monkeypatch):
     M, g, theta, strength = problem(20, 0)
-    monkeypatch.setattr(lasso, "ROUNDS", 1)
-    monkeypatch.setattr(lasso, "STEPS", 1)
+    monkeypatch.setattr(lasso, "MOST_ROUNDS", 1)
+    monkeypatch.setattr(lasso, "NEWTON_STEPS_PER_ROUND", 1)
     assert not minimise_formed(M, g, theta, strength, lambda x: x, np.inf)[2]
 
 

@@ -17,7 +17,7 @@ from gdlogit.descent.status import Status
 from gdlogit.objective import Objective
 from gdlogit.penalty import LEFT_OUT, Conjugate, ElasticNet, L1Penalty, Penalty, lacking
 from gdlogit.quadratic.lasso import least_slope
-from gdlogit.quadratic.metric import LocalModel, Smooth
+from gdlogit.quadratic.metric import LocalModel, NewtonMetric
 from gdlogit.quadratic.proximal import Proximal
 from gdlogit.verdict.duality import duality_gap
 
@@ -346,4 +346,4 @@ def test_compiled_coordinate_descent_sees_no_vectors(form, l1_ratio, monkeypatch
 def test_many_unpenalised_features_and_classes_are_solved_by_a_smooth_metric():
     objective = objective_of(load_iris, ElasticNet(np.array([0.01, 0.0, 0.02, 0.01]), 0.0))
     state = method("newton").start(objective, np.zeros(objective.shape))
-    assert isinstance(state.metric, Smooth)
+    assert isinstance(state.metric, NewtonMetric)

@@ -265,12 +265,12 @@ def test_what_is_not_proven_in_some_steps_of_newton_is_not_claimed(monkeypatch):
     X, y = load_breast_cancer(return_X_y=True)
     objective = Objective(rows_of(X[:, :2], y, np.ones(len(y))), loss_of(2), ElasticNet(0.0))
     monkeypatch.setattr(separation, "solved", lambda *_: None)
-    monkeypatch.setattr(separation, "NEWTON_STEPS", 1)
+    monkeypatch.setattr(separation, "FALLBACK_STEPS", 1)
     assert separation.separating_direction(LocalModel(objective, objective.at(np.zeros(objective.shape)))) is None
 
 
 def test_a_programme_that_does_not_end_is_given_up(monkeypatch):
-    monkeypatch.setattr(separation, "ROUNDS", 0)
+    monkeypatch.setattr(separation, "MOST_CUTS", 0)
     X, y, _ = cases()["complete"]
     assert is_named(said(X, y))
 

@@ -21,7 +21,9 @@ __all__ = ["CentredCsr", "CsrBlock", "canonical", "joined", "row_kronecker"]
 
 FAR = 1e3  # times its spread: so far from 0, a feature loses three digits of every product
 SOME_ROWS = 10  # in which nearly every feature shows a zero or its spread
-WORK = 16  # multiplications of a dense X weigh as much as one of CSR: it takes 4 times as long, and the GIL less often
+WORK_PER_ENTRY = (
+    16  # multiplications of a dense X weigh as much as one of CSR: it takes 4 times as long, and the GIL less often
+)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -41,7 +43,7 @@ class CsrBlock(Block):
     @property
     def work(self):
         """How many multiplications of dense rows cost as much as a product with one column."""
-        return WORK * self.X.nnz
+        return WORK_PER_ENTRY * self.X.nnz
 
     def n_blocks(self, n_scores):
         """How many blocks are best for so many scores a row: fewer than of dense rows, for their gradient is dense."""

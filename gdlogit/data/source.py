@@ -26,7 +26,7 @@ from .threads import Cores
 
 __all__ = ["BatchRows", "Source"]
 
-PRINTED_EVERY = 1000  # rows, whose features go into the fingerprint
+FINGERPRINT_EVERY = 1000  # rows, whose features go into the fingerprint
 END = object()  # of the batches
 
 
@@ -244,7 +244,7 @@ def printed(fingerprint, first, X, y, weight, offset=None):
     Which rows does not depend on where one batch ends and the next begins, so a source may cut its batches anew.
     """
     labels = y.tobytes() if y.dtype.kind in "biuf" else "".join(map(repr, y.tolist())).encode()
-    some = X[-first % PRINTED_EVERY :: PRINTED_EVERY]
+    some = X[-first % FINGERPRINT_EVERY :: FINGERPRINT_EVERY]
     features = np.ascontiguousarray(some.data if sp.issparse(some) else some)
     weight, offset = (b"" if array is None else array.tobytes() for array in (weight, offset))
     parts = labels, weight, features.tobytes(), offset

@@ -19,7 +19,7 @@ others, which leave it as nan, the loop makes one now and then. The own ones com
 where a step leaves a share q of what it was to take away, and so do those after it, 1 / (1 - q) times the estimate is
 left, and that counts.
 
-It also stops where STILL steps in a row have moved J by no more than its rounding and have not halved the estimate:
+It also stops where STANDSTILL_STEPS steps in a row have moved J by no more than its rounding and have not halved the estimate:
 the descent then stands still, whatever the estimate says, and rounding allows no more.
 
 Rows that are held out may end it too, where none of the last steps has lowered their loss; the result is then the point
@@ -45,8 +45,10 @@ from .status import Status
 
 __all__ = ["NOBODY", "Ending", "Method", "Record", "State", "Watch", "descend", "table", "target"]
 
-LEAST = 1e-3  # of the goal: an estimate that has come down to it may be as it is
-STILL = 10  # steps without a visible change; an estimate that falls by 4% a step is seen in J until J is at its minimum
+LEAST_GOAL_SHARE = 1e-3  # of the goal: an estimate that has come down to it may be as it is
+STANDSTILL_STEPS = (
+    10  # steps without a visible change; an estimate that falls by 4% a step is seen in J until J is at its minimum
+)
 
 
 class State(Protocol):
@@ -188,7 +190,7 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
             goal = method.target(objective, state, tol)
             small = is_small(excess, point, goal)
             stays = method.counts_the_rest or (state.rate > 0 and point is last.point)  # as no step is worth taking
-            creeps = not stays and last.excess > 0 and excess > goal * max(1 - excess / last.excess, LEAST)
+            creeps = not stays and last.excess > 0 and excess > goal * max(1 - excess / last.excess, LEAST_GOAL_SHARE)
             if lost:
                 status = Status.DIVERGED
             elif small and not creeps and point.value - excess >= claim:
@@ -197,7 +199,7 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
                 status = Status.STOPPED
             elif point.value < objective.separation_value:
                 status = Status.SEPARABLE
-            elif state.rate == 0 or still.steps >= STILL:
+            elif state.rate == 0 or still.steps >= STANDSTILL_STEPS:
                 status = Status.CONVERGED if small else Status.STALLED
             elif best.unchanged >= patience:
                 status = Status.EARLY_STOPPED

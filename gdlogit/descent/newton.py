@@ -31,18 +31,20 @@ import numpy as np
 
 from ..objective import Objective, Point, at_random
 from ..penalty import L1Penalty
-from ..quadratic.metric import LocalModel, Smooth, Sparse, formed_metric, metric_of
+from ..quadratic.metric import LocalModel, NewtonMetric, L1Metric, formed_metric, metric_of
 from .armijo import line_search
 from .loop import Method, target
 
 __all__ = ["sketch"]
 
-GROWTH = 4  # of each sample over the last
-ROWS_PER_PARAMETER = 10  # in the smallest sample
-TINY = 30_000  # rows times parameters
+SAMPLE_GROWTH = 4  # of each sample over the last
+SAMPLE_ROWS_PER_PARAMETER = 10  # in the smallest sample
+TINY_SIZE = 30_000  # rows times parameters
 LEAST_SAMPLED_RATE = 1 / 8  # below it, the sample has missed what curbs the step: some rare or heavy-tailed feature
-PART = 0.05  # of its sampling error: where the descent on a sample ends
-SAMPLE_STEPS = 50  # at most, on one sample: one without a minimum, say of a single class, shall not hold up the rest
+SAMPLE_ACCURACY = 0.05  # of its sampling error: where the descent on a sample ends
+MOST_SAMPLE_STEPS = (
+    50  # at most, on one sample: one without a minimum, say of a single class, shall not hold up the rest
+)
 
 
 class Provenance(NamedTuple):
@@ -62,7 +64,7 @@ class NewtonState(NamedTuple):
     point: Point
     excess: float
     rate: float
-    metric: Smooth | Sparse
+    metric: NewtonMetric | L1Metric
     provenance: Provenance
     direction: np.ndarray
     sample: Objective | None
@@ -91,12 +93,12 @@ def model(objective, state):
 
 def samples(objective, rng):
     """The objective on nested random samples of its rows, from small to large."""
-    smallest = max(500, ROWS_PER_PARAMETER * objective.n_parameters)
+    smallest = max(500, SAMPLE_ROWS_PER_PARAMETER * objective.n_parameters)
     sizes = []
-    size = min(objective.n_rows // GROWTH, objective.largest_sample)
+    size = min(objective.n_rows // SAMPLE_GROWTH, objective.largest_sample)
     while size >= smallest:
         sizes.append(size)
-        size //= GROWTH
+        size //= SAMPLE_GROWTH
     if sizes:
         largest = objective.on(at_random(sizes[0], objective.n_rows, rng))
         for size in reversed(sizes[1:]):  # taken from the largest: rows in batches take a pass to get at
@@ -110,9 +112,9 @@ def minimise(sample, theta, metric):
     The last step is small, and not checked; a metric made within the sampling error of the minimum is as good there.
     """
     error = sample.n_parameters / sample.n_rows
-    enough = PART * error
+    enough = SAMPLE_ACCURACY * error
     state = begin(sample, theta, metric)
-    for _ in range(SAMPLE_STEPS):
+    for _ in range(MOST_SAMPLE_STEPS):
         if state.excess <= enough or state.rate == 0:
             break
         state = advance(lambda *_: enough, sample, state)
@@ -192,4 +194,4 @@ def hessian_cost(objective):
 
 def is_tiny(objective):
     """Whether a Hessian costs no more than the calls that compute it: then every step has a new one."""
-    return objective.n_rows * objective.n_parameters <= TINY
+    return objective.n_rows * objective.n_parameters <= TINY_SIZE

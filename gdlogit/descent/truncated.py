@@ -33,21 +33,30 @@ from ..penalty import L1Penalty
 from ..quadratic.curvature import Jacobi, Kronecker
 from ..quadratic.metric import (
     LocalModel,
-    Smooth,
-    SparseColumns,
-    SparseProducts,
+    NewtonMetric,
+    L1WorkingSet,
+    L1Products,
     products_at,
-    rough_metric,
-    sparse_metric,
+    preconditioner_at,
+    l1_metric,
 )
 from .armijo import line_search
 from .loop import Method, target
 
 __all__ = ["truncated"]
 
-ROUGH, FINE = 0.3, 0.01  # of the residual: enough for a step, as the next has another H; enough for an estimate
-NEAR, NEGLIGIBLE = 0.3, 0.1  # of the goal: no step but the one that confirms it is needed; not even a product
-LONGEST, NOTICEABLE = 2.0, 1.02  # multiples of theta: as far as its curvature is to be trusted; worth half a pass
+FORCING_TERM, CONFIRMING_RESIDUAL = (
+    0.3,
+    0.01,
+)  # of the residual: enough for a step, as the next has another H; enough for an estimate
+CONFIRMING_EXCESS, PRODUCTLESS_EXCESS = (
+    0.3,
+    0.1,
+)  # of the goal: no step but the one that confirms it is needed; not even a product
+MOST_STRETCH, LEAST_STRETCH = (
+    2.0,
+    1.02,
+)  # multiples of theta: as far as its curvature is to be trusted; worth half a pass
 OTHER_CURVATURE = 2.0  # times the losses' curvature, or a part of it: the preconditioner is then of another Hessian
 
 
@@ -65,7 +74,7 @@ class TruncatedState(NamedTuple):
     excess: float
     rate: float
     scores: np.ndarray
-    preconditioner: Preconditioner | SparseColumns | SparseProducts
+    preconditioner: Preconditioner | L1WorkingSet | L1Products
     direction: np.ndarray
 
 
@@ -89,27 +98,29 @@ def model(objective, state):
     """The local model at the state's point, from what the state has there."""
     metric = state.preconditioner
     if isinstance(metric, Preconditioner):
-        metric = Smooth(products_at(objective, objective.curvature(state.scores), metric.metric))
+        metric = NewtonMetric(products_at(objective, objective.curvature(state.scores), metric.metric))
     return LocalModel(objective, state.point, metric)
 
 
 def aim(objective, point, z, preconditioner, rate, tol):
     """The state whose next step solves H d = -g."""
     if not objective.penalty.is_smooth:
-        metric = sparse_metric(objective, point, z)
-        direction, excess = metric.aim(point, ROUGH)
+        metric = l1_metric(objective, point, z)
+        direction, excess = metric.aim(point, FORCING_TERM)
         return TruncatedState(point, excess, rate, z, metric, direction)
     c = objective.curvature(z)
     total = objective.total_curvature(c)
     if preconditioner is None or max(total, preconditioner.total) > OTHER_CURVATURE * min(total, preconditioner.total):
-        preconditioner = Preconditioner(rough_metric(objective, z), total)
+        preconditioner = Preconditioner(preconditioner_at(objective, z), total)
     hessian = products_at(objective, c, preconditioner.metric)
     goal = target(objective, point, tol)
     for iterate in hessian.iterates(point.gradient):
         if iterate.fall > point.value:  # J would be negative: the quadratic is no model of it so far away
             break
-        proven = iterate.bound <= (goal if iterate.fall else NEGLIGIBLE * goal)
-        if proven or iterate.residual <= (ROUGH if iterate.estimate > NEAR * goal else FINE):
+        proven = iterate.bound <= (goal if iterate.fall else PRODUCTLESS_EXCESS * goal)
+        if proven or iterate.residual <= (
+            FORCING_TERM if iterate.estimate > CONFIRMING_EXCESS * goal else CONFIRMING_RESIDUAL
+        ):
             break
     return TruncatedState(point, iterate.estimate, rate, z, preconditioner, -iterate.x)
 
@@ -136,8 +147,10 @@ def lengthened(objective, point, z):
     change = objective.score_changes(point.theta) if objective.has_offset else z  # that theta makes, as a direction
     curvature = objective.curvature_along(point.theta, change, z)
     slope = float(np.vdot(point.gradient, point.theta)) + objective.penalty.nonsmooth_value(point.theta)
-    length = float(min(1 - slope / curvature, LONGEST)) if curvature > 0 else 1.0  # NumPy's float64 would make z one
-    if length > NOTICEABLE:
+    length = (
+        float(min(1 - slope / curvature, MOST_STRETCH)) if curvature > 0 else 1.0
+    )  # NumPy's float64 would make z one
+    if length > LEAST_STRETCH:
         moved = z + (length - 1) * change
         longer = objective.at_scores(length * point.theta, moved)
         if longer.value < point.value:

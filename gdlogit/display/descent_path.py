@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["DescentPathDisplay"]
 
-ROUNDING = 1e-16  # rounding of a J of about 1: a path that ends nearer to the minimum cannot be told from the minimum
+LEAST_SHOWN_EXCESS = (
+    1e-16  # rounding of a J of about 1: a path that ends nearer to the minimum cannot be told from the minimum
+)
 
 
 class DescentPathDisplay:
@@ -177,7 +179,7 @@ class DescentPathDisplay:
         self.contours_ = ax.contour(*self.grid, self.heights, levels, colors="0.6", linewidths=0.7)
         ax.clabel(self.contours_, levels[1::2], fmt="%.1g", fontsize=7)
         for i, (solver, path) in enumerate(self.paths.items()):
-            excess = max(self.excess[solver], ROUNDING)
+            excess = max(self.excess[solver], LEAST_SHOWN_EXCESS)
             label = f"{solver}, {excess:.0e}" if np.isfinite(excess) else f"{solver}, diverged"
             many = len(path) > 100  # with a step per row, a cloud of markers would hide the path
             looks = style(i) | {"linestyle": "-"} | ({"marker": "", "linewidth": 0.6} if many else {})

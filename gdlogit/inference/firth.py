@@ -27,7 +27,7 @@ from ..descent.loop import NOBODY, Method, Watch, descend
 from ..objective import FORMED_PARAMETERS, Objective, Point
 from ..penalty import ElasticNet
 from ..problem import Coordinates, Problem
-from ..quadratic.metric import Smooth
+from ..quadratic.metric import NewtonMetric
 from ..solve import Settings, Solution, Status
 from . import summands
 from .contrasts import Contrasts
@@ -64,7 +64,7 @@ class FirthState(NamedTuple):
     excess: float
     rate: float
     information: Information
-    metric: Smooth
+    metric: NewtonMetric
 
 
 class PerRow(NamedTuple):
@@ -105,7 +105,7 @@ class FirthObjective:
         total = self.likelihood.total
         point = Point(theta, (0.5 * self.log_det - loglik) / total, -score / total)
         excess = 0.5 * float(np.vdot(score, information.solve(score))) / total
-        metric = Smooth(PerRow(information, total))
+        metric = NewtonMetric(PerRow(information, total))
         if last and excess > SLOW * last.excess:
             change = theta - last.point.theta, point.gradient - last.point.gradient
             metric = metric._replace(pairs=last.metric.pairs).updated(*change)

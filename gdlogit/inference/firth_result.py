@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..quadratic.metric import Smooth
+from ..quadratic.metric import NewtonMetric
 from .columns import Columns
 from .estimate import Estimate
 from .firth import FirthLikelihood
@@ -25,7 +25,7 @@ NEAR = 1e-13  # of l*: the rise that is left
 class Metric(NamedTuple):
     """The information at a theta, which secant pairs of the last steps may improve: it is not all of l*'s curvature."""
 
-    smooth: Smooth
+    smooth: NewtonMetric
 
     def solve_columns(self, U):
         """V U, for columns U (P, n)."""
@@ -56,9 +56,9 @@ class FirthColumns(Columns):
         score = score.ravel()
         if m in self.slow:
             last_theta, last_score, pairs = self.last[m]
-            metric = Smooth(information, pairs).updated(theta - last_theta, last_score - score)
+            metric = NewtonMetric(information, pairs).updated(theta - last_theta, last_score - score)
         else:
-            metric = Smooth(information)
+            metric = NewtonMetric(information)
         if information.rank == self.rank:
             self.informations[m] = Metric(metric)
         self.last[m] = theta, score, metric.pairs

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..objective import Objective
 from ..penalty import ElasticNet
-from ..quadratic.metric import products_at, rough_metric
+from ..quadratic.metric import products_at, preconditioner_at
 from .result import InferenceResult
 
 __all__ = ["SomeInformation", "SomeResult", "solved"]
@@ -36,7 +36,7 @@ class SomeInformation:
         self.theta = likelihood.contrasts.theta(theta)
         self.point = self.objective.at(self.theta)
         z = self.objective.scores(self.theta)
-        self.solver = products_at(self.objective, self.objective.curvature(z), rough_metric(self.objective, z))
+        self.solver = products_at(self.objective, self.objective.curvature(z), preconditioner_at(self.objective, z))
         self.solver.most_products = PRODUCTS
 
     def solve(self, u):

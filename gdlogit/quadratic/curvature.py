@@ -28,11 +28,11 @@ from scipy.linalg import lapack
 __all__ = ["Cholesky", "ConjugateGradients", "Iterate", "Jacobi", "Kronecker", "Updated"]
 
 EPS = np.finfo(float).eps
-PRODUCTS = 500  # of H with a vector, at most
+MOST_PRODUCTS = 500  # of H with a vector, at most
 NO_CURVATURE = 1e-6  # of the largest: softmax has none where all scores move together
 SINGULAR = 1e3  # times the rounding of an entry is a curvature too small to be sure of
-FINE = 0.01  # a residual relative to that of no step
-SHARP = 1.5  # times the fall is a good bound
+ESTIMATE_RESIDUAL = 0.01  # a residual relative to that of no step
+BOUND_RATIO = 1.5  # times the fall is a good bound
 RECENT = 64  # rows of U: with more, to factorise anew costs less
 UNSEEN = 1e10  # variance of a row's score: so many times the rounding are left of H0's digits
 
@@ -169,7 +169,9 @@ class ConjugateGradients:
     ``fine``, relative to that of no step, or where its bound is ``sharp``: so many times the fall, at most.
     """
 
-    def __init__(self, product, preconditioner, bound, *, fine=FINE, sharp=SHARP, most_products=PRODUCTS):
+    def __init__(
+        self, product, preconditioner, bound, *, fine=ESTIMATE_RESIDUAL, sharp=BOUND_RATIO, most_products=MOST_PRODUCTS
+    ):
         self.product, self.preconditioner, self.bound = product, preconditioner, bound
         self.fine, self.sharp, self.most_products = fine, sharp, most_products
 

@@ -29,20 +29,22 @@ from ..penalty import shrink
 from .curvature import Cholesky, ConjugateGradients, Jacobi, equilibration
 from .sweeps import swept
 
-__all__ = ["CONSTANT", "Columns", "Products", "least_slope", "minimise_formed", "minimise_roughly"]
+__all__ = ["INTERCEPT_FEATURE", "Columns", "Products", "least_slope", "minimise_formed", "minimise_roughly"]
 
-ROUNDS = 20  # of reduced Newton and ADMM, at most
-STEPS = 8  # of reduced Newton, at most, a round
+MOST_ROUNDS = 20  # of reduced Newton and ADMM, at most
+NEWTON_STEPS_PER_ROUND = 8  # of reduced Newton, at most, a round
 ITERATIONS = 40  # of ADMM a round
 RELAXATION = 1.6  # of ADMM
-SETTLED, ROUGH = 1e-6, 0.1  # of the fall so far: what the last round brought, at the end, and far from it
-PRECISION = 1e-9  # of lambda: the slopes at the minimum
-FLAT = 1e-14  # of the diagonal, for each parameter: more than rounding takes from directions without curvature
-FAR = 1e3  # times the distance to zero: a step that would go so far beyond it is not told from a longer one
+FINAL_PROGRESS, FAR_PROGRESS = 1e-6, 0.1  # of the fall so far: what the last round brought, at the end, and far from it
+SLOPE_TOLERANCE = 1e-9  # of lambda: the slopes at the minimum
+RIDGE_PER_PARAMETER = (
+    1e-14  # of the diagonal, for each parameter: more than rounding takes from directions without curvature
+)
+MOST_OVERSHOOT = 1e3  # times the distance to zero: a step that would go so far beyond it is not told from a longer one
 SWEEPS = 5  # of coordinate descent, at a time
-CONSTANT = 1e4  # the feature that carries the intercept where all parameters are penalised
-FORCING = 0.3  # the residual to which conjugate gradients solve
-PRODUCTS = 15  # in one solve, at most: if it takes more, signs are about to change
+INTERCEPT_FEATURE = 1e4  # the feature that carries the intercept where all parameters are penalised
+NONZEROS_FORCING_TERM = 0.3  # the residual to which conjugate gradients solve
+MOST_NONZERO_PRODUCTS = 15  # in one solve, at most: if it takes more, signs are about to change
 
 
 class Spot(NamedTuple):
@@ -109,7 +111,7 @@ class Products(Quadratic):
         """M^-1 v, on the coordinates that are free, by conjugate gradients, which may be rough."""
         reduced = ConjugateGradients(lambda u: free * self.product(free * u), Jacobi(np.ones(len(v))), lambda r: inf)
         for products, iterate in enumerate(reduced.iterates(free * v)):
-            if iterate.residual <= min(FORCING, residual) or products == PRODUCTS:
+            if iterate.residual <= min(NONZEROS_FORCING_TERM, residual) or products == MOST_NONZERO_PRODUCTS:
                 break
         return iterate.x
 
@@ -117,7 +119,7 @@ class Products(Quadratic):
 class Columns(Products):
     """M = F^T F + l2 by the columns of F, for a loss of |u + F d|^2 / 2 at a step d from theta.
 
-    The last column of F is a feature of CONSTANT. Its parameter is that part of the intercept, so its penalty is as
+    The last column of F is a feature of INTERCEPT_FEATURE. Its parameter is that part of the intercept, so its penalty is as
     good as none. Theta's features are measured from the centre, F's are not: a step of W moves the intercept.
     """
 
@@ -129,13 +131,13 @@ class Columns(Products):
     def unscaled(self, v):
         """M v, in the coordinates of theta."""
         Mv = self.FT @ (self.F @ self.outside(v))
-        Mv[-1] /= CONSTANT
+        Mv[-1] /= INTERCEPT_FEATURE
         Mv[:-1] -= self.centre * Mv[-1]
         return Mv + self.penalty.gradient(v)
 
     def outside(self, d):
         """The parameters of F's columns."""
-        return np.append(d[:-1], (d[-1] - self.centre @ d[:-1]) / CONSTANT)
+        return np.append(d[:-1], (d[-1] - self.centre @ d[:-1]) / INTERCEPT_FEATURE)
 
     def levelled(self, spot):
         """The spot's x, the intercept at its minimum, as a proof asks: one step, for M has a unit diagonal."""
@@ -148,7 +150,7 @@ class Columns(Products):
         x = self.scale * spot.x
         start = np.append(x[:-1], self.outside(x - self.theta)[-1])
         step = swept(self.F, self.y, start, *self.penalty.uniform_strengths, SWEEPS) - start
-        x += np.append(step[:-1], CONSTANT * step[-1] + self.centre @ step[:-1])
+        x += np.append(step[:-1], INTERCEPT_FEATURE * step[-1] + self.centre @ step[:-1])
         return move(self, spot, x / self.scale, strength)
 
 
@@ -160,17 +162,17 @@ def minimise_formed(M, g, theta, strength, balanced, most):
     Where it falls by a part of that, it is right to about that part: rounds that bring less are not worth their price.
     """
     diagonal = M.diagonal()
-    scale = equilibration(np.maximum(diagonal, curvature_to_zero(g, theta, strength, diagonal, most) / FAR))
+    scale = equilibration(np.maximum(diagonal, curvature_to_zero(g, theta, strength, diagonal, most) / MOST_OVERSHOOT))
     M = Formed(scale[:, None] * M * scale, lambda x: balanced(scale * x) / scale)
-    np.einsum("ii->i", M.M)[:] = 1 + FLAT * len(g)  # also where no curvature is seen: any will do
+    np.einsum("ii->i", M.M)[:] = 1 + RIDGE_PER_PARAMETER * len(g)  # also where no curvature is seen: any will do
     strength = strength * scale
     spot, rho = Spot(theta / scale, scale * g, 0.0), 0.1
-    for _ in range(ROUNDS):
+    for _ in range(MOST_ROUNDS):
         before = spot.fall
-        spot, settled = reduced_newton(M, spot, strength, STEPS)
+        spot, settled = reduced_newton(M, spot, strength, NEWTON_STEPS_PER_ROUND)
         if not settled:
             spot = coordinate_step(M, spot, strength)  # or a round that brings nothing would prove nothing
-        enough = max(SETTLED, min(ROUGH, spot.fall / most))
+        enough = max(FINAL_PROGRESS, min(FAR_PROGRESS, spot.fall / most))
         settled = (settled or spot.fall - before <= enough * spot.fall) and spot.fall <= most
         if settled or spot.fall > most:
             break
@@ -183,7 +185,9 @@ def minimise_roughly(M, g, theta, strength, rtol):
 
     M is ``Products`` or ``Columns``.
     """
-    spot, _ = reduced_newton(M, Spot(theta / M.scale, M.scale * g, 0.0), strength * M.scale, STEPS, rtol)
+    spot, _ = reduced_newton(
+        M, Spot(theta / M.scale, M.scale * g, 0.0), strength * M.scale, NEWTON_STEPS_PER_ROUND, rtol
+    )
     return M.scale * M.levelled(spot), spot.fall
 
 
@@ -196,7 +200,7 @@ def reduced_newton(M, spot, strength, steps, rtol=0.0):
     goal = rtol * np.linalg.norm(v)
     whole = True
     for i in range(steps):
-        if np.linalg.norm(v) <= goal or (i and whole and (np.abs(v) <= PRECISION * strength)[strength > 0].all()):
+        if np.linalg.norm(v) <= goal or (i and whole and (np.abs(v) <= SLOPE_TOLERANCE * strength)[strength > 0].all()):
             return spot, True
         if whole:
             spot = M.freed(spot, strength)

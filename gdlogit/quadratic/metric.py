@@ -17,28 +17,28 @@ from ..objective import Overflow, overflow_raised
 from ..penalty import L1Penalty, free_of, lacking
 from .box import minimise_in_box
 from .curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker
-from .lasso import CONSTANT, Columns, Products, minimise_formed, minimise_roughly
+from .lasso import INTERCEPT_FEATURE, Columns, Products, minimise_formed, minimise_roughly
 from .proximal import Proximal
 from .secant import Secant
 
 __all__ = [
     "LocalModel",
-    "Smooth",
+    "NewtonMetric",
     "Solved",
-    "Sparse",
+    "L1Metric",
     "formed_metric",
     "metric_at",
     "metric_of",
     "products_at",
-    "rough_metric",
+    "preconditioner_at",
 ]
 
-ROWS_PER_FEATURE, FEW_ROWS = 10, 1000  # that a Kronecker product is made of
-NEAR = 0.9  # of l1: a zero with that slope may leave zero in the next step
-FINE = 1e-3  # of the slope: what a solution by products leaves, for an estimate or a proof
+PRECONDITIONER_ROWS_PER_FEATURE, PRECONDITIONER_ROWS = 10, 1000  # that a Kronecker product is made of
+WORKING_SET_SLOPE = 0.9  # of l1: a zero with that slope may leave zero in the next step
+PROXIMAL_RESIDUAL = 1e-3  # of the slope: what a solution by products leaves, for an estimate or a proof
 
 
-class Smooth(NamedTuple):
+class NewtonMetric(NamedTuple):
     """No l1 penalty: M factorised, with the secant pairs of L-BFGS."""
 
     hessian: Cholesky | ConjugateGradients
@@ -58,7 +58,7 @@ class Smooth(NamedTuple):
         """J - min J, as near as the Hessian knows it."""
         return self.hessian.decrement(point.gradient)
 
-    def rough_excess(self, point):
+    def preconditioner_excess(self, point):
         """The same, as the preconditioner of conjugate gradients estimates it."""
         return next(self.hessian.iterates(point.gradient)).estimate
 
@@ -87,10 +87,10 @@ class Solved(NamedTuple):
         """J - min J, estimated by that fall."""
         return self.fall
 
-    rough_excess = excess
+    preconditioner_excess = excess
 
 
-class Sparse(NamedTuple):
+class L1Metric(NamedTuple):
     """An l1 penalty of some strength on each parameter: M as a matrix, improved by BFGS."""
 
     hessian: np.ndarray
@@ -148,18 +148,18 @@ class Boxed(NamedTuple):
         return self.aim(point)[1]
 
     def updated(self, ds, dg):
-        """The same as of ``Sparse``."""
-        return self._replace(hessian=Sparse(self.hessian, self.penalty).updated(ds, dg).hessian)
+        """The same as of ``L1Metric``."""
+        return self._replace(hessian=L1Metric(self.hessian, self.penalty).updated(ds, dg).hessian)
 
 
-class SparseProducts(NamedTuple):
+class L1Products(NamedTuple):
     """An l1 penalty on more parameters: M by its products with vectors, and its diagonal."""
 
     product: Callable
     diagonal: np.ndarray
     penalty: L1Penalty
 
-    def aim(self, point, rtol=FINE):
+    def aim(self, point, rtol=PROXIMAL_RESIDUAL):
         """A step towards the minimum of the model, to where the slope is a part rtol; and how far it falls."""
         shape = point.theta.shape
         flat = (array.ravel() for array in (point.gradient, point.theta, self.penalty.l1_strengths(shape)))
@@ -172,7 +172,7 @@ class SparseProducts(NamedTuple):
         return self.aim(point)[1]
 
 
-class SparseColumns:
+class L1WorkingSet:
     """The same for one score, around a point with scores z: M by columns.
 
     The columns are those of the features that are off zero at the point, or may get there in the next step.
@@ -181,7 +181,7 @@ class SparseColumns:
     def __init__(self, objective, point, z):
         self.objective, self.point, self.z = objective, point, z
 
-    def aim(self, point, rtol=FINE):
+    def aim(self, point, rtol=PROXIMAL_RESIDUAL):
         """A step towards the minimum of the model, to where the slope is a part rtol; and how far it falls."""
         some, M = self._columns
         theta, strength = point.theta, self.objective.penalty.l1_strengths(point.theta.shape)
@@ -200,17 +200,17 @@ class SparseColumns:
         penalty, point = self.objective.penalty, self.point
         theta, slope = point.theta[:, 0], np.abs(point.gradient[:-1, 0])
         strength = penalty.l1_strengths(theta.shape)[:-1]
-        features = np.flatnonzero((theta[:-1] != 0) | (slope > NEAR * strength) | (strength == 0))
+        features = np.flatnonzero((theta[:-1] != 0) | (slope > WORKING_SET_SLOPE * strength) | (strength == 0))
         some, penalty = np.append(features, len(slope)), penalty.restricted(features)
-        return some, Columns(*self.objective.least_squares(self.z, features, CONSTANT), penalty, theta[some])
+        return some, Columns(*self.objective.least_squares(self.z, features, INTERCEPT_FEATURE), penalty, theta[some])
 
 
-def sparse_metric(objective, point, z):
+def l1_metric(objective, point, z):
     """The metric with an l1 penalty and more parameters than a Hessian is formed of, around a point with scores z."""
     if objective.has_least_squares:
-        return SparseColumns(objective, point, z)
+        return L1WorkingSet(objective, point, z)
     c = objective.curvature(z)
-    return SparseProducts(objective.hessian_product(c), rough_metric(objective, z).diagonal, objective.penalty)
+    return L1Products(objective.hessian_product(c), preconditioner_at(objective, z).diagonal, objective.penalty)
 
 
 def metric_at(objective, point):
@@ -224,8 +224,8 @@ def metric_at(objective, point):
         return Proximal(None, penalty)
     z = objective.scores(point.theta)
     if not penalty.is_smooth:
-        return sparse_metric(objective, point, z)
-    return Smooth(products_at(objective, objective.curvature(z), rough_metric(objective, z)))
+        return l1_metric(objective, point, z)
+    return NewtonMetric(products_at(objective, objective.curvature(z), preconditioner_at(objective, z)))
 
 
 def formed_metric(objective, theta):
@@ -243,10 +243,10 @@ def metric_of(objective, hessian):
         return Boxed(without_shift(hessian, objective.shape, flat), penalty)
     if not penalty.is_smooth:
         without_l1 = penalty.l1_strengths(objective.shape)[:, 0] == 0
-        return Sparse(without_shift(hessian, objective.shape, without_l1), penalty)
+        return L1Metric(without_shift(hessian, objective.shape, without_l1), penalty)
     some_free = free_of(penalty, objective.shape[0] - 1)[:-1].any()
     eps = np.finfo(objective.precision if some_free else float).eps  # a penalty has all its digits
-    return Smooth(Cholesky(without_shift(hessian, objective.shape, slice(None)), eps))
+    return NewtonMetric(Cholesky(without_shift(hessian, objective.shape, slice(None)), eps))
 
 
 def proximal_metric(objective, theta):
@@ -297,12 +297,14 @@ class LocalModel:
             return np.inf
 
 
-def rough_metric(objective, z):
+def preconditioner_at(objective, z):
     """What to precondition with at scores z: for several classes of not too many features both are looked at."""
     p, k = objective.shape
     if k == 1 or p > objective.formed_parameters or not objective.penalty.is_smooth:
         return Jacobi(objective.hessian_diagonal(objective.curvature(z)))
-    size = min(objective.n_rows, max(ROWS_PER_FEATURE * p, FEW_ROWS), objective.largest_sample)
+    size = min(
+        objective.n_rows, max(PRECONDITIONER_ROWS_PER_FEATURE * p, PRECONDITIONER_ROWS), objective.largest_sample
+    )
     some = np.arange(size) * objective.n_rows // size
     part, c = objective.on(some), objective.loss.curvature(z[some])
     return Kronecker(part.gram(c), part.coupling(c), objective.penalty.curvature(np.empty(p)))

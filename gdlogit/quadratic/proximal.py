@@ -23,8 +23,8 @@ from ..penalty import Penalty
 
 __all__ = ["Proximal"]
 
-STEPS = 1000  # at most; a condition of 1e4 takes about so many for ten digits
-SHARP = 0.1  # of the fall: a remainder that needs not get smaller
+MOST_PROXIMAL_STEPS = 1000  # at most; a condition of 1e4 takes about so many for ten digits
+REMAINDER_SHARE = 0.1  # of the fall: a remainder that needs not get smaller
 
 
 class Proximal(NamedTuple):
@@ -40,12 +40,12 @@ class Proximal(NamedTuple):
             return np.zeros_like(theta), inf
         momentum = (sqrt(largest) - sqrt(mu)) / (sqrt(largest) + sqrt(mu))
         x = y = theta
-        for _ in range(STEPS):
+        for _ in range(MOST_PROXIMAL_STEPS):
             last, x = x, self.penalty.prox(y - (point.gradient + self._product(y - theta)) / largest, 1 / largest)
             move = largest * (y - x)
             remainder = 0.5 * (1 / mu - 1 / largest) * float(np.vdot(move, move))
             fall = self._fall(point, x)
-            if remainder <= SHARP * fall:
+            if remainder <= REMAINDER_SHARE * fall:
                 break
             y = x + momentum * (x - last)
         return x - theta, fall + remainder

@@ -46,14 +46,14 @@ from ..quadratic.metric import LocalModel, Solved
 __all__ = ["duality_gap"]
 
 PASS_PARAMETERS = 25  # so many parameters make the Hessian of all rows cost about one pass
-ROWS_PER_PARAMETER = 4  # at least, in the sample
-SHARE = 16  # one row in so many is in the sample, at most, or what its parameters need
-FEW_ROWS = 1000  # not worth sampling from
-WANTED = 1e-6  # of J: a bound beyond it may come from a feature that the sample misses
-SHARP = 10  # times the excess, as roughly estimated, is a bound that many parameters need not improve
-FAIR = 2  # times n / |B| times the excess, at most, is the bound of a sample that misses nothing
-UNSEEN = 1e-9  # of a feature's spread, or the rounding of its type: more is a slope, even beside a large offset
-EXACT = 1e-8  # the residual of a correction, relative to what it corrects
+TILTED_ROWS_PER_PARAMETER = 4  # at least, in the sample
+ROWS_PER_TILTED_ROW = 16  # one row in so many is in the sample, at most, or what its parameters need
+LEAST_TILTED_ROWS = 1000  # not worth sampling from
+ENOUGH_GAP = 1e-6  # of J: a bound beyond it may come from a feature that the sample misses
+SHRUNK_BOUND_RATIO = 10  # times the excess, as roughly estimated, is a bound that many parameters need not improve
+SAMPLE_BOUND_RATIO = 2  # times n / |B| times the excess, at most, is the bound of a sample that misses nothing
+MOST_DUAL_MOVE = 1e-9  # of a feature's spread, or the rounding of its type: more is a slope, even beside a large offset
+CORRECTION_RESIDUAL = 1e-8  # the residual of a correction, relative to what it corrects
 CORRECTIONS = 4  # at most, of the step of a tilt where nothing is penalised
 TILTS = 5  # at most, each without the rows that the last would have pushed out of [0, 1]
 
@@ -79,15 +79,15 @@ def proven_bound(model, rng, tol, excess=0.0):
     """The least bound of those below that is worth its price."""
     objective, point = model.objective, model.point
     goal = max(tol, objective.resolution) * point.value
-    wanted = max(goal, WANTED * point.value)
+    wanted = max(goal, ENOUGH_GAP * point.value)
     if objective.penalty.is_smooth and not objective.forms_hessian:
-        enough = SHARP * model.metric.rough_excess(point)
+        enough = SHRUNK_BOUND_RATIO * model.metric.preconditioner_excess(point)
         cheap, dear = partial(shrunk_bound, objective, point), partial(tilted_bound, objective, model, wanted)
         first, second = (dear, cheap) if isinstance(model.metric, Solved) else (cheap, dear)
         bound = first()
         return bound if bound <= max(goal, enough) else min(bound, second())
     some = sample_of(model, rng) if objective.forms_hessian else model
-    wanted = max(wanted, FAIR * objective.n_rows / some.objective.n_rows * min(excess, point.value))
+    wanted = max(wanted, SAMPLE_BOUND_RATIO * objective.n_rows / some.objective.n_rows * min(excess, point.value))
     bound = tilted_bound(objective, some, goal if objective.forms_hessian else wanted)
     if bound > wanted and some is not model:
         bound = min(bound, tilted_bound(objective, model, wanted))
@@ -98,7 +98,11 @@ def sample_of(model, rng):
     """The share in J of some rows, whose Hessian costs less than a pass, at the point; of all where they are few."""
     objective = model.objective
     n, n_parameters = objective.n_rows, objective.n_parameters
-    size = max(min(PASS_PARAMETERS * n // n_parameters, n // SHARE), ROWS_PER_PARAMETER * n_parameters, FEW_ROWS)
+    size = max(
+        min(PASS_PARAMETERS * n // n_parameters, n // ROWS_PER_TILTED_ROW),
+        TILTED_ROWS_PER_PARAMETER * n_parameters,
+        LEAST_TILTED_ROWS,
+    )
     part = objective.part(size, rng, model.sample)
     return model if part is objective else LocalModel(part, model.point)
 
@@ -114,7 +118,7 @@ def tilted_bound(objective, model, wanted=0.0):
         with overflow_raised():
             for _ in range(TILTS):
                 part = model.objective
-                kl, V, outside = balanced_tilt(model)
+                kl, V, outside = zero_sum_tilt(model)
                 objective.passes += (2 if outside is None else 3) * part.n_rows / objective.n_rows
                 if outside is None:
                     if np.abs(V[-1]).max() > objective.resolution:
@@ -132,7 +136,7 @@ def tilted_bound(objective, model, wanted=0.0):
     return np.inf
 
 
-def balanced_tilt(model):
+def zero_sum_tilt(model):
     """The ``tilt`` by Newton's step, its intercept such that the residuals add up to 0."""
     part, point, u = model.objective, model.point, -model.step[0]
     free = part.penalty.unpenalised(len(u) - 1)
@@ -169,7 +173,7 @@ def correction(part, theta, V, free):
     for iterate in ConjugateGradients(lambda v: free * product(v), Jacobi(diagonal), lambda r: np.inf).iterates(
         free * V
     ):
-        if iterate.residual <= EXACT:
+        if iterate.residual <= CORRECTION_RESIDUAL:
             break
     return iterate.x
 
@@ -188,7 +192,7 @@ def shrunk_bound(objective, point):
 def rounding_of_slopes(objective, part):
     """By how much sums of x r, of residuals of at most 1, are rounded: a number for each feature, of little weight."""
     spread = part.spread()
-    largest = max(objective.resolution, UNSEEN) * spread
+    largest = max(objective.resolution, MOST_DUAL_MOVE) * spread
     return np.minimum(objective.resolution * (spread + np.abs(objective.centre)), largest)
 
 

@@ -12,8 +12,8 @@ import numpy as np
 
 __all__ = ["of_least_norm"]
 
-NULL = 1e-7  # of a feature's offset: a smaller spread is the offset's rounding
-UNSEEN = 0.01  # of the root of J's rounding: a smaller change of a margin is none
+CONSTANT_SPREAD = 1e-7  # of a feature's offset: a smaller spread is the offset's rounding
+MOST_SCORE_CHANGE = 0.01  # of the root of J's rounding: a smaller change of a margin is none
 
 
 def of_least_norm(model):
@@ -25,7 +25,7 @@ def of_least_norm(model):
     if not (objective.penalty.is_none and objective.forms_hessian and model.metric.hessian.is_singular):
         return theta
     spread = objective.spread()
-    constant = spread <= NULL * np.abs(objective.centre)
+    constant = spread <= CONSTANT_SPREAD * np.abs(objective.centre)
     unit = np.append(1 / np.where(constant, 1.0, spread), 1.0)[:, None]
     gram = objective.gram(objective.curvature(objective.scores_of_zero()))
     constant = np.append(constant, False)
@@ -34,5 +34,5 @@ def of_least_norm(model):
     null = vectors[:, values <= len(values) * objective.resolution * values[-1]]
     shift = unit * (null @ np.linalg.lstsq(null[:-1], -(theta / unit)[:-1])[0])
     shift[-1] *= objective.has_intercept  # without an intercept, nothing but rounding
-    seen = max(objective.margin_changes(shift)) > UNSEEN * np.sqrt(objective.resolution)
+    seen = max(objective.margin_changes(shift)) > MOST_SCORE_CHANGE * np.sqrt(objective.resolution)
     return theta if seen else theta + shift

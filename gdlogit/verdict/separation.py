@@ -31,19 +31,19 @@ from ..quadratic.metric import LocalModel
 
 __all__ = ["separating_direction"]
 
-NOTICEABLE = 0.1  # change of a margin; a step along a separating direction raises some by about 1
+SUSPICIOUS_RAISE = 0.1  # change of a margin; a step along a separating direction raises some by about 1
 READABLE = 10_000_000  # entries, of a programme for the fewest features, which is slow
 STEEP = 20  # margins from here on have no curvature that a Hessian singular to rounding could show
 LOST = 36  # margins from here on have no slope, e^-LOST, that is not lost in the rounding of the others'
 MARGINS = 2000  # that a round adds to a programme, at most
-SHARE = 0.02  # of the largest change by a coefficient: less is the rest of a step towards the minimum elsewhere
-ROUNDS = 100  # of adding the margins that a solution violates, at most
-EXACT = 1e-10  # of the programme's margins, in units of the largest entry: HiGHS goes no further
-ROUNDING = 1e-9  # of margins, where the largest coefficient is 1 / spread
-VISIBLE = 1e3  # times that is a raise of a margin that can be seen
-NEWTON_STEPS = 20  # for the rest of the step to die away
-LONGEST = 10  # change of a margin in one of them
-NEGLIGIBLE = 1e-3  # of the largest change
+FEATURE_SHARE = 0.02  # of the largest change by a coefficient: less is the rest of a step towards the minimum elsewhere
+MOST_CUTS = 100  # of adding the margins that a solution violates, at most
+HIGHS_TOLERANCE = 1e-10  # of the programme's margins, in units of the largest entry: HiGHS goes no further
+MARGIN_ERROR = 1e-9  # of margins, where the largest coefficient is 1 / spread
+LEAST_RAISE = 1e3  # times that is a raise of a margin that can be seen
+FALLBACK_STEPS = 20  # for the rest of the step to die away
+MOST_RAISE = 10  # change of a margin in one of them
+LOWERED_SHARE = 1e-3  # of the largest change
 
 
 def separating_direction(model):
@@ -58,7 +58,7 @@ def separating_direction(model):
         return None
     step = allowed(model.step[0], ways)
     raised, _ = objective.margin_changes(step)
-    if raised < NOTICEABLE and not is_hidden(model):
+    if raised < SUSPICIOUS_RAISE and not is_hidden(model):
         return None
     stored = objective.stored()
     theta, step = (objective.theta_in(stored, array) for array in (model.point.theta, step))
@@ -67,7 +67,7 @@ def separating_direction(model):
         direction = margins.meet(np.zeros(step.shape), margins.largest_sum, some)
         if direction is None:
             return direction_of_newton(model, ways)
-        if stored.margin_changes(direction)[0] >= VISIBLE * margins.rounding:
+        if stored.margin_changes(direction)[0] >= LEAST_RAISE * margins.rounding:
             readable = margins.meet(direction, margins.fewest_features, some)
             return stored.theta_in(objective, direction if readable is None else readable)
     return None
@@ -90,7 +90,7 @@ class Margins:
 
     def __init__(self, objective, theta, ways):
         self.down, self.up = (way.ravel() for way in ways)
-        self.objective, self.rounding = objective, max(ROUNDING, 10 * objective.resolution)
+        self.objective, self.rounding = objective, max(MARGIN_ERROR, 10 * objective.resolution)
         spread = np.append(objective.spread(), 1.0)
         self.unit = np.repeat(1 / np.where(spread > 0, spread, 1.0)[:, None], objective.shape[1], axis=1)
         self.numbers = np.sort(self.least_margins(theta, np.zeros(objective.shape), np.inf))
@@ -99,7 +99,7 @@ class Margins:
         """Which coefficients have a share in the margins that a step raises most, those least at -step; a flat mask."""
         raised = self.objective.margin_matrix(np.sort(self.least_margins(-step, np.zeros(step.shape), np.inf)))
         share = abs(raised @ sp.diags_array(step.ravel())).max(axis=0).toarray().ravel()
-        free = share > SHARE * share.max()
+        free = share > FEATURE_SHARE * share.max()
         free[-step.shape[1] :] = True
         return free
 
@@ -109,7 +109,7 @@ class Margins:
         The reference 0 asks for margins of at least 0, one that separates for margins that separate as well. Only free
         coefficients are not 0. None where the programme is too large, fails, or goes on missing margins.
         """
-        for _ in range(ROUNDS):
+        for _ in range(MOST_CUTS):
             if reference.any() and len(self.numbers) * free.sum() > READABLE:
                 return None
             matrix = self.objective.margin_matrix(self.numbers) @ sp.diags_array(self.unit.ravel())
@@ -155,7 +155,7 @@ class Margins:
 
 def solved(cost, matrix, floor, bounds):
     """The x within bounds that minimises the cost with matrix x >= floor; None where HiGHS gives up."""
-    exact = {"primal_feasibility_tolerance": EXACT, "dual_feasibility_tolerance": EXACT}
+    exact = {"primal_feasibility_tolerance": HIGHS_TOLERANCE, "dual_feasibility_tolerance": HIGHS_TOLERANCE}
     with np.errstate(all="ignore"):
         result = linprog(cost, A_ub=-matrix, b_ub=-floor, bounds=bounds, method="highs", options=exact)
     return result.x if result.success else None
@@ -173,12 +173,12 @@ def direction_of_newton(model, ways):
     What is free of any penalty makes the direction.
     """
     objective = model.objective
-    for _ in range(NEWTON_STEPS):
+    for _ in range(FALLBACK_STEPS):
         step = allowed(model.step[0], ways)
         raised, lowered = objective.margin_changes(step)
-        if raised < NOTICEABLE:
+        if raised < SUSPICIOUS_RAISE:
             return None
-        if lowered <= NEGLIGIBLE * raised:
+        if lowered <= LOWERED_SHARE * raised:
             return step
-        model = LocalModel(objective, objective.at(model.point.theta + min(1.0, LONGEST / raised) * model.step[0]))
+        model = LocalModel(objective, objective.at(model.point.theta + min(1.0, MOST_RAISE / raised) * model.step[0]))
     return None
