@@ -134,8 +134,8 @@ def firth():
         tasks = [lambda: fitted(X, y, bias_reduction="firth")]  # noqa: B023
         theirs = None
         if FirthLogisticRegression is not None:
-            theirs = FirthLogisticRegression(max_iter=200).fit(X, y)
-            tasks.append(lambda: FirthLogisticRegression(max_iter=200).fit(X, y))  # noqa: B023
+            theirs = FirthLogisticRegression(max_iter=200, gtol=1e-8, xtol=1e-8).fit(X, y)
+            tasks.append(lambda: FirthLogisticRegression(max_iter=200, gtol=1e-8, xtol=1e-8).fit(X, y))  # noqa: B023
         seconds, ratios = in_turns(*tasks)
         away = "" if theirs is None else f"{np.abs(theirs.coef_ - model.coef_).max():.0e}"
         other = "" if theirs is None else f"{ratios[1]:.2f}"

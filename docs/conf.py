@@ -34,7 +34,8 @@ autodoc_default_options = {
     "members": True,
     "inherited-members": "tuple",  # GDLogisticRegression is written in several classes
     "exclude-members": "score, get_params, set_params, get_metadata_routing, set_callbacks, "
-    "set_fit_request, set_partial_fit_request, set_score_request",
+    "set_fit_request, set_partial_fit_request, set_score_request, set_predict_request, set_predict_proba_request, "
+    "set_predict_log_proba_request, set_decision_function_request",
 }
 autodoc_typehints = "none"
 numpydoc_show_class_members = False

@@ -106,13 +106,18 @@ class Objective:
     @property
     def forms_hessian(self):
         """Whether the Hessian is formed: not of very many parameters nor, with l1, of many and more than rows."""
-        is_wide = self.n_parameters > max(self.n_rows, ALWAYS_FORMED_PARAMETERS)
+        is_wide = self.n_parameters > max(self.n_counted, ALWAYS_FORMED_PARAMETERS)
         return self.n_parameters <= self.formed_parameters and (self.penalty.is_smooth or not is_wide)
 
     @property
     def precision(self):
         """The name of the floating-point type."""
         return self.rows.dtype.name
+
+    @property
+    def n_counted(self):
+        """How many rows have a weight."""
+        return self.rows.n_counted
 
     @property
     def has_intercept(self):

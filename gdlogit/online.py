@@ -148,6 +148,13 @@ class Present:
         value += past.value + self.penalty.value(theta)
         return Here(past, z, value, gradient + past.gradient + self.penalty.gradient(theta))
 
+    def start(self, here):
+        """Here, or theta = 0 where the sum is lower there: rows of one class, say, have led theta astray."""
+        if here.value <= self.weight.sum() * np.log(max(2, self.loss.n_outputs)):  # the rows' losses at 0
+            return here
+        zero = self.at(here.past.moved(-here.theta, here.past.bend(-here.theta)), np.zeros_like(here.z))
+        return min(here, zero, key=lambda point: point.value)
+
     def along(self, here, direction):
         """The function from a rate to the point there: the products that all rates need are taken once."""
         change, bend = self.losses.score_changes(direction), here.past.bend(direction)
@@ -194,34 +201,37 @@ def begin(rows, loss, C):
 
 def learn(stream, rows, loss, C):
     """The stream after one more batch, and the batch's mean loss before: a test on rows not yet learned from."""
-    rows, n_new = rows if stream.centre is None else rows.about(stream.centre), rows.n_rows
-    kept = stream.kept
+    n_new, kept = rows.n_rows, stream.kept
+    rows = rows if stream.centre is None else rows.about(stream.centre)
+    rows = rows.take(np.arange(n_new)) if n_new < ENOUGH_ROWS else rows  # a copy: they may have to wait
     if kept is not None:
-        kept = kept.after(rows.filled(slice(0, n_new))) if kept.has_room(n_new) else None
-    rows = rows.after(stream.waiting) if stream.waiting is not None else rows
+        kept = kept.after(rows.filled()) if kept.has_room(n_new) else None
+    rows = rows if stream.waiting is None else rows.after(stream.waiting)
     past, enough = stream.past.about(stream.theta), rows.n_rows >= ENOUGH_ROWS
     # Features that no row has stand at the minimum of Q + penalty, unless C has changed.
     some, at_hand = rows.seen() if past.is_diagonal and C == stream.C else (None, rows)
     present, part = Present(at_hand, loss, ElasticNet(1 / C)), past.part(some)
     with at_hand.threads():
-        start = present.at(part, present.losses.scores(part.theta))
+        here = present.at(part, present.losses.scores(part.theta))
+        start = present.start(here)
+        kept = kept if start is here else None
         end, kept = settle(present, start, kept, GOAL * min(1.0, rows.total / rows.n_rows))
         past = past.with_part(some, present.summed_up(end) if enough else end.past)
-    waiting = None if enough else rows if stream.waiting is not None else rows.take(np.arange(n_new))
-    kept = None if enough or past.is_diagonal else kept
-    return Stream(past.theta, past, waiting, stream.centre, kept, C), present.mean_loss(start.z, slice(-n_new, None))
+    kept, waiting = None if enough or past.is_diagonal else kept, None if enough else rows
+    return Stream(past.theta, past, waiting, stream.centre, kept, C), present.mean_loss(here.z, slice(-n_new, None))
 
 
 def settle(present, here, kept, goal):
-    """Newton steps, until one gains no more than the goal: where they end, and the Hessian to keep.
+    """Newton steps, until one gains what it promised, to within the goal: where they end, and the Hessian to keep.
 
-    A Hessian is kept as long as its steps leave little of the excess. The goal is for weights of about 1.
+    What a quadratic misses of a step's gain is about what is left to gain. A Hessian is kept as long as its steps leave
+    little of the excess. The goal is for weights of about 1.
     """
     last = inf
     for _ in range(MOST_STEPS):
         hessian = kept or Updated.of(present.hessian(here), here.theta.shape)
         direction = -present.curved(hessian, here.z).solve(here.gradient)
-        excess, rate = -0.5 * float(np.vdot(here.gradient, direction)), 0.0
+        excess, rate, value = -0.5 * float(np.vdot(here.gradient, direction)), 0.0, here.value
         if not kept or 0 <= excess <= max(goal, SLOW * last):
             here, rate = line_search(present, here, direction, present.along(here, direction), part=FALL)
         if rate:
@@ -229,7 +239,7 @@ def settle(present, here, kept, goal):
         elif kept:
             kept = None  # and from the same point with a new one
             continue
-        if not rate or excess <= goal:
+        if not rate or abs(value - here.value - excess) <= goal:
             break
     return here, kept
 

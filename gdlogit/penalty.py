@@ -107,13 +107,13 @@ class Conjugate(Protocol):
 
 def lacking(penalty: object, protocol: type) -> list[str]:
     """The names of a protocol that a penalty does not have."""
-    return [name for name in names_in(protocol) if not hasattr(penalty, name)]
+    return [name for name in not_in_class(type(penalty), protocol) if not hasattr(penalty, name)]
 
 
 @cache
-def names_in(protocol):
-    """The names that a protocol asks for."""
-    return [name for name in dir(protocol) if not name.startswith("_")]
+def not_in_class(kind, protocol):
+    """The names of a protocol that a class does not have, though its instances may."""
+    return [name for name in dir(protocol) if not name.startswith("_") and not hasattr(kind, name)]
 
 
 def free_of(penalty, n_features):
@@ -186,7 +186,7 @@ class ElasticNet(NamedTuple):
     @property
     def largest_curvature(self):
         """The largest entry of ``curvature``."""
-        return float(np.max(self.l2))
+        return float(self.l2.max() if differs(self.l2) else self.l2)
 
     @property
     def is_none(self):

@@ -117,6 +117,7 @@ class Coordinates(NamedTuple):
     rows: Rows
     lower: Callable[[np.ndarray], np.ndarray]
     lift: Callable[[np.ndarray], np.ndarray]
+    in_spreads: bool = False
 
     @classmethod
     def as_given(cls, rows: Rows) -> "Coordinates":
@@ -124,11 +125,14 @@ class Coordinates(NamedTuple):
         return cls(rows, rows, rows.copied_if_few(), _same, _same)
 
     @classmethod
-    def of_newton(cls, rows: Rows, max_rows: int) -> "Coordinates":
-        """Features measured from about their means; fewer than ``max_rows`` rows of more features in their span."""
+    def of_newton(cls, rows: Rows, max_rows: int, in_spreads: bool = False) -> "Coordinates":
+        """Features measured from about their means; fewer than ``max_rows`` rows of more features in their span.
+
+        ``in_spreads`` is for no penalty: the span is that of features in units of their spreads.
+        """
         centred = rows.centred()
-        spanned, lower, lift = compact(centred, max_rows)
-        return cls(rows, centred, spanned.copied_if_few(), lower, lift)
+        spanned, lower, lift = compact(centred, max_rows, in_spreads)
+        return cls(rows, centred, spanned.copied_if_few(), lower, lift, in_spreads)
 
     @classmethod
     def of_means(cls, rows: Rows) -> "Coordinates":
@@ -136,14 +140,29 @@ class Coordinates(NamedTuple):
         centred = rows.centred()
         return cls(rows, centred, centred, _same, _same)
 
+    def copied_for_passes(self) -> "Coordinates":
+        """The same over a copy of the rows, where that is in float64 and no larger than a sample may be.
+
+        A copy has the centre taken off once and for all, which pays where tens of Hessians are made of the rows.
+        """
+        rows = self.rows
+        if rows.dtype != np.float64 or rows.largest_sample < rows.n_rows:
+            return self
+        return self._replace(rows=rows.take(np.arange(rows.n_rows)))
+
     def measured_like(self, rows: Rows) -> "Coordinates":
         """Those of other rows, which are the same but for the centre that their features are measured from."""
         return Coordinates(self.given, rows, rows, _same, _same)
 
-    def serve(self, rows: Rows, max_rows: int) -> bool:
+    @property
+    def is_spanned(self) -> bool:
+        """Whether these are coordinates of the space that few rows span."""
+        return self.rows.n_features != self.given.n_features
+
+    def serve(self, rows: Rows, max_rows: int, in_spreads: bool = False) -> bool:
         """Whether these coordinates are of the rows given, in the span of the rows only where that may be."""
-        is_spanned = self.rows.n_features != rows.n_features
-        return self.given is rows and not (is_spanned and rows.n_rows >= max_rows)
+        may_be_spanned = rows.n_counted < max_rows and self.in_spreads == in_spreads
+        return self.given is rows and (may_be_spanned or not self.is_spanned)
 
     def zero(self, k: int) -> np.ndarray:
         """No coefficients: the descent's theta of k outputs."""

@@ -32,9 +32,8 @@ TEXTBOOK = ("gd", "nesterov", "sgd")
 SOLVERS: tuple[str, ...] = get_args(Solver)
 FEW_TERMS = 5  # of a direction: so many are named
 DOUBTFUL_RELATIVE_GAP = 0.01  # of J: a larger gap with an l1 penalty puts the estimate of its excess in doubt
-DOUBTFUL_GAP_PER_GOAL = (
-    100  # times the goal: a larger gap does so with l2, in float32 or where the Hessian is singular to rounding
-)
+# Times the goal: a larger gap does so with l2, in float32 or where the Hessian is singular to rounding.
+DOUBTFUL_GAP_PER_GOAL = 100
 FORMED_TOL, PRODUCTS_TOL = 1e-8, 1e-6  # what tol="auto" asks for, in units of min(1, J)
 SPAN_ROWS = 20  # for each score: the span of so many rows, or of fewer, costs about ten passes
 NO_WEIGHT = 1e-6  # of the largest weight of a feature in a direction: less is rounding
@@ -209,9 +208,10 @@ def coordinates_of(problem: Problem, settings: Settings, start: np.ndarray | Sol
         return Coordinates.as_given(problem.rows)
     k = problem.loss.n_outputs
     most = max(settings.formed_parameters // k, SPAN_ROWS * k) if problem.penalty.is_rotation_invariant else 0
-    if isinstance(start, Solution) and start.coordinates.serve(problem.rows, most):
+    in_spreads = problem.penalty.is_none
+    if isinstance(start, Solution) and start.coordinates.serve(problem.rows, most, in_spreads):
         return start.coordinates
-    return Coordinates.of_newton(problem.rows, most)
+    return Coordinates.of_newton(problem.rows, most, in_spreads)
 
 
 def inside(start: np.ndarray | Solution | None, problem: Problem, coordinates: Coordinates) -> np.ndarray:
@@ -286,7 +286,7 @@ def judged(
     direction = None if status.is_asked_for else separating_direction(model)
     if direction is not None:
         status = Status.SEPARABLE
-    elif not status.is_asked_for:
+    if not status.is_asked_for and not coordinates.is_spanned:
         least = of_least_norm(model)
         if least is not model.point.theta:
             model, theta = model.moved(least), users(least, objective, coordinates)

@@ -25,8 +25,8 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
-from sklearn.utils.estimator_checks import parametrize_with_checks
 from threadpoolctl import threadpool_limits
+from variants import every_check
 
 from gdlogit import GDLogisticRegression, solve
 
@@ -70,12 +70,6 @@ def assert_same_model(ours, theirs, rtol):
 # --- scikit-learn's checks -------------------------------------------------------------------------------
 
 
-def every_check(estimators):
-    """parametrize_with_checks, as a list: scikit-learn 1.6 gives pytest a generator, which it will not take."""
-    names, checks = (mark := parametrize_with_checks(estimators)).args
-    return pytest.mark.parametrize(names, [*checks], **mark.kwargs)
-
-
 @every_check(
     [
         GDLogisticRegression(**some)
@@ -96,14 +90,27 @@ def test_default_passes_every_check_of_scikit_learn_without_a_warning(estimator,
 PENALTIES = [{}, {"l1_ratio": 0.5}, {"l1_ratio": 1}, {"C": np.inf}]
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # of classes that are separable
+@every_check([GDLogisticRegression(C=np.inf)])
+def test_default_passes_every_check_of_scikit_learn_without_a_penalty(estimator, check):
+    check(estimator)
+
+
+def textbook(penalties):
+    """The textbook's methods with each penalty."""
+    solvers = ("gd", "nesterov", "sgd")
+    return [GDLogisticRegression(solver=s, max_iter=10, random_state=0, **p) for s in solvers for p in penalties]
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # on the checks' unscaled data
-@every_check(
-    [
-        GDLogisticRegression(solver=solver, max_iter=10, random_state=0, **penalty)
-        for solver in ("gd", "nesterov", "sgd")
-        for penalty in PENALTIES
-    ]
-)
+@every_check(textbook([{}]))
+def test_textbook_methods_pass_every_check_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.deep
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # on the checks' unscaled data
+@every_check(textbook(PENALTIES[1:]))
 def test_textbook_methods_pass_every_check_of_scikit_learn_with_every_penalty(estimator, check):
     check(estimator)
 

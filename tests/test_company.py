@@ -11,7 +11,7 @@ from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.ensemble import AdaBoostClassifier, BaggingClassifier, StackingClassifier, VotingClassifier
 from sklearn.feature_selection import RFE, RFECV, SelectFromModel, SequentialFeatureSelector
 from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.model_selection import GridSearchCV, TunedThresholdClassifierCV
 from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.multioutput import ClassifierChain
@@ -21,8 +21,12 @@ from sklearn.semi_supervised import SelfTrainingClassifier
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from gdlogit import GDLogisticRegression, to_sklearn
+from gdlogit import GDLogisticRegression, GDLogisticRegressionCV, to_sklearn
 
+by_l1_ratio = pytest.mark.skipif(
+    LogisticRegression().penalty == "l2",
+    reason="before 1.8 l1_ratio alone does not choose the penalty of LogisticRegression",
+)
 CANCER = load_breast_cancer(return_X_y=True)
 IRIS = load_iris(return_X_y=True)
 SCALED = {"cancer": (scale(CANCER[0]), CANCER[1]), "iris": (scale(IRIS[0]), IRIS[1])}
@@ -57,6 +61,7 @@ def test_the_penalty_follows_the_parameters(penalty, parameters):
     assert ours(C=np.inf, l1_ratio=1).penalty is None
 
 
+@by_l1_ratio
 @pytest.mark.parametrize("data", SCALED)
 @pytest.mark.parametrize("fitted", [False, True])
 @pytest.mark.parametrize("penalty", ["l2", "l1", "elasticnet"])
@@ -117,6 +122,7 @@ def their_model():
     return LogisticRegression(solver="saga", tol=1e-8, max_iter=20_000, random_state=0)
 
 
+@by_l1_ratio
 @holders
 def test_in_company_ours_is_as_scikit_learns_own(hold):
     X, y = SCALED["iris"]
@@ -136,6 +142,7 @@ def held(thing, kind):
         return repr(thing).count(kind.__name__ + "(")
 
 
+@by_l1_ratio
 @holders
 def test_to_sklearn_replaces_every_one_of_ours_and_predicts_the_same(hold):
     X, y = IRIS
@@ -206,3 +213,40 @@ def test_eli5_explains_a_pipeline():
     assert [target.target for target in explained.targets] == [0, 1, 2]
     weights = {weight.feature: weight.weight for weight in explained.targets[0].feature_weights.neg}
     assert weights["x2"] == pytest.approx(pipeline[-1].coef_[0, 2])
+
+
+# --- The path ----------------------------------------------------------------------------------------------
+
+
+def ours_cv(**parameters):
+    return GDLogisticRegressionCV(**{"Cs": [0.01, 0.1, 1.0], "cv": 2, "random_state": 0} | parameters)
+
+
+@pytest.mark.filterwarnings("ignore:The best score:UserWarning")  # the grid is short
+@pytest.mark.parametrize(("l1_ratio", "penalty"), [(0.0, "l2"), (1.0, "l1"), (0.5, "elasticnet")])
+def test_a_fitted_path_has_the_penalty_of_its_choice(l1_ratio, penalty):
+    model = ours_cv(l1_ratios=(l1_ratio,))
+    assert not hasattr(model, "penalty")
+    X, y = SCALED["cancer"]
+    selector = SelectFromModel(model).fit(X, y)
+    chosen = selector.estimator_
+    assert chosen.penalty == chosen.at().penalty == penalty
+    assert clone(chosen).get_params() == model.get_params()
+    one = SelectFromModel(ours(C=chosen.C_, l1_ratio=l1_ratio)).fit(X, y)
+    np.testing.assert_array_equal(selector.get_support(), one.get_support())
+
+
+@pytest.mark.filterwarnings("ignore:The best score:UserWarning")
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
+def test_to_sklearn_replaces_paths(l1_ratio):
+    X, y = SCALED["iris"]
+    path = ours_cv(l1_ratios=(l1_ratio,))
+    model = StackingClassifier([("path", path), ("one", ours())], make_pipeline(StandardScaler(), ours()), cv=2)
+    theirs = to_sklearn(model.fit(X, y))
+    assert not held(theirs, GDLogisticRegression)
+    np.testing.assert_array_equal(theirs.predict(X), model.predict(X))
+    assert type(theirs.estimators_[0]) is LogisticRegression
+    template = theirs.estimators[0][1]
+    assert type(template) is LogisticRegressionCV
+    assert (template.Cs, template.cv, tuple(template.l1_ratios)) == ([0.01, 0.1, 1.0], 2, (l1_ratio,))
+    assert type(to_sklearn(ours_cv(cv="loo"))) is LogisticRegressionCV

@@ -105,6 +105,25 @@ def test_float32_makes_nothing_of_what_its_rounding_adds_to_a_sum():
     assert model.loss_curve_[-1] == pytest.approx(alone.loss_curve_[-1], rel=2e-6)
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # of classes that are separable
+@forms
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_weights_are_rows_where_there_are_more_features_than_rows(n_classes, fit_intercept, form):
+    rng = np.random.default_rng(0)
+    X, y, weight = rng.uniform(size=(15, 30)), np.arange(15) % n_classes, rng.integers(1, 6, 15)
+    scale = 10.0 ** rng.integers(-3, 4, 30)
+    X, new = X * scale, rng.uniform(size=(50, 30)) * scale
+    several, more = np.repeat(np.arange(15), weight), np.r_[X, rng.uniform(size=(40, 30)) * scale]
+    model = GDLogisticRegression(C=np.inf, fit_intercept=fit_intercept, random_state=0)
+    expected = model.fit(form(X), y, weight).predict_proba(form(new))
+    twice = model.fit(form(X[several]), y[several]).predict_proba(form(new))
+    with_none = model.fit(form(more), np.arange(55) % n_classes, np.r_[weight, np.zeros(40)]).predict_proba(form(new))
+    np.testing.assert_allclose(twice, expected, atol=1e-7)
+    np.testing.assert_allclose(with_none, expected, atol=1e-7)
+    np.testing.assert_allclose(model.fit(X, y, weight).predict_proba(new), expected, atol=1e-7)  # dense or not
+
+
 @forms
 def test_rows_that_contradict_each_other_have_even_odds(form):
     X = np.random.default_rng(0).standard_normal((10, 50))

@@ -189,6 +189,76 @@ def test_without_an_intercept_there_is_no_const():
     assert ours.df_model == 4
 
 
+# --- Offsets --------------------------------------------------------------------------------------------------------
+
+
+@forms
+def test_the_offset_of_R_is_reproduced(form):
+    X, y = birthwt()
+    table = pd.read_csv(DATA / "birthwt_offset.csv")
+    offset = 0.01 * X.lwt.to_numpy() - 1
+    X = form(X[["age", "smoke"]].to_numpy())
+    model = GDLogisticRegression(C=np.inf, random_state=0).fit(X, y, offset=offset)
+    result = model.inference(X, y, offset=offset)
+    np.testing.assert_allclose(result.params, table.coef, rtol=1e-7)
+    np.testing.assert_allclose(result.bse, table.se, rtol=1e-7)
+    with pytest.raises(ValueError, match="offset is missing"):
+        model.inference(X, y)
+    with pytest.raises(ValueError, match="offset is missing"):
+        result.predict(X)
+
+
+def with_known_effect(n_classes, seed=3):
+    """Data, and an offset that is an effect of a further feature."""
+    X, y, weight = drawn(n_classes, seed=seed)
+    k = 1 if n_classes == 2 else n_classes
+    known = np.random.default_rng(seed).standard_normal(k)
+    return X, y, weight, np.outer(X[:, 3], known)
+
+
+@pytest.mark.parametrize("reference", [0, 1])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_an_offset_is_a_feature_whose_coefficient_is_known(n_classes, reference):
+    X, y, weight, offset = with_known_effect(n_classes)
+    z = offset if n_classes == 2 else offset - offset[:, :1]
+    model = GDLogisticRegression(C=np.inf, random_state=0).fit(X[:, :3], y, weight, offset=offset)
+    result = model.inference(X[:, :3], y, weight, offset=offset, reference=reference)
+    x = np.column_stack([np.ones(len(y)), X[:, :3]])
+    p = model.predict_proba(X[:, :3], offset=offset)
+    others = [c for c in range(n_classes) if c != reference]
+    B = np.einsum("ic,cd->icd", p, np.eye(n_classes)) - p[:, :, None] * p[:, None]
+    B = B[:, others][:, :, others]
+    k = len(others)
+    information = np.einsum("i,ij,il,icd->cjdl", weight, x, x, B).reshape(4 * k, 4 * k)
+    np.testing.assert_allclose(result.cov_params(), np.linalg.inv(information), rtol=1e-5, atol=1e-9)
+    assert result.llf == pytest.approx(np.sum(weight * np.log(p[np.arange(len(y)), y])))
+    prediction = result.predict(X[:5, :3], offset=offset[:5])
+    expected = p[:5, others[0]] if n_classes == 2 else p[:5]
+    np.testing.assert_allclose(prediction.probability, expected, rtol=1e-6)
+    assert z.shape[1] == offset.shape[1]
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_tests_with_an_offset_are_those_of_refits(n_classes):
+    X, y, weight, offset = with_known_effect(n_classes)
+    fit = GDLogisticRegression(C=np.inf, random_state=0, tol=1e-14)
+    result = fit.fit(X[:, :3], y, weight, offset=offset).inference(X[:, :3], y, weight, offset=offset)
+
+    def loglik(some):
+        return -fit.fit(X[:, some], y, weight, offset=offset).loss_curve_[-1] * weight.sum()
+
+    full = loglik([0, 1, 2])
+    refits = [2 * (full - loglik(some)) for some in ([1, 2], [0, 2], [0, 1])]
+    np.testing.assert_allclose(result.lr_test().statistic, refits, rtol=1e-6)
+    constant = np.zeros((len(y), 1))
+    null = -fit.fit(constant, y, weight, offset=offset).loss_curve_[-1] * weight.sum()
+    assert result.llnull == pytest.approx(null, rel=1e-9)
+    limits = result.conf_int(method="profile")
+    assert ((limits[..., 0] < result.params) & (result.params < limits[..., 1])).all()
+    with pytest.raises(ValueError, match="at='mean'"):
+        result.margins(at="mean")
+
+
 # --- Aliased features -----------------------------------------------------------------------------------------------
 
 

@@ -1,5 +1,8 @@
 """What inference refuses: a number that would not mean what it seems to. Each refusal names the way out."""
 
+import warnings
+from functools import partial
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -8,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 
 import gdlogit
-from gdlogit import GDLogisticRegression
+from gdlogit import GDLogisticRegression, GDLogisticRegressionCV
 
 
 def refused(match, model, X, y, *given, **asked):
@@ -71,6 +74,21 @@ def test_a_fit_of_another_kind_is_refused():
         gdlogit.inference(LogisticRegression().fit([[0.0], [1.0]], [0, 1]), X, y)
 
 
+def test_a_penalty_that_the_rows_have_chosen_is_refused():
+    X, y, _ = drawn(2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the grid is short
+        model = GDLogisticRegressionCV(Cs=3, cv=2, random_state=0).fit(X, y)
+    for ask in (model.inference, partial(gdlogit.inference, model)):
+        with pytest.raises(ValueError, match=r"chosen C by cross-validation.*GDLogisticRegression\(C=np.inf\)"):
+            ask(X, y)
+
+
+def test_features_that_are_left_out_are_refused():
+    X, y, _ = drawn(2)
+    refused("leaves some features out", fitted(X, y, penalty_factor=[1, np.inf, 1, 1]), X, y)
+
+
 def test_class_weights_are_not_frequencies():
     X, y = birthwt()
     model = fitted(X, y, class_weight="balanced")
@@ -81,7 +99,7 @@ def test_class_weights_are_not_frequencies():
 def many_flags():
     """More parameters than an information is formed of: flags in CSR."""
     rng = np.random.default_rng(0)
-    X = sp.random_array((20_000, 1600), density=0.01, format="csr", rng=rng)
+    X = sp.random_array((20_000, 1600), density=0.01, format="csr", random_state=rng)
     X.data[:] = 1
     z = X @ (0.5 * rng.standard_normal(1600))
     return X, (rng.random(20_000) < 1 / (1 + np.exp(-z))).astype(int)

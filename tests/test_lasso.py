@@ -8,7 +8,7 @@ import pytest
 from gdlogit.penalty import ElasticNet
 from gdlogit.quadratic import lasso
 from gdlogit.quadratic.lasso import (
-    CONSTANT,
+    INTERCEPT_FEATURE,
     Columns,
     Formed,
     Products,
@@ -61,7 +61,7 @@ def by_products(M, g, theta, strength):
 def by_columns(M, g, theta, strength):
     """M = A^T A, the last column of A being the intercept's, and the others measured from a centre that F's are not."""
     A, centre = np.linalg.cholesky(M).T, np.random.default_rng(0).standard_normal(len(g) - 1)
-    F = np.column_stack([A[:, :-1] + np.outer(A[:, -1], centre), CONSTANT * A[:, -1]])
+    F = np.column_stack([A[:, :-1] + np.outer(A[:, -1], centre), INTERCEPT_FEATURE * A[:, -1]])
     penalty = ElasticNet(0.0, strength[0])
 
     def at(g, x):

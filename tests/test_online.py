@@ -135,6 +135,15 @@ def test_features_that_no_row_has_stay():
     assert (model.coef_ != before).any()
 
 
+def test_rows_without_a_word_teach_the_intercept_alone():
+    X, y = words(1000, 5000, np.random.default_rng(0))
+    model = stream(X, y, 1000, GDLogisticRegression())
+    before = model.coef_.copy(), model.intercept_.copy()
+    model.partial_fit(sp.csr_array((20, 5000)), np.ones(20))
+    np.testing.assert_array_equal(model.coef_, before[0])
+    assert model.intercept_ > before[1]
+
+
 def test_another_c_moves_features_that_no_row_has():
     X, y = words(2000, 5000, np.random.default_rng(0))
     model = stream(X, y, 1000, GDLogisticRegression())

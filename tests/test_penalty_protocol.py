@@ -220,7 +220,7 @@ def test_the_fall_of_the_model_is_that_of_the_elastic_net(l2):
     theta = solved(objective, "newton", 1e-2).point.theta
     hessian, point = objective.hessian(theta) + 1e-3 * np.eye(theta.size), objective.at(theta)
     proximal = Proximal(hessian, objective.penalty)
-    exact = newton.Sparse(hessian, objective.penalty).excess(point)
+    exact = newton.L1Metric(hessian, objective.penalty).excess(point)
     assert exact <= proximal.excess(point) * (1 + 1e-9)
     assert proximal.excess(point) <= 1.2 * exact
     step, _ = proximal.aim(point)

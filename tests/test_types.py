@@ -19,6 +19,7 @@ import pytest
 
 import gdlogit
 import gdlogit.graph
+import gdlogit.results
 from gdlogit import GDLogisticRegression
 from gdlogit.estimators import base
 
@@ -75,7 +76,7 @@ def test_the_script_does_what_its_types_say(monkeypatch):
 
 def public_functions():
     """Each public function, and each public method that is written here, by its name."""
-    for module in (gdlogit, gdlogit.graph):
+    for module in (gdlogit, gdlogit.graph, gdlogit.results):
         for name in module.__all__:
             thing = getattr(module, name)
             if inspect.isclass(thing):

@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 from gdlogit import (
     CoefficientDisplay,
     DescentPathDisplay,
+    EffectsDisplay,
     GDLogisticRegression,
     LossCurveDisplay,
     c_min,
     graph,
+    inference,
     logistic_backward,
 )
+from gdlogit.results import InferenceResult
 from gdlogit.typing import Floats, Matrix, Solver
 
 Rows = NDArray[np.float64]
@@ -62,6 +65,20 @@ def attributes(model: GDLogisticRegression) -> dict[str, float]:
     assert model.n_features_in_ == W.shape[1]
     least = float(model.loss_curve_[-1])
     return {"b": float(b[0]), "gap": model.duality_gap_, "J": least, "converged": model.converged_}
+
+
+def inferred() -> tuple[float, float]:
+    X, y = data()
+    model = GDLogisticRegression(C=float("inf")).fit(X, y)
+    result: InferenceResult = inference(model, X, y, cov_type="nonrobust")
+    assert model.inference(X, y).names == ("const", "x0", "x1")
+    table = result.to_frame(conf_level=0.9)
+    assert table.shape == (3, 6)
+    errors: Rows = result.bse
+    EffectsDisplay.from_inference(result).plot()
+    CoefficientDisplay.from_inference(result, odds_ratio=True)
+    print(result.summary(), result.margins(), result.predict(X).lower.sum(), result.lr_test("x0").pvalue)
+    return float(errors[0]), result.llf
 
 
 def batches() -> Iterator[tuple[Rows, NDArray[np.int64]]]:
@@ -111,6 +128,7 @@ def textbook() -> str:
 
 
 def main() -> float:
+    assert inferred()[0] > 0
     X, y = data()
     labels = np.where(y, "yes", "no").tolist()
     models = [fit(form, labels) for form in forms(X)]

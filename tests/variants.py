@@ -1,4 +1,7 @@
-"""GDLogisticRegression with settings that users do not choose."""
+"""GDLogisticRegression with settings that users do not choose; and all of scikit-learn's checks of an estimator."""
+
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from gdlogit import GDLogisticRegression
 
@@ -14,3 +17,9 @@ def with_settings(**settings):
 
 
 ByProducts = with_settings(formed_parameters=0)
+
+
+def every_check(estimators):
+    """parametrize_with_checks, as a list: scikit-learn 1.6 gives pytest a generator, which it will not take."""
+    names, checks = (mark := parametrize_with_checks(estimators)).args
+    return pytest.mark.parametrize(names, [*checks], **mark.kwargs)

@@ -44,10 +44,7 @@ class Block(ABC):
 
     def scores(self, theta):
         """The scores z of the rows at theta, in X's precision: affine in theta."""
-        z = self.forward(theta)
-        if self.offset is not None:
-            z += self.offset
-        return z
+        return self._with_offset(self._affine(theta[:-1], self._intercept(theta)))
 
     def forward(self, theta):
         """X W + b, in X's precision: linear in theta, so also what a direction changes in the scores."""
@@ -103,6 +100,12 @@ class Block(ABC):
     @abstractmethod
     def are_flags(self):
         """Which features are 0 or 1 in all rows, as X is stored."""
+
+    def _with_offset(self, z):
+        """The same z, with the rows' offset added in place."""
+        if self.offset is not None:
+            z += self.offset
+        return z
 
     def _affine(self, W, b):
         z = self.product(self.X, W.astype(self.X.dtype, copy=False))
@@ -178,10 +181,25 @@ class Block(ABC):
         """The features that some row has a say in, None for all; and these rows with those features alone."""
 
     def centred(self):
-        """The same rows, measured from about their means: those of some rows, for any centre near the data will do."""
-        some = self.X[:: -(-len(self) // CENTRE_ROWS)]
-        means = some.mean(axis=0, dtype=float).astype(self.X.dtype)
-        return self.about(np.where(is_constant(some), first_row(some), means))  # rounding would pass for a feature
+        """The same rows, measured from about their means: those of some rows, for any centre near the data will do.
+
+        Rows of weight 0 have no part in it, and of few rows one of weight 2 counts twice: a fit does not see another
+        centre, but the path that it takes, and so where it ends if J has no minimum, or many.
+        """
+        some = self._some_counted()
+        X, weight = some.X, some.weight
+        is_even = (weight == weight[0]).all()
+        means = X.mean(axis=0, dtype=float) if is_even else X.T @ (weight / weight.sum())
+        means = means.astype(X.dtype, copy=False)
+        return self.about(np.where(is_constant(X), first_row(X), means))  # rounding would pass for a feature
+
+    def _some_counted(self):
+        """At most CENTRE_ROWS of the rows that have a weight, one of each stretch; of all rows, where none has."""
+        some = self[:: -(-len(self) // CENTRE_ROWS)]
+        if some.weight.all():
+            return some
+        counted = np.flatnonzero(self.weight)
+        return self[counted[:: -(-len(counted) // CENTRE_ROWS)]] if len(counted) else some
 
     def parts(self):
         """All but the features."""

@@ -21,9 +21,8 @@ __all__ = ["CentredCsr", "CsrBlock", "canonical", "joined", "row_kronecker"]
 
 FAR = 1e3  # times its spread: so far from 0, a feature loses three digits of every product
 SOME_ROWS = 10  # in which nearly every feature shows a zero or its spread
-WORK_PER_ENTRY = (
-    16  # multiplications of a dense X weigh as much as one of CSR: it takes 4 times as long, and the GIL less often
-)
+# Multiplications of a dense X weigh as much as one of CSR: it takes 4 times as long, and the GIL less often.
+WORK_PER_ENTRY = 16
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -47,7 +46,7 @@ class CsrBlock(Block):
 
     def n_blocks(self, n_scores):
         """How many blocks are best for so many scores a row: fewer than of dense rows, for their gradient is dense."""
-        most = self.X.nnz / (self.layout.sparse_entries * self.X.shape[1])
+        most = self.X.nnz / (self.layout.sparse_entries * max(1, self.X.shape[1]))
         return min(round(most), super().n_blocks(n_scores))
 
     def __getitem__(self, some):

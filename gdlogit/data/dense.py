@@ -164,6 +164,10 @@ class CopiedBlock(Dense):
         """[X, 1] theta."""
         return self.product(self.whole, theta.astype(self.whole.dtype, copy=False))
 
+    def scores(self, theta):
+        """[X, 1] theta, and the offset."""
+        return self._with_offset(self.forward(theta))
+
     def backward(self, dz):
         """[X, 1]^T dz."""
         return self.product(self.whole.T, dz).astype(float, copy=False)

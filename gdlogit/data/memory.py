@@ -99,6 +99,13 @@ class MemoryRows(Rows):
         """Of the rows that have any."""
         return float(np.min(self.weight, where=self.weight > 0, initial=np.inf))
 
+    @cached_property
+    def n_counted(self):
+        """How many rows have a weight."""
+        if self.weight.strides == (0,):  # one weight for all
+            return self.n_rows * int(self.weight[0] > 0)
+        return np.count_nonzero(self.weight)
+
     @property
     def largest_sample(self):
         """How many rows may be copied."""
@@ -239,7 +246,8 @@ class MemoryRows(Rows):
         X = sp.vstack(X, format="csr") if sp.issparse(self.X) else np.vstack(X)
         y = np.concatenate([self.y, np.repeat(np.arange(n_classes, dtype=self.y.dtype), self.n_rows)])
         weight = np.concatenate([self.weight, (weight * self.weight[:, None]).T.ravel()])
-        return rows_of(X, y, weight, bool(self.constant), self.n_scores)
+        offset = None if self.block.offset is None else np.tile(self.block.offset, (1 + n_classes, 1))
+        return rows_of(X, y, weight, bool(self.constant), self.n_scores, offset=offset)
 
     def with_features(self, X):
         """The same rows, with other features, as an array."""
@@ -273,10 +281,11 @@ class MemoryRows(Rows):
         """Whether most features of a row are 0, and cost nothing."""
         return isinstance(self.block, CsrBlock)
 
-    def filled(self, some):
-        """[X - centre, 1] of a slice of few rows, as an array."""
-        X = self.block[some].measured()
-        return np.hstack([X, np.full((len(X), 1), self.constant)])
+    def filled(self):
+        """[X - centre, 1], as an array."""
+        if isinstance(self.block, CopiedBlock):
+            return self.block.whole
+        return np.hstack([self.block.measured(), np.full((self.n_rows, 1), self.constant)])
 
     def kronecker(self, c):
         """Row i's [x_i, 1] (x) c_i, for x as it is stored and c (n, k): CSR of shape (n, (p + 1) k), in float64."""

@@ -37,6 +37,7 @@ class Rows(ABC):
     centre : ndarray of shape (p,), what the features are measured from.
     total : float, the sum of the weights.
     smallest_weight : float, of the rows that have any.
+    n_counted : int, how many rows have a weight.
     largest_sample : int, how many rows ``take`` may copy.
     work : float, how many multiplications a product of all rows with one column is worth.
     cores : Cores, the threads that sums may use.

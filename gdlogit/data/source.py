@@ -65,8 +65,9 @@ class Source:
     def _survey(self, classes, check_labels, columns_of):
         """Set what is known of the rows after the first pass."""
         found, totals, dtypes, centre, without_zeros, smallest = None, {}, set(), 0.0, True, np.inf
+        so_far, n_counted = 0.0, 0  # the weight and the number of the rows that have one
         self.has_dense, self.n_bytes, self.largest, widths = False, 0, 0.0, set()
-        for first, X, y, weight, offset in self._read():
+        for _, X, y, weight, offset in self._read():
             weight = np.ones(len(y)) if weight is None else weight
             labels, codes = factorize(y)
             check_labels(labels)
@@ -75,7 +76,9 @@ class Source:
                 totals[label] = totals.get(label, 0.0) + total
             with overflow_named(X):
                 rows = rows_of(X, y, weight)
-                centre = centre + (rows.centred().centre - centre) * (len(y) / (first + len(y)))
+                so_far, n_counted = so_far + rows.total, n_counted + rows.n_counted
+                if rows.n_counted:
+                    centre = centre + (rows.centred().centre - centre) * (rows.total / so_far)
                 without_zeros = without_zeros & rows.block.without_zeros()
             dtypes.add(X.dtype)
             widths.add(0 if offset is None else offset.shape[1])
@@ -90,8 +93,9 @@ class Source:
         if classes is not None and not np.array_equal(found, classes):
             raise ValueError(f"classes={classes!r} must all have rows; only {found!r} have.")
         self.dtype = np.result_type(*dtypes)
-        self.centre, self.without_zeros = centre.astype(self.dtype), without_zeros
-        (self.offset_width,) = widths
+        self.centre = (np.zeros(len(without_zeros)) + centre).astype(self.dtype)
+        self.without_zeros = without_zeros
+        (self.offset_width,), self.n_counted = widths, n_counted
         totals = np.array([totals[label] for label in found.tolist()])
         self.columns = columns_of(found, totals)
         factors = self.columns.factors
@@ -158,6 +162,11 @@ class BatchRows(Rows):
     def smallest_weight(self):
         """Of the rows that have any."""
         return self.source.smallest_weight
+
+    @property
+    def n_counted(self):
+        """How many rows have a weight."""
+        return self.source.n_counted
 
     @property
     def largest_sample(self):

@@ -12,7 +12,7 @@ from .threads import ONE_BLAS_THREAD
 __all__ = ["compact"]
 
 
-def compact(rows, max_rows):
+def compact(rows, max_rows, in_spreads=False):
     """Few rows of many features, in coordinates of the space that they span; other rows as they are.
 
     With X = V s Q^T, its thin singular value decomposition, the scores X W are (V s) W' for W' = Q^T W, and |W| = |W'|
@@ -20,39 +20,61 @@ def compact(rows, max_rows):
     X^T, a few columns of X at a time; Q = X^T V / s is never formed. W = Q W' loses s_1 / s_i in precision, which one
     step of iterative refinement, Q times what W lacks of W', makes good. X is measured from the rows' centre.
 
+    Only rows that have a weight span the space. ``in_spreads``, the X above is in units of the features' spreads, and
+    W in units of their inverses: of all W with the same scores, the span then has the one of least norm in these units.
+
     Returns
     -------
-    rows : Rows of shape (n, rank), for dense X in memory with n < p and n < max_rows; else the rows given
+    rows : Rows of shape (n, rank), for dense X in memory of less rows that count than p and max_rows; else those given
     lower, lift : functions from theta to theta', and back
     """
-    n = rows.n_rows
-    few_dense = n < min(rows.n_features, max_rows) and isinstance(rows, MemoryRows) and isinstance(rows.block, Dense)
-    if not (few_dense and _comparable(rows.X, rows.centre)):
+    n, p = rows.n_counted, rows.n_features
+    few_dense = n < min(p, max_rows) and isinstance(rows, MemoryRows) and isinstance(rows.block, Dense)
+    if not (few_dense and (in_spreads or _comparable(rows.X, rows.centre))):
         return rows, lambda theta: theta, lambda theta: theta
-    block = rows.block
-    pieces = [slice(*ends) for ends in pairwise([*range(0, rows.n_features, 2 * n), rows.n_features])]
+    pieces = [slice(*ends) for ends in pairwise([*range(0, p, 2 * n), p])]
+    unit = _units(rows, pieces) if in_spreads else np.ones(p)
+    counted = slice(None) if n == rows.n_rows else np.flatnonzero(rows.weight)
+
+    def columns(piece, some=counted):
+        return (rows.block.measured(piece) / unit[piece])[some]
+
     with ONE_BLAS_THREAD:
         R = np.empty((0, n))
         for piece in pieces:
-            R = qr(np.vstack([R, block.measured(piece).T]), mode="r", check_finite=False)[0][:n]
+            R = qr(np.vstack([R, columns(piece).T]), mode="r", check_finite=False)[0][:n]
         _, s, Vt = svd(R, full_matrices=False, check_finite=False)
-    of_centre = np.sqrt(n) * np.linalg.norm(rows.centre) * np.finfo(rows.dtype).eps  # so far rows do not add up to 0
-    rank = max(1, np.count_nonzero(s > s[0] * max(block.X.shape) * np.finfo(float).eps + of_centre))
+    of_centre = np.sqrt(n) * np.linalg.norm(rows.centre / unit) * np.finfo(rows.dtype).eps  # what rows do not add up to
+    rank = max(1, np.count_nonzero(s > s[0] * max(n, p) * np.finfo(float).eps + of_centre))
     s, V = np.maximum(s[:rank], np.finfo(float).tiny), Vt[:rank].T
 
     def lower(theta):
-        scores = sum(block.measured(piece) @ theta[piece] for piece in pieces)
+        scores = sum(rows.block.measured(piece)[counted] @ theta[piece] for piece in pieces)
         return np.vstack([V.T @ scores / s[:, None], theta[-1]])
 
     def roughly_lifted(theta):
         v = V @ (theta[:-1] / s[:, None])
-        return np.vstack([*(block.measured(piece).T @ v for piece in pieces), theta[-1]])
+        return np.vstack([*(columns(piece).T @ v / unit[piece, None] for piece in pieces), theta[-1]])
 
     def lift(theta):
         rough = roughly_lifted(theta)
         return rough + roughly_lifted(theta - lower(rough))
 
-    return rows.with_features(V * s), lower, lift
+    features = V * s
+    if n < rows.n_rows:  # the others have a place in the span, too
+        features = sum(columns(piece, slice(None)) @ (columns(piece).T @ (V / s)) for piece in pieces)
+    return rows.with_features(features), lower, lift
+
+
+def _units(rows, pieces):
+    """What each feature is divided by: its spread; infinity where that is nothing but the rounding of an offset."""
+    share = rows.weight / rows.total
+    spread = np.empty(rows.n_features)
+    for piece in pieces:
+        X = rows.block.measured(piece)
+        mean = rows.constant * (share @ X)
+        spread[piece] = np.sqrt(share @ np.square(X - mean))
+    return np.where(spread > 10 * np.finfo(rows.dtype).eps * np.abs(rows.centre), spread, np.inf)
 
 
 def _comparable(X, centre):

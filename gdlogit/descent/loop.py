@@ -19,8 +19,8 @@ others, which leave it as nan, the loop makes one now and then. The own ones com
 where a step leaves a share q of what it was to take away, and so do those after it, 1 / (1 - q) times the estimate is
 left, and that counts.
 
-It also stops where STANDSTILL_STEPS steps in a row have moved J by no more than its rounding and have not halved the estimate:
-the descent then stands still, whatever the estimate says, and rounding allows no more.
+It also stops where STANDSTILL_STEPS steps in a row have moved J by no more than its rounding and have not halved the
+estimate: the descent then stands still, whatever the estimate says, and rounding allows no more.
 
 Rows that are held out may end it too, where none of the last steps has lowered their loss; the result is then the point
 where that loss was lowest, whatever ended the descent. An interrupt (Ctrl-C) ends it at the best point so far; before
@@ -46,9 +46,8 @@ from .status import Status
 __all__ = ["NOBODY", "Ending", "Method", "Record", "State", "Watch", "descend", "table", "target"]
 
 LEAST_GOAL_SHARE = 1e-3  # of the goal: an estimate that has come down to it may be as it is
-STANDSTILL_STEPS = (
-    10  # steps without a visible change; an estimate that falls by 4% a step is seen in J until J is at its minimum
-)
+# Steps without a visible change; an estimate that falls by 4% a step is seen in J until J is at its minimum.
+STANDSTILL_STEPS = 10
 
 
 class State(Protocol):

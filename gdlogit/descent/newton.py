@@ -31,7 +31,7 @@ import numpy as np
 
 from ..objective import Objective, Point, at_random
 from ..penalty import L1Penalty
-from ..quadratic.metric import LocalModel, NewtonMetric, L1Metric, formed_metric, metric_of
+from ..quadratic.metric import L1Metric, LocalModel, NewtonMetric, formed_metric, metric_of
 from .armijo import line_search
 from .loop import Method, target
 
@@ -42,9 +42,8 @@ SAMPLE_ROWS_PER_PARAMETER = 10  # in the smallest sample
 TINY_SIZE = 30_000  # rows times parameters
 LEAST_SAMPLED_RATE = 1 / 8  # below it, the sample has missed what curbs the step: some rare or heavy-tailed feature
 SAMPLE_ACCURACY = 0.05  # of its sampling error: where the descent on a sample ends
-MOST_SAMPLE_STEPS = (
-    50  # at most, on one sample: one without a minimum, say of a single class, shall not hold up the rest
-)
+# At most, on one sample: one without a minimum, say of a single class, shall not hold up the rest.
+MOST_SAMPLE_STEPS = 50
 
 
 class Provenance(NamedTuple):
@@ -194,4 +193,4 @@ def hessian_cost(objective):
 
 def is_tiny(objective):
     """Whether a Hessian costs no more than the calls that compute it: then every step has a new one."""
-    return objective.n_rows * objective.n_parameters <= TINY_SIZE
+    return objective.n_counted * objective.n_parameters <= TINY_SIZE

@@ -32,31 +32,25 @@ from ..objective import Point
 from ..penalty import L1Penalty
 from ..quadratic.curvature import Jacobi, Kronecker
 from ..quadratic.metric import (
+    L1Products,
+    L1WorkingSet,
     LocalModel,
     NewtonMetric,
-    L1WorkingSet,
-    L1Products,
-    products_at,
-    preconditioner_at,
     l1_metric,
+    preconditioner_at,
+    products_at,
 )
 from .armijo import line_search
 from .loop import Method, target
 
 __all__ = ["truncated"]
 
-FORCING_TERM, CONFIRMING_RESIDUAL = (
-    0.3,
-    0.01,
-)  # of the residual: enough for a step, as the next has another H; enough for an estimate
-CONFIRMING_EXCESS, PRODUCTLESS_EXCESS = (
-    0.3,
-    0.1,
-)  # of the goal: no step but the one that confirms it is needed; not even a product
-MOST_STRETCH, LEAST_STRETCH = (
-    2.0,
-    1.02,
-)  # multiples of theta: as far as its curvature is to be trusted; worth half a pass
+FORCING_TERM = 0.3  # of the residual: enough for a step, as the next has another H
+CONFIRMING_RESIDUAL = 0.01  # of the residual: enough for an estimate
+CONFIRMING_EXCESS = 0.3  # of the goal: no step but the one that confirms it is needed
+PRODUCTLESS_EXCESS = 0.1  # of the goal: not even a product is needed
+MOST_STRETCH = 2.0  # multiples of theta: as far as its curvature is to be trusted
+LEAST_STRETCH = 1.02  # multiples of theta: worth half a pass
 OTHER_CURVATURE = 2.0  # times the losses' curvature, or a part of it: the preconditioner is then of another Hessian
 
 
@@ -118,9 +112,8 @@ def aim(objective, point, z, preconditioner, rate, tol):
         if iterate.fall > point.value:  # J would be negative: the quadratic is no model of it so far away
             break
         proven = iterate.bound <= (goal if iterate.fall else PRODUCTLESS_EXCESS * goal)
-        if proven or iterate.residual <= (
-            FORCING_TERM if iterate.estimate > CONFIRMING_EXCESS * goal else CONFIRMING_RESIDUAL
-        ):
+        enough = FORCING_TERM if iterate.estimate > CONFIRMING_EXCESS * goal else CONFIRMING_RESIDUAL
+        if proven or iterate.residual <= enough:
             break
     return TruncatedState(point, iterate.estimate, rate, z, preconditioner, -iterate.x)
 
@@ -147,9 +140,8 @@ def lengthened(objective, point, z):
     change = objective.score_changes(point.theta) if objective.has_offset else z  # that theta makes, as a direction
     curvature = objective.curvature_along(point.theta, change, z)
     slope = float(np.vdot(point.gradient, point.theta)) + objective.penalty.nonsmooth_value(point.theta)
-    length = (
-        float(min(1 - slope / curvature, MOST_STRETCH)) if curvature > 0 else 1.0
-    )  # NumPy's float64 would make z one
+    # NumPy's float64 would make z one
+    length = float(min(1 - slope / curvature, MOST_STRETCH)) if curvature > 0 else 1.0
     if length > LEAST_STRETCH:
         moved = z + (length - 1) * change
         longer = objective.at_scores(length * point.theta, moved)

@@ -26,9 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DescentPathDisplay"]
 
-LEAST_SHOWN_EXCESS = (
-    1e-16  # rounding of a J of about 1: a path that ends nearer to the minimum cannot be told from the minimum
-)
+# Rounding of a J of about 1: a path that ends nearer to the minimum cannot be told from the minimum.
+LEAST_SHOWN_EXCESS = 1e-16
 
 
 class DescentPathDisplay:

@@ -19,6 +19,7 @@ __all__ = ["draw_forest", "height_of"]
 APART = 0.6  # of the distance of two rows: what the classes of one row share
 MOST_DECIMALS, LARGE = 5, 1e4  # of a number that is written out
 LOG_TICKS = (1.0, 2.0, 5.0)  # of a decade
+NARROW, WIDE = 4, 1e4  # axes, from one end to the other, that have all digits, or only powers of ten
 
 
 def height_of(n_rows: int, n_classes: int) -> float:
@@ -62,7 +63,7 @@ def _log_axis(ax: Axes) -> None:
 
     ax.set_xscale("log")
     low, high = ax.get_xlim()
-    subs = LOG_TICKS if high / low < 1e4 else (1.0,)
+    subs = range(1, 10) if high / low < NARROW else LOG_TICKS if high / low < WIDE else (1.0,)
     ax.xaxis.set_major_locator(LogLocator(subs=subs))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))

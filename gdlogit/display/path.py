@@ -41,7 +41,7 @@ class RegularizationPathDisplay:
     feature_names : ndarray of shape (n_features,)
         Names of the features.
     choices : dict
-        The values of C to mark, by the name of their attribute: "C_best_", "C_1se_".
+        The values of C to mark, by the name of their attribute: ``"C_best_"``, ``"C_1se_"``.
     label : str
         What the coefficients change.
 
@@ -212,7 +212,7 @@ class CVCurveDisplay:
     n_nonzero : ndarray of shape (n_cs,)
         How many features have a nonzero coefficient.
     choices : dict
-        The values of C to mark, by the name of their attribute: "C_best_", "C_1se_".
+        The values of C to mark, by the name of their attribute: ``"C_best_"``, ``"C_1se_"``.
     score_name : str
         What the score is.
 

@@ -189,8 +189,9 @@ class BatchLearner(Classifier):
         ``partial_fit`` then begins a new stream, which keeps the classes of that fit, but nothing of its rows.
 
         The state of the stream is pickled with the model. Up to 1,500 parameters, which are (n_features + 1) times the
-        number of scores, it has a full matrix of second derivatives; beyond that only the diagonal. It also has up to
-        1,000 rows that have not yet been summed up.
+        number of scores, it has a full matrix of second derivatives and a factorised one; beyond that only the
+        diagonal, and CSR of any width is never made dense. It also has up to 1,000 rows that have not yet been summed
+        up.
 
         Parameters
         ----------

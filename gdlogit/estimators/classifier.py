@@ -67,10 +67,10 @@ class GDLogisticRegression(BatchLearner, CountLearner, Predictor, OtherForms, Wi
         Share r of the l1 penalty, from 0 to 1. If it is above 0, coefficients that do not improve the fit enough are
         exactly 0.
     penalty_factor : array-like of shape (n_features,), dict or None, default=None
-        A number f_j for each feature, which multiplies its penalty: J has R = 1/(C S) sum_j f_j [(1 - r)/2 |W_j|^2 +
-        r |W_j|_1]. With 0 a feature is never penalised, with ``np.inf`` it is left out. A dict has numbers by the name
-        of a feature, or by its number from 0; features that it does not have get 1. The numbers are used as they are:
-        glmnet rescales them to a mean of 1.
+        A number f_j for each feature, which multiplies its penalty: the penalty is
+        ``1/(C S) sum_j f_j [(1 - r)/2 |W_j|^2 + r |W_j|_1]``. With 0 a feature is never penalised, with ``np.inf`` it
+        is left out. A dict has numbers by the name of a feature, or by its number from 0; features that it does not
+        have get 1. The numbers are used as they are: glmnet rescales them to a mean of 1.
     coef_bounds : tuple (low, high), dict or None, default=None
         Bounds that ``coef_`` meets exactly: two numbers for all features, two arrays of shape (n_features,) or of the
         shape of ``coef_``, or a dict of pairs by the name of a feature, or its number. Infinite ends are none. With
@@ -79,7 +79,7 @@ class GDLogisticRegression(BatchLearner, CountLearner, Predictor, OtherForms, Wi
         For two classes: 1 for features whose coefficient must not be negative, so that the probability of
         ``classes_[1]`` never falls as they rise; -1 for not positive; 0 for any. By name or number in a dict.
     bias_reduction : "firth" or None, default=None
-        "firth" maximises the likelihood times the root of |I|, the determinant of its information (Jeffreys' prior).
+        "firth" maximises the likelihood times the root of ``|I|``, the determinant of its information: Jeffreys' prior.
         The coefficients are then finite for separable classes, too, and less biased for few rows or rare events. It
         needs ``C=np.inf`` and at most 1,500 parameters. J is then that function, per row, less a constant;
         ``inference`` gives its tests and intervals. The result does not depend on the units of the features.
@@ -400,8 +400,6 @@ class GDLogisticRegression(BatchLearner, CountLearner, Predictor, OtherForms, Wi
                 print_record(record)
             return task.end_iteration((lambda: attributes(theta())) if isfinite(record.value) else None)
 
-        if self.bias_reduction is not None and problem.has_offset:
-            raise ValueError("bias_reduction='firth' knows no offset: fit without one, or set bias_reduction=None.")
         began, watch = perf_counter(), Watch(begin, end)
         if self.bias_reduction is None:
             solution = solve(problem, self._settings(), start, rng, watch, held_out)

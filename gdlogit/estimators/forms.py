@@ -30,9 +30,7 @@ class OtherForms(Classifier):
 
         ``C`` and ``l1_ratio`` set it. SelectFromModel reads it: of an l1 model it keeps all nonzero coefficients.
         """
-        if self.C == np.inf:
-            return None
-        return {0: "l2", 1: "l1"}.get(self.l1_ratio, "elasticnet")
+        return named(self.C, self.l1_ratio)
 
     def to_sklearn(self) -> LogisticRegression:
         """The same model as a LogisticRegression, for programs that know only that, such as exports to ONNX or PMML.
@@ -61,7 +59,7 @@ class OtherForms(Classifier):
         """
         if getattr(self, "has_offset_", False):
             raise ValueError("to_sklearn: LogisticRegression has no offset, and this model was fitted with one.")
-        dense, model = copy(self).densify(), unfitted(self)
+        dense, model = copy(self).densify(), self._unfitted()
         for name in ("classes_", "coef_", "intercept_", "n_features_in_", "feature_names_in_"):
             if hasattr(dense, name):
                 setattr(model, name, copy(getattr(dense, name)))
@@ -125,7 +123,7 @@ class OtherForms(Classifier):
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         """A deep copy; inside the function ``to_sklearn`` a LogisticRegression."""
         if TRANSLATES.get():
-            return self.to_sklearn() if hasattr(self, "coef_") else unfitted(self)
+            return self.to_sklearn() if hasattr(self, "coef_") else self._unfitted()
         memo[id(self)] = copied = object.__new__(type(self))
         copied.__setstate__(deepcopy(self.__getstate__(), memo))
         return copied
@@ -154,6 +152,12 @@ class OtherForms(Classifier):
         self.coef_ = sp.csr_matrix(self.coef_).toarray()
         return self
 
+    def _unfitted(self) -> Any:
+        """A LogisticRegression with these parameters."""
+        ratio = {"l1_ratio": self.l1_ratio} if self.l1_ratio else {}
+        model = LogisticRegression(C=self.C, fit_intercept=self.fit_intercept, class_weight=self.class_weight, **ratio)
+        return with_l1(model) if ratio else model
+
 
 def shares_of_classes(prior, classes):
     """The share of each class; for two classes a number is that of the second."""
@@ -172,14 +176,18 @@ def shares_of_classes(prior, classes):
     return shares / shares.sum()
 
 
-def unfitted(ours) -> LogisticRegression:
-    """A LogisticRegression with the parameters of ours."""
-    names = ("C", "fit_intercept", "class_weight") + (("l1_ratio",) if ours.l1_ratio else ())
-    model = LogisticRegression(**{name: getattr(ours, name) for name in names})
-    if ours.l1_ratio:
-        model.set_params(solver="saga")
-        if model.penalty == "l2":  # before scikit-learn 1.8, which only has l1_ratio
-            model.set_params(penalty="elasticnet")
+def named(C: float, l1_ratio: float) -> str | None:
+    """scikit-learn's name of a penalty."""
+    if C == np.inf:
+        return None
+    return {0: "l2", 1: "l1"}.get(l1_ratio, "elasticnet")
+
+
+def with_l1(model: Any) -> Any:
+    """A model of scikit-learn's with the solver that its l1_ratio needs, and, before 1.8, the penalty."""
+    model.set_params(solver="saga")
+    if model.penalty == "l2":  # from 1.8 on it is deprecated, and only l1_ratio counts
+        model.set_params(penalty="elasticnet")
     return model
 
 
@@ -199,8 +207,9 @@ def to_sklearn(estimator: Any) -> Any:
     object
         A deep copy of the estimator that predicts the same. Each fitted GDLogisticRegression is replaced by the result
         of its method ``to_sklearn``. One that is not fitted, such as the template of a search, is replaced by a
-        LogisticRegression with the same C, l1_ratio, fit_intercept and class_weight. The copy can be fitted again if no
-        grid in it names a parameter that only GDLogisticRegression has.
+        LogisticRegression with the same C, l1_ratio, fit_intercept and class_weight. GDLogisticRegressionCV is treated
+        alike, with LogisticRegressionCV for one that is not fitted. The copy can be fitted again if no grid in it names
+        a parameter that only GDLogisticRegression has.
 
     See Also
     --------

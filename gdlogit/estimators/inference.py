@@ -19,6 +19,7 @@ from ..problem import Problem
 from ..typing import Matrix
 from .base import Classifier
 from .by_feature import penalty_factors
+from .offset import offset_of_prediction, scores_of
 from .pipelines import Inner, inner
 from .validation import check_labels, check_weight, columns_of
 
@@ -39,6 +40,7 @@ class WithInference(Classifier):
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
+        offset: ArrayLike | None = None,
         cov_type: CovType = "nonrobust",
         groups: ArrayLike | None = None,
         weights: Weights = "frequency",
@@ -59,6 +61,8 @@ class WithInference(Classifier):
             The labels of the fit.
         sample_weight : array-like of shape (n_samples,), default=None
             The weights of the fit.
+        offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            The offset of the fit, if it got one.
         cov_type : {"nonrobust", "HC0", "HC1", "HC2", "HC3", "cluster"}, default="nonrobust"
             The covariance of the coefficients. "nonrobust" is the inverse of the information matrix, which is right if
             the model is. "HC0" to "HC3" are robust (sandwich) covariances, HC2 and HC3 with leverages for few rows.
@@ -105,7 +109,7 @@ class WithInference(Classifier):
         array([1.237, 0.03 , 9.054])
         """
         asked = {"cov_type": cov_type, "weights": weights, "method": method}
-        return _infer(Inner(self, ()), X, y, sample_weight, groups, reference, features, asked)
+        return _infer(Inner(self, ()), X, y, sample_weight, offset, groups, reference, features, asked)
 
 
 class WithoutInference(Classifier):
@@ -132,6 +136,7 @@ def inference(
     y: ArrayLike,
     sample_weight: ArrayLike | None = None,
     *,
+    offset: ArrayLike | None = None,
     cov_type: CovType = "nonrobust",
     groups: ArrayLike | None = None,
     weights: Weights = "frequency",
@@ -147,7 +152,7 @@ def inference(
         Fitted. The terms are the features that the model sees; their names are those of ``get_feature_names_out``.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         The rows of the fit, as ``estimator.fit`` took them.
-    y, sample_weight, cov_type, groups, weights, reference, method, features
+    y, sample_weight, offset, cov_type, groups, weights, reference, method, features
         As in `GDLogisticRegression.inference`.
 
     Returns
@@ -181,7 +186,7 @@ def inference(
         raise TypeError(f"estimator must be a GDLogisticRegression, or end in one; got {found.model!r}.")
     check_is_fitted(found.model)
     asked = {"cov_type": cov_type, "weights": weights, "method": method}
-    return _infer(found, X, y, sample_weight, groups, reference, features, asked)
+    return _infer(found, X, y, sample_weight, offset, groups, reference, features, asked)
 
 
 def placed(model, y, weight):
@@ -196,7 +201,7 @@ def placed(model, y, weight):
     return columns.place(codes, weight)
 
 
-def _infer(found, X, y, sample_weight, groups, reference, features, asked):
+def _infer(found, X, y, sample_weight, offset, groups, reference, features, asked):
     model = found.model
     check_is_fitted(model)
     check_asked(model, **asked)
@@ -204,6 +209,7 @@ def _infer(found, X, y, sample_weight, groups, reference, features, asked):
     X, y = validate_data(model, found.transform(X), y, reset=False, accept_sparse="csr", dtype=[np.float64, np.float32])
     check_labels(model.classes_, y)
     codes, weight = placed(model, y, check_weight(sample_weight, X))
+    offset = offset_of_prediction(model, offset, X, scores_of(model.classes_))
     names = names or [f"x{j}" for j in range(X.shape[1])]
     code = code_of(reference, model.classes_)
     terms = Terms(tuple(names), tuple(model.classes_.tolist()), code, bool(model.fit_intercept))
@@ -227,15 +233,16 @@ def _infer(found, X, y, sample_weight, groups, reference, features, asked):
     )
     with overflow_named(X):
         parts = {"C": model.C, "l1_ratio": model.l1_ratio, "intercept": model.fit_intercept, "factors": factors}
-        problem = Problem.of(X, codes, weight, len(model.classes_), **parts)
+        problem = Problem.of(X, codes, weight, len(model.classes_), offset=offset, **parts)
         return infer(problem, theta_of(model), terms, known)
 
 
-def rows_to_predict(found, X, centre):
+def rows_to_predict(found, X, offset, centre):
     """Rows without labels, for the model inside a Pipeline, measured from a centre."""
     X = validate_data(found.model, found.transform(X), reset=False, accept_sparse="csr", dtype=[np.float64, np.float32])
-    n, intercept = X.shape[0], found.model.fit_intercept
-    return rows_of(X, np.zeros(n, dtype=np.uint8), np.ones(n), intercept, len(found.model.classes_), centre)
+    n, intercept, k = X.shape[0], found.model.fit_intercept, scores_of(found.model.classes_)
+    offset = offset_of_prediction(found.model, offset, X, k)
+    return rows_of(X, np.zeros(n, dtype=np.uint8), np.ones(n), intercept, k, centre, offset=offset)
 
 
 def is_robust(cov_type, weights, method):
@@ -309,11 +316,9 @@ def check_asked(model, cov_type, weights, method):
             f"class_weight={model.class_weight!r} makes weights that are not how often a row occurs. "
             "Pass weights='sampling' for robust errors of the weighted model, or fit with class_weight=None."
         )
-    for name in ("penalty_factor", "coef_bounds", "monotonic_cst"):
+    for name in ("coef_bounds", "monotonic_cst"):
         if getattr(model, name) is not None:
             raise ValueError(f"inference knows no {name}: fit the model without it; got {getattr(model, name)!r}.")
-    if getattr(model, "has_offset_", False):
-        raise ValueError("inference knows no offset: fit the model without one.")
     check_method(model, cov_type, weights, method)
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self, TypeAlias
 import numpy as np
 import sklearn
 from numpy.typing import ArrayLike
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -21,7 +21,7 @@ from .callbacks import FitTask, with_callbacks
 from .choice import Choice, end_of_grid, messages_of, results_of
 from .classifier import GDLogisticRegression
 from .folds import LOG_LOSS, Folds, Found, Rows, embedded, folds_of, held_out_scores, scorer_of
-from .forms import OtherForms
+from .forms import OtherForms, named, with_l1
 from .grid import grid_of
 from .inference import WithoutInference
 from .predictor import Predictor
@@ -303,6 +303,11 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
         model = self._model(C=self.C_, l1_ratio=self.l1_ratio_, coef_=self.coef_, intercept_=self.intercept_)
         return model.to_sklearn()
 
+    @property
+    def penalty(self) -> str | None:
+        """The penalty of the chosen model by scikit-learn's name, read-only: "l2", "l1", "elasticnet" or None."""
+        return named(self.C_, self.l1_ratio_)
+
     def get_metadata_routing(self) -> Any:
         """Which arguments scikit-learn's metadata routing passes on: to the splitter, and to the scorer."""
         to_split, to_score = MethodMapping(), MethodMapping()
@@ -312,6 +317,13 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
         if not isinstance(self.cv, str):
             router.add(splitter=self.cv, method_mapping=to_split)
         return router.add(scorer=scorer_of(self.scoring), method_mapping=to_score)
+
+    def _unfitted(self):
+        same = ("Cs", "l1_ratios", "scoring", "refit", "fit_intercept", "class_weight")
+        model = LogisticRegressionCV(**{name: getattr(self, name) for name in same})
+        if not isinstance(self.cv, str):
+            model.set_params(cv=self.cv)
+        return with_l1(model) if any(self.l1_ratios) else model
 
     # --- How --------------------------------------------------------------------------------------------------------
 

@@ -281,9 +281,9 @@ def stream_classes(estimator, classes, begun):
             f"class_weight={estimator.class_weight!r} is not supported by partial_fit, which has not seen all rows. "
             "Use compute_class_weight('balanced', classes=classes, y=y) on a sample, and pass the weights as a dict."
         )
-    if classes is None:
-        if known is None:
-            raise ValueError("classes must be passed on the first call to partial_fit.")
+    if classes is None and known is None:
+        raise ValueError("classes must be passed on the first call to partial_fit.")
+    if classes is None or (begun and np.array_equal(classes, known)):
         return known
     classes = named_classes(classes)
     if begun and not np.array_equal(classes, known):

@@ -43,7 +43,7 @@ SEPARABLE = (
 class Asked(NamedTuple):
     """What is asked for, and what is known of the fit: its settings, whether it has converged, and the J in the end.
 
-    ``reference`` is the code of a class. ``read(X, centre)`` gives other rows, measured from a centre. ``group`` has
+    ``reference`` is the code of a class. ``read(X, offset, centre)`` gives other rows. ``group`` has
     the number of each row's group, from 0 to ``n_groups`` - 1.
     """
 
@@ -131,6 +131,8 @@ def likelihood_of(kind: type[Likelihood], problem: Problem, asked: Asked, *more)
     """The likelihood of a problem's rows, where features are measured from about their means."""
     contrasts = Contrasts(problem.loss.n_outputs, asked.reference)
     coordinates = Coordinates.of_means(problem.rows)
+    if kind is FirthLikelihood:
+        coordinates = coordinates.copied_for_passes()
     return kind(coordinates, problem.loss, contrasts, asked.weights == "sampling", *more)
 
 

@@ -61,8 +61,16 @@ class Effects:
         The same, by statsmodels' names.
     """
 
-    def __init__(self, values, root, names, classes, measure, has_tests=True):
-        squeeze = 0 if len(classes) == 1 else slice(None)
+    def __init__(
+        self,
+        values: Array,
+        root: Array,
+        names: tuple[str, ...],
+        classes: tuple[Any, ...],
+        measure: str,
+        has_tests: bool = True,
+    ) -> None:
+        squeeze: Any = 0 if len(classes) == 1 else slice(None)
         self._values, self._root = values[:, squeeze], root[:, squeeze]
         self.names, self.classes, self.measure, self._has_tests = names, classes, measure, has_tests
         self.se = np.sqrt(np.square(self._root).sum(axis=-1))
@@ -196,6 +204,8 @@ class HasEffects:
             raise ValueError(f"at must be 'overall' or 'mean'; got {at!r}.")
         if dummy and at == "mean":
             raise ValueError("dummy=True compares probabilities over all rows: at must be 'overall'; got 'mean'.")
+        if at == "mean" and self._estimate.likelihood.has_offset:
+            raise ValueError("at='mean' has no offset to go with the means: at must be 'overall'.")
         values, root = self._slopes(at)
         if dummy:
             for j in np.flatnonzero(self._flags() & self._has_feature):

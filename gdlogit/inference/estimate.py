@@ -16,9 +16,9 @@ from .likelihood import Likelihood
 
 __all__ = ["Estimate", "maximum"]
 
-SETTLED = 1e-4  # change of a row's scores
-EXACT, CHEAP = 1e-9, 1e6  # the same where an information takes no more multiplications: less than a millisecond
-STEPS = 30  # at most
+SETTLED_CHANGE = 1e-4  # change of a row's scores
+EXACT_CHANGE, CHEAP = 1e-9, 1e6  # the same where an information takes no more multiplications: less than a millisecond
+MOST_ESTIMATE_STEPS = 30  # at most
 
 
 class Estimate(NamedTuple):
@@ -37,8 +37,14 @@ class Estimate(NamedTuple):
 
 def maximum(likelihood: Likelihood, theta: np.ndarray, check: Callable[[float, float], None]) -> Estimate:
     """The maximum of l near a theta; ``check(l, rise)`` may refuse that theta, by its l and how far l can rise."""
+    with likelihood.threads():
+        return climbed(likelihood, theta, check)
+
+
+def climbed(likelihood: Likelihood, theta: np.ndarray, check: Callable[[float, float], None]) -> Estimate:
+    """The same, where the cores are held."""
     work, start, last = likelihood.n_rows * likelihood.n_parameters**2, None, np.inf
-    for _ in range(STEPS):
+    for _ in range(MOST_ESTIMATE_STEPS):
         loglik, score, matrix = likelihood.information(theta)
         information = Information(matrix, likelihood.shape[1])
         step = information.solve(score)
@@ -48,7 +54,9 @@ def maximum(likelihood: Likelihood, theta: np.ndarray, check: Callable[[float, f
             check(loglik, rise)
         if not theta.ravel()[~information.estimable].any():
             change = likelihood.largest_change(step)
-            if change <= (EXACT if work <= CHEAP else SETTLED) or SETTLED > change > last / 2:  # or it is rounding
+            if (
+                change <= (EXACT_CHANGE if work <= CHEAP else SETTLED_CHANGE) or SETTLED_CHANGE > change > last / 2
+            ):  # or it is rounding
                 break
             last = change
         theta = information.without_aliased(theta) + step

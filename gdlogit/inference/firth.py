@@ -91,8 +91,11 @@ class FirthObjective:
         self.likelihood = likelihood
         self.resolution = 10 * float(np.finfo(float).eps)
         self.precision = "float64"
-        _, _, matrix = likelihood.information(np.zeros(likelihood.shape))
-        self.log_det = Information(matrix, likelihood.shape[1]).log_det
+        self.log_det = None
+
+    def _log_det_at_zero(self):
+        _, _, matrix = self.likelihood.information(np.zeros(self.likelihood.shape))
+        return Information(matrix, self.likelihood.shape[1]).log_det
 
     @property
     def passes(self):
@@ -103,6 +106,8 @@ class FirthObjective:
         """The state at a theta, after a last one."""
         loglik, score, information = self.likelihood.evaluate(theta)
         total = self.likelihood.total
+        if self.log_det is None:
+            self.log_det = information.log_det if not theta.any() else self._log_det_at_zero()
         point = Point(theta, (0.5 * self.log_det - loglik) / total, -score / total)
         excess = 0.5 * float(np.vdot(score, information.solve(score))) / total
         metric = NewtonMetric(PerRow(information, total))
@@ -148,22 +153,24 @@ def solve_firth(
     n = problem.shape[0] * max(1, problem.loss.n_outputs - 1)
     if n > FORMED_PARAMETERS:
         raise ValueError(f"bias_reduction='firth' is for at most {FORMED_PARAMETERS} parameters; the model has {n}.")
-    coordinates = Coordinates.of_means(problem.rows)
+    coordinates = Coordinates.of_means(problem.rows).copied_for_passes()
     likelihood = FirthLikelihood(coordinates, problem.loss, Contrasts(problem.loss.n_outputs))
-    objective = FirthObjective(likelihood)
-    others = held_out and Objective(held_out, problem.loss, ElasticNet(0.0))
-    ending = descend(
-        METHOD,
-        objective,
-        likelihood.inside(np.zeros(problem.shape) if start is None else start),
-        tol=SHARE * settings.formed_tol / likelihood.total,
-        max_iter=settings.max_iter,
-        validate=others and (lambda theta: others.value(likelihood.users(theta))),
-        watch=Watch(watch.begin, lambda record, point: watch.end(record, lambda: likelihood.users(point.theta))),
-    )
+    with likelihood.threads():
+        objective = FirthObjective(likelihood)
+        others = held_out and Objective(held_out, problem.loss, ElasticNet(0.0))
+        ending = descend(
+            METHOD,
+            objective,
+            likelihood.inside(np.zeros(problem.shape) if start is None else start),
+            tol=SHARE * settings.formed_tol / likelihood.total,
+            max_iter=settings.max_iter,
+            validate=others and (lambda theta: others.value(likelihood.users(theta))),
+            watch=Watch(watch.begin, lambda record, point: watch.end(record, lambda: likelihood.users(point.theta))),
+        )
     theta = likelihood.users(ending.model.information.without_aliased(ending.point.theta))
     status = Status.ABOVE_START if ending.status is Status.DIVERGED else ending.status
-    return Solution(theta, status, ending.excess, inf, ending.history, ending.model, coordinates, [])
+    goal = settings.formed_tol * min(1.0, ending.point.value)
+    return Solution(theta, status, ending.excess, inf, goal, ending.history, ending.model, coordinates, [])
 
 
 def aliased_features(solution: Solution) -> np.ndarray:

@@ -71,6 +71,12 @@ class FirthColumns(Columns):
 
 def firth_maximum(likelihood: FirthLikelihood, theta: np.ndarray, check) -> Estimate:
     """The maximum of l* near a theta; ``check(l*, rise)`` may refuse that theta."""
+    with likelihood.threads():
+        return climbed(likelihood, theta, check)
+
+
+def climbed(likelihood: FirthLikelihood, theta: np.ndarray, check) -> Estimate:
+    """The same, where the cores are held."""
     start = None
     for _ in range(STEPS):
         loglik, score, information = likelihood.evaluate(theta)
@@ -91,8 +97,8 @@ class FirthResult(InferenceResult):
     """Standard errors, tests and intervals of a fit with ``bias_reduction="firth"``.
 
     ``pvalues`` are those of penalised likelihood-ratio tests, and ``conf_int`` gives penalised profile intervals by
-    default. ``llf`` is the penalised log-likelihood l + log |I| / 2, and ``llr`` compares it with that of a model in
-    which all features have coefficients of 0. There is no AIC, BIC or pseudo R^2.
+    default. ``llf`` is the penalised log-likelihood ``l + log |I| / 2``, and ``llr`` compares it with that of a model
+    in which all features have coefficients of 0. There is no AIC, BIC or pseudo R^2.
     """
 
     _method = "Firth"

@@ -104,7 +104,9 @@ class HypothesisTests:
         for q in np.unique(df[df > 0]):
             some = np.flatnonzero(df == q)
             normals = functions[np.array([kept[i] for i in some])].transpose(2, 0, 1)
-            statistic[some] = 2 * (self._estimate.loglik - drop_tests(self._estimate, normals, self._columns_class))
+            with self._estimate.likelihood.threads():
+                loglik = drop_tests(self._estimate, normals, self._columns_class)
+            statistic[some] = 2 * (self._estimate.loglik - loglik)
         return HypothesisTest.of(statistic, df)
 
     def _require_likelihood(self, wanted: str, instead: str) -> None:

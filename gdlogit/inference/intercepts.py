@@ -24,8 +24,6 @@ from .firth import NOBODY, solve_firth
 
 __all__ = ["solve_reduced"]
 
-STEPS, LARGEST = 100, 2.0  # Newton's steps at most, and how far one goes
-NEAR = 1e-12  # of a row's share of the slope
 EXACT = 1e-14  # the tol of flac's fit
 
 
@@ -42,14 +40,8 @@ def solve_reduced(problem, settings, start=None, watch=NOBODY, held_out=None, co
 
 def flic(solution: Solution) -> np.ndarray:
     """The user's theta of Firth's solution, with the intercepts of the maximum of l for these coefficients."""
-    likelihood, theta = solution.objective.likelihood, solution.point.theta.copy()
-    for _ in range(STEPS):
-        f = partial(summands.intercepts, likelihood.loss, likelihood.contrasts, theta)
-        slope, curvature = likelihood.sum(f)
-        if np.abs(slope).max() <= NEAR * likelihood.total:
-            break
-        theta[-1] -= np.clip(np.linalg.solve(curvature, slope), -LARGEST, LARGEST)
-    return likelihood.users(theta)
+    likelihood = solution.objective.likelihood
+    return likelihood.users(likelihood.with_best_intercepts(solution.point.theta))
 
 
 def flac(problem: Problem, solution: Solution) -> np.ndarray:

@@ -5,6 +5,7 @@
 Rows are measured from about their means; theta (p + 1, k') holds contrasts, intercept last.
 """
 
+from contextlib import contextmanager
 from functools import partial
 from operator import add
 
@@ -13,6 +14,12 @@ import numpy as np
 from . import summands
 
 __all__ = ["Likelihood"]
+
+MOST_INTERCEPT_STEPS, LARGEST_INTERCEPT_STEP = (
+    100,
+    2.0,
+)  # Newton's steps for intercepts alone, at most, and how far one goes
+INTERCEPT_SLOPE = 1e-12  # of a row's share of the slope
 
 
 class Likelihood:
@@ -28,7 +35,7 @@ class Likelihood:
         self.n_rows, self.total = self.rows.n_rows, self.rows.total
         self.shape = self.rows.n_features + 1, contrasts.n
         self.n_parameters = self.shape[0] * self.shape[1]
-        self.passes = 0
+        self.passes, self._holds = 0, False
 
     @property
     def has_intercept(self):
@@ -36,13 +43,27 @@ class Likelihood:
         return bool(self.rows.constant)
 
     @property
+    def has_offset(self):
+        """Whether something is added to the rows' scores."""
+        return self.rows.has_offset
+
+    @property
     def n_observations(self):
         """The rows: those with a weight, or as many as the frequencies add up to."""
         return float(np.count_nonzero(self.rows.weight)) if self.weighted else self.rows.total
 
+    @contextmanager
     def threads(self):
-        """Hold the cores: inside, the sums of an objective over the same rows run on a pool of threads."""
-        return self.rows.threads()
+        """Hold the cores for several passes: to get and leave them takes longer than a pass over few rows."""
+        if self._holds:
+            yield
+            return
+        with self.rows.threads():
+            self._holds = True
+            try:
+                yield
+            finally:
+                self._holds = False
 
     def users(self, theta):
         """The user's theta of all scores; of a softmax, with coefficients of each feature that add up to 0."""
@@ -88,12 +109,24 @@ class Likelihood:
         return -loss, -slope, information
 
     def null(self):
-        """L of a model without features: of the classes' frequencies, or of equal ones without an intercept."""
+        """L of a model without features: of the best intercepts, or without any."""
+        theta = np.zeros(self.shape)
+        if self.has_offset or not self.has_intercept:
+            return self.score(self.with_best_intercepts(theta) if self.has_intercept else theta)[0]
         weight = np.bincount(self.rows.y, self.rows.weight, self.contrasts.n + 1)
-        if not self.has_intercept:
-            return -float(weight.sum() * np.log(len(weight)))
         seen = weight[weight > 0]
         return float(seen @ np.log(seen / seen.sum()))
+
+    def with_best_intercepts(self, theta):
+        """A theta with the intercepts of the largest l for its coefficients, by Newton's method."""
+        theta = theta.copy()
+        with self.threads():
+            for _ in range(MOST_INTERCEPT_STEPS):
+                slope, curvature = self.sum(partial(summands.intercepts, self.loss, self.contrasts, theta))
+                if np.abs(slope).max() <= INTERCEPT_SLOPE * self.total:
+                    break
+                theta[-1] -= np.clip(np.linalg.solve(curvature, slope), -LARGEST_INTERCEPT_STEP, LARGEST_INTERCEPT_STEP)
+        return theta
 
     def meat(self, theta, adjust=None):
         """The sum of the rows' u_i u_i^T (P, P), in one pass."""
@@ -112,11 +145,11 @@ class Likelihood:
     def fold(self, f, combine, *each, products=None):
         """What f gives, in float64, combined over all rows."""
         self.passes += 1
-        with self.rows.threads():
+        with self.threads():
             return self.rows.fold(partial(summands.in_float64, f), combine, *each, products=products)
 
     def each(self, f, *each):
         """What f gives for each row, in float64."""
         self.passes += 1
-        with self.rows.threads():
+        with self.threads():
             return self.rows.each(partial(summands.in_float64, f), *each)

@@ -44,7 +44,7 @@ class Prediction(NamedTuple):
 class Predictions:
     """What a result predicts."""
 
-    def predict(self, X: Any, interval: float = 0.95) -> Prediction:
+    def predict(self, X: Any, interval: float = 0.95, *, offset: Any = None) -> Prediction:
         """Predict the probability of each row, with its interval.
 
         Parameters
@@ -53,6 +53,8 @@ class Predictions:
             Rows, as the estimator takes them.
         interval : float, default=0.95
             The coverage of the intervals: confidence intervals of the probability, not of a label.
+        offset : float or array-like, default=None
+            What is added to the scores, as in ``fit``; required if ``fit`` got one.
 
         Returns
         -------
@@ -62,8 +64,9 @@ class Predictions:
         if not 0 < interval < 1:
             raise ValueError(f"interval must be between 0 and 1; got {interval!r}.")
         likelihood, theta = self._estimate.likelihood, self._estimate.theta
-        rows = self._read(X, likelihood.coordinates.centred.centre)
-        f = partial(summands.in_float64, partial(summands.scores_and_covariances, theta, self._root))
+        rows = self._read(X, offset, likelihood.coordinates.centred.centre)
+        of = likelihood.contrasts, theta, self._root
+        f = partial(summands.in_float64, partial(summands.scores_and_covariances, *of))
         with rows.threads():
             found = rows.each(f)
         k = likelihood.shape[1]

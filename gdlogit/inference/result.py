@@ -74,7 +74,7 @@ class InferenceResult(HypothesisTests, HasEffects, Predictions, Diagnostics):
     _interval = "wald"  # of ``conf_int``, unless told
     _columns = ("coef", "std err", "z", "P>|z|")  # of a summary, before the limits
 
-    def __init__(self, estimate: Estimate, root: Array, terms: Terms, asked: Any):
+    def __init__(self, estimate: Estimate, root: Array | None, terms: Terms, asked: Any) -> None:
         self._estimate, self._terms, self._read = estimate, terms, asked.read
         self._root = root  # A, with the covariance A A^T of theta
         self.features = terms.features
@@ -173,7 +173,8 @@ class InferenceResult(HypothesisTests, HasEffects, Predictions, Diagnostics):
         self._require_likelihood("method='profile'", "method='wald'")
         functions = self._estimate.likelihood.user_parameters()[self._terms.order[self._is_estimated]]
         limits = np.full((len(self._is_estimated), 2), np.nan)
-        limits[self._is_estimated] = profile_limits(self._estimate, functions.T, alpha, self._columns_class)
+        with self._estimate.likelihood.threads():
+            limits[self._is_estimated] = profile_limits(self._estimate, functions.T, alpha, self._columns_class)
         return limits
 
     def _table(self, alpha: float) -> dict[str, Array]:
@@ -292,7 +293,7 @@ class CredibleResult(InferenceResult):
     _columns = ("coef", "std dev")
     _has_tests = False
 
-    def __init__(self, estimate, root, terms, asked):
+    def __init__(self, estimate: Estimate, root: Array, terms: Terms, asked: Any) -> None:
         super().__init__(estimate, root, terms, asked)
         self.llf = estimate.likelihood.of_data(estimate.theta, estimate.loglik)
 
@@ -300,16 +301,16 @@ class CredibleResult(InferenceResult):
         return self.params, self.bse
 
     @property
-    def zvalues(self):
+    def zvalues(self) -> Array:
         """Refused."""
         raise AttributeError(NO_TESTS)
 
     @property
-    def pvalues(self):
+    def pvalues(self) -> Array:
         """Refused."""
         raise AttributeError(NO_TESTS)
 
-    def wald_test(self, r_matrix):
+    def wald_test(self, r_matrix: Any) -> HypothesisTest:
         """Refused."""
         raise ValueError(NO_TESTS)
 

@@ -5,17 +5,22 @@ one solve for each function. Of a softmax, I is that of all k scores, and singul
 contrasts do not see these, so that the solves are consistent.
 """
 
+from typing import Any, Literal, NoReturn
+
 import numpy as np
 
 from ..objective import Objective
 from ..penalty import ElasticNet
-from ..quadratic.metric import products_at, preconditioner_at
-from .result import InferenceResult
+from ..quadratic.metric import preconditioner_at, products_at
+from .estimate import Estimate
+from .result import Array, InferenceResult
+from .terms import Terms
 
 __all__ = ["SomeInformation", "SomeResult", "solved"]
 
-FINE = 1e-8  # residual of a solve, relative to that of no step
-PRODUCTS = 3000  # of the information with a vector, in one solve
+SOLVED_RESIDUAL = 1e-8  # residual of a solve, relative to that of no step
+LOST = 1e3  # times the least residual: rounding has taken over
+MOST_SOLVE_PRODUCTS = 3000  # of the information with a vector, in one solve
 UNSOLVED = (
     "The standard error of {name} was not found by {n} products with the information matrix: the feature is collinear "
     "with others, or nearly so. Leave collinear features out of the model."
@@ -37,17 +42,23 @@ class SomeInformation:
         self.point = self.objective.at(self.theta)
         z = self.objective.scores(self.theta)
         self.solver = products_at(self.objective, self.objective.curvature(z), preconditioner_at(self.objective, z))
-        self.solver.most_products = PRODUCTS
+        self.solver.most_products = MOST_SOLVE_PRODUCTS
 
     def solve(self, u):
-        """I^-1 u, for a vector in the shape of all scores' theta; and the residual that is left."""
+        """I^-1 u, for a vector in the shape of all scores' theta; and the residual that is left.
+
+        Where I is singular, rounding makes the residual grow again: the best solution is kept.
+        """
         u = u / self.objective.total
         if u.shape[1] > 1:
             u -= u.mean(axis=1, keepdims=True)  # rounding along the shifts, which I does not see, would grow
+        best, least = np.zeros_like(u), 1.0
         for iterate in self.solver.iterates(u):
-            if iterate.residual <= FINE:
+            if iterate.residual < least:
+                best, least = iterate.x.copy(), iterate.residual
+            if least <= SOLVED_RESIDUAL or iterate.residual > LOST * least:
                 break
-        return iterate.x, iterate.residual
+        return best, least
 
     def step(self):
         """The step to the maximum of l as contrasts, and by how much l rises."""
@@ -61,8 +72,8 @@ class SomeInformation:
         solutions = []
         for function, name in zip(functions, names, strict=True):
             solution, residual = self.solve(function)
-            if residual > np.sqrt(FINE):
-                raise ValueError(UNSOLVED.format(name=name, n=PRODUCTS))
+            if residual > np.sqrt(SOLVED_RESIDUAL):
+                raise ValueError(UNSOLVED.format(name=name, n=MOST_SOLVE_PRODUCTS))
             solutions.append(solution)
         V = np.array([[np.vdot(a, solution) for solution in solutions] for a in functions])
         return 0.5 * (V + V.T)
@@ -97,7 +108,7 @@ def solved(likelihood, start, parameters, names, check):
 class SomeResult(InferenceResult):
     """The result for some of the terms; the others have nan."""
 
-    def __init__(self, estimate, covariance, places, terms, asked):
+    def __init__(self, estimate: Estimate, covariance: Array, places: Any, terms: Terms, asked: Any) -> None:
         super().__init__(estimate, None, terms, asked)
         self._places, self._of_some = places, covariance
 
@@ -105,7 +116,7 @@ class SomeResult(InferenceResult):
     def _covariance(self):
         return self._of_some
 
-    def cov_params(self):
+    def cov_params(self) -> Array:
         """The covariance of the parameters of the terms that were asked for, class by class."""
         return super().cov_params()
 
@@ -124,21 +135,23 @@ class SomeResult(InferenceResult):
         flat[self._places] = np.sqrt(self._of_some.diagonal())
         return self._terms.shaped(flat)
 
-    def _refuse(self, what):
+    def _refuse(self, what: str) -> NoReturn:
         raise ValueError(ONLY_SOME.format(what=what))
 
     def _require_likelihood(self, wanted, instead):
         self._refuse(wanted)
 
-    def predict(self, X, interval=0.95):
+    def predict(self, X: Any, interval: float = 0.95, *, offset: Any = None) -> NoReturn:
         """Refused."""
         self._refuse("predict")
 
-    def margins(self, at="overall", dummy=False):
+    def margins(self, at: Literal["overall", "mean"] = "overall", dummy: bool = False) -> NoReturn:
         """Refused."""
         self._refuse("margins")
 
-    def contrast(self, feature, high, low, measure="difference"):
+    def contrast(
+        self, feature: Any, high: float, low: float, measure: Literal["difference", "ratio", "odds"] = "difference"
+    ) -> NoReturn:
         """Refused."""
         self._refuse("contrast")
 

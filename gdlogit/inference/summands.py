@@ -29,6 +29,7 @@ __all__ = [
     "pearson_residuals",
     "pseudo_weights",
     "score",
+    "scores",
     "scores_and_covariances",
     "scores_of_groups",
     "slopes_of_effects",
@@ -44,15 +45,21 @@ def in_float64(f, block, *each):
     return f(block.in_float64(), *each)
 
 
+def scores(contrasts, theta, block):
+    """The scores z (m, k') of the contrasts, with those of the rows' offset."""
+    z = block.forward(theta)
+    return z if block.offset is None else z + contrasts.of(block.offset)
+
+
 def score(loss, contrasts, theta, block):
     """The weighted loss, and its gradient in theta."""
-    losses, dz = at_rows(loss, contrasts, block.scores(theta), block.y)
+    losses, dz = at_rows(loss, contrasts, scores(contrasts, theta, block), block.y)
     return float(block.weight @ losses), block.backward(block.weigh(dz))
 
 
 def information(loss, contrasts, theta, block):
     """The weighted loss, its gradient and its Hessian in theta."""
-    z = block.scores(theta)
+    z = scores(contrasts, theta, block)
     losses, dz = at_rows(loss, contrasts, z, block.y)
     hessian = contrasts.of_hessian(block.gram(loss.curvature(contrasts.theta(z))))
     return float(block.weight @ losses), block.backward(block.weigh(dz)), hessian
@@ -90,7 +97,7 @@ def curvature(loss, contrasts, z):
 def influence(loss, contrasts, theta, root, weighted, block):
     """Hat value and Cook's distance times P of each row: as one of those that a frequency stands for, or weighted."""
     C, B = weighted_curvature_and_leverage(loss, contrasts, theta, root, weighted, block)
-    _, dz = at_rows(loss, contrasts, block.scores(theta), block.y)
+    _, dz = at_rows(loss, contrasts, scores(contrasts, theta, block), block.y)
     moved = without_itself(block.weigh(dz) if weighted else dz, C, B)
     return np.stack([np.einsum("icd,icd->i", C, B), np.einsum("ic,icd,id->i", moved, B, moved)], axis=1)
 
@@ -116,8 +123,12 @@ def distances(a, B, others):
 
 
 def jeffreys_score(loss, contrasts, theta, root, block):
-    """The derivative of 1/2 log |I|: what Firth's correction adds to the score."""
-    a = contrasts.probabilities(block.scores(theta), loss)
+    """The derivative of 1/2 log |I|: what Firth's correction adds to the score; for two classes h (1/2 - a)."""
+    if contrasts.n_outputs == 1:
+        z = scores(contrasts, theta, block)
+        slopes = -0.5 * np.tanh(0.5 * z) * loss.curvature(z) * leverage(root, block)[:, :, 0]
+        return (block.backward(block.weigh(slopes)),)
+    a = contrasts.probabilities(scores(contrasts, theta, block), loss)
     q, mean = distances(a, leverage(root, block), contrasts.others)
     slopes = 0.5 * a * (q - mean[:, None])
     return (block.backward(block.weigh(slopes[:, contrasts.others])),)
@@ -128,41 +139,41 @@ def pseudo_weights(loss, contrasts, theta, root, block):
 
     Of two classes both are half the hat value. Any multiple of a_c in their place would have the same score.
     """
-    a = contrasts.probabilities(block.scores(theta), loss)
+    a = contrasts.probabilities(scores(contrasts, theta, block), loss)
     q, mean = distances(a, leverage(root, block), contrasts.others)
     return 0.5 * a * (q + mean[:, None])
 
 
 def intercepts(loss, contrasts, theta, block):
     """The weighted slope of the loss in the intercepts (k',), and its curvature (k', k')."""
-    z = block.scores(theta)
+    z = scores(contrasts, theta, block)
     _, dz = at_rows(loss, contrasts, z, block.y)
     return block.weight @ dz, np.einsum("i,icd->cd", block.weight, curvature(loss, contrasts, z))
 
 
 def weighted_curvature_and_leverage(loss, contrasts, theta, root, weighted, block):
     """C, with the row's weight or without, and B."""
-    C = curvature(loss, contrasts, block.scores(theta))
+    C = curvature(loss, contrasts, scores(contrasts, theta, block))
     return C * block.weight[:, None, None] if weighted else C, leverage(root, block)
 
 
 def deviance_residuals(loss, contrasts, theta, block):
     """The root of twice the loss of each row; of two classes with the sign of y - p."""
-    losses, dz = loss.forward_backward(contrasts.theta(block.scores(theta)), block.y)
+    losses, dz = loss.forward_backward(contrasts.theta(scores(contrasts, theta, block)), block.y)
     sign = -np.sign(dz[:, 0]) if dz.shape[1] == 1 else 1.0
     return (sign * np.sqrt(2 * losses))[:, None]
 
 
 def pearson_residuals(loss, contrasts, theta, block):
     """(y - p) / sqrt(p (1 - p)), of the second class or, of more than two, of each."""
-    z = contrasts.theta(block.scores(theta))
+    z = contrasts.theta(scores(contrasts, theta, block))
     _, dz = loss.forward_backward(z, block.y)
     return -dz / np.sqrt(np.maximum(loss.bend_diagonal(loss.curvature(z)), np.finfo(float).tiny))
 
 
-def scores_and_covariances(theta, root, block):
+def scores_and_covariances(contrasts, theta, root, block):
     """The scores of each row and their covariance, flattened: for ``each``."""
-    return np.hstack([block.scores(theta), leverage(root, block).reshape(len(block), -1)])
+    return np.hstack([scores(contrasts, theta, block), leverage(root, block).reshape(len(block), -1)])
 
 
 # --- Robust covariances ---------------------------------------------------------------------------------------------
@@ -173,7 +184,7 @@ def meat(loss, contrasts, theta, weighted, adjust, block):
 
     ``adjust`` is a function of dz, the block, and whether rows count by weight, for HC2 and HC3.
     """
-    _, dz = at_rows(loss, contrasts, block.scores(theta), block.y)
+    _, dz = at_rows(loss, contrasts, scores(contrasts, theta, block), block.y)
     if adjust is not None:
         dz = adjust(dz, block)
     if weighted:
@@ -233,7 +244,7 @@ class GroupSums:
 
 def scores_of_groups(loss, contrasts, theta, n_groups, block, group):
     """The weighted scores x_i (x) dz_i, added up by group."""
-    _, dz = at_rows(loss, contrasts, block.scores(theta), block.y)
+    _, dz = at_rows(loss, contrasts, scores(contrasts, theta, block), block.y)
     groups, group = np.unique(group, return_inverse=True)
     sums = block.sums_by(block.weigh(dz), group, len(groups))
     return (GroupSums(groups, sums.reshape(len(groups), -1), n_groups),)
@@ -257,7 +268,7 @@ def third_cumulants(a, others):
 
 def slopes_of_effects(loss, contrasts, theta, block):
     """The weighted sums of a_d (1[d = c] - a_c), (k', K), and of its derivatives in theta, (p + 1, k', k', K)."""
-    a = contrasts.probabilities(block.scores(theta), loss)
+    a = contrasts.probabilities(scores(contrasts, theta, block), loss)
     others, K = contrasts.others, a.shape[1]
     moments = (block.weight[:, None] * a)[:, others].T @ a
     covariance = np.eye(K)[others] * (block.weight @ a) - moments
@@ -273,7 +284,7 @@ def standardised(loss, contrasts, theta, feature, value, block):
     unit = np.zeros((len(theta), 1))
     unit[feature] = 1
     change = value - block.forward(unit)
-    a = contrasts.probabilities(block.scores(theta) + change * theta[feature], loss)
+    a = contrasts.probabilities(scores(contrasts, theta, block) + change * theta[feature], loss)
     others, K = contrasts.others, a.shape[1]
     slopes = a[:, others, None] * (np.eye(K)[others] - a[:, None, :])
     flat = block.weigh(slopes.reshape(len(block), -1))
@@ -307,7 +318,10 @@ def columns(loss, contrasts, thetas, block):
 def columns_of_piece(loss, contrasts, flat, M, block):
     """The same of few rows; the scores of a row are those of the M problems, one after another."""
     m = len(block)
-    z = block.scores(flat).reshape(m, -1, M).swapaxes(1, 2).reshape(m * M, -1)
+    z = block.forward(flat).reshape(m, -1, M)
+    if block.offset is not None:
+        z += contrasts.of(block.offset)[:, :, None]
+    z = z.swapaxes(1, 2).reshape(m * M, -1)
     losses, dz = at_rows(loss, contrasts, z, np.repeat(block.y, M))
     dz = dz.reshape(m, M, -1).swapaxes(1, 2).reshape(m, -1)
     return block.weight @ losses.reshape(m, M), block.backward(block.weigh(dz))

@@ -18,7 +18,7 @@ from .curvature import Cholesky
 
 __all__ = ["minimise_in_box"]
 
-STEPS = 200  # at most; as many as coordinates that meet a bound one after another
+MOST_BOX_STEPS = 200  # at most; as many as coordinates that meet a bound one after another
 PRECISION = 1e-10  # of the fall so far: what another step may bring
 ARMIJO = 1e-4
 HALVINGS = 40
@@ -31,7 +31,7 @@ def minimise_in_box(M, g, theta, strength, low, high):
     """
     x, fall = np.clip(theta, low, high), 0.0  # theta is within the bounds but for rounding
     slope = g + M @ (x - theta)
-    for _ in range(STEPS):
+    for _ in range(MOST_BOX_STEPS):
         sign, least, most = orthant(x, slope, strength, low, high)
         pull = slope + strength * sign
         free = ~(((x <= least) & (pull >= 0)) | ((x >= most) & (pull <= 0)))

@@ -34,7 +34,7 @@ SINGULAR = 1e3  # times the rounding of an entry is a curvature too small to be 
 ESTIMATE_RESIDUAL = 0.01  # a residual relative to that of no step
 BOUND_RATIO = 1.5  # times the fall is a good bound
 RECENT = 64  # rows of U: with more, to factorise anew costs less
-UNSEEN = 1e10  # variance of a row's score: so many times the rounding are left of H0's digits
+MOST_UPDATE_VARIANCE = 1e10  # variance of a row's score: so many times the rounding are left of H0's digits
 
 
 class Cholesky:
@@ -99,12 +99,19 @@ class Updated(NamedTuple):
 
     def after(self, rows):
         """The same after some more rows; None where they are so new to H0 that they would lose its digits."""
-        p, k, _ = self.answers.shape
+        (p, k, n), m = self.answers.shape, len(self.rows)
         units = (rows.T[:, None, :, None] * np.eye(k)[:, None]).reshape(p * k, -1)
-        answers = np.concatenate([self.answers, self.base.solve(units).reshape(p, k, -1)], axis=2)
-        rows = np.vstack([self.rows, rows])
-        coupling = (rows @ answers.reshape(p, -1)).reshape(len(rows), k, -1)
-        return Updated(self.base, rows, answers, coupling) if coupling.max() < UNSEEN else None
+        new = self.base.solve(units).reshape(p, -1)
+        answers = np.concatenate([self.answers, new.reshape(p, k, -1)], axis=2)
+        coupling = np.empty((m + len(rows), k, answers.shape[2]))
+        coupling[:m, :, :n] = self.coupling
+        coupling[:m, :, n:] = (self.rows @ new).reshape(m, k, len(rows) * k)
+        coupling[m:] = (rows @ answers.reshape(p, -1)).reshape(len(rows), k, -1)
+        return (
+            Updated(self.base, np.vstack([self.rows, rows]), answers, coupling)
+            if coupling.max() < MOST_UPDATE_VARIANCE
+            else None
+        )
 
     def solve(self, g):
         """H^-1 g."""

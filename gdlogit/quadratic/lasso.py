@@ -37,9 +37,8 @@ ITERATIONS = 40  # of ADMM a round
 RELAXATION = 1.6  # of ADMM
 FINAL_PROGRESS, FAR_PROGRESS = 1e-6, 0.1  # of the fall so far: what the last round brought, at the end, and far from it
 SLOPE_TOLERANCE = 1e-9  # of lambda: the slopes at the minimum
-RIDGE_PER_PARAMETER = (
-    1e-14  # of the diagonal, for each parameter: more than rounding takes from directions without curvature
-)
+# Of the diagonal, for each parameter: more than rounding takes from directions without curvature.
+RIDGE_PER_PARAMETER = 1e-14
 MOST_OVERSHOOT = 1e3  # times the distance to zero: a step that would go so far beyond it is not told from a longer one
 SWEEPS = 5  # of coordinate descent, at a time
 INTERCEPT_FEATURE = 1e4  # the feature that carries the intercept where all parameters are penalised
@@ -119,8 +118,8 @@ class Products(Quadratic):
 class Columns(Products):
     """M = F^T F + l2 by the columns of F, for a loss of |u + F d|^2 / 2 at a step d from theta.
 
-    The last column of F is a feature of INTERCEPT_FEATURE. Its parameter is that part of the intercept, so its penalty is as
-    good as none. Theta's features are measured from the centre, F's are not: a step of W moves the intercept.
+    The last column of F is a feature of INTERCEPT_FEATURE. Its parameter is that part of the intercept, so its penalty
+    is as good as none. Theta's features are measured from the centre, F's are not: a step of W moves the intercept.
     """
 
     def __init__(self, u, F, centre, squares, penalty, theta):

@@ -143,12 +143,12 @@ def zero_sum_tilt(model):
     if free[:-1].any():
         return tilt_without_slopes(part, point, u, free)
     tilted = tilt(part, point, u)
-    lacking = tilted[1][-1]  # of V, the sum of the residuals
-    if np.abs(lacking).max() <= part.resolution:
+    remainder = tilted[1][-1]  # of V, the sum of the residuals
+    if np.abs(remainder).max() <= part.resolution:
         return tilted
     intercepts = part.coupling(part.curvature(part.scores(point.theta)))
     rounding = len(intercepts) * np.finfo(float).eps  # a softmax does not see a shift of all intercepts
-    shift = np.linalg.pinv(intercepts, rcond=rounding, hermitian=True) @ lacking
+    shift = np.linalg.pinv(intercepts, rcond=rounding, hermitian=True) @ remainder
     return tilt(part, point, np.vstack([u[:-1], u[-1] + shift]))
 
 

@@ -5,7 +5,10 @@ features' second moments, in units of each feature's spread; of these minima the
 
     sum_jc (spread_j W_jc)^2
 
-is returned. Columns that are the same share their weight evenly, and a constant feature has none.
+is returned. Columns that are the same share their weight evenly, and a constant feature has none. Where the classes are
+separable, J has no minimum, but the scores at which a fit stops are those of many theta all the same: then, too, the
+one of least norm is returned. It depends on nothing but these scores, the rows that count, and the features' spreads:
+so a row of weight 2 is the row twice. The coordinates of few rows of many features have that norm, see ``span``.
 """
 
 import numpy as np
