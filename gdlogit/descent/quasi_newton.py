@@ -28,7 +28,7 @@ import numpy as np
 
 from ..objective import Point
 from ..quadratic.features import Features, gram_price, with_gram
-from ..quadratic.metric import LocalModel, Smooth, Solved, products_at
+from ..quadratic.metric import LocalModel, NewtonMetric, Solved, products_at
 from ..quadratic.secant import Secant
 from .loop import Method, target
 from .wolfe import Trial, search
@@ -99,7 +99,7 @@ def quasi_newton(tol, rng, settles=False):
 
 def model(objective, state):
     """The local model at the state's point."""
-    return LocalModel(objective, state.point, state.solved or Smooth(products(objective, state)))
+    return LocalModel(objective, state.point, state.solved or NewtonMetric(products(objective, state)))
 
 
 def products(objective, state):
