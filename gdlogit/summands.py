@@ -132,8 +132,8 @@ def coupling(loss, block, c):
 
 
 def coupling_at(loss, block, z):
-    """The same at scores z."""
-    return (loss.bend_sum(loss.curvature(z), block.weight),)
+    """The same at scores z, with the curvature that a step can rely on."""
+    return (loss.bend_sum(loss.secant_curvature(z, block.y), block.weight),)
 
 
 def gram(loss, block, c):

@@ -27,7 +27,7 @@ from scipy.linalg import lapack
 
 __all__ = ["Cholesky", "ConjugateGradients", "Iterate", "Jacobi", "Kronecker", "Updated"]
 
-EPS = np.finfo(float).eps
+EPS, TINY = np.finfo(float).eps, float(np.finfo(float).tiny)
 MOST_PRODUCTS = 500  # of H with a vector, at most
 NO_CURVATURE = 1e-6  # of the largest: softmax has none where all scores move together
 SINGULAR = 1e3  # times the rounding of an entry is a curvature too small to be sure of
@@ -143,7 +143,7 @@ class Kronecker:
 
     def __init__(self, gram, coupling, penalty):
         gamma, self.vectors = np.linalg.eigh(coupling)
-        rounded = 4.0 ** np.round(0.5 * np.log2(np.maximum(gamma, NO_CURVATURE * gamma[-1])))
+        rounded = 4.0 ** np.round(0.5 * np.log2(np.maximum(gamma, max(NO_CURVATURE * gamma[-1], TINY))))
         self.columns = [(rounded == g, Cholesky(g * gram + np.diag(penalty))) for g in np.unique(rounded)]
 
     def solve(self, g):
