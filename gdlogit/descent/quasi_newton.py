@@ -11,10 +11,12 @@ hold. J falls in each step, one pass each, whatever the start:
    B is taken anew when the loss has halved: what it is beside the penalty decides which directions are cheap.
 2. *Scores*. z = X W + b is linear in theta, so with z and the scores of a direction at hand no step length costs a
    pass. The line search knows slopes, too, and may go further than 1 (``wolfe``).
-3. *Newton steps, at the end*. Where the decrement says that the goal is near, conjugate gradients solve with the
-   Hessian of all rows, whose products are passes; the metric preconditions them. What comes of that is an estimate of
-   the excess that is no guess, and a step that takes most of the excess away. Where the step shows that the model does
-   not hold there, the quasi-Newton steps go on.
+3. *Estimate*. Half the decrement in this metric is too low where the metric is poor, so the falls of J so far count,
+   too: how much is left if J goes on falling as it did. Where that is within the goal twice in a row, conjugate
+   gradients solve with the Hessian of all rows, preconditioned by the metric. They give an estimate that is no guess,
+   Newton's step, which takes most of the excess away, and the dual point that proves it.
+4. *End*. Where the minimum is far and flat, J falls for thousands of steps by less than it is known: J is a mean over
+   the rows, with a standard error. Where the tolerance may be chosen here, a long descent ends there.
 
 References
 ----------
