@@ -158,7 +158,7 @@ def solve(
     objective = Objective(coordinates.rows, problem.loss, problem.penalty, formed_parameters=settings.formed_parameters)
     others = held_out and Objective(held_out, problem.loss, ElasticNet(0.0))
     tol = tolerance(settings, objective)
-    method = method_of(settings, objective, tol, rng)
+    method = method_of(settings, objective, rng)
 
     def outside(theta):
         return users(theta, objective, coordinates)
@@ -253,8 +253,9 @@ def tolerance(settings: Settings, objective: Objective) -> float:
     return PRODUCTS_TOL if by_products and settings.tol == "auto" else settings.formed_tol
 
 
-def method_of(settings: Settings, objective: Objective, tol: float, rng: np.random.Generator) -> Method:
+def method_of(settings: Settings, objective: Objective, rng: np.random.Generator) -> Method:
     """The method that a solver names, and for the default one the one that the objective's size asks for."""
+    tol = tolerance(settings, objective)
     match settings.solver:
         case "gd":
             return gradient.batch(settings.learning_rate)

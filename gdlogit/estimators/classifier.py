@@ -19,9 +19,10 @@ from ..inference.intercepts import solve_reduced
 from ..problem import Problem
 from ..solve import Settings, solve
 from ..typing import ByFeature, ClassWeight, CoefBounds, Matrix, RandomState, Solver
-from .batches import OF_A_FIT, OF_A_STREAM, BatchLearner, slices
+from .batches import OF_A_FIT, OF_A_STREAM, slices
 from .by_feature import penalty_factors
 from .callbacks import FitTask, with_callbacks
+from .collection import CollectionLearner
 from .counts import CountLearner
 from .forms import OtherForms
 from .inference import WithInference
@@ -43,7 +44,7 @@ from .validation import (
 __all__ = ["GDLogisticRegression"]
 
 
-class GDLogisticRegression(BatchLearner, CountLearner, Predictor, OtherForms, WithInference):
+class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForms, WithInference):
     """Logistic regression by gradient descent that needs no scaling and no tuning.
 
     Minimises scikit-learn's objective, so the same ``C`` gives the same coefficients as ``LogisticRegression``::
