@@ -32,12 +32,12 @@ class Point(NamedTuple):
 
 
 class LossAt(NamedTuple):
-    """The mean loss, its slope along a line, its standard error, and the rows' weighted residuals."""
+    """The mean loss, its slope along a line, its standard error, and what is known of ``each`` row there."""
 
     mean: float
     slope: float
     error: float
-    residuals: np.ndarray
+    each: np.ndarray
 
 
 class Overflow(ArithmeticError):
@@ -217,21 +217,21 @@ class Objective:
         return self.rows.each(partial(summands.secant_curvature, self.loss), z)
 
     def labels(self):
-        """What is asked of each row to know its loss at given scores, without the row's features: for ``trial``."""
-        return self.rows.each(summands.labels)
+        """The label and the weight of each row: what ``trial`` knows of the rows."""
+        return self.rows.each(summands.label), self.rows.each(summands.weight)
 
     def trial(self, labels, z, change, rate):
         """The ``LossAt`` along a line: at scores z + rate dz, for the changes dz that a direction makes; in no pass."""
-        each = self.rows.map(partial(summands.trial, self.loss, rate), z, change, labels)
-        loss, slope = each[:, :2].sum(axis=0, dtype=float) / self.total
-        deviations = each[:, 0] - loss * labels[:, 1]
-        error = sqrt(np.vdot(deviations, deviations)) / self.total
-        return LossAt(float(loss), float(slope), error, each[:, 2:])
+        each = self.rows.map(partial(summands.trial, self.loss, rate), z, change, *labels)
+        loss, slope, *moments = map(float, self.rows.sum_known(summands.sums_of_trial, each, labels[1]))
+        mean = loss / self.total
+        squares = np.dot(moments, [1, -2 * mean, mean**2])  # of s (L - mean)
+        return LossAt(mean, slope / self.total, sqrt(max(squares, 0.0)) / self.total, each)
 
-    def gradient_of(self, theta, residuals):
-        """The gradient of J's smooth part at theta, where the rows have these weighted residuals, in half a pass."""
+    def gradient_of(self, theta, loss):
+        """The gradient of J's smooth part at theta, whose ``LossAt`` is known, in half a pass."""
         self.passes += 0.5
-        (gradient,) = self.rows.sum(summands.backward, residuals)
+        (gradient,) = self.rows.sum(summands.backward_of_trial, loss.each)
         return gradient / self.total + self.penalty.gradient(theta)
 
     @property
@@ -254,7 +254,7 @@ class Objective:
         if size >= self.n_rows:
             return self.rows.sum(summands.second_moment, products=p)[0] / self.total
         self.passes += 2
-        leverage = self.rows.each(partial(summands.leverages, squares))
+        leverage = np.asarray(self.rows.each(partial(summands.leverages, squares)))
         chance = chances(0.5 + 0.5 * leverage / leverage.mean(), size)
         index = np.flatnonzero(rng.random(self.n_rows) < chance)
         moment = 0.0

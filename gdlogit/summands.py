@@ -34,22 +34,33 @@ def value_and_gradient_at(loss, block, z):
     return float(block.weight @ losses), block.backward(block.weigh(dz))
 
 
-def labels(block):
-    """The class code and the weight of each row: for ``each``."""
-    return np.column_stack([block.y, block.weight])
+def label(block):
+    """The label of each row: for ``each``."""
+    return block.y
 
 
-def trial(loss, rate, z, change, labels):
-    """The weighted loss of each row at scores z + rate dz, its slope in the rate, and its residuals: for ``map``."""
-    losses, dz = loss.forward_backward(z + z.dtype.type(rate) * change, labels[:, 0].astype(np.intp))
-    weight = labels[:, 1:].astype(dz.dtype)
-    dz *= weight
-    return np.hstack([losses[:, None] * weight, np.einsum("ij,ij->i", dz, change)[:, None], dz])
+def weight(block):
+    """The weight of each row: for ``each``."""
+    return block.weight
 
 
-def backward(block, residuals):
-    """The gradient in theta of what has these residuals, which are weighted, at each row."""
-    return (block.backward(residuals),)
+def trial(loss, rate, z, change, y, weight):
+    """The loss of each row at scores z + rate dz, its slope in the rate, and its residuals, weighted: for ``map``."""
+    losses, dz = loss.forward_backward(z + rate * change, y)
+    dz *= weight[:, None].astype(dz.dtype, copy=False)
+    return np.hstack([losses[:, None], np.einsum("ij,ij->i", dz, change)[:, None], dz])
+
+
+def sums_of_trial(each, weight):
+    """The weighted loss and its slope; the sums of s^2 L^2, s^2 L and s^2 for losses L and weights s."""
+    losses = each[:, 0].astype(float, copy=False)
+    weighted = weight * losses
+    return weight @ losses, each[:, 1].sum(dtype=float), weighted @ weighted, weight @ weighted, weight @ weight
+
+
+def backward_of_trial(block, each):
+    """The gradient of the loss in theta, from the residuals of a ``trial``."""
+    return (block.backward(each[:, 2:]),)
 
 
 def scores(theta, block):

@@ -166,6 +166,10 @@ class MemoryRows(Rows):
         """What f makes of what is known of ``each`` row, without the rows themselves."""
         return self.each(lambda _, *each: f(*each), *each)
 
+    def sum_known(self, f, *each):
+        """Sum the tuples that f makes of what is known of ``each`` row, without the rows themselves."""
+        return self.fold(lambda _, *each: f(*each), add, *each)
+
     @cached_property
     def blocks(self):
         """All rows in blocks of the size that is best: views of X, in order."""

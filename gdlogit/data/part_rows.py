@@ -41,6 +41,11 @@ class PartRows(Rows):
         n_bytes = self.held.facts.n_bytes + self.n_rows * self.dtype.itemsize  # a copy has the constant feature, too
         return max(1, SAMPLE_BYTES * self.n_rows // n_bytes)
 
+    @property
+    def work(self):
+        """How many multiplications a product with one column is worth, about."""
+        return self.held.facts.n_bytes // self.dtype.itemsize
+
     def fold(self, f, combine, *each, products=None):
         """Combine the tuples f(block, ...), entry by entry, over all blocks of all parts: one pass."""
         self.held.n_passes += 1
@@ -55,6 +60,11 @@ class PartRows(Rows):
         """What f makes of what is known of ``each`` row: a PartArray."""
         first, *others = each
         return first.map(f, *others)
+
+    def sum_known(self, f, *each):
+        """Sum the tuples that f makes of what is known of ``each`` row: fetched."""
+        first, *others = (array.parts for array in each)
+        return first.reduce(f, add, *others)
 
     def repeated(self, values):
         """The same values, of shape (1, k), for each row: a PartArray."""

@@ -74,6 +74,10 @@ class Rows(ABC):
         """What f makes of what is known of ``each`` row, without the rows themselves: no pass."""
 
     @abstractmethod
+    def sum_known(self, f, *each):
+        """Sum the tuples that f makes of what is known of ``each`` row, without the rows themselves: no pass."""
+
+    @abstractmethod
     def take(self, index):
         """A copy of the rows at ``index``, which is sorted: MemoryRows."""
 

@@ -57,7 +57,7 @@ class QuasiState(NamedTuple):
     scores: np.ndarray
     loss: float
     error: float  # the standard error of the mean loss
-    labels: np.ndarray
+    labels: tuple[np.ndarray, np.ndarray]
     features: Features
     metric: Secant
     made_at: float  # the mean loss where B was taken
@@ -78,7 +78,7 @@ def quasi_newton(tol, rng, settles=False):
         theta = theta - theta.mean(axis=1, keepdims=True) if theta.shape[1] > 1 else theta  # as softmax does not see it
         z, labels = objective.scores(theta), objective.labels()
         loss = objective.trial(labels, z, z, 0.0)
-        point = Point(theta, loss.mean + objective.penalty.value(theta), objective.gradient_of(theta, loss.residuals))
+        point = Point(theta, loss.mean + objective.penalty.value(theta), objective.gradient_of(theta, loss))
         basis = Features.of(objective)
         state = QuasiState(point, np.nan, 1.0, z, loss.mean, loss.error, labels, basis, Secant(None), 0.0, theta)
         return aim(objective, renewed(objective, state, rng), tol)
@@ -150,11 +150,11 @@ def advance(objective, state):
     if trial is start:
         return None
     theta, loss = trial.known
-    new = Point(theta, trial.value, objective.gradient_of(theta, loss.residuals))
+    new = Point(theta, trial.value, objective.gradient_of(theta, loss))
     return state._replace(
         point=new,
         rate=trial.rate,
-        scores=z + z.dtype.type(trial.rate) * change,
+        scores=z + trial.rate * change,
         loss=loss.mean,
         error=loss.error,
         metric=state.metric.with_step(theta - point.theta, new.gradient - point.gradient).scaled(),
