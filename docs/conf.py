@@ -7,6 +7,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+import api_complete
 import benchmark_table
 import inventories
 
@@ -38,13 +39,7 @@ default_role = "code"
 intersphinx_mapping = inventories.write(HERE / "generated")
 intersphinx_timeout = 5  # seconds; without a network the inventories that are made here serve
 
-autodoc_default_options = {
-    "members": True,
-    "inherited-members": "tuple",  # GDLogisticRegression is written in several classes
-    "exclude-members": "score, get_params, set_params, get_metadata_routing, set_callbacks, "
-    "set_fit_request, set_partial_fit_request, set_score_request, set_predict_request, set_predict_proba_request, "
-    "set_predict_log_proba_request, set_decision_function_request",
-}
+autosummary_context = {"PUBLIC": api_complete.members()}
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 toc_object_entries_show_parents = "hide"  # a method's own name is enough beside its class
@@ -94,6 +89,7 @@ for estimator in (gdlogit.GDLogisticRegression, gdlogit.GDLogisticRegressionCV):
 def setup(app):
     """Write what is generated before the pages are read, and leave out what NamedTuple says of its fields."""
     app.connect("builder-inited", lambda app: benchmark_table.write(HERE / "generated"))
+    app.connect("env-check-consistency", api_complete.check)
     app.connect("autodoc-skip-member", lambda app, what, name, member, skip, options: skip or is_alias(member))
 
 

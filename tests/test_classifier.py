@@ -858,6 +858,6 @@ def test_a_hessian_that_is_singular_to_rounding_claims_no_more_than_the_gap_prov
     monkeypatch.setattr(solve, "duality_gap", lambda *_, **__: 1e-5)
     X, y = CANCER
     assert fit(X, y).converged_  # the estimate can be believed
-    with pytest.warns(ConvergenceWarning, match=r"only proven to be within 1.0e-05 of it.*Lower C, or scale"):
+    with pytest.warns(ConvergenceWarning, match=r"only proven to be within 1.0e-05 of the minimum.*Lower C, or scale"):
         model = GDLogisticRegression(C=1e12).fit(np.hstack([X[:, :1], X[:, :1]]), y)
     assert not model.converged_

@@ -241,6 +241,7 @@ class CoefficientDisplay:
         else:  # differences of a softmax's scores are log-odds
             quantity = "factor of exp(score)" if odds_ratio else "change of the score"
         ax.set_xlabel(f"{quantity} per {self.unit}")
+        self._say_how_many(len(shown), "largest")
         if len(self.coef) > 1:
             ax.legend(title="class", loc="upper left", bbox_to_anchor=(1, 1), ncols=1 + (len(self.coef) > len(shown)))
         return self
@@ -260,7 +261,13 @@ class CoefficientDisplay:
         ax.set_xlabel(
             f"{'odds ratio' if odds_ratio else 'log-odds'}{classes} per {self.unit}, {self.conf_level:.0%} interval"
         )
+        self._say_how_many(len(shown), "most significant")
         return self
+
+    def _say_how_many(self, n_shown: int, which: str) -> None:
+        n = len(self.feature_names)
+        if n_shown < n:
+            self.ax_.set_title(f"the {n_shown} {which} of {n:,} features", loc="left", fontsize="medium")
 
     def frame(self) -> pd.DataFrame:
         """The coefficients as a pandas DataFrame: columns feature, class, coefficient, odds_ratio; largest first."""

@@ -188,7 +188,7 @@ class DescentPathDisplay:
         star: dict[str, Any] = {"color": "gold", "markeredgecolor": "black", "markersize": 14, "linestyle": ""}
         ax.plot(*self.minimum, marker="*", label="minimum", zorder=4, **star)
         ax.set(xlabel=f"coefficient of {self.feature_names[0]}", ylabel=f"coefficient of {self.feature_names[1]}")
-        title = "contours: J - min J; solvers: J - min J at the end"
+        title = "objective J above its minimum: of each contour, and at the end of each path"
         ax.legend(title=title, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=8, title_fontsize=8)
         return self
 

@@ -56,7 +56,7 @@ class LossCurveDisplay:
     ... }
     >>> display = LossCurveDisplay.from_estimators(models, gap=True)
     >>> display.ax_.get_ylabel()
-    'J - min J, at most'
+    'objective J above its minimum, at most'
     """
 
     ax_: Axes
@@ -203,7 +203,7 @@ class LossCurveDisplay:
         lowest, gap = max(self._lowest_values(), key=lambda pair: pair[0] - pair[1])
         for i, (name, curve) in enumerate(self.curves.items()):  # lowest - gap, computed first, would round gap to 0
             self._line(np.maximum(curve - lowest + gap, np.spacing(lowest)), name, style(i))
-        self.ax_.set(xlabel="iteration", ylabel="J - min J, at most", yscale="log")
+        self.ax_.set(xlabel="iteration", ylabel="objective J above its minimum, at most", yscale="log")
 
     def _draw_fits(self) -> None:
         for i, (name, curve) in enumerate(self.curves.items()):
@@ -211,13 +211,13 @@ class LossCurveDisplay:
             if name in self.validation:
                 hollow = {"markerfacecolor": "white", "alpha": 0.8, "linestyle": ":"}
                 self._line(self.validation[name], f"{name}, validation", style(i) | hollow)
-        self.ax_.set(xlabel="iteration", ylabel="mean loss" if self.validation else "J")
+        self.ax_.set(xlabel="iteration", ylabel="mean log-loss" if self.validation else "objective J")
 
     def _draw_streams(self) -> None:
         for i, (name, curve) in enumerate(self.progressive.items()):
             self._line(curve, f"{name}, each batch", style(i) | {"marker": "", "linewidth": 0.7, "alpha": 0.6})
             self._line(np.cumsum(curve) / np.arange(1, len(curve) + 1), f"{name}, mean so far", style(i))
-        self.ax_.set(xlabel="batch", ylabel="mean loss of a batch before it is learned from")
+        self.ax_.set(xlabel="batch", ylabel="mean log-loss of a batch before it is learned from")
 
     def _line(self, curve: NDArray[np.float64], label: str, look: dict[str, Any]) -> None:
         every = max(1, len(curve) // MARKERS_PER_CURVE)

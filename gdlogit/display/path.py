@@ -24,6 +24,7 @@ __all__ = ["CVCurveDisplay", "RegularizationPathDisplay"]
 
 MOST_COUNTS = 8  # numbers of nonzeros along the top: more would overlap
 CHOICES = {"C_1se_": (":", "one standard error"), "C_best_": ("--", "best")}
+C_AXIS = "C (further right, the penalty is weaker)"
 LABEL_DISTANCE = 0.045  # share of the axes' height: labels nearer to each other are moved apart
 
 
@@ -176,10 +177,9 @@ class RegularizationPathDisplay:
             look = style(i) | {"markevery": (i, max(1, len(at) // 6)), "markersize": 4}
             self.lines_ += ax.plot(at, coef[:, j], label=str(self.feature_names[j]), **look)
         self.lines_ += other_lines
-        ax.set(
-            xlabel="C" if x == "C" else "sum of the absolute coefficients",
-            ylabel=f"coefficient, for class {self.label}",
-        )
+        along = C_AXIS if x == "C" else "sum of the absolute coefficients"
+        how_many = f"\n{len(named)} of {len(order)} features are named" if len(named) < len(order) else ""
+        ax.set(xlabel=along + how_many, ylabel=f"coefficient, for class {self.label}")
         marks = self.choices if x == "C" else {}
         if x == "C":
             ax.set_xscale("log")
@@ -306,7 +306,7 @@ class CVCurveDisplay:
         self.ax_, self.figure_ = ax, ax.figure.figure
         look: dict[str, Any] = {"color": "black", "ecolor": "0.65", "elinewidth": 1, "capsize": 2, "markersize": 4}
         self.errorbar_ = ax.errorbar(self.Cs, self.mean, self.se, fmt="o", **look)
-        ax.set(xscale="log", xlabel="C", ylabel=self.score_name)
+        ax.set(xscale="log", xlabel=C_AXIS, ylabel=self.score_name)
         ax.margins(x=0.02)
         counts_on_top(ax, self.Cs, self.n_nonzero)
         mark(ax, self.choices)
