@@ -90,6 +90,11 @@ class Problem(NamedTuple):
         return log_frequency[1:] - log_frequency[:1] if k == 1 else log_frequency
 
     @property
+    def copies_features(self) -> bool:
+        """Whether ``restricted`` can be asked for: rows in memory alone can copy features."""
+        return self.rows.copies_features
+
+    @property
     def has_offset(self) -> bool:
         """Whether an offset is added to the rows' scores."""
         return self.rows.has_offset

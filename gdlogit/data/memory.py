@@ -58,6 +58,8 @@ def rows_of(X, y, weight, intercept=True, n_scores=1, centre=None, first=0, layo
 class MemoryRows(Rows):
     """Rows in memory, of any storage: see ``rows_of``."""
 
+    copies_features = True
+
     def __init__(self, block, n_scores=1, cores=None):
         self.block, self.n_scores, self.cores = block, n_scores, cores or Cores()
         self.X, self.y, self.weight = block.X, block.y, block.weight

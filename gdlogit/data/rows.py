@@ -41,10 +41,11 @@ class Rows(ABC):
     work : float, how many multiplications a product of all rows with one column is worth.
     cores : Cores, the threads that sums may use.
     has_columns : bool, whether ``columns`` can be asked for.
+    copies_features : bool, whether ``with_columns`` can be asked for.
     has_offset : bool, whether something is added to the rows' scores.
     """
 
-    has_columns = has_offset = False
+    has_columns = has_offset = copies_features = False
 
     @property
     def shape(self):
