@@ -14,6 +14,7 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from . import summands
+from .penalty import penalty_in
 
 __all__ = ["Objective", "Overflow", "Point", "at_random", "overflow_raised", "tried"]
 
@@ -358,7 +359,9 @@ class Objective:
         rows = self.rows.centred()
         if rows is self.rows:
             return self, theta
-        return self._over(rows, self.total), rows.enter(theta)
+        centred = self._over(rows, self.total)
+        centred.penalty = penalty_in(self.penalty, rows.unit)
+        return centred, rows.enter(theta)
 
     def without_constants(self, theta):
         """A theta with the same scores, in which features that are constant on these rows have no part."""

@@ -167,9 +167,13 @@ class SideBySide:
     def columns(self, some):
         """The problems of all weightings at some C, those of one C together."""
         like, totals = np.empty(self.several.shape), self.several.totals
-        penalties = (ElasticNet.of(self.Cs[i], self.l1_ratio, total) for i in some for total in totals)
+        penalties = (self.penalty(i, total) for i in some for total in totals)
         curvature = np.stack([penalty.curvature(like) for penalty in penalties])
         return Columns(np.tile(np.arange(self.n_weightings), len(some)), curvature)
+
+    def penalty(self, i, total):
+        """The penalty at the i-th C of weights that add up to a total."""
+        return self.coordinates.penalty(ElasticNet.of(self.Cs[i], self.l1_ratio, total))
 
     def descend(self, some, start):
         """Solve for some C at once, from thetas (len(some), F, p + 1, k); yield their numbers and Fits."""
@@ -191,7 +195,7 @@ class SideBySide:
 
     def gap(self, i, point, excess):
         """The proven bound of the first weighting at its point for the i-th C."""
-        penalty = ElasticNet.of(self.Cs[i], self.l1_ratio, self.several.totals[0])
+        penalty = self.penalty(i, self.several.totals[0])
         objective = Objective(self.coordinates.rows, self.problem.loss, penalty)
         model = LocalModel(objective, point, sample=self.sample(objective))
         return duality_gap(model, self.rng, self.settings.tol, excess)

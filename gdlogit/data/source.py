@@ -23,6 +23,7 @@ from .memory import SAMPLE_BYTES, concatenated, rows_of
 from .overflow import largest, overflow_named
 from .rows import Rows
 from .threads import Cores
+from .units import unit_of
 
 __all__ = ["BatchRows", "Source"]
 
@@ -67,6 +68,7 @@ class Source:
         found, totals, dtypes, centre, without_zeros, smallest = None, {}, set(), 0.0, True, np.inf
         so_far, n_counted = 0.0, 0  # the weight and the number of the rows that have one
         self.has_dense, self.n_bytes, self.largest, widths = False, 0, 0.0, set()
+        sizes = 0.0
         for _, X, y, weight, offset in self._read():
             weight = np.ones(len(y)) if weight is None else weight
             labels, codes = factorize(y)
@@ -78,7 +80,9 @@ class Source:
                 rows = rows_of(X, y, weight)
                 so_far, n_counted = so_far + rows.total, n_counted + rows.n_counted
                 if rows.n_counted:
-                    centre = centre + (rows.centred().centre - centre) * (rows.total / so_far)
+                    measured = rows.centred()
+                    centre = centre + (measured.centre * measured.unit - centre) * (rows.total / so_far)
+                sizes = np.maximum(sizes, rows.sizes)
                 without_zeros = without_zeros & rows.block.without_zeros()
             dtypes.add(X.dtype)
             widths.add(0 if offset is None else offset.shape[1])
@@ -93,7 +97,8 @@ class Source:
         if classes is not None and not np.array_equal(found, classes):
             raise ValueError(f"classes={classes!r} must all have rows; only {found!r} have.")
         self.dtype = np.result_type(*dtypes)
-        self.centre = (np.zeros(len(without_zeros)) + centre).astype(self.dtype)
+        self.unit = unit_of(sizes, self.dtype)
+        self.centre = np.zeros(len(without_zeros)) + centre
         self.without_zeros = without_zeros
         (self.offset_width,), self.n_counted = widths, n_counted
         totals = np.array([totals[label] for label in found.tolist()])
@@ -150,12 +155,14 @@ class Source:
 class BatchRows(Rows):
     """The rows of a source; ``skipped`` is a mask of rows that count for nothing."""
 
-    def __init__(self, source, intercept=True, n_scores=1, centre=None, skipped=None, layout=None, cores=None):
-        self.source, self.skipped, self.cores = source, skipped, cores or Cores()
+    def __init__(
+        self, source, intercept=True, n_scores=1, centre=None, skipped=None, layout=None, cores=None, unit=1.0
+    ):
+        self.source, self.skipped, self.cores, self.unit = source, skipped, cores or Cores(), unit
         self.layout = layout or _layout.LAYOUT
         self.constant, self.n_scores = float(intercept), n_scores
         self.n_rows, self.n_features, self.dtype = source.n_rows, len(source.centre), source.dtype
-        self.centre = np.zeros_like(source.centre) if centre is None else centre
+        self.centre = np.zeros(self.n_features, self.dtype) if centre is None else centre
         self.total, self.has_offset = source.total, source.offset_width > 0
 
     @property
@@ -205,14 +212,17 @@ class BatchRows(Rows):
         return self._like(self.centre, mask if self.skipped is None else mask | self.skipped)
 
     def centred(self):
-        """The same rows, their features measured from about their means; as they are if they have no intercept."""
-        if self.centre.any() or not self.constant:
+        """The same rows, in units whose squares are numbers, and measured from about their means with an intercept."""
+        if self.centre.any():
             return self
-        return self._like(self.source.centre, self.skipped)
+        unit = self.source.unit
+        centre = (self.source.centre / unit).astype(self.dtype, copy=False) if self.constant else self.centre
+        return self._like(centre, self.skipped, unit)
 
     def for_scores(self, n_scores):
         """The same rows, cut into blocks that are best for so many scores a row."""
-        return BatchRows(self.source, bool(self.constant), n_scores, self.centre, self.skipped, self.cores)
+        where = self.centre, self.skipped, self.layout, self.cores, self.unit
+        return BatchRows(self.source, bool(self.constant), n_scores, *where)
 
     def stored(self):
         """The same rows, those in CSR measured from their centre only where they have no zero."""
@@ -225,7 +235,7 @@ class BatchRows(Rows):
             if self.skipped is not None:
                 weight = np.where(self.skipped[span], 0, weight)
             how = {"centre": self.centre, "first": first, "layout": self.layout, "cores": self.cores}
-            how["offset"] = offset
+            how |= {"offset": offset, "unit": self.unit}
             rows = rows_of(X, codes, weight, bool(self.constant), self.n_scores, **how)
             yield span, rows, *(array[span] for array in each)
 
@@ -238,8 +248,10 @@ class BatchRows(Rows):
             array[span] = values
         return array
 
-    def _like(self, centre, skipped):
-        return BatchRows(self.source, bool(self.constant), self.n_scores, centre, skipped, self.layout, self.cores)
+    def _like(self, centre, skipped, unit=None):
+        unit = self.unit if unit is None else unit
+        where = centre, skipped, self.layout, self.cores, unit
+        return BatchRows(self.source, bool(self.constant), self.n_scores, *where)
 
 
 def printed(fingerprint, first, X, y, weight, offset=None):

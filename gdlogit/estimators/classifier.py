@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import column_or_1d, validate_data
 
-from ..data.overflow import overflow_named
+from ..data.overflow import held, overflow_named
 from ..descent.loop import Watch, table
 from ..descent.status import Status
 from ..inference.firth import aliased_features
@@ -378,7 +378,7 @@ class GDLogisticRegression(BatchLearner, CountLearner, Predictor, OtherForms, Wi
 
         def attributes(theta):
             with np.errstate(under="ignore"):  # callbacks run under the caller's NumPy settings
-                theta = columns.widen(theta.astype(problem.dtype))
+                theta = columns.widen(held(theta, problem.dtype))
             coef, intercept = np.ascontiguousarray(theta[:-1].T), theta[-1].copy()
             return {
                 "classes_": columns.classes,

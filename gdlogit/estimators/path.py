@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..data.overflow import overflow_named
+from ..data.overflow import held, overflow_named
 from ..loo import LeaveOneOut
 from ..paths import paths
 from ..problem import Problem
@@ -449,7 +449,7 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
         """Set the attributes that are left; return warnings."""
         scores, std, n_scored = scored
         with np.errstate(under="ignore"):
-            theta = found.theta.astype(dtype)
+            theta = held(found.theta, dtype)
         path = theta[:, :, 0]
         self.coef_path_ = np.ascontiguousarray(path[..., :-1, :].swapaxes(2, 3))
         self.intercept_path_ = path[..., -1, :].copy()
