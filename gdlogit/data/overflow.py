@@ -25,7 +25,7 @@ def held(theta, dtype):
     """Theta in the floating-point type of X; an error that names X where a coefficient is too large for the type."""
     with np.errstate(over="ignore", under="ignore"):
         coefficients = theta.astype(dtype)
-    if not np.isfinite(coefficients).all():
+    if np.isinf(coefficients).any():
         raise ValueError(
             f"X is too small for {dtype}: a coefficient would be larger than {np.finfo(dtype).max:.2g}. "
             f"Multiply X{', or use float64' if dtype == np.float32 else ''}."

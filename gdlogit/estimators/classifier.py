@@ -254,7 +254,9 @@ class GDLogisticRegression(BatchLearner, CountLearner, Predictor, OtherForms, Wi
             or 64 bits. Other sparse forms are copied into CSR; none is ever made dense. "newton-sketch" copies the
             values of a CSR in which a feature without a zero is farther from 0 than 1,000 spreads; and, with two
             classes, an l1 penalty and more than 1,500 features, or more than 200 and more than rows, CSR by column. A
-            memory map is read in blocks; one of another dtype is converted block by block, as in ``fit_batches``.
+            memory map is read in blocks; one of another dtype is converted block by block, as in ``fit_batches``. X is
+            copied where the largest value of a feature is below 1e-12 or above 1e15 in float32, or beyond 1e90 or its
+            inverse in float64.
         y : array-like of shape (n_samples,)
             The labels, of any kind that scikit-learn accepts; at least two different ones.
         sample_weight : array-like of shape (n_samples,), default=None
