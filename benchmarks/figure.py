@@ -39,7 +39,7 @@ def draw(rows, path):
     panels = {}
     for row in rows:
         panels.setdefault((row.data, row.C, row.l1_ratio), []).append(row)
-    columns = min(4, len(panels))
+    columns = min(3, len(panels))  # more would be cut off, or too small, on a page
     lines = math.ceil(len(panels) / columns)
     figure, axes = plt.subplots(
         lines, columns, figsize=(1 + 3.6 * columns, 1.6 + 3 * lines), squeeze=False, layout="constrained", sharey=True
@@ -62,13 +62,13 @@ def draw(rows, path):
         ax.grid(alpha=0.25)
         for row in members:
             if row.method in STYLES:
-                handles.setdefault(row.method, _curve(ax, row))
-    figure.supxlabel(f"seconds of one fit (gaps are drawn between {FLOOR:g} and {CEILING:g})", size=11)
-    figure.supylabel("relative gap, (J - min J) / min J", size=11)
+                handles.setdefault(row.method, curve(ax, row))
+    figure.supxlabel(f"seconds of one fit (shares are drawn between {FLOOR:g} and {CEILING:g})", size=11)
+    figure.supylabel("objective J above its minimum, as a share of the minimum", size=11)
     names = [name for name in STYLES if name in handles]
     figure.legend(
         [*(handles[name] for name in names), target],
-        [*(LABELS.get(name, name) for name in names), "target"],
+        [*(LABELS.get(name, name) for name in names), "target of the comparison"],
         loc="outside upper center",
         ncols=min(4, columns + 1),
         fontsize=9,
@@ -79,7 +79,8 @@ def draw(rows, path):
     plt.close(figure)
 
 
-def _curve(ax, row):
+def curve(ax, row):
+    """Draw one method's times and gaps, and return the line."""
     points = row.curve if row.setting != "default" else [(row.seconds, row.objective)]
     points = [(time, _shown((value - row.best) / row.best)) for time, value in _front(points)]
     style = {"linewidth": 1.2, "markersize": 4.5, **STYLES[row.method]}

@@ -1,14 +1,21 @@
 """Sphinx: python -m sphinx -nW --keep-going docs docs/_build/html."""
 
 import sys
+import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+import api_complete
 import benchmark_table
+import inventories
 
 import gdlogit
+
+URLS = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]
+if any("OWNER" in url for url in URLS.values()):  # not filled in yet: the pages show none
+    URLS = {}
 
 project = "gdlogit"
 author = copyright = "the gdlogit developers"
@@ -18,6 +25,7 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
     "sphinx.ext.mathjax",
     "sphinx-mathjax-offline",  # the pages hold their own MathJax: maths without a network
     "numpydoc",
@@ -28,15 +36,10 @@ templates_path = ["_templates"]
 exclude_patterns = ["_build", "generated/backreferences"]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 default_role = "code"
-nitpick_ignore_regex = [("py:.*", r"sklearn\..*")]  # no inventory is fetched: the build needs no network
+intersphinx_mapping = inventories.write(HERE / "generated")
+intersphinx_timeout = 5  # seconds; without a network the inventories that are made here serve
 
-autodoc_default_options = {
-    "members": True,
-    "inherited-members": "tuple",  # GDLogisticRegression is written in several classes
-    "exclude-members": "score, get_params, set_params, get_metadata_routing, set_callbacks, "
-    "set_fit_request, set_partial_fit_request, set_score_request, set_predict_request, set_predict_proba_request, "
-    "set_predict_log_proba_request, set_decision_function_request",
-}
+autosummary_context = {"PUBLIC": api_complete.members()}
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 toc_object_entries_show_parents = "hide"  # a method's own name is enough beside its class
@@ -64,26 +67,29 @@ html_title = f"gdlogit {release}"
 html_theme_options = {
     "navbar_align": "left",
     "header_links_before_dropdown": 7,
-    "navbar_end": ["theme-switcher"],
+    "navbar_end": ["theme-switcher", "navbar-icon-links"],
+    "icon_links": [{"name": "Repository", "url": URLS["Repository"], "icon": "fa-brands fa-github"}] if URLS else [],
     "secondary_sidebar_items": {"**": ["page-toc"], "benchmarks": [], "architecture": []},  # wide tables and code
     "footer_start": ["copyright"],
     "footer_end": [],
     "show_prev_next": True,
     "pygments_light_style": "a11y-light",
 }
+html_baseurl = URLS.get("Documentation", "")
 html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["widths.css"]
 html_sidebars = {"index": []}  # elsewhere the pages of the same section are listed at the left
 
-# In the gallery, an estimator's HTML representation links to its page here.
-gdlogit.GDLogisticRegression._doc_link_module = "gdlogit"
-gdlogit.GDLogisticRegression._doc_link_template = "../generated/gdlogit.{estimator_name}.html"
+# In the gallery, the "?" of an estimator's diagram leads to the page of this build, not to the public one.
+for estimator in (gdlogit.GDLogisticRegression, gdlogit.GDLogisticRegressionCV):
+    estimator._doc_link_template = "../generated/gdlogit.{estimator_name}.html"
 
 
 def setup(app):
     """Write what is generated before the pages are read, and leave out what NamedTuple says of its fields."""
     app.connect("builder-inited", lambda app: benchmark_table.write(HERE / "generated"))
+    app.connect("env-check-consistency", api_complete.check)
     app.connect("autodoc-skip-member", lambda app, what, name, member, skip, options: skip or is_alias(member))
 
 

@@ -31,9 +31,9 @@ _, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 floor = 1e-16
 ax.loglog(tolerances, [max(gap, floor) for gap in gaps], "o-", color="black", label="duality_gap_, the proof")
 truth = [max(value - minimum, floor) for value in J]
-ax.loglog(tolerances, truth, "s--", color="#D55E00", label="J - min J, the true distance")
+ax.loglog(tolerances, truth, "s--", color="#D55E00", label="J above its minimum, the true distance")
 ax.loglog(tolerances, tolerances, ":", color="0.5", label="tol, the requested distance")
-ax.set(xlabel="tol", ylabel="distance to the minimum")
+ax.set(xlabel="tol, what a fit was asked for", ylabel="objective J above its minimum")
 ax.invert_xaxis()
 ax.grid(alpha=0.25)
 ax.legend()

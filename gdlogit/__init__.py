@@ -34,7 +34,7 @@ __all__ = [
     "to_sklearn",
 ]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Models that version 0.1 saved refer to these modules by their old places.
 OLD_PLACES = {"blocks": old_names, "classifier": classifier, "rows": old_names}

@@ -360,8 +360,9 @@ class Objective:
         if rows is self.rows:
             return self, theta
         centred = self._over(rows, self.total)
-        centred.penalty = penalty_in(self.penalty, rows.unit)
-        return centred, rows.enter(theta)
+        if np.ndim(self.rows.unit) == 0:
+            centred.penalty = penalty_in(self.penalty, rows.unit)
+        return centred, self.theta_in(centred, theta)
 
     def without_constants(self, theta):
         """A theta with the same scores, in which features that are constant on these rows have no part."""

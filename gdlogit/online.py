@@ -1,29 +1,30 @@
-r"""Learning from a stream: each batch of rows is seen once, and then stands in a quadratic.
+r"""Learning from a stream: each batch of rows is seen once, and a quadratic then stands for its losses.
 
 The sum of the losses of all rows so far, about a point v, is nearly
 
     sum_i s_i loss_i(theta)  ~  Q(theta) = r . (theta - v) + 1/2 (theta - v)^T P (theta - v) + const.
 
-When a batch comes, theta moves to the minimum of Q + the batch's own losses + |W|^2 / (2C), by Newton's method; then
-the batch's Taylor series there, of second order, is added to Q. In Bayes's terms that is Laplace's approximation, the
-last posterior being the next prior. No rate is chosen, and scale and correlation of the features do not matter.
+When a batch comes, theta moves to the minimum of Q + the batch's own losses + |W|^2 / (2C), by Newton's method. Then
+the second-order Taylor series of the batch's losses there is added to Q. In Bayes's terms that is Laplace's
+approximation, with each posterior as the next prior. There is no learning rate, and scale and correlation of the
+features do not matter.
 
-- The penalty stays outside Q, so it applies exactly once to the whole stream, and C may change on the way.
-- r, the gradient that is left, is kept: a Newton method that ends early loses nothing, and rounding does not add up.
-- *Rows wait*, as they are, until 1,000 have come, and go into Q together. A Taylor series is only as good as the point
-  where it is taken, and after a few rows that point is far off: rows that it fits by chance have no curvature there,
-  and are forgotten. So one row at a time learns what 1,000 at a time do.
-- P is the full Hessian up to as many parameters as a fit forms one of (1,500); beyond, its diagonal. Features that no
-  row at hand has then stay where they are, at the minimum of Q and their penalty: a batch of CSR costs what its
-  entries cost, and a few numbers a feature.
+- The penalty stays outside Q, so it applies exactly once to the whole stream, and C may change from batch to batch.
+- r, the remaining gradient, is kept: a Newton method that ends early loses nothing, and rounding does not add up.
+- *Rows wait* until 1,000 have come, and then go into Q together. A Taylor series is only as good as the point where it
+  is taken, and after a few rows that point is far off: rows that the point fits by chance have no curvature there, and
+  would be forgotten. So rows that come one at a time teach as much as rows that come 1,000 at a time.
+- P is the full Hessian for as many parameters as a fit forms a Hessian of (1,500), and its diagonal for more. With a
+  diagonal P, features that no row at hand has stay where they are, at the minimum of Q and their penalty. So a CSR
+  batch costs what its entries cost, and a few numbers for each feature.
 
-One row at a time is to cost what a row costs, not what a Hessian does:
+A batch of one row is to cost what a row costs, not what a Hessian costs:
 
-- *A Hessian is kept* as long as its steps do well, factorised; rows that come after it are added by Woodbury's
-  identity, with their curvature of the moment. Every gradient is exact.
-- *Along a step* the scores and Q's gradient are linear, so no length costs a product with the rows, or with P.
-- *Rows on the wrong side* have hardly any curvature, and a Newton step for their sake ends anywhere. They get that of a
-  parabola that is nowhere below their loss: see ``backprop.secant``.
+- *The factorised Hessian is kept* as long as its steps do well. Rows that come after it are added by Woodbury's
+  identity, with the curvature that they have now. Every gradient is exact.
+- *Along a step* the scores and Q's gradient are linear, so no step length costs a product with the rows or with P.
+- *Rows on the wrong side* have hardly any curvature, and a Newton step with that curvature may end anywhere. These rows
+  get the curvature of a parabola that is nowhere below their loss: see ``backprop.secant``.
 
 Shapes: theta, r (p + 1, k); P (P, P) over theta flattened, or its diagonal in theta's shape. Losses are summed, not
 averaged: an excess of 1 is a likelihood e times smaller, on any data.
@@ -51,16 +52,16 @@ from .quadratic.metric import without_shift
 
 __all__ = ["Stream", "begin", "learn"]
 
-ENOUGH_ROWS = 1000  # go into Q together. More would come nearer to the optimum, at a higher price per small batch
-GOAL = 0.01  # excess of the summed loss, in units of a row's weight: far below what the rows themselves can tell
-MOST_STEPS = 100  # classes that the rows separate take a step for each unit of their margins
-FALL = 0.25  # of what the slope promises: a step far beyond the minimum, to where losses are flat, falls by less
-SLOW = 0.3  # of the excess: a Hessian whose step leaves more is of another place
-LARGE = 10  # an excess: after such a step rows may be on other sides, and have other curvatures
+ENOUGH_ROWS = 1000  # go into Q together. More would come nearer to the optimum, but a small batch would cost more
+BATCH_EXCESS = 0.01  # of the summed loss, in units of a row's weight: far below the sampling error of the rows
+MOST_STEPS = 100  # separable classes take one step for each unit of their margins
+FALL_SHARE = 0.25  # fall / fall that the slope promises: a step far beyond the minimum, to flat losses, falls by less
+STALE_SHARE = 0.3  # excess after a step / excess before: a Hessian whose step leaves more is not that of this point
+LARGE_EXCESS = 10  # after a step from a larger excess, rows may have changed sides, and so their curvature
 
 
 class Quadratic(NamedTuple):
-    """Q about ``theta``: its gradient there, its Hessian, full or diagonal, and its value, up to a constant."""
+    """Q about ``theta``: its gradient there, its Hessian (full or diagonal), and its value up to a constant."""
 
     theta: np.ndarray
     gradient: np.ndarray
@@ -89,11 +90,11 @@ class Quadratic(NamedTuple):
         return self.moved(d, self.bend(d))._replace(theta=theta, value=0.0)
 
     def part(self, some):
-        """What a diagonal one says of some rows of theta, None for all."""
+        """The terms of a diagonal Q for some rows of theta; None stands for all rows of theta."""
         return self if some is None else Quadratic(*(array[some] for array in self[:3]))
 
     def with_part(self, some, part):
-        """The same quadratic but for that part."""
+        """The same quadratic with other terms for some rows of theta, those of ``part``."""
         return part if some is None else Quadratic(*map(partial(replaced, some), self[:3], part[:3]))
 
 
@@ -126,7 +127,7 @@ class Stream(NamedTuple):
 
 
 class Here(NamedTuple):
-    """Where a descent stands: Q about the point, the rows' scores z there, and value and gradient of the whole sum."""
+    """A point of the descent: Q about the point, the rows' scores z there, and value and gradient of the whole sum."""
 
     past: Quadratic
     z: np.ndarray
@@ -148,31 +149,31 @@ class Present:
         self.resolution = self.losses.resolution
 
     def at(self, past, z):
-        """The point that Q is about, where the rows have scores z."""
+        """The point about which Q is written, where the rows have scores z."""
         theta, value, gradient = self.losses.at_scores(past.theta, z)
         value += past.value + self.penalty.value(theta)
         return Here(past, z, value, gradient + past.gradient + self.penalty.gradient(theta))
 
     def start(self, here):
-        """Here, or theta = 0 where the sum is lower there: rows of one class, say, have led theta astray."""
+        """The point itself, or theta = 0 where the sum is lower there, say because all rows so far had one class."""
         if here.value <= self.weight.sum() * np.log(max(2, self.loss.n_outputs)):  # the rows' losses at 0
             return here
         zero = self.at(here.past.moved(-here.theta, here.past.bend(-here.theta)), np.zeros_like(here.z))
         return min(here, zero, key=lambda point: point.value)
 
     def along(self, here, direction):
-        """The function from a rate to the point there: the products that all rates need are taken once."""
+        """The function from a rate to the point at that rate. The products that all rates need are computed once."""
         change, bend = self.losses.score_changes(direction), here.past.bend(direction)
         return lambda rate: self.at(here.past.moved(rate * direction, rate * bend), here.z + rate * change)
 
     def mean_loss(self, z, some):
-        """That of some of the rows, at scores z of all."""
+        """The mean loss of some of the rows, given the scores z of all rows."""
         weight = self.weight[some]
         losses, _ = self.loss.forward_backward(z[some], self.y[some])
         return float(weight @ losses / weight.sum())
 
     def hessian(self, here):
-        """The Hessian that a step can rely on: factorised, or known by products."""
+        """The Hessian for a step, factorised or known by its products, with a secant curvature for each row."""
         c, penalty, past = self.losses.secant_curvature(here.z), self.penalty.curvature(here.theta), here.past
         if past.is_diagonal:
             diagonal, product = past.hessian + penalty, self.losses.hessian_product(c)
@@ -183,13 +184,13 @@ class Present:
         return Cholesky(without_shift(hessian, here.theta.shape, slice(None)))
 
     def curved(self, kept, z):
-        """A kept Hessian, and the rows that have come since with their curvature at scores z."""
+        """A kept Hessian with the rows that have come since; their curvature is that at scores z."""
         last = slice(len(z) - len(kept.rows), None)
         c, weight = self.loss.secant_curvature(z[last], self.y[last])[..., None], self.weight[last, None, None]
         return kept._replace(bend=lambda v: weight * self.loss.bend(c, v))
 
     def summed_up(self, here):
-        """Q with the rows' Taylor series in it."""
+        """Q plus the Taylor series of the rows' losses."""
         c, gradient = self.losses.curvature(here.z), here.gradient - self.penalty.gradient(here.theta)
         hessian = self.losses.hessian_diagonal(c) if here.past.is_diagonal else self.losses.hessian_at(c)
         return Quadratic(here.theta, gradient, here.past.hessian + hessian)
@@ -224,7 +225,7 @@ def learn(stream, rows, loss, C):
         here = present.at(part, present.losses.scores(part.theta))
         start = present.start(here)
         kept = kept if start is here else None
-        end, kept = settle(present, start, kept, GOAL * min(1.0, rows.total / rows.n_rows))
+        end, kept = settle(present, start, kept, BATCH_EXCESS * min(1.0, rows.total / rows.n_rows))
         past = past.with_part(some, present.summed_up(end) if enough else end.past)
     kept, waiting = None if enough or past.is_diagonal else kept, None if enough else rows
     stream = stream._replace(theta=past.theta, past=past, waiting=waiting, kept=kept, C=C)
@@ -232,22 +233,22 @@ def learn(stream, rows, loss, C):
 
 
 def settle(present, here, kept, goal):
-    """Newton steps, until one gains what it promised, to within the goal: where they end, and the Hessian to keep.
+    """Take Newton steps until one falls by what it promised, to within the goal; return the end and a Hessian to keep.
 
-    What a quadratic misses of a step's gain is about what is left to gain. A Hessian is kept as long as its steps leave
-    little of the excess. The goal is for weights of about 1.
+    The difference between the promised fall and the fall of a step is about the excess after the step. A Hessian is
+    kept as long as its steps leave a small share of the excess. The goal supposes weights of about 1.
     """
     last = inf
     for _ in range(MOST_STEPS):
         hessian = kept or Updated.of(present.hessian(here), here.theta.shape)
         direction = -present.curved(hessian, here.z).solve(here.gradient)
         excess, rate, value = -0.5 * float(np.vdot(here.gradient, direction)), 0.0, here.value
-        if not kept or 0 <= excess <= max(goal, SLOW * last):
-            here, rate = line_search(present, here, direction, present.along(here, direction), part=FALL)
+        if not kept or 0 <= excess <= max(goal, STALE_SHARE * last):
+            here, rate = line_search(present, here, direction, present.along(here, direction), part=FALL_SHARE)
         if rate:
-            kept, last = hessian if excess <= LARGE else None, excess
+            kept, last = hessian if excess <= LARGE_EXCESS else None, excess
         elif kept:
-            kept = None  # and from the same point with a new one
+            kept = None  # the next step goes from the same point, with a new Hessian
             continue
         if not rate or abs(value - here.value - excess) <= goal:
             break
@@ -255,7 +256,7 @@ def settle(present, here, kept, goal):
 
 
 def replaced(some, array, part):
-    """A copy of an array with another part."""
+    """A copy of an array with ``part`` in the place of some of its rows."""
     array = array.copy()
     array[some] = part
     return array

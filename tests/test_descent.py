@@ -174,7 +174,7 @@ def test_a_rate_that_diverges_is_named_with_the_largest_stable_one(solver, rate)
     model = GDLogisticRegression(solver=solver, learning_rate=rate, max_iter=50, random_state=0)
     with pytest.warns(ConvergenceWarning, match=re.escape(f"learning_rate={rate} diverges")) as record:
         model.fit(CANCER_X, CANCER_Y)
-    (stable,) = re.findall(r"largest rate that is stable is about (\S+);", str(record[0].message))
+    (stable,) = re.findall(r"largest stable rate is about (\S+);", str(record[0].message))
     assert float(stable) == pytest.approx(2 / largest_curvature(CANCER_X, C=1.0), rel=0.01)
     assert np.isfinite(model.coef_).all()
     assert np.isfinite(model.intercept_).all()

@@ -202,7 +202,7 @@ def test_batches_carry_offsets_as_a_fourth_entry_or_by_name(table, variant):
     named = variant(**how).fit_batches([{"X": X[cut], "y": y[cut], "offset": offset[cut]} for cut in cuts])
     same(named, expected)
     assert named.has_offset_
-    with pytest.raises(ValueError, match="offset of the same width in every batch, or in none"):
+    with pytest.raises(ValueError, match="An offset must be given for all rows"):
         variant(**how).fit_batches([(X, y, None, offset), (X, y)])
     turns = iter([offset, offset + 1, offset + 2])
     with pytest.raises(ValueError, match="source must yield the same rows in every pass"):

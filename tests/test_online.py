@@ -123,7 +123,7 @@ def test_rows_of_csr_that_wait_are_learned_from_exactly():
     def J(model):
         return loss(model, X, y) + (model.coef_**2).sum() / (2 * 10 * len(y))
 
-    assert J(model) < J(GDLogisticRegression(C=10).fit(X, y)) + 2 * online.GOAL / len(y)
+    assert J(model) < J(GDLogisticRegression(C=10).fit(X, y)) + 2 * online.BATCH_EXCESS / len(y)
 
 
 def test_features_that_no_row_has_stay():
@@ -197,7 +197,7 @@ def test_one_row_at_a_time_learns_what_all_rows_together_do():
         return loss(model, X, y) + (model.coef_**2).sum() / (2 * len(y))
 
     ours = stream(X, y, 1, GDLogisticRegression())
-    assert J(ours) < J(GDLogisticRegression().fit(X, y)) + 2 * online.GOAL / len(y)
+    assert J(ours) < J(GDLogisticRegression().fit(X, y)) + 2 * online.BATCH_EXCESS / len(y)
 
 
 @pytest.mark.parametrize("k", [2, 3])
@@ -215,7 +215,7 @@ def test_another_c_is_taken_at_once():
     ours = stream(X, y, 1, GDLogisticRegression(C=1e6))
     ours.set_params(C=1e-3).partial_fit(X[:1], y[:1])
     theirs = GDLogisticRegression(C=1e-3).fit(np.vstack([X, X[:1]]), np.append(y, y[0]))
-    assert loss(ours, X, y) == pytest.approx(loss(theirs, X, y), abs=2 * online.GOAL)
+    assert loss(ours, X, y) == pytest.approx(loss(theirs, X, y), abs=2 * online.BATCH_EXCESS)
 
 
 # --- Weights ---------------------------------------------------------------------------------------------------------

@@ -179,8 +179,8 @@ def test_a_penalty_that_lacks_something_is_refused_by_name(solver):
     with pytest.raises(TypeError) as refused:
         solved(objective, solver)
     assert str(refused.value) == (
-        f"GroupLasso is no penalty for {method(solver).name}: "
-        "it lacks balanced, l1_strengths, restricted, uniform_strengths."
+        f"{method(solver).name} cannot use GroupLasso: "
+        "this penalty lacks balanced, l1_strengths, restricted, uniform_strengths."
     )
 
 
@@ -194,7 +194,7 @@ def test_what_is_no_penalty_at_all_is_refused_by_every_solver(solver):
 
     objective = objective_of(load_breast_cancer, Half())
     with pytest.raises(
-        TypeError, match=f"Half.*{method(solver).name}.* lacks curvature, gradient, nonsmooth_value, prox"
+        TypeError, match=f"{method(solver).name} cannot use Half.*lacks curvature, gradient, nonsmooth_value, prox"
     ):
         solved(objective, solver)
 

@@ -276,13 +276,13 @@ def test_a_programme_that_does_not_end_is_given_up(monkeypatch):
 
 
 def test_a_programme_that_is_too_large_to_be_made_readable_names_them_all_the_same(monkeypatch):
-    monkeypatch.setattr(separation, "READABLE", 0)
+    monkeypatch.setattr(separation, "MOST_READABLE_ENTRIES", 0)
     X, y, _ = cases()["a rare flag of one class"]
     assert "feature 3" in said(X, y)
 
 
 def test_margins_are_added_until_none_is_violated(monkeypatch):
-    monkeypatch.setattr(separation, "MARGINS", 7)
+    monkeypatch.setattr(separation, "MARGINS_PER_ROUND", 7)
     for X, y, separable in cases().values():
         assert is_named(said(X, y)) == separable
 

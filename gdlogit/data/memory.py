@@ -86,6 +86,7 @@ class MemoryRows(Rows):
             **{name: getattr(self, name) for name in ("y", "weight", "constant", "n_scores")},
             "centre": self.centre if self.block.is_moved else None,
             "first": self.block.first,
+            "offset": self.block.offset,
         }
 
     def __setstate__(self, state):
@@ -96,6 +97,7 @@ class MemoryRows(Rows):
         else:
             names = ("whole", "y", "weight", "constant", "first")
             block = CopiedBlock(**{name: state[name] for name in names})
+        block.offset = state.get("offset")
         self.__init__(block, state["n_scores"])
 
     @property

@@ -18,12 +18,11 @@ import scipy.sparse as sp
 
 from . import layout as _layout
 from .blocks import spans
-from .labels import Columns, codes_of, factorize, joined, totals_of
+from .labels import Columns
 from .memory import SAMPLE_BYTES, concatenated, rows_of
-from .overflow import largest, overflow_named
 from .rows import Rows
+from .survey import Survey
 from .threads import Cores
-from .units import unit_of
 
 __all__ = ["BatchRows", "Source"]
 
@@ -52,61 +51,22 @@ class Source:
         self._open = batches if callable(batches) else batches.__iter__
         self._check, self._context = check, copy_context()
         self.n_passes, self.n_rows, self.fingerprint = 0, None, None
-        self._survey(classes, check_labels, columns_of)
+        self.facts = self._survey(classes, check_labels, columns_of)
 
     def read(self):
         """One pass: yield each batch's first row number, X, columns, weight with that of the class, and offset."""
-        for first, X, y, weight, offset in self._read():
-            if self.has_dense and sp.issparse(X):
-                X = X.toarray()
-            columns, weight = self.columns.place(codes_of(self.columns.classes, y), weight)
-            offset = None if offset is None else self.columns.narrow(offset)
-            yield first, X.astype(self.dtype, copy=False), columns, weight, offset
+        for first, *batch in self._read():
+            yield first, *self.facts.encoded(*batch)
 
     def _survey(self, classes, check_labels, columns_of):
-        """Set what is known of the rows after the first pass."""
-        found, totals, dtypes, centre, without_zeros, smallest = None, {}, set(), 0.0, True, np.inf
-        so_far, n_counted = 0.0, 0  # the weight and the number of the rows that have one
-        self.has_dense, self.n_bytes, self.largest, widths = False, 0, 0.0, set()
-        sizes = 0.0
-        for _, X, y, weight, offset in self._read():
-            weight = np.ones(len(y)) if weight is None else weight
-            labels, codes = factorize(y)
-            check_labels(labels)
-            found = labels if found is None else joined(found, labels)
-            for label, total in zip(labels.tolist(), totals_of(codes, weight, len(labels)), strict=True):
-                totals[label] = totals.get(label, 0.0) + total
-            with overflow_named(X):
-                rows = rows_of(X, y, weight)
-                so_far, n_counted = so_far + rows.total, n_counted + rows.n_counted
-                if rows.n_counted:
-                    measured = rows.centred()
-                    centre = centre + (measured.centre * measured.unit - centre) * (rows.total / so_far)
-                sizes = np.maximum(sizes, rows.sizes)
-                without_zeros = without_zeros & rows.block.without_zeros()
-            dtypes.add(X.dtype)
-            widths.add(0 if offset is None else offset.shape[1])
-            if len(widths) > 1:
-                raise ValueError("source must yield an offset of the same width in every batch, or in none.")
-            smallest = min(smallest, rows.smallest_weight)
-            self.has_dense |= isinstance(X, np.ndarray)
-            self.n_bytes += rows.n_bytes
-            self.largest = max(self.largest, largest(X))
-        if not dtypes:
+        """What is known of the rows after the first pass."""
+        found = None
+        for _, *batch in self._read():
+            survey = Survey.of(*batch, check_labels)
+            found = survey if found is None else found + survey
+        if found is None:
             raise ValueError("source must yield at least one batch with rows; it yielded none.")
-        if classes is not None and not np.array_equal(found, classes):
-            raise ValueError(f"classes={classes!r} must all have rows; only {found!r} have.")
-        self.dtype = np.result_type(*dtypes)
-        self.unit = unit_of(sizes, self.dtype)
-        self.centre = np.zeros(len(without_zeros)) + centre
-        self.without_zeros = without_zeros
-        (self.offset_width,), self.n_counted = widths, n_counted
-        totals = np.array([totals[label] for label in found.tolist()])
-        self.columns = columns_of(found, totals)
-        factors = self.columns.factors
-        self.totals = totals * factors  # of each class
-        self.total = float(self.totals.sum())
-        self.smallest_weight = smallest * factors.min(where=factors > 0, initial=np.inf)
+        return found.facts(classes, columns_of)
 
     def _read(self):
         """One pass over the checked batches, each with its first row's number; an error says where it happened."""
@@ -155,30 +115,29 @@ class Source:
 class BatchRows(Rows):
     """The rows of a source; ``skipped`` is a mask of rows that count for nothing."""
 
-    def __init__(
-        self, source, intercept=True, n_scores=1, centre=None, skipped=None, layout=None, cores=None, unit=1.0
-    ):
-        self.source, self.skipped, self.cores, self.unit = source, skipped, cores or Cores(), unit
+    def __init__(self, source, intercept=True, n_scores=1, centre=None, skipped=None, layout=None, cores=None):
+        self.source, self.skipped, self.cores = source, skipped, cores or Cores()
         self.layout = layout or _layout.LAYOUT
         self.constant, self.n_scores = float(intercept), n_scores
-        self.n_rows, self.n_features, self.dtype = source.n_rows, len(source.centre), source.dtype
-        self.centre = np.zeros(self.n_features, self.dtype) if centre is None else centre
-        self.total, self.has_offset = source.total, source.offset_width > 0
+        facts = source.facts
+        self.n_rows, self.n_features, self.dtype = facts.n_rows, len(facts.centre), facts.dtype
+        self.centre, self.unit = np.zeros_like(facts.centre) if centre is None else centre, facts.unit
+        self.total, self.has_offset = facts.total, facts.offset_width > 0
 
     @property
     def smallest_weight(self):
         """Of the rows that have any."""
-        return self.source.smallest_weight
+        return self.source.facts.smallest_weight
 
     @property
     def n_counted(self):
         """How many rows have a weight."""
-        return self.source.n_counted
+        return self.source.facts.n_counted
 
     @property
     def largest_sample(self):
         """How many rows may be copied."""
-        n_bytes = self.source.n_bytes + self.n_rows * self.dtype.itemsize  # a copy has the constant feature, too
+        n_bytes = self.source.facts.n_bytes + self.n_rows * self.dtype.itemsize  # a copy has the constant feature, too
         return max(1, SAMPLE_BYTES * self.n_rows // n_bytes)
 
     def fold(self, f, combine, *each, products=None):
@@ -212,21 +171,18 @@ class BatchRows(Rows):
         return self._like(self.centre, mask if self.skipped is None else mask | self.skipped)
 
     def centred(self):
-        """The same rows, in units whose squares are numbers, and measured from about their means with an intercept."""
-        if self.centre.any():
+        """The same rows, their features measured from about their means; as they are if they have no intercept."""
+        if self.centre.any() or not self.constant:
             return self
-        unit = self.source.unit
-        centre = (self.source.centre / unit).astype(self.dtype, copy=False) if self.constant else self.centre
-        return self._like(centre, self.skipped, unit)
+        return self._like(self.source.facts.centre, self.skipped)
 
     def for_scores(self, n_scores):
         """The same rows, cut into blocks that are best for so many scores a row."""
-        where = self.centre, self.skipped, self.layout, self.cores, self.unit
-        return BatchRows(self.source, bool(self.constant), n_scores, *where)
+        return BatchRows(self.source, bool(self.constant), n_scores, self.centre, self.skipped, self.layout, self.cores)
 
     def stored(self):
         """The same rows, those in CSR measured from their centre only where they have no zero."""
-        return self._like(np.where(self.source.without_zeros, self.centre, 0), self.skipped)
+        return self._like(np.where(self.source.facts.without_zeros, self.centre, 0), self.skipped)
 
     def _with(self, each=()):
         """One pass over the batches: which rows they have, these as MemoryRows, and their part of each array."""
@@ -235,7 +191,7 @@ class BatchRows(Rows):
             if self.skipped is not None:
                 weight = np.where(self.skipped[span], 0, weight)
             how = {"centre": self.centre, "first": first, "layout": self.layout, "cores": self.cores}
-            how |= {"offset": offset, "unit": self.unit}
+            how["offset"] = offset
             rows = rows_of(X, codes, weight, bool(self.constant), self.n_scores, **how)
             yield span, rows, *(array[span] for array in each)
 
@@ -248,10 +204,8 @@ class BatchRows(Rows):
             array[span] = values
         return array
 
-    def _like(self, centre, skipped, unit=None):
-        unit = self.unit if unit is None else unit
-        where = centre, skipped, self.layout, self.cores, unit
-        return BatchRows(self.source, bool(self.constant), self.n_scores, *where)
+    def _like(self, centre, skipped):
+        return BatchRows(self.source, bool(self.constant), self.n_scores, centre, skipped, self.layout, self.cores)
 
 
 def printed(fingerprint, first, X, y, weight, offset=None):

@@ -1,11 +1,11 @@
 """The line search: how far to go in a direction.
 
-The first rate of 1, 1/2, 1/4, ... at which J falls by a part of what its slope promises (Armijo's condition):
+The rate is the first of 1, 1/2, 1/4, ... at which J falls by a share c of what its slope promises (Armijo's condition):
 
     J(theta + rate d)  <=  J(theta) + c rate (g^T d + R1(theta + d) - R1(theta)),    c = 1e-4,
 
-where g is the gradient of J's smooth part and R1 the part of the penalty that has none. A rise that is no more than the
-rounding of J passes: near the minimum nothing else is to be seen.
+where g is the gradient of J's smooth part and R1 is the penalty's part without a gradient. A rise of J by no more than
+its rounding is accepted, too, because near the minimum the rounding hides the fall.
 
 References
 ----------
@@ -21,7 +21,7 @@ from ..objective import Overflow, Point, overflow_raised
 
 __all__ = ["line_search"]
 
-ARMIJO = 1e-4  # c: the part of the promised fall that is enough
+ARMIJO = 1e-4  # c, Nocedal and Wright's value
 
 
 def line_search(
@@ -32,10 +32,10 @@ def line_search(
     least: float = 0.0,
     part: float = ARMIJO,
 ) -> tuple[Point, float]:
-    """The point at the first rate that lowers J enough, and the rate; the point itself and 0 where none does.
+    """The point at the first rate that lowers J enough, and that rate; the point itself and 0 where no rate does.
 
-    ``at(rate)`` is the point theta + rate direction, with J and its gradient; a rate at which they overflow is too
-    long. No rate below ``least`` is tried; ``part`` is c.
+    ``at(rate)`` is the point theta + rate direction, with J and its gradient. A rate at which J or its gradient
+    overflows is too large. No rate below ``least`` is tried; ``part`` is c.
     """
     penalty, end = objective.penalty, point.theta + direction
     slope = float(np.vdot(point.gradient, direction))

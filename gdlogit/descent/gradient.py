@@ -4,11 +4,12 @@
     nesterov    theta' := prox(v - alpha dJ(v)),   v := theta' + (t - 1) / t' (theta' - theta),
                 t' = (1 + sqrt(1 + 4 t^2)) / 2,   t := 1 where (v - theta') . (theta' - theta) > 0 (restart)
 
-An l1 penalty acts by its prox, which shrinks W by alpha l1, to exact zeros; without one, prox changes nothing.
+An l1 penalty acts by its prox, which moves W towards 0 by alpha l1, and to exact zeros; without l1, prox changes
+nothing.
 
-Both cost one pass a step; the point that nesterov reports and returns is v, where J and dJ are known.
-The automatic rate is alpha = 1 / L, with L the largest curvature that J has anywhere; gradient descent diverges for no
-rate below 2 / L.
+Both methods cost one pass a step. The point that nesterov reports and returns is v, where J and dJ are known. The
+automatic rate is alpha = 1 / L, with L the largest curvature that J has anywhere; gradient descent does not diverge at
+any rate below 2 / L.
 
 References
 ----------
@@ -29,7 +30,7 @@ __all__ = ["batch", "nesterov"]
 
 
 def downhill(theta, rate, gradient, penalty):
-    """One step: prox(theta - alpha dJ). A rate beyond reason may overflow; ``tried`` sees that."""
+    """One step: prox(theta - alpha dJ). It overflows at a rate that is far too large, which ``tried`` notices."""
     with np.errstate(over="ignore", invalid="ignore"):
         return penalty.prox(theta - rate * gradient, rate)
 
@@ -56,7 +57,7 @@ def batch(learning_rate):
 
 
 class NesterovState(NamedTuple):
-    """The point v that looks ahead; the rate; theta, where the last step landed; the momentum clock t."""
+    """The extrapolated point v; the rate; theta, where the last step ended; t, from which the momentum follows."""
 
     point: Point
     excess: float
@@ -66,7 +67,7 @@ class NesterovState(NamedTuple):
 
 
 def nesterov(learning_rate):
-    """Accelerated gradient descent, which drops its momentum where that points uphill."""
+    """Accelerated gradient descent, which drops its momentum where the momentum points uphill."""
 
     def start(objective, theta):
         return NesterovState(objective.at(theta), nan, resolve(learning_rate, objective), theta, 1.0)
@@ -91,5 +92,5 @@ def resolve(learning_rate, objective):
 
 
 def stable_rate(smoothness):
-    """1 / L; where J has no curvature it is constant, and any rate will do."""
+    """1 / L; 1 where J has no curvature, is constant, and any rate will do."""
     return 1 / smoothness if smoothness else 1.0

@@ -4,27 +4,32 @@ A method is two functions over a State, a NamedTuple that begins with the fields
 
     start(objective, theta) -> State        step(objective, State) -> State
 
-and a third, for what is judged at the end: ``model(objective, State)`` is the local model of J at the State's point,
-which holds the metric that the method has made there, if it has.
+and a third for the end: ``model(objective, State)`` is the local model of J at the State's point. The model holds the
+metric that the method has made at this point, if it has made one.
 
-A method knows how to take one step. The loop knows the rest: when to stop, what to record, and what to do when a step
-fails. It stops where the excess of J over its minimum, as estimated by half the squared Newton decrement
+A method knows how to take one step. The loop knows when to stop, what to record, and what to do when a step fails.
 
-    (J - min J)  ~  1/2 g^T H^-1 g,
+*Stopping.* The excess J - min J is estimated by half the squared Newton decrement,
 
-is at most tol min(1, J), twice in a row: once is an estimate, and the step taken in between confirms it, unless its
-fall and what is left by then add up to more than that. From a start at the minimum that is one step. The estimate does
-not depend on the scale of any feature. A method that has its own metric brings its own estimate (``excess``); for the
-others, which leave it as nan, the loop makes one now and then. The own ones come of models that are solved roughly:
-where a step leaves a share q of what it was to take away, and so do those after it, 1 / (1 - q) times the estimate is
-left, and that counts.
+    J - min J  ~  1/2 g^T H^-1 g,
 
-It also stops where STANDSTILL_STEPS steps in a row have moved J by no more than its rounding and have not halved the
-estimate: the descent then stands still, whatever the estimate says, and rounding allows no more.
+which does not depend on the scale of any feature. The descent stops where the estimate is at most the goal,
+tol min(1, J), twice in a row. One estimate may be wrong; the step to the second point tests it. The first estimate is
+wrong if the fall of J in that step and the second estimate add up to more than the goal. So a descent that starts at
+the minimum takes one step.
 
-Rows that are held out may end it too, where none of the last steps has lowered their loss; the result is then the point
-where that loss was lowest, whatever ended the descent. An interrupt (Ctrl-C) ends it at the best point so far; before
-the first step has been taken there is none, and the interrupt goes on to the caller.
+A method with a metric of its own estimates the excess itself. The other methods leave the estimate as nan, and the loop
+makes one now and then. A method's own estimate comes from a model that is solved roughly. If each step leaves a share q
+of the excess, the true excess is 1 / (1 - q) times the estimate, and the loop compares that with the goal.
+
+*Standstill.* The descent also stops where STANDSTILL_STEPS steps in a row have moved J by no more than its rounding and
+have not halved the estimate: rounding then allows no progress, whatever the estimate is.
+
+*Held-out rows.* The descent may stop where none of the last steps has lowered the loss of held-out rows. The result is
+then the point where that loss was lowest, whatever ended the descent.
+
+*Interrupt.* Ctrl-C ends the descent at the best point so far. Before the first step there is no such point, and the
+interrupt goes on to the caller.
 
 References
 ----------
@@ -45,8 +50,8 @@ from .status import Status
 
 __all__ = ["NOBODY", "Ending", "Method", "Record", "State", "Watch", "descend", "table", "target"]
 
-LEAST_GOAL_SHARE = 1e-3  # of the goal: an estimate that has come down to it may be as it is
-# Steps without a visible change; an estimate that falls by 4% a step is seen in J until J is at its minimum.
+LEAST_GOAL_SHARE = 1e-3  # estimate / goal: a smaller estimate is accepted, however slowly the estimates fall
+# Steps without a visible change. If the excess falls by 4% a step or more, J shows it until J is at its minimum.
 STANDSTILL_STEPS = 10
 
 
@@ -76,8 +81,9 @@ class Method(NamedTuple):
 class Record(NamedTuple):
     """What one iteration did: a row of the history.
 
-    J; its estimated excess over the minimum, nan where no estimate was made; the norm of the gradient, in the
-    coordinates of the descent; the rate; the passes over the rows and the seconds so far; the held-out rows' loss.
+    ``value`` is J, and ``excess`` the estimate of J - min J, nan where no estimate was made. ``gradient_norm`` is in
+    the coordinates of the descent. ``passes`` over the rows and ``seconds`` are counted from the start of the descent.
+    ``validation_loss`` is the loss of the held-out rows, nan where there are none.
     """
 
     iteration: int
@@ -91,9 +97,10 @@ class Record(NamedTuple):
 
 
 class Watch(NamedTuple):
-    """What is told of each iteration: ``begin(where)`` before, ``end(record, where)`` after, which may ask to stop.
+    """Two functions that the loop calls: ``begin(where)`` before each iteration, ``end(record, where)`` after it.
 
-    In a descent, ``where`` is the Point. ``solve`` makes it a function that gives the user's theta.
+    ``end`` returns True to stop the descent. The loop passes its Point as ``where``; ``solve`` passes the user a
+    function that returns the user's theta.
     """
 
     begin: Callable[[Any], object] = lambda where: None
@@ -104,7 +111,7 @@ NOBODY = Watch()
 
 
 def table(history: list[Record]) -> np.ndarray:
-    """A history as a structured array, with a field for each of a Record's."""
+    """A history as a structured array, with the fields of ``Record``."""
     return np.array(history, dtype=list(Record.__annotations__.items()))
 
 
@@ -119,14 +126,14 @@ class Ending(NamedTuple):
 
 
 class Best:
-    """The state of the lowest score; and how many steps have not lowered the score by more than tol min(1, score)."""
+    """The state of the lowest score, and the number of steps since the score fell by more than tol min(1, score)."""
 
     def __init__(self, state, score):
         self.state, self.score = state, score
         self.reference, self.unchanged = score, 0
 
     def update(self, state, score, tol):
-        """See the state after one more step."""
+        """Take in the state after one more step."""
         if score <= self.score:
             self.state, self.score = state, score
         self.unchanged += 1
@@ -135,13 +142,13 @@ class Best:
 
 
 class Standstill:
-    """How many steps have neither moved J by more than its rounding nor halved the estimate of its excess."""
+    """The number of steps since one moved J by more than its rounding or halved the estimate of the excess."""
 
     def __init__(self, value):
         self.value, self.excess, self.steps = value, inf, 0
 
     def update(self, value, excess, rounding):
-        """See J and the estimate, which may be nan, after one more step."""
+        """Take in J and the estimate, which may be nan, after one more step."""
         self.steps += 1
         if abs(value - self.value) > rounding or excess < self.excess / 2:
             self.value, self.excess, self.steps = value, inf if isnan(excess) else excess, 0
@@ -150,67 +157,67 @@ class Standstill:
 def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=inf, watch=NOBODY) -> Ending:
     """Step from theta until J is within tol of its minimum; at most max_iter steps.
 
-    ``validate(theta)`` is the loss of held-out rows; it ends the descent after ``patience`` steps that do not lower it.
-    ``watch`` is told of every step, and may end the descent there.
+    ``validate(theta)`` is the loss of held-out rows; the descent ends after ``patience`` steps that do not lower it.
+    ``watch`` is called before and after every step, and may end the descent after it.
     """
     check_penalty(method, objective.penalty)
     began = perf_counter()
     state = first = method.start(objective, theta)
     by_validation = patience < inf
     best = Best(first, inf if by_validation else first.point.value)  # held-out rows choose among the steps
-    still, history = Standstill(first.point.value), []
-    claim, measured_at, status = claimed_at_start(objective, first, tol), 0, Status.MAX_ITER
+    standstill, history = Standstill(first.point.value), []
+    claimed_minimum, measured_at, status = claimed_at_start(objective, first, tol), 0, Status.MAX_ITER
     try:
         for iteration in range(1, max_iter + 1):
             watch.begin(state.point)
             last, state = state, method.step(objective, state)
             point, excess, loss = state.point, state.excess, nan
-            lost = not isfinite(point.value)
-            if isnan(excess) and iteration >= 1.2 * measured_at and not lost:
+            overflows = not isfinite(point.value)
+            if isnan(excess) and iteration >= 1.2 * measured_at and not overflows:
                 excess, measured_at = LocalModel.about_means(objective, point).excess, iteration
-            if validate is not None and not lost:
+            if validate is not None and not overflows:
                 loss = validate(point.theta)
             norm, seconds = sqrt(np.vdot(point.gradient, point.gradient)), perf_counter() - began
             record = Record(iteration, point.value, excess, norm, state.rate, objective.passes, seconds, loss)
-            if not lost:
+            if not overflows:
                 best.update(state, loss if by_validation else point.value, tol)
-            history.append(record)  # last: what an interrupt keeps is at least as good as the history says
+            history.append(record)  # after ``best``: an interrupt between the two keeps a point that is no worse
             stop = watch.end(record, point)
-            still.update(point.value, excess, objective.resolution * abs(point.value))
+            standstill.update(point.value, excess, objective.resolution * abs(point.value))
             goal = target(objective, point, tol)
             small = is_small(excess, point, goal)
             stays = state.rate > 0 and point is last.point  # as no step is worth taking
             creeps = not stays and last.excess > 0 and excess > goal * max(1 - excess / last.excess, LEAST_GOAL_SHARE)
-            if lost:
+            if overflows:
                 status = Status.DIVERGED
-            elif small and not creeps and point.value - excess >= claim:
+            elif small and not creeps and point.value - excess >= claimed_minimum:
                 status = Status.CONVERGED
             elif stop:
                 status = Status.STOPPED
             elif point.value < objective.separation_value:
                 status = Status.SEPARABLE
-            elif state.rate == 0 or still.steps >= STANDSTILL_STEPS:
+            elif state.rate == 0 or standstill.steps >= STANDSTILL_STEPS:
                 status = Status.CONVERGED if small else Status.STALLED
             elif best.unchanged >= patience:
                 status = Status.EARLY_STOPPED
             else:
                 if not isnan(excess):
-                    claim = claimed(point, excess, goal)
+                    claimed_minimum = claimed(point, excess, goal)
                 continue
             break
     except KeyboardInterrupt:
         if not history:
             raise
         status = Status.INTERRUPTED
-    unasked = status in (Status.CONVERGED, Status.MAX_ITER, Status.SEPARABLE, Status.STALLED)
-    if state.point.value > first.point.value and unasked:
+    may_diverge = status in (Status.CONVERGED, Status.MAX_ITER, Status.SEPARABLE, Status.STALLED)
+    if state.point.value > first.point.value and may_diverge:
         status = Status.DIVERGED
     chosen = best.state if by_validation or status in (Status.DIVERGED, Status.INTERRUPTED) else state
     return conclude(method, objective, chosen, status, history, tol)
 
 
 def claimed_at_start(objective, first, tol):
-    """What an estimate at the start claims; one is made for a start that is not 0, as it may be the minimum."""
+    """The ``claimed`` minimum at the start. An estimate is made if theta is not 0, for it may be the minimum."""
     excess = first.excess
     if isnan(excess) and first.point.theta.any():
         excess = LocalModel.about_means(objective, first.point).excess
@@ -218,40 +225,44 @@ def claimed_at_start(objective, first, tol):
 
 
 def claimed(point, excess, goal):
-    """Below what J cannot fall, if an estimate that is within the goal is right; infinite if it is not within."""
+    """The lower bound on J that holds if a small estimate of the excess is right; infinite if none is claimed."""
     return point.value - goal if is_small(excess, point, goal) else inf
 
 
 def is_small(excess, point, goal):
-    """Whether an excess is within a goal, by its estimate or as J is; an estimate below 0 is not of a convex model."""
+    """Whether the excess is within the goal: by its estimate, or because J itself is.
+
+    An estimate far below 0 comes from a model that is not convex, and says nothing.
+    """
     return abs(excess) <= goal or point.value <= goal
 
 
 def check_penalty(method, penalty):
-    """Raise a TypeError that names what a penalty lacks for a method."""
+    """Raise a TypeError with the names that a method needs and the penalty lacks."""
     missing = lacking(penalty, Penalty)
     if not missing and not penalty.is_smooth:
         missing = lacking(penalty, method.needs)
     if missing:
-        raise TypeError(f"{type(penalty).__name__} is no penalty for {method.name}: it lacks {', '.join(missing)}.")
+        raise TypeError(f"{method.name} cannot use {type(penalty).__name__}: this penalty lacks {', '.join(missing)}.")
 
 
 def conclude(method, objective, state, status, history, tol) -> Ending:
-    """The ending at a state: converged wherever J is within tol there, unless there is more to say."""
+    """The ending at a state: CONVERGED wherever J is within tol of its minimum, unless separable or interrupted."""
     model = method.model(objective, state)
     excess = model.excess if isnan(state.excess) else state.excess
     if status not in (Status.SEPARABLE, Status.INTERRUPTED):
         if is_small(excess, state.point, target(objective, state.point, tol)):
             status = Status.CONVERGED
-        elif status is Status.CONVERGED:  # the end of the descent was: the held-out rows were better off before
+        elif status is Status.CONVERGED:  # at the last state; an earlier one, chosen by the held-out rows, has not
             status = Status.EARLY_STOPPED
     return Ending(state.point, excess, status, history, model)
 
 
 def target(objective, point, tol):
-    """The excess at which to stop: tol min(1, J), or J's rounding where that is more.
+    """The excess at which to stop: tol min(1, J), or J's rounding where the rounding is larger.
 
-    A J below the rounding of 1 is near enough to its minimum, which is not negative; it may go on falling for long.
+    A J below the rounding of 1 is near enough to its minimum, because the minimum is not negative. Such a J might go on
+    falling for long.
     """
     relative, resolution = max(tol, objective.resolution), objective.resolution
     return relative * min(1.0, point.value) if point.value > resolution else resolution

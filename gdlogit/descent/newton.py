@@ -2,17 +2,18 @@
 
     theta := theta - alpha M^-1 dJ(theta),    M ~ Hessian of J
 
-Every gradient is exact, over all rows; only the metric M is approximate. Gradient descent has M = I and creeps along
-badly scaled, correlated features; with M the Hessian it is Newton's method, blind to scale and correlation, but the
-Hessian of all rows costs many passes. A sample of rows gives nearly the same M for a fraction:
+Every gradient is exact, over all rows; only the metric M is approximate. Gradient descent has M = I, and is slow where
+features are badly scaled or correlated. Newton's method has the Hessian as M, and neither scale nor correlation matters
+to it, but the Hessian of all rows costs many passes. A sample of rows gives nearly the same M for a part of the cost:
 
-1. *Warm start*. Minimise J on nested random samples, each four times the last, from the solution before; each only to
-   the error that its own sampling makes, about P / m for P parameters and m rows.
+1. *Warm start*. Minimise J on nested random samples, each four times as large as the sample before and from its
+   solution. Each minimisation ends at the sampling error of its sample, about P / m for P parameters and m rows.
 2. *Descend* over all rows in the metric of the largest sample, improved by the secant pairs of the steps taken (L-BFGS,
-   with M^-1 as its first matrix). alpha = 1, halved until J falls enough (Armijo). With an l1 penalty the step goes to
-   the minimum of the model with it (proximal Newton), and BFGS improves M itself: see ``metric``.
-3. *Refresh*. Where the steps contract the excess so slowly that a Hessian of all rows would pay for itself, take it.
-   On few rows that is at once: plain Newton. On heavy-tailed features, which a sample misses, it is the safe way out.
+   with M^-1 as its first matrix). alpha = 1, halved until J falls enough (Armijo). With an l1 penalty, the step goes to
+   the minimum of the quadratic model plus the penalty (proximal Newton), and BFGS improves M itself: see ``metric``.
+3. *Refresh*. Where the steps contract the excess so slowly that a Hessian of all rows would save more passes than it
+   costs, make that Hessian. On few rows every step makes one: plain Newton. A sample may miss a heavy-tailed feature;
+   then the refresh rescues the descent.
 
 References
 ----------
@@ -37,19 +38,18 @@ from .loop import Method, target
 
 __all__ = ["sketch"]
 
-SAMPLE_GROWTH = 4  # of each sample over the last
-SAMPLE_ROWS_PER_PARAMETER = 10  # in the smallest sample
-TINY_SIZE = 30_000  # rows times parameters
-LEAST_SAMPLED_RATE = 1 / 8  # below it, the sample has missed what curbs the step: some rare or heavy-tailed feature
-SAMPLE_ACCURACY = 0.05  # of its sampling error: where the descent on a sample ends
-# At most, on one sample: one without a minimum, say of a single class, shall not hold up the rest.
-MOST_SAMPLE_STEPS = 50
+SAMPLE_GROWTH = 4  # rows of a sample / rows of the sample before
+SAMPLE_ROWS_PER_PARAMETER = 10  # of the smallest sample
+TINY_SIZE = 30_000  # rows x parameters: below, a Hessian costs no more than the calls that compute it
+LEAST_SAMPLED_RATE = 1 / 8  # a smaller rate shows that the sample has missed a rare or heavy-tailed feature
+SAMPLE_ACCURACY = 0.05  # excess / sampling error: where the descent on a sample ends
+MOST_SAMPLE_STEPS = 50  # J has no minimum on a sample with a single class: its descent must end, too
 
 
 class Provenance(NamedTuple):
-    """Where a metric comes from: a sample of the rows, or all of them at a point; the excess of J there.
+    """Where a metric comes from: from a sample of the rows, or from all rows at a point with some excess of J.
 
-    The point is None, and the excess infinite, where other rows made the metric than those of the descent.
+    The point is None and the excess infinite where a sample made the metric.
     """
 
     sampled: bool
@@ -58,7 +58,7 @@ class Provenance(NamedTuple):
 
 
 class NewtonState(NamedTuple):
-    """theta; the metric and where it comes from; the step to take next; the largest sample of rows, if there is one."""
+    """theta; the metric and its provenance; the next step's direction; the largest sample of rows, if there is one."""
 
     point: Point
     excess: float
@@ -85,7 +85,7 @@ def sketch(tol, rng):
 
 
 def model(objective, state):
-    """The local model at the state's point; its metric is the state's own where all rows have made that there."""
+    """The local model at the state's point, with the state's metric if all rows at this point have made it."""
     metric = state.metric if state.provenance.point is state.point else None
     return LocalModel(objective, state.point, metric, state.sample)
 
@@ -100,15 +100,16 @@ def samples(objective, rng):
         size //= SAMPLE_GROWTH
     if sizes:
         largest = objective.on(at_random(sizes[0], objective.n_rows, rng))
-        for size in reversed(sizes[1:]):  # taken from the largest: rows in batches take a pass to get at
+        for size in reversed(sizes[1:]):  # taken from the largest sample: taking rows out of batches costs a pass
             yield largest.on(at_random(size, largest.n_rows, rng))
         yield largest
 
 
 def minimise(sample, theta, metric):
-    """Theta at the minimum on a sample, to a part of its sampling error, and the metric of the sample there.
+    """Theta at the minimum on a sample, to a share of the sampling error, and the metric of the sample there.
 
-    The last step is small, and not checked; a metric made within the sampling error of the minimum is as good there.
+    The last step is small, so no line search tests it. A metric that was made within the sampling error of the minimum
+    is as good as one made at the minimum.
     """
     error = sample.n_parameters / sample.n_rows
     enough = SAMPLE_ACCURACY * error
@@ -117,39 +118,45 @@ def minimise(sample, theta, metric):
         if state.excess <= enough or state.rate == 0:
             break
         state = advance(lambda *_: enough, sample, state)
-    settled = state.excess <= enough
-    theta = sample.without_constants(state.point.theta + state.direction if settled else state.point.theta)
-    is_near = settled and state.provenance.excess <= error
+    converged = state.excess <= enough
+    theta = sample.without_constants(state.point.theta + state.direction if converged else state.point.theta)
+    is_near = converged and state.provenance.excess <= error
     return theta, state.metric if is_near else formed_metric(sample, theta)
 
 
 def begin(objective, theta, metric, sample=None):
-    """The state at theta; the metric is that of a sample, or is made here from all rows."""
+    """The state at theta with the metric of a sample; without one, all rows make the metric here."""
     point = objective.at(theta)
     if metric is None:
         return refresh(objective, point, 1.0, sample)
-    return aim(point, metric, 1.0, sample, Provenance(sampled=True, excess=inf, point=None))
+    return state_at(point, metric, 1.0, sample, Provenance(sampled=True, excess=inf, point=None))
 
 
-def aim(point, metric, rate, sample, provenance=None):
-    """The state whose next step goes to the minimum of the metric's model; all rows make it here, unless told."""
+def state_at(point, metric, rate, sample, provenance=None):
+    """The state whose next step goes to the minimum of the metric's model.
+
+    Without a provenance, all rows at this point have made the metric.
+    """
     direction, excess = metric.aim(point)
     provenance = provenance or Provenance(sampled=False, excess=excess, point=point)
     return NewtonState(point, excess, rate, metric, provenance, direction, sample)
 
 
 def advance(goal, objective, state):
-    """One step, and a new metric where the old one contracts too slowly to reach the goal, that of a point."""
+    """One step, and a new metric where the old one contracts the excess too slowly; ``goal`` is a function of a point.
+
+    A step in the metric of a sample is not shortened below ``LEAST_SAMPLED_RATE``: all rows make a new metric instead.
+    """
 
     def along(direction):
         return lambda rate: objective.at(state.point.theta + rate * direction)
 
     sampled, direction = state.provenance.sampled, state.direction
-    least = LEAST_SAMPLED_RATE if sampled else 0.0
-    point, rate = line_search(objective, state.point, direction, along(direction), least)
+    least_rate = LEAST_SAMPLED_RATE if sampled else 0.0
+    point, rate = line_search(objective, state.point, direction, along(direction), least_rate)
     if rate == 0 and sampled:
         return refresh(objective, state.point, 1.0, state.sample)
-    is_lost = rate == 0 and state.point.value < state.excess  # the model would have J fall by more than there is
+    is_lost = rate == 0 and state.point.value < state.excess  # the model's minimum is negative, as J cannot be
     if is_lost:
         direction = direction_at_zero(objective, state.point)
         point, rate = line_search(objective, state.point, direction, along(direction))
@@ -158,7 +165,7 @@ def advance(goal, objective, state):
     if is_tiny(objective) or is_lost:
         return refresh(objective, point, rate, state.sample)
     ds, dg = point.theta - state.point.theta, point.gradient - state.point.gradient
-    new = aim(point, state.metric.updated(ds, dg), rate, state.sample, state.provenance)
+    new = state_at(point, state.metric.updated(ds, dg), rate, state.sample, state.provenance)
     enough = goal(objective, state.point)
     slow = new.excess > enough and steps_left(state.excess, new, enough) > 1 + hessian_cost(objective)
     return refresh(objective, point, rate, state.sample) if slow else new
@@ -166,14 +173,14 @@ def advance(goal, objective, state):
 
 def refresh(objective, point, rate, sample):
     """The same point in the metric of all rows."""
-    return aim(point, formed_metric(objective, point.theta), rate, sample)
+    return state_at(point, formed_metric(objective, point.theta), rate, sample)
 
 
 def direction_at_zero(objective, point):
-    """The step in the metric at scores of 0, where that at the point is no model of J.
+    """The step in the metric at scores of 0, for a point at which the Hessian is no model of J.
 
-    No loss has more curvature than at 0, but for a factor of the classes' number (Boehning and Lindsay), so that step
-    leads back from where rows are far on the wrong side and have no curvature left.
+    Up to a factor of the number of classes, no loss has more curvature than at scores of 0 (Boehning and Lindsay). So
+    this step leads back from a point at which rows are far on the wrong side and have no curvature left.
     """
     theta, shared = np.zeros_like(point.theta), np.zeros((1, objective.shape[1]))
     direction, _ = metric_of(objective, objective.hessian_of_shared(theta, shared)).aim(point)
@@ -181,16 +188,16 @@ def direction_at_zero(objective, point):
 
 
 def steps_left(last_excess, state, goal):
-    """How many more steps bring the excess to the goal, if each contracts it as the last one did."""
+    """How many more steps bring the excess to the goal, if each step contracts the excess as the last one did."""
     contraction = state.excess / last_excess if state.rate == 1 and 0 < last_excess < inf else inf
     return log(state.excess / goal) / -log(contraction) if contraction < 1 else inf
 
 
 def hessian_cost(objective):
-    """What a Hessian of all rows costs, in passes: measured 2.3 for 11 parameters, 5 for 109, 18 for 442."""
+    """The cost of a Hessian of all rows, in passes: measured 2.3 for 11 parameters, 5 for 109, 18 for 442."""
     return 2 + 0.035 * objective.n_parameters
 
 
 def is_tiny(objective):
-    """Whether a Hessian costs no more than the calls that compute it: then every step has a new one."""
+    """Whether a Hessian costs no more than the calls that compute it, so that every step makes a new one."""
     return objective.n_counted * objective.n_parameters <= TINY_SIZE

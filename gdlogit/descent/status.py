@@ -1,4 +1,4 @@
-"""Why a descent ended, in words: what is true of the point that it leaves, and what a user can do about it."""
+"""Why a descent ended: what holds at the point that it returns, and what a user can do about it."""
 
 from enum import Enum
 
@@ -8,14 +8,14 @@ DISTANCE = "J is {distance} above its minimum (tol={tol:g})"
 
 
 class Status(Enum):
-    """The end of a fit: its message, which is None where nothing is wrong, and the remedy.
+    """The end of a fit: a message, which is None where nothing is wrong, and a remedy.
 
-    Both are templates; ``told`` fills in the facts.
+    Message and remedy are templates; ``told`` fills in the facts.
     """
 
     CONVERGED = "converged", None, None
-    STOPPED = "stopped", None, None  # a callback asked for it
-    EARLY_STOPPED = "early_stopped", None, None  # the held-out rows did
+    STOPPED = "stopped", None, None  # by a callback
+    EARLY_STOPPED = "early_stopped", None, None  # by the loss of the held-out rows
     INTERRUPTED = (
         "interrupted",
         "Interrupted after {n_iter} iterations: " + DISTANCE + ".",
@@ -25,14 +25,14 @@ class Status(Enum):
     STALLED = "stalled", DISTANCE + ", and no step lowers it beyond {precision}'s rounding.", "Raise tol{or_solver}."
     UNPROVEN = (
         "unproven",
-        "J seems to be at its minimum, but it is only proven to be within {gap:.1e} of it: "
-        "some coefficients are free to move far.",
+        "J seems to be at its minimum, but it is only proven to be within {gap:.1e} of the minimum: "
+        "some coefficients could move far at almost the same J.",
         "Lower C, or {or_penalty}.",
     )
     SEPARABLE = (
         "separable",
         "The classes are separable, completely or in part{direction}: without a penalty J has no minimum, and some "
-        "coefficients would grow for ever. They are left where the descent stopped.",
+        "coefficients would grow for ever. The coefficients are those at which the descent stopped.",
         "{penalise}{where_names_are}",
     )
     ABOVE_START = (
@@ -42,9 +42,9 @@ class Status(Enum):
     )
     DIVERGED = (
         "diverged",
-        "learning_rate={learning_rate} diverges: J rose above its start. The coefficients are the best that the "
-        "descent met.",
-        "The largest rate that is stable is about {stable_rate:.3g}; learning_rate='auto' takes half of it.",
+        "learning_rate={learning_rate} diverges: J rose above its value at the start. The coefficients are those of "
+        "the lowest J that the descent met.",
+        "The largest stable rate is about {stable_rate:.3g}; learning_rate='auto' takes half of that.",
     )
 
     def __init__(self, name: str, message: str | None, remedy: str | None):
@@ -52,7 +52,7 @@ class Status(Enum):
 
     @property
     def is_asked_for(self) -> bool:
-        """Whether the user, a callback or held-out rows ended the fit: it needs no other reason."""
+        """Whether the user, a callback or held-out rows ended the fit, so that it need not have converged."""
         return self in (Status.STOPPED, Status.EARLY_STOPPED, Status.INTERRUPTED)
 
     def told(self, **facts: object) -> str | None:

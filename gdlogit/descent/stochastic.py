@@ -3,10 +3,11 @@
     theta := prox(theta - alpha dJ_B(theta)),   J_B = n / S mean over i in B of s_i loss_i + R(theta)
 
 One iteration is an epoch: the rows in a new random order, batch after batch, and then J over all rows. Batches of one
-row are stochastic descent; one batch of all rows is batch descent. The automatic rate is alpha = 1 / (2 L_B), with L_B
-the expected smoothness of a batch, between L for all rows and max_i L_i for one; after m epochs that did not lower J it
-is 1 / (1 + m) of that. Where only noise is left it falls like 1 / epochs, as Robbins and Monro ask: the noise dies out,
-and the descent never stalls, for the rates have no finite sum. An explicit rate stays as it is.
+row make stochastic descent; one batch of all rows makes batch descent. The automatic rate is alpha = 1 / (2 L_B), where
+L_B is the expected smoothness of a batch: between L, for a batch of all rows, and max_i L_i, for a batch of one row.
+After m epochs that did not lower J the rate is 1 / (2 L_B (1 + m)). So where only noise is left, the rate falls like
+1 / epochs, as Robbins and Monro ask: the noise dies out, and the descent never stalls, because the rates have no finite
+sum. An explicit learning_rate does not change.
 
 References
 ----------
@@ -25,12 +26,12 @@ __all__ = ["minibatch"]
 
 
 class StochasticState(NamedTuple):
-    """theta; the rate of the next epoch, and that of the first."""
+    """theta; the rate of the next epoch, and the rate of the first epoch."""
 
     point: Point
     excess: float
     rate: float
-    first: float
+    first_rate: float
 
 
 def minibatch(learning_rate, batch_size, rng):
@@ -43,15 +44,16 @@ def minibatch(learning_rate, batch_size, rng):
 
     def step(objective, state):
         theta = state.point.theta
-        for part in objective.batches(batch_size, rng):
-            point = tried(part, theta)
+        for batch in objective.batches(batch_size, rng):
+            point = tried(batch, theta)
             if not isfinite(point.value):
                 break
             theta = downhill(theta, state.rate, point.gradient, objective.penalty)
         point = tried(objective, theta)
-        if (theta == state.point.theta).all():  # no batch has moved it, now or ever
+        if (theta == state.point.theta).all():  # no batch has moved theta, so no later batch will
             return state._replace(point=point, rate=0.0)
         noisy = automatic and point.value >= state.point.value
-        return state._replace(point=point, rate=state.rate / (1 + state.rate / state.first) if noisy else state.rate)
+        rate = state.rate / (1 + state.rate / state.first_rate) if noisy else state.rate
+        return state._replace(point=point, rate=rate)
 
     return Method(start, step, "sgd")

@@ -1,7 +1,7 @@
 """Pictures of a fit: its loss, its coefficients, and the paths of the solvers.
 
     LossCurveDisplay      J, or a proven bound on J - min J, after each iteration; one estimator or several
-    CoefficientDisplay    the largest coefficients by name, as log-odds or as odds ratios; with intervals, if known
+    CoefficientDisplay    the largest coefficients by name, as log-odds or odds ratios; of an inference, with intervals
     EffectsDisplay        marginal effects on probabilities, and contrasts, with their intervals
     DescentPathDisplay    contours of J over two coefficients, and the paths that the solvers take across them
     RegularizationPathDisplay    the coefficients over C, by name

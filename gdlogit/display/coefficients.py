@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.sparsefuncs import mean_variance_axis
 from sklearn.utils.validation import check_array, check_is_fitted
 
-from ..estimators.pipelines import inner
+from ..estimators.pipelines import unwrapped
 from ..typing import Floats, Matrix
 from .forest import draw_forest, height_of
 from .style import pyplot, style
@@ -39,6 +39,12 @@ class CoefficientDisplay:
         The class whose score each row of ``coef`` raises.
     unit : str
         The change of the feature that a coefficient refers to: "unit" or "standard deviation".
+    limits : ndarray of shape (n_outputs, n_features, 2), default=None
+        The lower and upper limit of each coefficient's interval.
+    conf_level : float, default=None
+        The coverage of the intervals.
+    reference : label of a class, default=None
+        The class that the log-odds of an inference compare each class of ``classes`` with.
 
     Attributes
     ----------
@@ -99,10 +105,10 @@ class CoefficientDisplay:
             A fitted estimator. In a Pipeline, the features are those of the classifier, after the other steps.
         X : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
             Rows, as ``estimator.predict`` takes them, that give the standard deviation of each feature. Coefficients
-            are then per standard deviation and can be compared. Without X they are per unit, as in ``coef_``, and a
-            feature in euros looks small.
+            are then per standard deviation and can be compared. Without X, coefficients are per unit, as in ``coef_``:
+            the coefficient of a feature in euros is small only because a euro is a small unit.
         feature_names : array-like of shape (n_features,), default=None
-            Names of the features. Default: the names that the classifier was fitted with, those that the Pipeline's
+            Names of the features. Default: the names that the classifier was fitted with, the names that the Pipeline's
             steps give, or the columns of X; otherwise x0, x1, ...
         k, odds_ratio, ax
             As in ``plot``.
@@ -118,7 +124,7 @@ class CoefficientDisplay:
         ValueError
             If X or feature_names do not have one column or name per feature.
         """
-        found = inner(estimator)
+        found = unwrapped(estimator)
         model = found.model
         check_is_fitted(model)
         coef = model.coef_.toarray() if sp.issparse(model.coef_) else np.asarray(model.coef_)
@@ -127,7 +133,7 @@ class CoefficientDisplay:
         if feature_names is None:
             feature_names = found.feature_names(X) or [f"x{j}" for j in range(coef.shape[1])]
         names = np.asarray(feature_names)
-        _require_one_a_feature("feature_names", "names", len(names), coef.shape[1])
+        _require_one_per_feature("feature_names", "names", len(names), coef.shape[1])
         classes = model.classes_[1:] if len(coef) == 1 else model.classes_
         unit = "unit" if X is None else "standard deviation"
         return cls(coef=coef, feature_names=names, classes=classes, unit=unit).plot(ax, k=k, odds_ratio=odds_ratio)
@@ -172,13 +178,13 @@ class CoefficientDisplay:
         shape = len(result.features), len(result.classes)
         coef = result.params[first:].reshape(shape).T
         limits = result.conf_int(1 - conf_level)[first:].reshape(*shape, 2).transpose(1, 0, 2)
-        there = np.isfinite(coef).all(axis=0)
+        is_estimated = np.isfinite(coef).all(axis=0)
         display = cls(
-            coef=coef[:, there],
-            feature_names=np.array(result.features)[there],
+            coef=coef[:, is_estimated],
+            feature_names=np.array(result.features)[is_estimated],
             classes=np.array(result.classes),
             unit="unit",
-            limits=limits[:, there],
+            limits=limits[:, is_estimated],
             conf_level=conf_level,
             reference=result.reference,
         )
@@ -187,12 +193,12 @@ class CoefficientDisplay:
     def largest(self, k: int) -> NDArray[np.intp]:
         """Indices of the k features with the largest coefficient of any class, largest first.
 
-        With intervals, the largest are those that are widest away from 0 in units of the interval's width.
+        With intervals, features are ordered by the coefficient's absolute value over the width of its interval.
         """
-        size = np.abs(self.coef)
+        magnitude = np.abs(self.coef)
         if self.limits is not None:
-            size = size / (self.limits[..., 1] - self.limits[..., 0])
-        return np.argsort(-size.max(axis=0), kind="stable")[:k]
+            magnitude = magnitude / (self.limits[..., 1] - self.limits[..., 0])
+        return np.argsort(-magnitude.max(axis=0), kind="stable")[:k]
 
     def plot(self, ax: Axes | None = None, *, k: int = 15, odds_ratio: bool = False) -> Self:
         """Draw the coefficients, the largest on top; with intervals, in the order of the features.
@@ -235,6 +241,7 @@ class CoefficientDisplay:
         else:  # differences of a softmax's scores are log-odds
             quantity = "factor of exp(score)" if odds_ratio else "change of the score"
         ax.set_xlabel(f"{quantity} per {self.unit}")
+        self._say_how_many(len(shown), "largest")
         if len(self.coef) > 1:
             ax.legend(title="class", loc="upper left", bbox_to_anchor=(1, 1), ncols=1 + (len(self.coef) > len(shown)))
         return self
@@ -250,11 +257,17 @@ class CoefficientDisplay:
             _, ax = plt.subplots(figsize=size, layout="constrained")
         self.ax_, self.figure_ = ax, ax.figure.figure
         self.points_ = draw_forest(ax, list(self.feature_names[shown]), self.classes, values, limits, odds_ratio)
-        of = f" of {self.classes[0]}" if len(self.classes) == 1 else f" against {self.reference}"
+        classes = f" of {self.classes[0]}" if len(self.classes) == 1 else f" against {self.reference}"
         ax.set_xlabel(
-            f"{'odds ratio' if odds_ratio else 'log-odds'}{of} per {self.unit}, {self.conf_level:.0%} interval"
+            f"{'odds ratio' if odds_ratio else 'log-odds'}{classes} per {self.unit}, {self.conf_level:.0%} interval"
         )
+        self._say_how_many(len(shown), "most significant")
         return self
+
+    def _say_how_many(self, n_shown: int, which: str) -> None:
+        n = len(self.feature_names)
+        if n_shown < n:
+            self.ax_.set_title(f"the {n_shown} {which} of {n:,} features", loc="left", fontsize="medium")
 
     def frame(self) -> pd.DataFrame:
         """The coefficients as a pandas DataFrame: columns feature, class, coefficient, odds_ratio; largest first."""
@@ -277,10 +290,10 @@ class CoefficientDisplay:
 def _deviations(X: Any, n_features: int) -> NDArray[np.float64]:
     """The standard deviation of each feature."""
     X = check_array(X, accept_sparse=("csr", "csc"), dtype=np.float64, input_name="X")
-    _require_one_a_feature("X", "columns", X.shape[1], n_features)
+    _require_one_per_feature("X", "columns", X.shape[1], n_features)
     return np.sqrt(mean_variance_axis(X, axis=0)[1]) if sp.issparse(X) else X.std(axis=0)
 
 
-def _require_one_a_feature(name: str, what: str, n: int, n_features: int) -> None:
+def _require_one_per_feature(name: str, what: str, n: int, n_features: int) -> None:
     if n != n_features:
         raise ValueError(f"{name} must have {n_features} {what}, one per feature of the estimator; got {n}.")

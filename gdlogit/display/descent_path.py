@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
 
-from ..estimators.pipelines import inner
+from ..estimators.pipelines import unwrapped
 from ..estimators.validation import generator
 from ..objective import Objective
 from ..problem import Problem
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DescentPathDisplay"]
 
-# Rounding of a J of about 1: a path that ends nearer to the minimum cannot be told from the minimum.
+# The rounding of a J of about 1. No path is known to end nearer to the minimum than that.
 LEAST_SHOWN_EXCESS = 1e-16
 
 
@@ -39,7 +39,8 @@ class DescentPathDisplay:
         The two coefficients along the path of each solver: the start, each point at which a gradient was used (for
         "sgd", one per batch), and the end.
     excess : dict of str to float
-        J - min J at the end of each path; infinite where J overflows on the way, and the path then ends before.
+        J - min J at the end of each path. Where J overflows, the excess is infinite and the path ends before that
+        point.
     minimum : ndarray of shape (2,)
         The two coefficients at the minimum.
     grid : tuple of ndarrays of shape (resolution,)
@@ -109,8 +110,9 @@ class DescentPathDisplay:
         Parameters
         ----------
         estimator : GDLogisticRegression, or a Pipeline or a search that ends in one
-            Gives C, l1_ratio, fit_intercept, learning_rate, batch_size, tol and random_state. Need not be fitted. The
-            other steps of a Pipeline transform X; if they are not fitted, copies of them are fitted to X and y.
+            Gives C, l1_ratio, fit_intercept, learning_rate, batch_size, tol and random_state. The estimator need not be
+            fitted. The other steps of a Pipeline transform X; if they are not fitted, copies of them are fitted to X
+            and y.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows. Use few: J is computed at resolution * resolution points.
         y : array-like of shape (n_samples,)
@@ -136,24 +138,24 @@ class DescentPathDisplay:
         ValueError
             If y does not have two classes, a solver is unknown, or ``features`` are not two of the features.
         """
-        found = inner(estimator).fitted(X, y)
+        found = unwrapped(estimator).fitted(X, y)
         model = found.model
         objective = objective_of(model, found.transform(X), y)
         names = found.feature_names(X) or [f"x{j}" for j in range(objective.shape[0] - 1)]
         indices = two_features(features, names)
         minimum = trace_path(make_method(model, "auto", objective), objective, 100)[-1]
-        least = objective.at(minimum).value
-        with np.errstate(over="ignore", invalid="ignore"):  # of a path that diverges
-            ways = {solver: trace_path(make_method(model, solver, objective), objective, n_iter) for solver in solvers}
-            ends = {solver: objective.at(path[-1]).value for solver, path in ways.items()}
-            paths = {solver: path[: n_finite(objective, path)] for solver, path in ways.items()}
+        lowest = objective.at(minimum).value
+        with np.errstate(over="ignore", invalid="ignore"):  # a path that diverges may overflow
+            full = {solver: trace_path(make_method(model, solver, objective), objective, n_iter) for solver in solvers}
+            ends = {solver: objective.at(path[-1]).value for solver, path in full.items()}
+            paths = {solver: path[: n_finite(objective, path)] for solver, path in full.items()}
         grid = grid_around(np.vstack([minimum[None], *paths.values()])[:, indices, 0], resolution)
         display = cls(
             paths={solver: path[:, indices, 0] for solver, path in paths.items()},
-            excess={solver: float(end - least) if np.isfinite(end) else np.inf for solver, end in ends.items()},
+            excess={solver: float(end - lowest) if np.isfinite(end) else np.inf for solver, end in ends.items()},
             minimum=minimum[indices, 0],
             grid=grid,
-            heights=np.maximum(slice_of(objective, minimum, indices, grid) - least, 0),
+            heights=np.maximum(slice_of(objective, minimum, indices, grid) - lowest, 0),
             feature_names=tuple(names[j] for j in indices),
         )
         return display.plot(ax)
@@ -180,13 +182,13 @@ class DescentPathDisplay:
         for i, (solver, path) in enumerate(self.paths.items()):
             excess = max(self.excess[solver], LEAST_SHOWN_EXCESS)
             label = f"{solver}, {excess:.0e}" if np.isfinite(excess) else f"{solver}, diverged"
-            many = len(path) > 100  # with a step per row, a cloud of markers would hide the path
-            looks = style(i) | {"linestyle": "-"} | ({"marker": "", "linewidth": 0.6} if many else {})
-            (self.lines_[solver],) = ax.plot(*path.T, label=label, markersize=5, **looks)
+            is_long = len(path) > 100  # with a step per row, a cloud of markers would hide the path
+            look = style(i) | {"linestyle": "-"} | ({"marker": "", "linewidth": 0.6} if is_long else {})
+            (self.lines_[solver],) = ax.plot(*path.T, label=label, markersize=5, **look)
         star: dict[str, Any] = {"color": "gold", "markeredgecolor": "black", "markersize": 14, "linestyle": ""}
         ax.plot(*self.minimum, marker="*", label="minimum", zorder=4, **star)
         ax.set(xlabel=f"coefficient of {self.feature_names[0]}", ylabel=f"coefficient of {self.feature_names[1]}")
-        title = "contours: J - min J; solvers: J - min J at the end"
+        title = "objective J above its minimum: of each contour, and at the end of each path"
         ax.legend(title=title, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=8, title_fontsize=8)
         return self
 
@@ -194,11 +196,11 @@ class DescentPathDisplay:
         """The paths as a pandas DataFrame: one column for each of the two coefficients, then solver and point."""
         import pandas as pd
 
-        parts = [
+        frames = [
             pd.DataFrame(path, columns=self.feature_names).assign(solver=solver, point=range(len(path)))
             for solver, path in self.paths.items()
         ]
-        return pd.concat(parts, ignore_index=True)
+        return pd.concat(frames, ignore_index=True)
 
 
 def two_features(features: Sequence[int | str], names: list[str]) -> list[int]:
@@ -207,8 +209,10 @@ def two_features(features: Sequence[int | str], names: list[str]) -> list[int]:
     index: dict[int | str, int] = {name: j for j, name in enumerate(names)} | {j: j % n for j in range(-n, n)}
     found = [index[feature] for feature in features if feature in index]
     if len(found) != 2 or len(features) != 2:
-        some = f"{names[:10]}"[1:-1] + (", ..." if n > 10 else "")
-        raise ValueError(f"features must be two of the indices below {n} or of the names {some}; got {features!r}.")
+        first_names = f"{names[:10]}"[1:-1] + (", ..." if n > 10 else "")
+        raise ValueError(
+            f"features must be two of the indices below {n} or of the names {first_names}; got {features!r}."
+        )
     return found
 
 
@@ -232,9 +236,9 @@ def make_method(estimator, solver, objective):
 
 
 def trace_path(method, objective, n_iter):
-    """Theta at the start, in every batch, and after every iteration, from the origin; shape (n_points, p + 1, 1)."""
+    """Theta at the origin, at every batch, and after every iteration; shape (n_points, p + 1, 1)."""
     path = [np.zeros(objective.shape)]
-    objective = _Batchwise(objective, path)
+    objective = _RecordingObjective(objective, path)
     state = method.start(objective, path[0])
     for _ in range(n_iter):
         state = method.step(objective, state)
@@ -246,11 +250,11 @@ def trace_path(method, objective, n_iter):
 
 def n_finite(objective, path):
     """How many points of a path come before the first one where J overflows."""
-    lost = [not np.isfinite(objective.at(theta).value) for theta in path]
-    return lost.index(True) if any(lost) else len(path)
+    overflows = [not np.isfinite(objective.at(theta).value) for theta in path]
+    return overflows.index(True) if any(overflows) else len(path)
 
 
-class _Batchwise(Objective):
+class _RecordingObjective(Objective):
     """An objective that records every theta at which the gradient of a batch is taken."""
 
     def __init__(self, objective, path):
@@ -258,25 +262,25 @@ class _Batchwise(Objective):
         self.path = path
 
     def batches(self, size, rng):
-        for part in super().batches(size, rng):
-            yield _Noted(part, self.path)
+        for batch in super().batches(size, rng):
+            yield _RecordingBatch(batch, self.path)
 
 
-class _Noted(NamedTuple):
-    """The part of a batch's objective that stochastic descent uses: J and dJ."""
+class _RecordingBatch(NamedTuple):
+    """The objective of a batch, with the one method that stochastic descent uses: J and dJ."""
 
-    part: Objective
+    batch: Objective
     path: list
 
     def at(self, theta):
         self.path.append(theta)
-        return self.part.at(theta)
+        return self.batch.at(theta)
 
 
 def grid_around(points, resolution):
-    """Values of the first and of the second coordinate that span all points, with a margin."""
-    span = np.ptp(points, axis=0)
-    margin = np.where(span > 0, 0.1 * span, 1.0)  # with a strong l1 penalty all points may be the origin
+    """Values of the first and of the second coordinate that cover all points, with a margin."""
+    extent = np.ptp(points, axis=0)
+    margin = np.where(extent > 0, 0.1 * extent, 1.0)  # with a strong l1 penalty all points may be the origin
     ends = zip(points.min(axis=0) - margin, points.max(axis=0) + margin, strict=True)
     return tuple(np.linspace(*pair, resolution) for pair in ends)
 

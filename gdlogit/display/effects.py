@@ -34,14 +34,14 @@ class EffectsDisplay:
     Parameters
     ----------
     effects : Effects
-        What ``margins`` or ``contrast`` of an inference gives.
+        The result of ``margins`` or ``contrast`` of an inference.
     conf_level : float, default=0.95
         The coverage of the intervals.
 
     Attributes
     ----------
     ax_, figure_ : matplotlib Axes and Figure
-        Where the effects are.
+        Axes and figure with the effects.
     points_ : list of matplotlib Line2D
         The markers, one artist for each class.
 
@@ -95,7 +95,7 @@ class EffectsDisplay:
         return cls(result.margins(at, dummy), conf_level).plot(ax)
 
     def plot(self, ax: Axes | None = None) -> Self:
-        """Draw the effects in the order of the features; aliased ones are not drawn.
+        """Draw the effects in the order of the features, without the effects of aliased features.
 
         Parameters
         ----------
@@ -110,14 +110,15 @@ class EffectsDisplay:
         plt, effects = pyplot("EffectsDisplay"), self.effects
         n, k = len(effects.names), len(effects.classes)
         values = effects.estimate.reshape(n, k)
-        there = np.isfinite(values).all(axis=1)
-        limits = effects.conf_int(1 - self.conf_level).reshape(n, k, 2)[there]
-        names = [name for name, shown in zip(effects.names, there, strict=True) if shown]
+        is_estimated = np.isfinite(values).all(axis=1)
+        limits = effects.conf_int(1 - self.conf_level).reshape(n, k, 2)[is_estimated]
+        names = [name for name, shown in zip(effects.names, is_estimated, strict=True) if shown]
         if ax is None:
             _, ax = plt.subplots(figsize=(7.2, height_of(len(names), k)), layout="constrained")
         self.ax_, self.figure_ = ax, ax.figure.figure
         is_ratio = effects.measure in ("ratio", "odds")
-        self.points_ = draw_forest(ax, names, effects.classes, values[there].T, limits.transpose(1, 0, 2), is_ratio)
+        shown_values, shown_limits = values[is_estimated].T, limits.transpose(1, 0, 2)
+        self.points_ = draw_forest(ax, names, effects.classes, shown_values, shown_limits, is_ratio)
         label: Any = LABELS[effects.measure].format(of=f" of {effects.classes[0]}" if k == 1 else "")
         ax.set_xlabel(f"{label}, {self.conf_level:.0%} interval")
         return self

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_forest", "height_of"]
 
-APART = 0.6  # of the distance of two rows: what the classes of one row share
-MOST_DECIMALS, LARGE = 5, 1e4  # of a number that is written out
-LOG_TICKS = (1.0, 2.0, 5.0)  # of a decade
-NARROW, WIDE = 4, 1e4  # axes, from one end to the other, that have all digits, or only powers of ten
+CLASS_SPREAD = 0.6  # the markers of one row's classes take this share of the distance between two rows
+MOST_DECIMALS, LARGE_NUMBER = 5, 1e4  # a number with more decimals, or a larger one, is written as a power of ten
+LOG_TICKS = (1.0, 2.0, 5.0)  # ticks of a decade, on an axis that is neither narrow nor wide
+NARROW_AXIS, WIDE_AXIS = 4, 1e4  # upper end / lower end: below, a tick at each digit; above, at powers of ten only
 
 
 def height_of(n_rows: int, n_classes: int) -> float:
-    """The height of a figure for so many rows, in inches."""
+    """The height of a figure with ``n_rows`` rows, in inches."""
     return 1.4 + n_rows * max(0.32, 0.16 * n_classes)
 
 
@@ -41,7 +41,7 @@ def draw_forest(
     points: list[Line2D] = []
     for i, label in enumerate(classes):
         look = style(i) | {"linestyle": ""}
-        height = place + APART * ((k - 1) / 2 - i) / k
+        height = place + CLASS_SPREAD * ((k - 1) / 2 - i) / k
         ax.hlines(height, limits[i, :, 0], limits[i, :, 1], color=look["color"], linewidth=1.6)
         points += ax.plot(values[i], height, label=f"{label}", markersize=6, **look)
     if is_ratio:
@@ -63,7 +63,7 @@ def _log_axis(ax: Axes) -> None:
 
     ax.set_xscale("log")
     low, high = ax.get_xlim()
-    subs = range(1, 10) if high / low < NARROW else LOG_TICKS if high / low < WIDE else (1.0,)
+    subs = range(1, 10) if high / low < NARROW_AXIS else LOG_TICKS if high / low < WIDE_AXIS else (1.0,)
     ax.xaxis.set_major_locator(LogLocator(subs=subs))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
@@ -78,8 +78,8 @@ def _write_numbers(ax: Axes, place: NDArray[Any], values: NDArray[np.float64], l
 
 
 def _short(value: float, width: float) -> str:
-    """A number with two digits of its interval's half width, and at least two after the point; or as a power of ten."""
+    """A number, to two digits of half its interval's width and to two decimals at least; or as a power of ten."""
     decimals = 1 - int(np.floor(np.log10(width / 2))) if width > 0 else 2
-    if decimals > MOST_DECIMALS or abs(value) >= LARGE:
+    if decimals > MOST_DECIMALS or abs(value) >= LARGE_NUMBER:
         return f"{value:.2e}"
     return f"{value:.{max(2, decimals)}f}"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from ..estimators.pipelines import inner
+from ..estimators.pipelines import unwrapped
 from .style import pyplot, style
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LossCurveDisplay"]
 
-MARKED = 10  # about this many points of a curve get a marker
+MARKERS_PER_CURVE = 10  # more hide a curve
 
 
 class LossCurveDisplay:
@@ -31,7 +31,7 @@ class LossCurveDisplay:
     curves : dict of str to ndarray
         J after each iteration, by the name of the estimator.
     gaps : dict of str to float
-        For each estimator, a bound on its last J - min J, or infinity.
+        For each estimator, a proven bound on J - min J at its coefficients; infinity where none is known.
     validation : dict of str to ndarray
         The loss on validation rows after each iteration, for estimators that have validation rows.
     progressive : dict of str to ndarray, default=None
@@ -56,7 +56,7 @@ class LossCurveDisplay:
     ... }
     >>> display = LossCurveDisplay.from_estimators(models, gap=True)
     >>> display.ax_.get_ylabel()
-    'J - min J, at most'
+    'objective J above its minimum, at most'
     """
 
     ax_: Axes
@@ -95,7 +95,7 @@ class LossCurveDisplay:
         -------
         LossCurveDisplay
         """
-        model = inner(estimator).model
+        model = unwrapped(estimator).model
         check_is_fitted(model)
         named = "partial_fit" if _is_stream(model) else f"solver={model.solver!r}"
         return cls.from_estimators({name or named: model}, gap=gap, ax=ax)
@@ -123,7 +123,7 @@ class LossCurveDisplay:
         ValueError
             If some estimators learned from a stream and others did not.
         """
-        models = {name: inner(estimator).model for name, estimator in estimators.items()}
+        models = {name: unwrapped(estimator).model for name, estimator in estimators.items()}
         for model in models.values():
             check_is_fitted(model, ["loss_curve_", "progressive_loss_curve_"], all_or_any=any)
         fits = {name: model for name, model in models.items() if not _is_stream(model)}
@@ -144,10 +144,10 @@ class LossCurveDisplay:
     @property
     def lower_bound(self) -> float:
         """A proven lower bound on min J, the largest of the estimators' lowest J - gap; -inf if there is none."""
-        return max((least - gap for least, gap in self._ends()), default=-np.inf)
+        return max((lowest - gap for lowest, gap in self._lowest_values()), default=-np.inf)
 
-    def _ends(self) -> list[tuple[float, float]]:
-        """The lowest J of each curve, with the gap there, where both are known."""
+    def _lowest_values(self) -> list[tuple[float, float]]:
+        """The lowest J of each curve and the gap there, where both are known."""
         known = [(curve, self.gaps[name]) for name, curve in self.curves.items() if np.isfinite(self.gaps[name])]
         return [(float(np.nanmin(curve)), gap) for curve, gap in known if len(curve)]
 
@@ -159,7 +159,8 @@ class LossCurveDisplay:
         ax : matplotlib Axes, default=None
             Axes to draw on. Default: a new figure.
         gap : bool, default=False
-            Whether to draw a proven bound on J - min J, on a log axis, instead of J. Needs a finite duality gap.
+            Whether to draw a proven bound on J - min J, on a log axis, instead of J. At least one estimator needs a
+            finite ``duality_gap_``.
 
         Returns
         -------
@@ -170,16 +171,17 @@ class LossCurveDisplay:
         ------
         ValueError
             With ``gap=True``, if no estimator has a finite ``duality_gap_``; or if there are both fits, whose curves
-            have iterations, and streams, whose curves have batches.
+            have a point per iteration, and streams, whose curves have a point per batch.
         """
         if gap and self.lower_bound == -np.inf:
             raise ValueError(
-                "gap=True needs an estimator with a finite duality_gap_: one that fit or fit_batches has fitted with a "
-                "finite C."
+                "gap=True needs an estimator with a finite duality_gap_: one that was fitted by fit or fit_batches, "
+                "with a finite C."
             )
         if self.curves and self.progressive:
             raise ValueError(
-                f"Fits {[*self.curves]} have iterations, streams {[*self.progressive]} have batches: draw them apart."
+                f"The curves of fits {[*self.curves]} have a point per iteration, the curves of streams "
+                f"{[*self.progressive]} a point per batch: draw fits and streams in two pictures."
             )
         self.ax_ = pyplot("LossCurveDisplay").subplots(layout="constrained")[1] if ax is None else ax
         self.figure_, self.lines_ = self.ax_.figure.figure, []
@@ -198,10 +200,10 @@ class LossCurveDisplay:
         return self
 
     def _draw_gaps(self) -> None:
-        least, best = max(self._ends(), key=lambda end: end[0] - end[1])
-        for i, (name, curve) in enumerate(self.curves.items()):  # least - best first would round a small gap to 0
-            self._line(np.maximum(curve - least + best, np.spacing(least)), name, style(i))
-        self.ax_.set(xlabel="iteration", ylabel="J - min J, at most", yscale="log")
+        lowest, gap = max(self._lowest_values(), key=lambda pair: pair[0] - pair[1])
+        for i, (name, curve) in enumerate(self.curves.items()):  # lowest - gap, computed first, would round gap to 0
+            self._line(np.maximum(curve - lowest + gap, np.spacing(lowest)), name, style(i))
+        self.ax_.set(xlabel="iteration", ylabel="objective J above its minimum, at most", yscale="log")
 
     def _draw_fits(self) -> None:
         for i, (name, curve) in enumerate(self.curves.items()):
@@ -209,19 +211,18 @@ class LossCurveDisplay:
             if name in self.validation:
                 hollow = {"markerfacecolor": "white", "alpha": 0.8, "linestyle": ":"}
                 self._line(self.validation[name], f"{name}, validation", style(i) | hollow)
-        self.ax_.set(xlabel="iteration", ylabel="mean loss" if self.validation else "J")
+        self.ax_.set(xlabel="iteration", ylabel="mean log-loss" if self.validation else "objective J")
 
     def _draw_streams(self) -> None:
         for i, (name, curve) in enumerate(self.progressive.items()):
             self._line(curve, f"{name}, each batch", style(i) | {"marker": "", "linewidth": 0.7, "alpha": 0.6})
             self._line(np.cumsum(curve) / np.arange(1, len(curve) + 1), f"{name}, mean so far", style(i))
-        self.ax_.set(xlabel="batch", ylabel="mean loss of a batch before it is learned from")
+        self.ax_.set(xlabel="batch", ylabel="mean log-loss of a batch before it is learned from")
 
-    def _line(self, curve: NDArray[np.float64], label: str, looks: dict[str, Any]) -> None:
-        every = max(1, len(curve) // MARKED)
-        self.lines_ += self.ax_.plot(
-            np.arange(1, len(curve) + 1), curve, label=label, markersize=5, markevery=every, **looks
-        )
+    def _line(self, curve: NDArray[np.float64], label: str, look: dict[str, Any]) -> None:
+        every = max(1, len(curve) // MARKERS_PER_CURVE)
+        steps = np.arange(1, len(curve) + 1)
+        self.lines_ += self.ax_.plot(steps, curve, label=label, markersize=5, markevery=every, **look)
 
     def frame(self) -> pd.DataFrame:
         """The curves as a pandas DataFrame.
@@ -231,20 +232,20 @@ class LossCurveDisplay:
         """
         import pandas as pd
 
-        parts = []
+        frames = []
         for name, curve in self.curves.items():
             columns = {"name": name, "iteration": np.arange(1, len(curve) + 1), "training": curve}
             if name in self.validation:
                 columns["validation"] = self.validation[name]
-            parts.append(pd.DataFrame(columns))
+            frames.append(pd.DataFrame(columns))
         for name, curve in self.progressive.items():
             columns = {"name": name, "batch": np.arange(1, len(curve) + 1), "progressive": curve}
-            parts.append(pd.DataFrame(columns))
-        return pd.concat(parts, ignore_index=True)
+            frames.append(pd.DataFrame(columns))
+        return pd.concat(frames, ignore_index=True)
 
 
 def _gap(model: Any) -> float:
-    """The proven gap, or infinity if J rose: the gap then belongs to the start, which is not in the curve."""
+    """The proven gap; infinity if J rose, because the gap then belongs to the start, which is not in the curve."""
     at_start = np.log(len(model.classes_))  # J at zero coefficients; no fit starts at a higher J
     rose = len(model.loss_curve_) and not model.loss_curve_[-1] <= at_start
     return np.inf if rose else getattr(model, "duality_gap_", np.inf)

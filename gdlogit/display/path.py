@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from ..estimators.folds import LOG_LOSS
-from ..estimators.pipelines import inner
+from ..estimators.pipelines import unwrapped
 from ..typing import Floats
 from .style import pyplot, style
 
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["CVCurveDisplay", "RegularizationPathDisplay"]
 
-N_COUNTS = 8  # numbers of nonzeros on top, at most
+MOST_COUNTS = 8  # numbers of nonzeros along the top: more would overlap
 CHOICES = {"C_1se_": (":", "one standard error"), "C_best_": ("--", "best")}
-LABEL_HEIGHT = 0.045  # of the axes: labels of lines that end nearer to each other are moved apart
+C_AXIS = "C (further right, the penalty is weaker)"
+LABEL_DISTANCE = 0.045  # share of the axes' height: labels nearer to each other are moved apart
 
 
 class RegularizationPathDisplay:
@@ -50,7 +51,7 @@ class RegularizationPathDisplay:
     ax_, figure_ : matplotlib Axes and Figure
         Axes and figure with the path.
     lines_ : list of matplotlib Line2D
-        One for each feature, those with a name first.
+        One line for each feature, the named features first.
 
     Examples
     --------
@@ -104,7 +105,7 @@ class RegularizationPathDisplay:
         l1_ratio : float, default=None
             A value of ``l1_ratios_``. None is ``l1_ratio_``.
         label : label of a class, default=None
-            The class whose score is drawn. None is the last of two, and the first of more.
+            The class whose score is drawn. None is the last of two classes, or the first of three or more.
         feature_names : array-like of shape (n_features,), default=None
             Names of the features. Default: those of the fit, or of the Pipeline's steps; otherwise x0, x1, ...
         scale : array-like of shape (n_features,), default=None
@@ -119,9 +120,9 @@ class RegularizationPathDisplay:
         NotFittedError
             If the estimator is not fitted.
         ValueError
-            If a value is none of the estimator's.
+            If the estimator has no such l1_ratio, or no such class.
         """
-        found = inner(estimator)
+        found = unwrapped(estimator)
         model = found.model
         check_is_fitted(model)
         r = row_of(model, l1_ratio)
@@ -152,8 +153,8 @@ class RegularizationPathDisplay:
         x : {"C", "l1_norm"}, default="C"
             What to draw the coefficients over: C, or the sum of their absolute values.
         k : int, default=10
-            Number of features to name: those with the largest coefficient at the end, other than 0. The others are thin
-            and grey.
+            Number of features to name: the features with the largest nonzero coefficients at the last C. The lines of
+            the other features are thin and grey.
 
         Returns
         -------
@@ -170,16 +171,15 @@ class RegularizationPathDisplay:
         named = order[:k][coef[-1, order[:k]] != 0]
         others = np.setdiff1d(order, named)
         ax.axhline(0, color="0.3", linewidth=0.8)
-        rest = [line for j in others for line in ax.plot(at, coef[:, j], color="0.75", linewidth=0.6)]
+        other_lines = [line for j in others for line in ax.plot(at, coef[:, j], color="0.75", linewidth=0.6)]
         self.lines_ = []
         for i, j in enumerate(named):
             look = style(i) | {"markevery": (i, max(1, len(at) // 6)), "markersize": 4}
             self.lines_ += ax.plot(at, coef[:, j], label=str(self.feature_names[j]), **look)
-        self.lines_ += rest
-        ax.set(
-            xlabel="C" if x == "C" else "sum of the absolute coefficients",
-            ylabel=f"coefficient, for class {self.label}",
-        )
+        self.lines_ += other_lines
+        along = C_AXIS if x == "C" else "sum of the absolute coefficients"
+        how_many = f"\n{len(named)} of {len(order)} features are named" if len(named) < len(order) else ""
+        ax.set(xlabel=along + how_many, ylabel=f"coefficient, for class {self.label}")
         marks = self.choices if x == "C" else {}
         if x == "C":
             ax.set_xscale("log")
@@ -256,7 +256,8 @@ class CVCurveDisplay:
         Parameters
         ----------
         estimator : GDLogisticRegressionCV, or a Pipeline or a search that ends in one
-            A fitted estimator. Log-loss is drawn as such, with the best below; other scores as they are.
+            A fitted estimator. If it scores by log-loss, the log-loss itself is drawn, and lower is better; other
+            scores are drawn as they are, and higher is better.
         l1_ratio : float, default=None
             A value of ``l1_ratios_``. None is ``l1_ratio_``.
         ax : matplotlib Axes, default=None
@@ -273,7 +274,7 @@ class CVCurveDisplay:
         ValueError
             If the estimator has no such l1_ratio.
         """
-        model = inner(estimator).model
+        model = unwrapped(estimator).model
         check_is_fitted(model)
         r, shape = row_of(model, l1_ratio), model.n_nonzero_path_.shape
         mean, se = (model.cv_results_[f"{name}_test_score"].reshape(shape)[r] for name in ("mean", "se"))
@@ -305,7 +306,7 @@ class CVCurveDisplay:
         self.ax_, self.figure_ = ax, ax.figure.figure
         look: dict[str, Any] = {"color": "black", "ecolor": "0.65", "elinewidth": 1, "capsize": 2, "markersize": 4}
         self.errorbar_ = ax.errorbar(self.Cs, self.mean, self.se, fmt="o", **look)
-        ax.set(xscale="log", xlabel="C", ylabel=self.score_name)
+        ax.set(xscale="log", xlabel=C_AXIS, ylabel=self.score_name)
         ax.margins(x=0.02)
         counts_on_top(ax, self.Cs, self.n_nonzero)
         mark(ax, self.choices)
@@ -320,7 +321,7 @@ class CVCurveDisplay:
 
 
 def row_of(model: Any, l1_ratio: float | None) -> int:
-    """Which of the model's l1_ratios is asked for."""
+    """The index of an l1_ratio among the model's; None is the chosen one."""
     l1_ratio = model.l1_ratio_ if l1_ratio is None else l1_ratio
     rows = np.flatnonzero(np.isclose(model.l1_ratios_, l1_ratio))
     if not len(rows):
@@ -341,9 +342,9 @@ def new_axes(who: str) -> Axes:
 
 def counts_on_top(ax: Axes, Cs: Floats, n_nonzero: NDArray[Any]) -> None:
     """The numbers of nonzeros along the top, as glmnet's plots have them."""
-    some = np.unique(np.linspace(0, len(Cs) - 1, min(N_COUNTS, len(Cs))).round().astype(int))
+    shown = np.unique(np.linspace(0, len(Cs) - 1, min(MOST_COUNTS, len(Cs))).round().astype(int))
     top = ax.secondary_xaxis("top")
-    top.set_xticks(Cs[some], [str(n) for n in n_nonzero[some]])
+    top.set_xticks(Cs[shown], [str(n) for n in n_nonzero[shown]])
     top.tick_params(which="minor", top=False)
     top.set_xlabel("features with a nonzero coefficient")
 
@@ -361,21 +362,21 @@ def mark(ax: Axes, choices: dict[str, float]) -> None:
 
 
 def name_ends(ax: Axes, x: float, ends: Floats, names: NDArray[Any]) -> None:
-    """Names on the right of where the lines end, moved apart where they would cover each other."""
+    """Write the names right of the lines' ends, moved apart where they would cover each other."""
     low, high = ax.get_ylim()
     order = np.argsort(ends)
     place = ((ends[order] - low) / (high - low)).astype(float)
     for i in range(1, len(place)):
-        place[i] = max(place[i], place[i - 1] + LABEL_HEIGHT)
+        place[i] = max(place[i], place[i - 1] + LABEL_DISTANCE)
     if len(place) and place[-1] > 1:  # too high: push down from the top
         place[-1] = 1.0
         for i in range(len(place) - 2, -1, -1):
-            place[i] = min(place[i], place[i + 1] - LABEL_HEIGHT)
-    for to, j in zip(place, order, strict=True):
+            place[i] = min(place[i], place[i + 1] - LABEL_DISTANCE)
+    for height, j in zip(place, order, strict=True):
         ax.annotate(
             str(names[j]),
             (x, ends[j]),
-            xytext=(1.02, to),
+            xytext=(1.02, height),
             textcoords="axes fraction",
             va="center",
             fontsize="small",

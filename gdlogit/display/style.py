@@ -1,4 +1,4 @@
-"""The look of the pictures: curves differ in hue and lightness, and in marker and dash for those who see no colour.
+"""The look of the pictures: curves differ in hue and lightness, and in marker and dash for readers who see no colour.
 
 References
 ----------
@@ -25,5 +25,5 @@ def pyplot(who: str) -> ModuleType:
 
 
 def style(i: int) -> dict[str, Any]:
-    """The i-th style of a curve. No two of the first 70 are alike."""
+    """The i-th style of a curve. No two of the first 70 styles are alike."""
     return {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)], "linestyle": DASHES[i % len(DASHES)]}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 import sklearn.utils.metaestimators
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from .address import DocumentationLink
 from .callbacks import CallbackSupportMixin
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def available_if(check: Callable[[Any], bool]) -> Callable[[Method], Method]:
     return sklearn.utils.metaestimators.available_if(check)
 
 
-class Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class Classifier(DocumentationLink, CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     """What GDLogisticRegression has of scikit-learn."""
 
     @contextmanager
@@ -81,6 +82,7 @@ class Classifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             y_val: Request = ...,
             sample_weight_val: Request = ...,
             offset_val: Request = ...,
+            client: Request = ...,
         ) -> Self:
             """Ask metadata routing for arguments of ``fit``."""
 

@@ -24,6 +24,7 @@ from ..typing import Batches, Matrix
 from .base import Classifier, available_if
 from .by_feature import penalty_factors
 from .callbacks import FitTask, with_callbacks
+from .lazy import refuse_collections
 from .limits import limits
 from .offset import check_width, scores_of
 from .report import warn_of_end
@@ -160,19 +161,24 @@ class BatchLearner(Classifier):
         of_classes = partial(check_labels, classes), partial(columns_of, self.class_weight, self.fit_intercept)
         source = Source(batches, partial(check_batch, self), classes, *of_classes)
         rng = generator(self.random_state)
-        loss = loss_of(len(source.columns.classes), source.columns.n_used)
-        factors = penalty_factors(self)
-        start = self._start(source.columns, len(source.centre), factors)
-        if source.offset_width:
-            check_width(source.offset_width, scores_of(source.columns.classes))
-        rows = BatchRows(source, self.fit_intercept, loss.n_outputs)
-        penalty = ElasticNet.of(self.C, self.l1_ratio, rows.total, factors)
-        problem = Problem(rows, loss, bounded(penalty, limits(self, source.columns, factors)))
-        task = FitTask(self, batches, None, None, self.max_iter)
-        with overflow_named(np.array([source.largest], source.dtype)):
-            message = self._solve(problem, source.columns, start, rng, task)
-        self.class_prior_ = shares(source.totals, source.columns)
+        task = (batches, None, None, self.max_iter)
+        message = self._fit_rows(BatchRows(source, self.fit_intercept), source.facts, rng, task)
         self.n_passes_ = source.n_passes
+        return message
+
+    def _fit_rows(self, rows, facts, rng, task, held_out=None):
+        """Fit rows that are not at hand, of which some facts are known; ``task`` is what callbacks are told of."""
+        columns, factors = facts.columns, penalty_factors(self)
+        start = self._start(columns, len(facts.centre), factors)
+        if facts.offset_width:
+            check_width(facts.offset_width, scores_of(columns.classes))
+        penalty = bounded(ElasticNet.of(self.C, self.l1_ratio, rows.total, factors), limits(self, columns, factors))
+        loss = loss_of(len(columns.classes), columns.n_used)
+        problem = Problem(rows.for_scores(loss.n_outputs), loss, penalty)
+        task = FitTask(self, *task)
+        with overflow_named(np.array([facts.largest], facts.dtype)):
+            message = self._solve(problem, columns, start, rng, task, held_out)
+        self.class_prior_ = shares(facts.totals, columns)
         task.end()
         return message
 
@@ -228,6 +234,7 @@ class BatchLearner(Classifier):
         with self._unchanged_on_error():
             check_parameters(self)
             refuse_in_a_stream(self)
+            refuse_collections("partial_fit", X, y, classes, sample_weight)
             stream = getattr(self, "_stream", None)
             classes = stream_classes(self, classes, stream is not None)
             X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64, reset=stream is None)

@@ -20,7 +20,7 @@ from ..typing import Matrix
 from .base import Classifier
 from .by_feature import penalty_factors
 from .offset import offset_of_prediction, scores_of
-from .pipelines import Inner, inner
+from .pipelines import UnwrappedModel, unwrapped
 from .validation import check_labels, check_weight, columns_of
 
 __all__ = ["WithInference", "inference"]
@@ -109,7 +109,7 @@ class WithInference(Classifier):
         array([1.237, 0.03 , 9.054])
         """
         asked = {"cov_type": cov_type, "weights": weights, "method": method}
-        return _infer(Inner(self, ()), X, y, sample_weight, offset, groups, reference, features, asked)
+        return _infer(UnwrappedModel(self, ()), X, y, sample_weight, offset, groups, reference, features, asked)
 
 
 class WithoutInference(Classifier):
@@ -179,7 +179,7 @@ def inference(
     >>> gdlogit.inference(pipeline, X, y).zvalues.round(2)
     array([ 6.74, -9.61, -8.64])
     """
-    found = inner(estimator)
+    found = unwrapped(estimator)
     if isinstance(found.model, WithoutInference):
         found.model.inference(X, y)
     if not isinstance(found.model, WithInference):

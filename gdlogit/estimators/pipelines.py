@@ -6,17 +6,17 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["Inner", "inner", "names_of_columns"]
+__all__ = ["UnwrappedModel", "unwrapped", "names_of_columns"]
 
 
-class Inner(NamedTuple):
-    """A model, and the transformers that its X goes through before, the first one first."""
+class UnwrappedModel(NamedTuple):
+    """A model, and the transformers that its X goes through first, in their order."""
 
     model: Any
     transformers: tuple[Any, ...]
 
     def fitted(self, X: Any, y: Any) -> Self:
-        """The same, with transformers that are fitted: those that are not are copied, and the copies fitted to X, y."""
+        """The same with fitted transformers: where one is not fitted, a copy of it is fitted to X, y."""
         done: list[Any] = []
         for transformer in self.transformers:
             try:
@@ -34,7 +34,7 @@ class Inner(NamedTuple):
         return X
 
     def feature_names(self, X: Any = None) -> list[str] | None:
-        """Names of the model's features; X, which may bring names, is the user's. None where nothing has names."""
+        """Names of the model's features: those of its fit, or those made from the columns of the user's X, or None."""
         seen = getattr(self.model, "feature_names_in_", None)
         if seen is not None:
             return list(seen)
@@ -47,8 +47,11 @@ class Inner(NamedTuple):
         return names
 
 
-def inner(estimator: Any) -> Inner:
-    """The model inside: of a Pipeline the last step, of a search the best model or, before a fit, the one it varies."""
+def unwrapped(estimator: Any) -> UnwrappedModel:
+    """The model inside an estimator.
+
+    That is the last step of a Pipeline, and the best model of a search or, before its fit, the model that it varies.
+    """
     from sklearn.model_selection import GridSearchCV, RandomizedSearchCV  # a fit needs neither of them
     from sklearn.pipeline import Pipeline
 
@@ -57,12 +60,12 @@ def inner(estimator: Any) -> Inner:
         if isinstance(estimator, Pipeline):
             transformers += (estimator[:-1],) if len(estimator) > 1 else ()
             estimator = estimator[-1]
-        elif hasattr(estimator, "best_estimator_"):  # searches of other packages have one, too
+        elif hasattr(estimator, "best_estimator_"):  # searches of other packages have that attribute, too
             estimator = estimator.best_estimator_
         elif isinstance(estimator, GridSearchCV | RandomizedSearchCV):
             estimator = estimator.estimator
         else:
-            return Inner(estimator, transformers)
+            return UnwrappedModel(estimator, transformers)
 
 
 def names_of_columns(X: Any) -> list[str] | None:

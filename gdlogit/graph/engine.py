@@ -97,7 +97,7 @@ def _apply(operation: str, *operands: Node | ArrayLike, **options: Any) -> Node:
 
 
 def _infix(operation: str) -> tuple[Callable[..., Node], Callable[..., Node]]:
-    """Make the method of an infix operator, and its mirror for a number or an array on the left."""
+    """Make the method of an infix operator, and its mirrored form for a number or an array on the left."""
 
     def method(self: Node, other: Node | ArrayLike) -> Node:
         return _apply(operation, self, other)
@@ -109,7 +109,7 @@ def _infix(operation: str) -> tuple[Callable[..., Node], Callable[..., Node]]:
 
 
 class Node:
-    """A value in the graph, and how it came about.
+    """A value in the graph, and the operation that made it.
 
     Write formulas with ``+ - * / @ **``, ``-x``, ``x.T``, ``x[index]``, ``x.sum()`` and the functions of
     this module.  The numbers and arrays written into a formula enter as constants.
@@ -119,19 +119,19 @@ class Node:
     value : array-like
         A number or an array of any shape, copied to float64 and read-only from then on.
     name : str, default=""
-        How `trace` and `draw` call the node.
+        What `trace` and `draw` call the node.
     operation : str, default="variable"
         ``"variable"``, ``"constant"`` (no derivative is kept) or, as operations set it, a key of
         `OPERATIONS`.
     parents : tuple of Node, default=()
         The operands, in order; ``x * x`` has x twice.
     options : dict, default=None
-        What the operation takes besides its operands: an axis, an index, an exponent.
+        Arguments of the operation besides its operands: an axis, an index, an exponent.
 
     Notes
     -----
-    A node holds no derivative: `backward` returns them all, so that nothing is left over from an earlier
-    call.  A node is its identity (it is what derivatives are looked up by), hence a copy is the node itself.
+    A node holds no derivative: `backward` returns all derivatives, so that nothing is left over from an
+    earlier call.  Derivatives are looked up by the node's identity, so a copy of a node is the node itself.
 
     Examples
     --------
@@ -169,7 +169,7 @@ class Node:
         return self
 
     def __repr__(self) -> str:
-        """Describe this node and its operands, however long the graph behind them."""
+        """Describe this node and its operands, but not the graph behind the operands."""
         operation = formula(self, map(label, self.parents))
         return f"Node({self.name!r}, operation={operation!r}, value={brief(self.value)})"
 
@@ -205,7 +205,7 @@ class Node:
 
     @property
     def T(self) -> Node:
-        """The transpose; as in NumPy, a vector is its own."""
+        """The transpose; as in NumPy, the transpose of a vector is the vector."""
         return _apply("{}.T", self) if self.value.ndim > 1 else self
 
     def sum(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Node:
@@ -239,13 +239,13 @@ def logsumexp(x: Node | ArrayLike, axis: int | tuple[int, ...] | None = None, ke
 
 
 def forward_order(output: Node) -> list[Node]:
-    """List the nodes that ``output`` depends on, itself last, each after its operands."""
+    """List the nodes that ``output`` depends on, each after its operands, and ``output`` last."""
     reached, unexplored = {output}, [output]
     while unexplored:  # a loop, because a recursion overflows on a long chain
         found = set(unexplored.pop().parents) - reached
         reached |= found
         unexplored += found
-    return sorted(reached, key=lambda node: node.born)  # operands are born before what they enter
+    return sorted(reached, key=lambda node: node.born)  # an operand is born before the nodes that it enters
 
 
 def _unbroadcast(derivative: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
@@ -269,8 +269,7 @@ def backward(output: Node, seed: ArrayLike | None = None) -> dict[Node, NDArray[
     Returns
     -------
     derivatives : dict
-        df/du, an array of the shape of u, for every node u except the constants.  It is computed from zero
-        in each call.
+        df/du, an array of the shape of u, for every node u except the constants.
 
     Raises
     ------
@@ -300,20 +299,20 @@ def backward(output: Node, seed: ArrayLike | None = None) -> dict[Node, NDArray[
         if node.parents:
             _, rule = OPERATIONS[node.operation]
             operands = (parent.value for parent in node.parents)
-            parts = rule(derivatives[node], node.value, *operands, **node.options)
-            for parent, part in zip(node.parents, parts, strict=True):
+            terms = rule(derivatives[node], node.value, *operands, **node.options)
+            for parent, term in zip(node.parents, terms, strict=True):
                 if parent in derivatives:
-                    derivatives[parent] += _unbroadcast(part, parent.value.shape)
+                    derivatives[parent] += _unbroadcast(term, parent.value.shape)
     return derivatives
 
 
 def formula(node: Node, operands: Iterable[str]) -> str:
-    """How a node came about, its operands written as given."""
+    """The operation that made a node, with its operands written as given."""
     return node.operation.format(*operands, **node.options)
 
 
 def label(node: Node) -> str:
-    """What a node is called where it is an operand: its name, its number, or the shape of its array."""
+    """How a formula shows a node that is an operand: by its name, its number, or the shape of its array."""
     return node.name or (brief(node.value) if node.value.size == 1 else f"array{node.value.shape}")
 
 

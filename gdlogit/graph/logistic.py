@@ -13,7 +13,7 @@ __all__ = ["LogisticStep", "logistic_step"]
 
 
 class LogisticStep(NamedTuple):
-    """The quantities of one step of logistic regression; shown, each stands beside its formula.
+    """The quantities of one step of logistic regression. Its repr shows each quantity beside its formula.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ def logistic_step(
     Parameters
     ----------
     X : array-like, shape (n_features, m)
-        The examples, one a column: scikit-learn's X, transposed.
+        The examples, one in each column: scikit-learn's X, transposed.
     Y : array-like, shape (m,) or (1, m)
         The labels, 0 or 1.
     w : array-like, shape (n_features,) or (n_features, 1)
@@ -97,10 +97,10 @@ def logistic_step(
 
     Notes
     -----
-    The graph, not the formulas, gives dz, dw and db.  It takes a detour around A: as log A = -softplus(-Z)
-    and log(1 - A) = -softplus(Z), the loss of an example is softplus((1 - 2Y) Z), which has all its digits
-    where A rounds to 0 or 1, and so have dz, dw and db.  Only da comes from its formula, with 1 - A =
-    sigmoid(-Z); it is infinite where the derivative itself overflows (a wrong score beyond 709).
+    The graph, not the formulas, gives dz, dw and db.  The graph does without A: as log A = -softplus(-Z) and
+    log(1 - A) = -softplus(Z), the loss of an example is softplus((1 - 2Y) Z).  So the loss, dz, dw and db keep
+    all their digits where A rounds to 0 or 1.  Only da comes from its formula, with 1 - A = sigmoid(-Z);
+    da is infinite where the derivative itself overflows (a wrong score beyond 709).
 
     Examples
     --------

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["draw", "trace"]
 
-FORWARD, BACKWARD = "#08306b", "#e6550d"  # dark and bright: apart in grey too
+FORWARD, BACKWARD = "#08306b", "#e6550d"  # one dark, one bright: they differ in grey, too
 
 
 class _Row(NamedTuple):
-    """What there is to say about a node."""
+    """The four texts that describe a node."""
 
     label: str
     operation: str
@@ -50,7 +50,7 @@ def _rows(output: Node, seed: ArrayLike | None) -> dict[Node, _Row]:
 
 
 class Trace(str):
-    """A table as text, which shows itself as it prints: at a prompt and in a notebook, too."""
+    """A table as text. At a prompt and in a notebook it shows its lines, not the quotes and escapes of a string."""
 
     def __repr__(self) -> str:
         return str(self)
@@ -93,10 +93,10 @@ def _place(nodes: Collection[Node]) -> tuple[list[list[Any]], list[list[Any]], d
     """Lay a graph out from left to right, in columns.
 
     A node stands one column right of its last operand, a leaf one column left of its first use.  An arrow
-    over several columns holds a place ``(node, column)`` in those between, so that it crosses no box.
+    over several columns holds a place ``(node, column)`` in each column between, so that it crosses no box.
 
-    Returns the columns, the arrows (each the places it visits) and the height of each place, where the
-    places of a column are at least 1 apart.
+    Returns the columns, the arrows (each as the places it visits) and the height of each place.  The places
+    of a column are at least 1 apart.
     """
     edges = [(parent, node) for node in nodes for parent in dict.fromkeys(node.parents) if parent in nodes]
     column = dict.fromkeys(nodes, 0)
@@ -115,19 +115,19 @@ def _place(nodes: Collection[Node]) -> tuple[list[list[Any]], list[list[Any]], d
     for place in dict.fromkeys(place for arrow in arrows for place in arrow[1:-1]):
         columns[place[1]].append(place)
 
-    near: dict[Any, list[Any]] = {place: [] for places in columns for place in places}
+    neighbours: dict[Any, list[Any]] = {place: [] for places in columns for place in places}
     for arrow in arrows:
         for left, right in zip(arrow[:-1], arrow[1:], strict=True):
-            near[left].append(right)
-            near[right].append(left)
+            neighbours[left].append(right)
+            neighbours[right].append(left)
 
     height = {place: -float(i) for places in columns for i, place in enumerate(places)}
     for way in (1, -1) * 8:  # right and left again, until the arrows are about level and few of them cross
         for places in columns[::way]:
-            wish = {place: np.mean([height[other] for other in near[place] or [place]]) for place in places}
+            wish = {place: np.mean([height[other] for other in neighbours[place] or [place]]) for place in places}
             places.sort(key=lambda place: -wish[place])
             steps = np.arange(len(places))
-            level = steps + [wish[place] for place in places]  # 1 apart if this never rises: make it so
+            level = steps + [wish[place] for place in places]  # places are 1 apart if ``level`` never rises
             level = (np.minimum.accumulate(level) + np.maximum.accumulate(level[::-1])[::-1]) / 2
             height.update(zip(places, level - steps, strict=True))
     return columns, arrows, height
@@ -144,7 +144,7 @@ def draw(output: Node, ax: Axes | None = None, seed: ArrayLike | None = None) ->
     output, seed
         As in `backward`.
     ax : matplotlib Axes, default=None
-        Where to draw; text shrinks to fit.  None makes a figure of the size that the graph needs.
+        Where to draw; the text shrinks to fit.  None makes a figure of the size that the graph needs.
 
     Returns
     -------
@@ -171,7 +171,7 @@ def draw(output: Node, ax: Axes | None = None, seed: ArrayLike | None = None) ->
         for node, row in rows.items()
     }
 
-    # Lengths are characters across and lines down, in a monospaced font, so that no text can meet another.
+    # Lengths are characters across and lines down, in a monospaced font, so that no two texts can overlap.
     lines = [1 + max(text[side].count("\n") for text in texts.values()) for side in (1, 2)]
     tall, gap, legend = sum(lines) + 2.5, 4, 2
     left, spans = 1.0, dict[Any, tuple[float, float]]()

@@ -1,1 +1,1 @@
-"""What is judged where a descent has ended: a proof, separation, the least norm."""
+"""The end of a descent, judged: a proven bound on J - min J, a test for separation, the minimum of least norm."""

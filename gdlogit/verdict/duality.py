@@ -1,32 +1,33 @@
 r"""The duality gap: a proven bound on J(theta) - min J.
 
-By Fenchel duality, residuals r_i = a'_i - y_i of any probabilities a'_i whose weighted sum is zero (the intercept is
-free) prove
+Take any probabilities a'_i whose residuals r_i = a'_i - y_i have a weighted sum of zero, because the intercept is not
+penalised. By Fenchel duality they prove
 
     J - min J  <=  1/S sum_i s_i KL(a'_i || a_i)  +  1/(2 l2) |V|^2,     V = l2 W + 1/S sum_i s_i x_i r_i^T,
 
-where a_i are the model's own probabilities. With a' = a the first part is 0 and V = dJ/dW; but l2 is tiny, and dividing
-by it makes nonsense of the bound as soon as a feature is in euros. Two better choices of a':
+where a_i are the model's own probabilities. With a' = a the first term is 0 and V = dJ/dW. But l2 is tiny, and 1 / l2
+makes the bound useless as soon as a feature has a large scale. Two other choices of a' do better.
 
-*Tilted.* On some rows B, tilt the probabilities by a step u: a'_i = a_i (1 - t_i), t_i = u^T x_i less its mean under
-a_i. That takes H_B u from the gradient, with H_B the rows' part of the Hessian of the loss. So (H_B + l2) u = dJ leaves
-V = l2 u, and the whole bound is about 1/2 dJ^T (H_B + l2)^-1 dJ: half the squared Newton decrement, whatever the
-scales, in which the rows outside B count for nothing. B is a random sample whose Hessian costs less than a pass,
-without the few rows that u would tilt out of [0, 1]; the bound is then the decrement times about n / |B|.
+*Tilted.* On a set B of rows, tilt the probabilities by a step u: a'_i = a_i (1 - t_i), where t_i is u^T x_i less the
+mean of u^T x_i under a_i. The tilt takes H_B u from the gradient, where H_B is what the rows of B add to the Hessian of
+the loss. So the u that solves (H_B + l2) u = dJ leaves V = l2 u, and the bound is about 1/2 dJ^T (H_B + l2)^-1 dJ. That
+is half the squared Newton decrement of the rows of B: it does not depend on any feature's scale. B is a random sample
+whose Hessian costs less than a pass, without the few rows that u would tilt out of [0, 1]. The bound is then about
+n / |B| times the decrement of all rows.
 
-For many parameters H_B is not formed; then B is all rows, and u what conjugate gradients make of (H + l2) u = dJ. What
-remains of that equation is part of V, so the bound is proven however rough u is; only u's intercept is set right first,
-for the residuals to add up to 0.
+For many parameters H_B is not formed. Then B is all rows, and conjugate gradients solve (H + l2) u = dJ. The residual
+of that equation is a term of V, so the bound is proven for a rough u, too. Only the intercept of u is corrected first,
+so that the residuals r_i add up to 0.
 
-*Features without any penalty* are to the proof what the intercept is: the conjugate of a penalty that is 0 is infinite
-but at 0, so V_j = 0 must hold, which is sum_i s_i x_ij r_i = 0. The Newton step of a formed H_B leaves V_j = 0 up to
-rounding; after conjugate gradients u is set right in all these parameters, as it is in the intercept alone. The
-rounding that is left is moved to 0, at the price that ``bound`` states; where more is left, the bound is J itself.
+*Features without any penalty* are like the intercept. The conjugate of a penalty of 0 is infinite except at 0, so the
+proof needs V_j = 0, that is sum_i s_i x_ij r_i = 0. The Newton step of a formed H_B leaves V_j = 0 up to rounding.
+After conjugate gradients, u is corrected in all these parameters, as in the intercept. What rounding leaves of V_j is
+set to 0, and ``bound`` adds the price of that. Where V_j is larger than its rounding, the bound is J itself.
 
-*Shrunk.* Far from the minimum a tilt would leave [0, 1]. Then r = rho_y
-(a - y), the residuals of each class shrunk by a factor of its own. With Q_c the sum of s_i (a_i - y_i) over class c,
-their sum is zero where rho Q = 0; the rows of Q add up to 0 and only its diagonal is negative, so rho is the stationary
-distribution of a Markov chain, scaled to a maximum of 1.
+*Shrunk.* Far from the minimum a tilt would leave [0, 1]. Then r_i = rho_c (a_i - y_i): the residuals of the rows of
+class c, times a factor rho_c. With Q_c the sum of s_i (a_i - y_i) over class c, the sum of all r_i is zero where
+rho Q = 0. The rows of Q add up to 0 and only the diagonal of Q is negative, so rho is the stationary distribution of a
+Markov chain, scaled to a maximum of 1.
 
 References
 ----------
@@ -43,26 +44,26 @@ from ..quadratic.metric import LocalModel
 
 __all__ = ["duality_gap"]
 
-PASS_PARAMETERS = 25  # so many parameters make the Hessian of all rows cost about one pass
-TILTED_ROWS_PER_PARAMETER = 4  # at least, in the sample
-ROWS_PER_TILTED_ROW = 16  # one row in so many is in the sample, at most, or what its parameters need
-LEAST_TILTED_ROWS = 1000  # not worth sampling from
-ENOUGH_GAP = 1e-6  # of J: a bound beyond it may come from a feature that the sample misses
-SHRUNK_BOUND_RATIO = 10  # times the excess, as roughly estimated, is a bound that many parameters need not improve
-SAMPLE_BOUND_RATIO = 2  # times n / |B| times the excess, at most, is the bound of a sample that misses nothing
-MOST_DUAL_MOVE = 1e-9  # of a feature's spread, or the rounding of its type: more is a slope, even beside a large offset
-CORRECTION_RESIDUAL = 1e-8  # the residual of a correction, relative to what it corrects
-CORRECTIONS = 4  # at most, of the step of a tilt where nothing is penalised
-TILTS = 5  # at most, each without the rows that the last would have pushed out of [0, 1]
+PASS_PARAMETERS = 25  # with this many parameters, the Hessian of all rows costs about one pass
+TILTED_ROWS_PER_PARAMETER = 4  # the least size of the sample
+ROWS_PER_TILTED_ROW = 16  # the sample has at most one row in 16, unless its parameters need more
+LEAST_TILTED_ROWS = 1000  # a table of at most so many rows is not sampled
+ENOUGH_GAP = 1e-6  # relative to J. A larger bound may come from a feature that the sample misses
+SHRUNK_BOUND_RATIO = 10  # bound / rough estimate of the excess: for many parameters, a shrunk bound below it will do
+SAMPLE_BOUND_RATIO = 2  # bound / (excess n / |B|): a sample with a larger bound has missed a feature
+MOST_DUAL_MOVE = 1e-9  # in units of a feature's spread: a larger V_j is a slope, not rounding
+CORRECTION_RESIDUAL = 1e-8  # residual of a correction, relative to the V that it corrects
+CORRECTIONS = 4  # of a tilt's step, in the parameters without a penalty
+TILTS = 5  # at most. Each leaves out the rows that the tilt before would have pushed out of [0, 1]
 
 
 def duality_gap(model, rng, tol=0.0, excess=0.0):
     """Bound J(theta) - min J at a model's point; infinite without a penalty.
 
-    The bound is at most J itself, and at least the rounding of J: no smaller excess can be seen. Without a penalty, J
-    need not have a minimum. The bound is infinite for a penalty whose conjugate is not known, too: then nothing is
-    proven. Where more passes would make the bound sharper, they are made only down to tol J, which is what the descent
-    was asked for, or to what a sample can prove of an ``excess`` known to be small.
+    The bound is at most J itself, and at least the rounding of J, because no smaller excess can be seen. Without a
+    penalty, J need not have a minimum. The bound is also infinite for a penalty whose conjugate is not known. Further
+    passes that would make the bound sharper end at a bound of tol J, which is what the descent was asked for; where the
+    ``excess`` is known to be small, they end at the bound that a sample can prove of it.
     """
     objective, value = model.objective, model.point.value
     if objective.penalty.is_none or lacking(objective.penalty, Conjugate):
@@ -71,7 +72,7 @@ def duality_gap(model, rng, tol=0.0, excess=0.0):
 
 
 def proven_bound(model, rng, tol, excess=0.0):
-    """The least bound of those below that is worth its price."""
+    """The smallest of the bounds below that are worth their passes."""
     objective, point = model.objective, model.point
     goal = max(tol, objective.resolution) * point.value
     wanted = max(goal, ENOUGH_GAP * point.value)
@@ -89,7 +90,7 @@ def proven_bound(model, rng, tol, excess=0.0):
 
 
 def sample_of(model, rng):
-    """The share in J of some rows, whose Hessian costs less than a pass, at the point; of all where they are few."""
+    """The local model of a sample of rows whose Hessian costs less than a pass; the model itself where rows are few."""
     objective = model.objective
     n, n_parameters = objective.n_rows, objective.n_parameters
     size = max(
@@ -102,78 +103,77 @@ def sample_of(model, rng):
 
 
 def tilted_bound(objective, model, wanted=0.0):
-    """The bound from tilting the rows of a model, which are a part of the objective's or all.
+    """The bound from tilting the rows of a model, which are all rows of the objective or a sample of them.
 
-    Infinite where the tilt is too strong, or beyond all numbers. Where it is more than what is wanted, what it makes of
-    the rounding of V is left out, for a pass over these rows.
+    It is infinite where the tilt is too strong, or overflows. Where the bound is larger than ``wanted``, one more pass
+    over these rows takes out what the rounding of V adds to the bound.
     """
-    point, _ = model.point, model.metric  # an overflow there is that of X, and named as such
+    point, _ = model.point, model.metric  # an overflow in the metric is an overflow in X, and is reported as such
     try:
         with overflow_raised():
             for _ in range(TILTS):
-                part = model.objective
-                kl, V, outside = zero_sum_tilt(model)
-                objective.passes += (2 if outside is None else 3) * part.n_rows / objective.n_rows
-                if outside is None:
+                tilted = model.objective
+                kl, V, infeasible = zero_sum_tilt(model)
+                objective.passes += (2 if infeasible is None else 3) * tilted.n_rows / objective.n_rows
+                if infeasible is None:
                     if np.abs(V[-1]).max() > objective.resolution:
                         return np.inf
                     V = V - objective.penalty.gradient(point.theta)
                     proven = bound(objective, point, kl, V)
                     if proven <= wanted:
                         return proven
-                    return min(proven, bound(objective, point, kl, V, rounding_of_slopes(objective, part)))
-                model = LocalModel(part.without(outside), point)
-    except Overflow:  # of a step where hardly a row has any curvature left
+                    return min(proven, bound(objective, point, kl, V, rounding_of_slopes(objective, tilted)))
+                model = LocalModel(tilted.without(infeasible), point)
+    except Overflow:  # the step overflows where hardly a row has any curvature left
         pass
     return np.inf
 
 
 def zero_sum_tilt(model):
-    """The ``tilt`` by Newton's step, its intercept such that the residuals add up to 0."""
-    part, point, u = model.objective, model.point, -model.step[0]
-    free = part.penalty.unpenalised(len(u) - 1)
-    if free[:-1].any():
-        return tilt_without_slopes(part, point, u, free)
-    tilted = tilt(part, point, u)
-    remainder = tilted[1][-1]  # of V, the sum of the residuals
-    if np.abs(remainder).max() <= part.resolution:
+    """The ``tilt`` by Newton's step, with an intercept for which the residuals add up to 0."""
+    objective, point, u = model.objective, model.point, -model.step[0]
+    unpenalised = objective.penalty.unpenalised(len(u) - 1)
+    if unpenalised[:-1].any():
+        return tilt_without_slopes(objective, point, u, unpenalised)
+    tilted = tilt(objective, point, u)
+    residual_sum = tilted[1][-1]  # the last row of V
+    if np.abs(residual_sum).max() <= objective.resolution:
         return tilted
-    intercepts = part.coupling(part.curvature(part.scores(point.theta)))
+    intercepts = objective.coupling(objective.curvature(objective.scores(point.theta)))
     rounding = len(intercepts) * np.finfo(float).eps  # a softmax does not see a shift of all intercepts
-    shift = np.linalg.pinv(intercepts, rcond=rounding, hermitian=True) @ remainder
-    return tilt(part, point, np.vstack([u[:-1], u[-1] + shift]))
+    shift = np.linalg.pinv(intercepts, rcond=rounding, hermitian=True) @ residual_sum
+    return tilt(objective, point, np.vstack([u[:-1], u[-1] + shift]))
 
 
-def tilt_without_slopes(part, point, u, free):
-    """The ``tilt`` by a step u that is set right where nothing is penalised, for V to be 0 there, up to rounding."""
-    rounding = np.append(rounding_of_slopes(part, part), part.resolution)[:, None]
+def tilt_without_slopes(objective, point, u, unpenalised):
+    """The ``tilt`` by a corrected step u, for which V is 0 up to rounding in the parameters without a penalty."""
+    rounding = np.append(rounding_of_slopes(objective, objective), objective.resolution)[:, None]
     for _ in range(CORRECTIONS):
-        tilted = tilt(part, point, u)
+        tilted = tilt(objective, point, u)
         V = tilted[1]
-        if (np.abs(V) <= rounding)[free].all():
+        if (np.abs(V) <= rounding)[unpenalised].all():
             break
-        u = u + correction(part, point.theta, V, free[:, None])
+        u = u + correction(objective, point.theta, V, unpenalised[:, None])
     return tilted
 
 
-def correction(part, theta, V, free):
-    """The d that a tilt's step lacks: H_ff d_f = V_f, with f for the parameters that are free of any penalty."""
+def correction(objective, theta, V, unpenalised):
+    """The d that a tilt's step lacks: H_uu d_u = V_u, with u for the parameters without a penalty."""
     if V.shape[1] > 1:
-        V = V - V.mean(axis=1, keepdims=True)  # rounding: a softmax has no curvature there
-    c = part.curvature(part.scores(theta))
-    product, diagonal = part.hessian_product(c), free * part.hessian_diagonal(c)
-    for iterate in ConjugateGradients(lambda v: free * product(v), Jacobi(diagonal), lambda r: np.inf).iterates(
-        free * V
-    ):
+        V = V - V.mean(axis=1, keepdims=True)  # the mean is rounding: a softmax has no curvature along it
+    c = objective.curvature(objective.scores(theta))
+    product, diagonal = objective.hessian_product(c), unpenalised * objective.hessian_diagonal(c)
+    solver = ConjugateGradients(lambda v: unpenalised * product(v), Jacobi(diagonal), lambda r: np.inf)
+    for iterate in solver.iterates(unpenalised * V):
         if iterate.residual <= CORRECTION_RESIDUAL:
             break
     return iterate.x
 
 
-def tilt(part, point, u):
-    """S KL(a' || a); V, from which u takes H_B u; and which rows it takes out of [0, 1], None where none."""
-    kl, change, outside = part.tilt(point.theta, u)
-    return kl, point.gradient - change, outside
+def tilt(objective, point, u):
+    """The tilt of all rows by u: S KL(a' || a); V; and the rows that u would take out of [0, 1], None where none."""
+    kl, change, infeasible = objective.tilt(point.theta, u)
+    return kl, point.gradient - change, infeasible
 
 
 def shrunk_bound(objective, point):
@@ -181,33 +181,34 @@ def shrunk_bound(objective, point):
     return bound(objective, point, *objective.shrunk(point.theta, class_shrinkage(objective, point.theta)))
 
 
-def rounding_of_slopes(objective, part):
-    """By how much sums of x r, of residuals of at most 1, are rounded: a number for each feature, of little weight."""
-    spread = part.spread()
+def rounding_of_slopes(objective, tilted):
+    """The rounding of the sum of x r for each feature, with residuals r of at most 1; small beside the spread."""
+    spread = tilted.spread()
     largest = max(objective.resolution, MOST_DUAL_MOVE) * spread
     return np.minimum(objective.resolution * (spread + np.abs(objective.centre)), largest)
 
 
 def bound(objective, point, kl, V, rounding=None):
-    """The bound that a dual point proves, with kl and V as sums; where l1 wants a smaller V, from a part rho of it.
+    """The bound that a dual point (kl, V) proves, both as sums over rows; scaled by rho where l1 asks for a smaller V.
 
-    The residuals rho r' belong to the probabilities rho a' + (1 - rho) y, whose KL is at most the mean of the two.
+    The residuals rho r' belong to the probabilities rho a' + (1 - rho) y. Their KL is at most the mean of the KLs of a'
+    and y, with weights rho and 1 - rho.
 
-    V is a sum of x r, known to the ``rounding`` of each feature, of which the gap makes V^2 / (2 l2), or a tiny rho. A
-    V moved by e, within that, proves the bound but for <e, W* - W>: W's part is added, that of the minimum's W* is the
-    rounding of a score.
+    V is a sum of x r, and is known up to the ``rounding`` of each feature. The rounding alone may add V^2 / (2 l2) to
+    the gap, or make rho tiny. So V is moved by some e within its rounding. The moved V proves the bound up to
+    <e, W* - W>, where W* is at the minimum. The bound adds <e, W>; <e, W*> is no more than the rounding of a score.
     """
-    penalty, theta, moved = objective.penalty, point.theta, 0.0
+    penalty, theta, price = objective.penalty, point.theta, 0.0
     if rounding is not None:
         nearest = penalty.nearest_dual(theta, V, rounding)
-        V, moved = nearest, float(np.abs((nearest - V) * theta)[:-1].sum())
+        V, price = nearest, float(np.abs((nearest - V) * theta)[:-1].sum())
     rho, loss = penalty.dual_scale(V), point.value - penalty.value(theta)
-    return float(rho * max(kl, 0.0) / objective.total + (1 - rho) * loss + penalty.fenchel_gap(theta, rho * V)) + moved
+    return float(rho * max(kl, 0.0) / objective.total + (1 - rho) * loss + penalty.fenchel_gap(theta, rho * V)) + price
 
 
 def class_shrinkage(objective, theta):
-    """rho: one factor a class, the largest 1."""
-    if not objective.has_intercept:  # no intercept, no constraint on the sum
+    """rho: one factor for each class, the largest of them 1."""
+    if not objective.has_intercept:  # without an intercept the sum of the residuals is not constrained
         return np.ones(objective.n_classes)
-    rho = np.abs(np.linalg.svd(objective.flows(theta).T)[2][-1])  # what the flows' transpose takes to 0
+    rho = np.abs(np.linalg.svd(objective.flows(theta).T)[2][-1])  # the null vector of the flows' transpose
     return rho / rho.max()

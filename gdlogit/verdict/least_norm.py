@@ -1,22 +1,23 @@
-r"""Of the minima that J has where features are collinear and nothing is penalised, the one of least norm.
+r"""The minimum of least norm, where features are collinear and nothing is penalised, so that J has many minima.
 
 Directions N that change no score lead from one minimum to all others, theta + N t. They are the null space of the
-features' second moments, in units of each feature's spread; of these minima the one with the least
+features' second moments, in units of each feature's spread. Of these minima the one with the least
 
     sum_jc (spread_j W_jc)^2
 
-is returned. Columns that are the same share their weight evenly, and a constant feature has none. Where the classes are
-separable, J has no minimum, but the scores at which a fit stops are those of many theta all the same: then, too, the
-one of least norm is returned. It depends on nothing but these scores, the rows that count, and the features' spreads:
-so a row of weight 2 is the row twice. The coordinates of few rows of many features have that norm, see ``span``.
+is returned. Equal columns then have equal coefficients, and a constant feature has the coefficient 0. Where the classes
+are separable, J has no minimum, but many theta have the scores at which the fit stopped. Of these theta, too, the one
+of least norm is returned. It depends only on the scores, the rows of nonzero weight, and the features' spreads: so a
+row of weight 2 is the same as the row twice. ``span`` chooses the coordinates of few rows of many features such that
+the descent itself ends at the least norm.
 """
 
 import numpy as np
 
 __all__ = ["of_least_norm"]
 
-CONSTANT_SPREAD = 1e-7  # of a feature's offset: a smaller spread is the offset's rounding
-MOST_SCORE_CHANGE = 0.01  # of the root of J's rounding: a smaller change of a margin is none
+CONSTANT_SPREAD = 1e-7  # spread / |offset| of a feature: a smaller spread is the rounding of the offset
+MOST_SCORE_CHANGE = 0.01  # change of a margin / root of J's rounding: J does not see a smaller change
 
 
 def of_least_norm(model):
@@ -36,6 +37,6 @@ def of_least_norm(model):
     values, vectors = np.linalg.eigh(unit * gram * unit.T)
     null = vectors[:, values <= len(values) * objective.resolution * values[-1]]
     shift = unit * (null @ np.linalg.lstsq(null[:-1], -(theta / unit)[:-1])[0])
-    shift[-1] *= objective.has_intercept  # without an intercept, nothing but rounding
-    seen = max(objective.margin_changes(shift)) > MOST_SCORE_CHANGE * np.sqrt(objective.resolution)
-    return theta if seen else theta + shift
+    shift[-1] *= objective.has_intercept  # without an intercept, the last row is rounding
+    changes_scores = max(objective.margin_changes(shift)) > MOST_SCORE_CHANGE * np.sqrt(objective.resolution)
+    return theta if changes_scores else theta + shift

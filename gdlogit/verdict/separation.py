@@ -1,19 +1,21 @@
-r"""Separation: whether J has no minimum, and along which of the features without a penalty.
+r"""Separation: whether J has no minimum, and along which of the features without a penalty J falls for ever.
 
-J falls for ever along a direction d that lowers no row's margin and raises some: the classes are separated along d,
-completely or in part (Albert and Anderson). With a_r theta the margins, one for each row of X and, of a softmax, for
-each class but the row's own, that is a linear programme,
+J falls for ever along a direction d that lowers no row's margin and raises at least one: the classes are separated
+along d, completely or in part (Albert and Anderson). Write the margins as a_r theta: two classes have one margin for
+each row of X, a softmax has one for each row and each class other than the row's own. The linear programme
 
-    max sum_r a_r d    subject to    a_r d >= 0,    |d_j| <= 1 / spread_j,
+    max sum_r a_r d    subject to    a_r d >= 0,    |d_j| <= 1 / spread_j
 
-whose maximum is 0 where the classes overlap (Konis). It is solved only where the last Newton step is not small, as it
-is at a minimum, and on few of the margins: those that the solution violates are added until there are none. A second
-programme, if it is not too large, makes the direction readable. Of those that raise the same margins, each by at least
-as much or by 1, it is the one of least sum_j spread_j |d_j|: few features, and a flag that only one class has gets a
-coefficient of 1.
+has the maximum 0 where the classes overlap (Konis). The programme is solved only where the last Newton step is large,
+for the step is small at a minimum. It begins with few margins, and margins that its solution violates are added until
+there are none.
 
-Where the programme fails, the direction is looked for among Newton's steps: they shrink towards a minimum, but go on
-along such a direction.
+A second programme, if it is not too large, makes the direction readable. It takes the directions that raise the same
+margins, each by at least as much as the first direction does, or by 1. Of these it finds the one of least
+sum_j spread_j |d_j|. That direction has few features, and a flag that only one class has gets a coefficient of 1.
+
+Where a programme fails, the direction is looked for among Newton's steps: the steps shrink on the way to a minimum, but
+not along a separating direction.
 
 References
 ----------
@@ -31,30 +33,30 @@ from ..quadratic.metric import LocalModel
 
 __all__ = ["separating_direction"]
 
-SUSPICIOUS_RAISE = 0.1  # change of a margin; a step along a separating direction raises some by about 1
-READABLE = 10_000_000  # entries, of a programme for the fewest features, which is slow
-STEEP = 20  # margins from here on have no curvature that a Hessian singular to rounding could show
-LOST = 36  # margins from here on have no slope, e^-LOST, that is not lost in the rounding of the others'
-MARGINS = 2000  # that a round adds to a programme, at most
-FEATURE_SHARE = 0.02  # of the largest change by a coefficient: less is the rest of a step towards the minimum elsewhere
-MOST_CUTS = 100  # of adding the margins that a solution violates, at most
-HIGHS_TOLERANCE = 1e-10  # of the programme's margins, in units of the largest entry: HiGHS goes no further
-MARGIN_ERROR = 1e-9  # of margins, where the largest coefficient is 1 / spread
-LEAST_RAISE = 1e3  # times that is a raise of a margin that can be seen
-FALLBACK_STEPS = 20  # for the rest of the step to die away
-MOST_RAISE = 10  # change of a margin in one of them
-LOWERED_SHARE = 1e-3  # of the largest change
+SUSPICIOUS_RAISE = 0.1  # change of a margin. A step along a separating direction raises a margin by about 1
+MOST_READABLE_ENTRIES = 10_000_000  # of the second programme, which is slow
+FLAT_MARGIN = 20  # where the Hessian is singular to rounding, a larger margin may have lost its curvature in it
+LOST_MARGIN = 36  # the slope of a larger margin, e^-36, is below the rounding of the other slopes
+MARGINS_PER_ROUND = 2000  # that are added to a programme
+FEATURE_SHARE = 0.02  # share of the largest change by a coefficient: a smaller one does not separate, it converges
+MOST_CUTS = 100  # rounds of adding the margins that a solution violates
+HIGHS_TOLERANCE = 1e-10  # the smallest that HiGHS accepts; of the margins, each divided by its largest entry
+MARGIN_ERROR = 1e-9  # error of a margin from HiGHS, where the largest coefficient is 1 / spread
+LEAST_RAISE = 1e3  # raise of a margin, in units of its error: a direction that raises all by less does not separate
+FALLBACK_STEPS = 20  # Newton steps: enough for the part that converges to die away
+MOST_RAISE = 10  # change of a margin in one such step
+LOWERED_SHARE = 1e-3  # largest fall of a margin / largest raise: a step with less lowers no margin
 
 
 def separating_direction(model):
-    """A direction along which J falls for ever, in theta's shape; None where there is none, as with a penalty.
+    """A direction along which J falls for ever, in theta's shape; None where there is none.
 
-    The direction has nothing but the intercept and features without any penalty.
+    Only the intercept and features without any penalty have entries other than 0.
     """
     objective = model.objective
     ways = ways_of(objective.penalty, objective.shape)
-    free = ways[0] | ways[1]
-    if not free[:-1].any():
+    unpenalised = ways[0] | ways[1]
+    if not unpenalised[:-1].any():
         return None
     step = allowed(model.step[0], ways)
     raised, _ = objective.margin_changes(step)
@@ -63,29 +65,30 @@ def separating_direction(model):
     stored = objective.stored()
     theta, step = (objective.theta_in(stored, array) for array in (model.point.theta, step))
     margins = Margins(stored, theta, ways)
-    for some in (margins.moved_by(step) & free.ravel(), free.ravel()):
-        direction = margins.meet(np.zeros(step.shape), margins.largest_sum, some)
+    for included in (margins.moved_by(step) & unpenalised.ravel(), unpenalised.ravel()):
+        direction = margins.meet(np.zeros(step.shape), margins.largest_sum, included)
         if direction is None:
             return direction_of_newton(model, ways)
         if stored.margin_changes(direction)[0] >= LEAST_RAISE * margins.rounding:
-            readable = margins.meet(direction, margins.fewest_features, some)
+            readable = margins.meet(direction, margins.fewest_features, included)
             return stored.theta_in(objective, direction if readable is None else readable)
     return None
 
 
 def is_hidden(model):
-    """Whether a direction may have lost its curvature or its slope to rounding, so that no step shows it."""
+    """Whether rounding may hide a separating direction's curvature or slope, so that no Newton step shows it."""
     objective = model.objective
     if not objective.forms_hessian:
         return False
     largest = objective.largest_margin(model.point.theta)
-    return largest > LOST or (largest > STEEP and model.metric.is_singular)
+    return largest > LOST_MARGIN or (largest > FLAT_MARGIN and model.metric.is_singular)
 
 
 class Margins:
-    """Programmes over the margins of an objective, which begin with those that are least at theta.
+    """Linear programmes over the margins of an objective. The first margins are those that are least at theta.
 
-    A margin is numbered n row + its place among the loss's n margins a row. Coefficients are in units of 1 / spread.
+    Where the loss has n margins in each row, the number of a margin is n row + its place in the row. Coefficients are
+    in units of 1 / spread. ``included`` is a flat mask of the coefficients that may differ from 0.
     """
 
     def __init__(self, objective, theta, ways):
@@ -96,32 +99,32 @@ class Margins:
         self.numbers = np.sort(self.least_margins(theta, np.zeros(objective.shape), np.inf))
 
     def moved_by(self, step):
-        """Which coefficients have a share in the margins that a step raises most, those least at -step; a flat mask."""
+        """A mask of the coefficients with a share in the margins that a step raises most, those least at -step."""
         raised = self.objective.margin_matrix(np.sort(self.least_margins(-step, np.zeros(step.shape), np.inf)))
         share = abs(raised @ sp.diags_array(step.ravel())).max(axis=0).toarray().ravel()
-        free = share > FEATURE_SHARE * share.max()
-        free[-step.shape[1] :] = True
-        return free
+        included = share > FEATURE_SHARE * share.max()
+        included[-step.shape[1] :] = True
+        return included
 
-    def meet(self, reference, programme, free):
-        """The solution of a programme with each margin at least that of a reference, or 1 where that is beyond 1.
+    def meet(self, reference, programme, included):
+        """The solution of a programme in which each margin is at least that of a reference, or at least 1.
 
-        The reference 0 asks for margins of at least 0, one that separates for margins that separate as well. Only free
-        coefficients are not 0. None where the programme is too large, fails, or goes on missing margins.
+        The reference 0 asks for margins of at least 0. A reference that separates asks for margins that separate at
+        least as well. None where the programme is too large or fails, or where each solution violates other margins.
         """
         for _ in range(MOST_CUTS):
-            if reference.any() and len(self.numbers) * free.sum() > READABLE:
+            if reference.any() and len(self.numbers) * included.sum() > MOST_READABLE_ENTRIES:
                 return None
             matrix = self.objective.margin_matrix(self.numbers) @ sp.diags_array(self.unit.ravel())
-            size = abs(matrix).max(axis=1).toarray().ravel()
-            size[size == 0] = 1
-            floor = np.clip(matrix @ (reference / self.unit).ravel(), 0, 1) / size
-            found = programme((sp.diags_array(1 / size) @ matrix).tocsc()[:, free], floor, free)
+            row_scale = abs(matrix).max(axis=1).toarray().ravel()
+            row_scale[row_scale == 0] = 1
+            floor = np.clip(matrix @ (reference / self.unit).ravel(), 0, 1) / row_scale
+            found = programme((sp.diags_array(1 / row_scale) @ matrix).tocsc()[:, included], floor, included)
             if found is None:
                 return None
             tolerance = self.rounding * max(1.0, np.abs(found).max())
             solution = np.zeros(self.unit.size)
-            solution[free] = found
+            solution[included] = found
             solution = solution.reshape(self.unit.shape) * self.unit
             missed = np.setdiff1d(self.least_margins(solution, reference, -tolerance), self.numbers)
             if not len(missed):
@@ -129,48 +132,47 @@ class Margins:
             self.numbers = np.union1d(self.numbers, missed)
         return None
 
-    def largest_sum(self, matrix, floor, free):
+    def largest_sum(self, matrix, floor, included):
         """The direction in the box that raises the sum of all margins most."""
         zero = np.zeros(self.unit.shape), self.objective.scores_of_zero()
-        slope = self.objective.at_scores(*zero).gradient * self.unit  # minus the sum, but for a factor
-        slope = slope.ravel()[free]
-        return solved(
-            slope / (np.abs(slope).max() or 1.0), matrix, floor, np.column_stack([-1.0 * self.down, self.up])[free]
-        )
+        slope = self.objective.at_scores(*zero).gradient * self.unit  # minus the sum of the margins, up to a factor
+        slope = slope.ravel()[included]
+        box = np.column_stack([-1.0 * self.down, self.up])[included]
+        return solved(slope / (np.abs(slope).max() or 1.0), matrix, floor, box)
 
-    def fewest_features(self, matrix, floor, free):
-        """The direction of least absolute sum, the intercept free."""
+    def fewest_features(self, matrix, floor, included):
+        """The direction with the least sum of absolute coefficients, the intercept not counted."""
         cost = np.ones(self.unit.shape)
         cost[-1] = 0
-        most = np.where(np.append(self.up[free], self.down[free]), np.inf, 0.0)
-        bounds = np.column_stack([np.zeros(len(most)), most])
-        parts = solved(np.tile(cost.ravel()[free], 2), sp.hstack([matrix, -matrix]), floor, bounds)
-        return None if parts is None else np.subtract(*np.split(parts, 2))
+        largest = np.where(np.append(self.up[included], self.down[included]), np.inf, 0.0)
+        bounds = np.column_stack([np.zeros(len(largest)), largest])
+        halves = solved(np.tile(cost.ravel()[included], 2), sp.hstack([matrix, -matrix]), floor, bounds)
+        return None if halves is None else np.subtract(*np.split(halves, 2))
 
     def least_margins(self, direction, reference, below):
-        """The numbers of the margins that a direction raises least, less what ``meet`` asks, and below a bound."""
-        numbers, excess = self.objective.least_margins(direction, reference, MARGINS)
-        return numbers[excess < below]
+        """The numbers of the margins with the least surplus over what ``meet`` asks, where it is below a bound."""
+        numbers, surplus = self.objective.least_margins(direction, reference, MARGINS_PER_ROUND)
+        return numbers[surplus < below]
 
 
 def solved(cost, matrix, floor, bounds):
     """The x within bounds that minimises the cost with matrix x >= floor; None where HiGHS gives up."""
-    exact = {"primal_feasibility_tolerance": HIGHS_TOLERANCE, "dual_feasibility_tolerance": HIGHS_TOLERANCE}
+    options = {"primal_feasibility_tolerance": HIGHS_TOLERANCE, "dual_feasibility_tolerance": HIGHS_TOLERANCE}
     with np.errstate(all="ignore"):
-        result = linprog(cost, A_ub=-matrix, b_ub=-floor, bounds=bounds, method="highs", options=exact)
+        result = linprog(cost, A_ub=-matrix, b_ub=-floor, bounds=bounds, method="highs", options=options)
     return result.x if result.success else None
 
 
 def allowed(step, ways):
-    """A step without what no direction may have: see ``ways_of``."""
+    """A step, with 0 in the coefficients that a direction may not have, or not with that sign: see ``ways_of``."""
     down, up = ways
     return np.where(np.where(step < 0, down, up), step, 0.0)
 
 
 def direction_of_newton(model, ways):
-    """A step of Newton's method that raises some margins and lowers none to speak of; None where its steps die away.
+    """A Newton step that raises margins and lowers none, nearly; None where the steps die away.
 
-    What is free of any penalty makes the direction.
+    Only parameters without any penalty have entries other than 0.
     """
     objective = model.objective
     for _ in range(FALLBACK_STEPS):

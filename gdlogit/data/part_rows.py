@@ -1,0 +1,279 @@
+"""Rows that lie in partitions: a pass sends a function to them, and fetches a sum.
+
+``PartRows`` is a ``Rows`` over the Parts of an engine, so objective, descent and duality gap run on it as on any other.
+What goes to the parts is a function with theta, the centre and the loss, pickled; what comes back is a sum of theta's
+size, or the rows that a sample takes, 40 MB at most. Numbers for each row stay where the row is: see ``PartArray``.
+"""
+
+from contextlib import contextmanager
+from functools import partial
+from itertools import pairwise
+from operator import add, mul
+from typing import NamedTuple
+
+import numpy as np
+
+from .memory import SAMPLE_BYTES, MemoryRows, concatenated
+from .parts import Measure, noted
+from .rows import Rows
+from .threads import Cores
+
+__all__ = ["PartArray", "PartRows"]
+
+ELSEWHERE = {"call": "raise", "log": "warn"}  # of NumPy's error settings: a function of here cannot be called there
+
+
+class PartRows(Rows):
+    """The rows of partitions; ``share`` is a PartArray that multiplies the weight of each row, or None."""
+
+    def __init__(self, held, intercept=True, n_scores=1, centre=None, share=None, weights=None, cores=None):
+        self.held, self.share, self.cores = held, share, cores or Cores()
+        self.constant, self.n_scores, facts = float(intercept), n_scores, held.facts
+        self.n_rows, self.n_features, self.dtype = facts.n_rows, len(facts.centre), facts.dtype
+        self.centre, self.unit = np.zeros_like(facts.centre) if centre is None else centre, facts.unit
+        self.weights = weights or (facts.total, facts.n_counted, facts.smallest_weight)
+        self.total, self.n_counted, self.smallest_weight = self.weights
+        self.has_offset = facts.offset_width > 0
+
+    @property
+    def largest_sample(self):
+        """How many rows may be copied."""
+        n_bytes = self.held.facts.n_bytes + self.n_rows * self.dtype.itemsize  # a copy has the constant feature, too
+        return max(1, SAMPLE_BYTES * self.n_rows // n_bytes)
+
+    def fold(self, f, combine, *each, products=None):
+        """Combine the tuples f(block, ...), entry by entry, over all blocks of all parts: one pass."""
+        self.held.n_passes += 1
+        found = self._fetched("reduce", partial(folded, self._asked, f, combine), combine, *self._arrays(each))
+        return tuple(entry.value() if isinstance(entry, ExactSum) else entry for entry in found)
+
+    def each(self, f, *each):
+        """What f(block, ...) gives for each of the block's rows: a PartArray."""
+        self.held.n_passes += 1
+        return self._array(partial(each_row, self._asked, f), *self._arrays(each))
+
+    def map(self, f, *each):
+        """What f makes of what is known of ``each`` row: a PartArray."""
+        first, *others = each
+        return first.map(f, *others)
+
+    def repeated(self, values):
+        """The same values, of shape (1, k), for each row: a PartArray."""
+        return self._array(partial(repeated, values.astype(self.dtype)))
+
+    def take(self, index):
+        """A copy of the rows at ``index``, which is sorted: fetched."""
+        self.held.n_passes += 1
+        asked = self._asked._replace(has_shares=False)
+        rows = concatenated(self._fetched("among", partial(taken, asked), places(self.held.firsts, index)))
+        rows = MemoryRows(rows.block, self.n_scores, self.cores)
+        return rows if self.share is None else rows.reweighted(self.share[index])
+
+    def without(self, mask):
+        """The same rows, with a weight of 0 where the mask holds."""
+        return self._like(self.centre, self._share_with(mask.map(np.logical_not)))
+
+    def reweighted(self, share):
+        """The same rows, the weight of each multiplied by its share, a PartArray."""
+        rows = self._like(self.centre, self._share_with(share))
+        weights = *rows.sum(weight_and_number), *rows.fold(smallest_weight, min)
+        return PartRows(self.held, bool(self.constant), self.n_scores, self.centre, rows.share, weights, self.cores)
+
+    def centred(self):
+        """The same rows, their features measured from about their means; as they are if they have no intercept."""
+        if self.centre.any() or not self.constant:
+            return self
+        return self._like(self.held.facts.centre, self.share)
+
+    def for_scores(self, n_scores):
+        """The same rows, cut into blocks that are best for so many scores a row."""
+        return self._like(self.centre, self.share, n_scores)
+
+    def stored(self):
+        """The same rows, those in CSR measured from their centre only where they have no zero."""
+        return self._like(np.where(self.held.facts.without_zeros, self.centre, 0), self.share)
+
+    def _share_with(self, share):
+        return share if self.share is None else self.share * share
+
+    def _like(self, centre, share, n_scores=None):
+        settings = bool(self.constant), n_scores or self.n_scores, centre, share, self.weights, self.cores
+        return PartRows(self.held, *settings)
+
+    @property
+    def _asked(self):
+        """What the functions are to be run with: NumPy's settings are those of here."""
+        centre = self.centre if self.centre.any() else None
+        here = {name: ELSEWHERE.get(how, how) for name, how in np.geterr().items()}
+        return Asked(Measure(bool(self.constant), self.n_scores, centre), self.share is not None, here)
+
+    def _arrays(self, each):
+        """The Parts of arrays with a row for each row, the shares first."""
+        return [array.parts for array in ([] if self.share is None else [self.share]) + list(each)]
+
+    def _array(self, f, *arrays):
+        return PartArray(self.held.parts.map(f, *arrays), self.held.firsts)
+
+    def _fetched(self, verb, *arguments):
+        """What a verb of the parts fetches; an overflow there is one here, where NumPy's settings may name it."""
+        try:
+            return getattr(self.held.parts, verb)(*arguments)
+        except FloatingPointError:
+            overflow_as_here()
+            raise
+
+
+# --- Sums over parts --------------------------------------------------------------------------------------------------
+
+
+class ExactSum:
+    """A sum of floats, or of arrays of them, with what rounding has taken off it.
+
+    In twice the precision the order of the sum does not matter, so a fit has the same bits wherever the parts lie, and
+    whichever worker is lost meanwhile.
+
+    References
+    ----------
+    Knuth, "The Art of Computer Programming", volume 2 (1997), section 4.2.2 (the rounding of a sum, exactly).
+    """
+
+    def __init__(self, high, low):
+        self.high, self.low = high, low
+
+    @classmethod
+    def of(cls, value):
+        """The sum of one value; what is no float is added up as it is."""
+        is_float = isinstance(value, float) or (isinstance(value, np.ndarray) and value.dtype.kind == "f")
+        return cls(value, np.zeros_like(value)) if is_float else value
+
+    def __add__(self, other):
+        """The sum of both."""
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            high = self.high + other.high
+            moved = high - self.high
+            rounding = (self.high - (high - moved)) + (other.high - moved)
+            return ExactSum(high, self.low + other.low + rounding)
+
+    def value(self):
+        """The sum, rounded; an overflow is one here, where NumPy's settings may name it."""
+        if not np.isfinite(self.high).all():
+            overflow_as_here()
+            return self.high
+        return self.high + self.low
+
+
+def overflow_as_here():
+    """Call what NumPy's settings here would call for an overflow, which may raise an error of its own."""
+    if np.geterr()["over"] == "call":
+        np.geterrcall()("overflow", 0)
+
+
+# --- Numbers of each row ----------------------------------------------------------------------------------------------
+
+
+class PartArray:
+    """An array with a row for each row, or a number, that lies where the rows are.
+
+    Sums and multiples of it lie there, too; ``[index]`` fetches some rows of it, and ``np.asarray`` all of them.
+    """
+
+    __array_ufunc__ = None  # so that NumPy's numbers leave + and * to these
+
+    def __init__(self, parts, firsts):
+        self.parts, self.firsts = parts, firsts
+
+    def map(self, f, *others):
+        """What f makes of this array and others, part by part."""
+        return PartArray(self.parts.map(f, *(other.parts for other in others)), self.firsts)
+
+    def __add__(self, other):
+        """The sum with another."""
+        return self.map(add, other)
+
+    def __mul__(self, factor):
+        """A multiple, or the product with another."""
+        return self.map(mul, factor) if isinstance(factor, PartArray) else self.map(partial(mul, factor))
+
+    __rmul__ = __mul__
+
+    def __getitem__(self, index):
+        """The rows at ``index``, which is sorted: fetched."""
+        return np.concatenate(self.parts.among(some_of, places(self.firsts, index)))
+
+    def __array__(self, dtype=None, copy=None):
+        """All of it: fetched."""
+        whole = np.concatenate(self.parts.among(some_of, dict.fromkeys(range(len(self.parts)), slice(None))))
+        return whole if dtype is None else whole.astype(dtype)
+
+    def sum(self):
+        """The sum of all numbers: fetched."""
+        return self.parts.reduce(sum_of, add)[0]
+
+
+def places(firsts, index):
+    """Of row numbers, sorted: the part that each is in, and its numbers within the part."""
+    ends = np.searchsorted(index, firsts)
+    spans = enumerate(pairwise(ends.tolist()))
+    return {part: index[start:stop] - firsts[part] for part, (start, stop) in spans if start < stop}
+
+
+# --- What runs where a part lies --------------------------------------------------------------------------------------
+
+
+class Asked(NamedTuple):
+    """What a function is to be run with: how the rows are looked at, whether by shares, and NumPy's error settings."""
+
+    measure: Measure
+    has_shares: bool
+    errors: dict[str, str]
+
+    @contextmanager
+    def of(self, part, arrays):
+        """The rows of a part, and the arrays that are for the function, under the settings."""
+        share, arrays = (arrays[0], arrays[1:]) if self.has_shares else (None, arrays)
+        with noted(part.number), np.errstate(**self.errors):
+            yield part.rows(self.measure, share), arrays
+
+
+def folded(asked, f, combine, part, *arrays):
+    """The tuples f(block, ...) of a part's rows, combined; sums as ExactSum, to be added to those of other parts."""
+    with asked.of(part, arrays) as (rows, each):
+        found = rows.fold(f, combine, *each)
+    return tuple(map(ExactSum.of, found)) if combine is add else found
+
+
+def each_row(asked, f, part, *arrays):
+    """What f(block, ...) gives for each of a part's rows."""
+    with asked.of(part, arrays) as (rows, each):
+        return rows.each(f, *each)
+
+
+def taken(asked, part, index):
+    """A copy of some of a part's rows."""
+    with asked.of(part, ()) as (rows, _):
+        return rows.take(index)
+
+
+def repeated(values, part):
+    """The same values for each of a part's rows."""
+    return np.repeat(values, len(part), axis=0)
+
+
+def some_of(array, index):
+    """Some rows of an array."""
+    return array[index]
+
+
+def sum_of(array):
+    """The sum of an array."""
+    return (array.sum(dtype=float),)
+
+
+def weight_and_number(block):
+    """The sum of the weights, and how many rows have one."""
+    return float(block.weight.sum()), int(np.count_nonzero(block.weight))
+
+
+def smallest_weight(block):
+    """The smallest weight of the rows that have any."""
+    return (float(np.min(block.weight, where=block.weight > 0, initial=np.inf)),)

@@ -1,0 +1,216 @@
+"""Values that lie in partitions, perhaps on other machines, and the survey of rows that do.
+
+``Parts`` is what is asked of an engine such as Dask: values that are held elsewhere, in order, on which it runs pure
+functions. ``InProcess`` is the reference, a list. Nothing is ever changed where a value lies, so that an engine may
+make a lost value anew, or run a function twice.
+
+What a user gave as partitions (``Given``) becomes ``Part``s, the encoded rows that a fit takes, after a survey of all.
+``part_rows`` has the Rows that lie so.
+"""
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial, reduce
+from operator import add
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from .memory import MemoryRows, rows_of
+from .survey import Survey
+
+__all__ = ["Given", "InProcess", "Measure", "Part", "Partitions", "Parts", "by_entry", "noted", "surveyed"]
+
+
+# --- An engine ------------------------------------------------------------------------------------------------------
+
+
+class Parts(Protocol):
+    """Values that are held elsewhere, in order. Functions are pure and can be pickled."""
+
+    def __len__(self) -> int:
+        """How many values there are."""
+
+    def map(self, f: Any, *others: Any) -> Any:
+        """Parts of f(value, ...), for each value and those of ``others`` in the same place: not fetched."""
+
+    def reduce(self, f: Any, combine: Any, *others: Any) -> tuple[Any, ...]:
+        """The tuples f(value, ...), combined entry by entry by a function of two, in any order: fetched."""
+
+    def among(self, f: Any, arguments: dict[int, Any]) -> list[Any]:
+        """f(value, argument) of the values in some places: fetched."""
+
+    def only(self, places: list[int]) -> Any:
+        """Parts of the values in some places."""
+
+    def scatter(self, values: list[Any]) -> Any:
+        """Parts of other values, small ones, which are held in the places of these."""
+
+    def grouped(self) -> Any:
+        """The same values, in as few pieces as the engine has use for: ``only`` cannot be asked for any more."""
+
+
+class InProcess:
+    """Parts in a list: the reference for any other engine."""
+
+    def __init__(self, values):
+        self.values = list(values)
+
+    def __len__(self):
+        """How many values there are."""
+        return len(self.values)
+
+    def map(self, f, *others):
+        """Parts of f(value, ...)."""
+        return InProcess(map(f, self.values, *(other.values for other in others)))
+
+    def reduce(self, f, combine, *others):
+        """The tuples f(value, ...), combined."""
+        return reduce(partial(by_entry, combine), map(f, self.values, *(other.values for other in others)))
+
+    def among(self, f, arguments):
+        """f(value, argument) of the values in some places."""
+        return [f(self.values[place], argument) for place, argument in arguments.items()]
+
+    def only(self, places):
+        """Parts of the values in some places."""
+        return InProcess(self.values[place] for place in places)
+
+    def scatter(self, values):
+        """Parts of other values."""
+        return InProcess(values)
+
+    def grouped(self):
+        """The same."""
+        return self
+
+
+def by_entry(combine, left, right):
+    """Two tuples, combined entry by entry."""
+    return tuple(map(combine, left, right))
+
+
+# --- What lies in a part --------------------------------------------------------------------------------------------
+
+
+class Given(NamedTuple):
+    """A partition as the user has it, with its number; weight and offset may be None."""
+
+    number: int
+    X: Any
+    y: Any
+    weight: Any = None
+    offset: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The rows of one partition, checked and encoded, and the number of the first of them."""
+
+    number: int
+    first: int
+    X: Any
+    y: np.ndarray
+    weight: np.ndarray
+    offset: np.ndarray | None
+
+    def __len__(self) -> int:
+        """How many rows."""
+        return len(self.y)
+
+    def __sizeof__(self) -> int:
+        """The bytes of the arrays: an engine that does not know them takes the part for small, and moves it about."""
+        offset = 0 if self.offset is None else self.offset.nbytes
+        return self.rows(Measure()).n_bytes + self.y.nbytes + self.weight.nbytes + offset
+
+    def rows(self, measure: "Measure", share: np.ndarray | None = None) -> MemoryRows:
+        """These rows in memory, their weights multiplied by a share of each."""
+        weight = self.weight if share is None else self.weight * share
+        return rows_of(self.X, self.y, weight, *measure, self.first, offset=self.offset)
+
+
+class Measure(NamedTuple):
+    """How rows are looked at: with an intercept, for how many scores, from which centre."""
+
+    intercept: bool = True
+    n_scores: int = 1
+    centre: np.ndarray | None = None
+
+
+@contextmanager
+def noted(number):
+    """An error inside gets a note that says in which partition it happened."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"In partition {number}.")
+        raise
+
+
+# --- The survey -------------------------------------------------------------------------------------------------------
+
+
+def checked(check, given):
+    """What a check makes of a partition's X, y, weight and offset; None for one without rows."""
+    with noted(given.number):
+        if np.shape(given.X)[:1] == np.shape(given.y)[:1] == (0,):
+            return None
+        return Given(given.number, *check(*given[1:]))
+
+
+@dataclass(frozen=True)
+class Surveys:
+    """The sizes of several partitions that have rows, by number, and their survey together; None where none has."""
+
+    sizes: dict[int, int]
+    survey: Survey | None
+
+    def __add__(self, other: "Surveys") -> "Surveys":
+        """Those of these partitions and of others."""
+        some = [survey for survey in (self.survey, other.survey) if survey is not None]
+        return Surveys(self.sizes | other.sizes, reduce(add, some) if some else None)
+
+
+def survey_of(check_labels, given):
+    """The survey of one partition."""
+    if given is None:
+        return (Surveys({}, None),)
+    with noted(given.number):
+        survey = Survey.of(*given[1:], check_labels)
+    return (Surveys({given.number: survey.n_rows}, survey),)
+
+
+def encoded(facts, given, first):
+    """The rows of a partition as a fit takes them."""
+    return Part(given.number, first, *facts.encoded(*given[1:]))
+
+
+class Partitions:
+    """Encoded rows in Parts, the facts of them, and how many passes have been made over them.
+
+    ``firsts`` has the number of the first row of each part, and the number of all rows after these.
+    """
+
+    def __init__(self, parts, facts, firsts):
+        self.parts, self.facts, self.firsts, self.n_passes = parts, facts, firsts, 1
+
+
+def surveyed(parts, check, check_labels, facts_of) -> Partitions:
+    """Partitions of what a user gave, as Parts of Given: one pass, and another that encodes them.
+
+    Parameters
+    ----------
+    parts : Parts of Given.
+    check : function of X, y, weight and offset of a partition with rows, which gives them as arrays, or raises.
+    check_labels : function of the distinct labels of a partition, which raises an error for those that cannot be.
+    facts_of : function of the Survey of all rows, which gives their Facts.
+    """
+    given = parts.map(partial(checked, check))
+    (found,) = given.reduce(partial(survey_of, check_labels), add)
+    if found.survey is None:
+        raise ValueError(f"X must have at least one row; its {len(parts)} partitions have none.")
+    facts, some = facts_of(found.survey), sorted(found.sizes)
+    firsts = np.append(0, np.cumsum([found.sizes[place] for place in some]))
+    given = given.only(some)
+    encoding = given.map(partial(encoded, facts), given.scatter(firsts[:-1].tolist()))
+    return Partitions(encoding.grouped(), facts, firsts)

@@ -1,0 +1,152 @@
+"""What a fit has to know of its rows beforehand, where they come in batches or lie in partitions.
+
+A ``Survey`` is that of some rows. Surveys add up, in any grouping, so that each batch or partition makes its own. From
+the sum, ``facts`` follow: what all rows have in common, and how the rows of a batch become class codes and weights.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from .labels import Columns, codes_of, factorize, joined, totals_of
+from .memory import rows_of
+from .overflow import largest, overflow_named
+from .units import measured_in, unit_of
+
+__all__ = ["Facts", "Survey"]
+
+
+class Facts(NamedTuple):
+    """What is known of all rows.
+
+    Their number, and that of those with a weight; the bytes of X, its type, and whether some of it is dense; the units
+    of the features, about their means in these, and which of them have no zero; the largest |x|; how many columns an
+    offset has, 0 for none; the classes; the weight of the rows of each, and the smallest positive weight of a row, with
+    the factors of the classes.
+    """
+
+    n_rows: int
+    n_counted: int
+    n_bytes: int
+    dtype: np.dtype
+    has_dense: bool
+    unit: np.ndarray | float
+    centre: np.ndarray
+    without_zeros: np.ndarray
+    largest: float
+    offset_width: int
+    columns: Columns
+    totals: np.ndarray
+    smallest_weight: float
+
+    @property
+    def total(self) -> float:
+        """The sum of the weights."""
+        return float(self.totals.sum())
+
+    def encoded(self, X, y, weight, offset):
+        """The same rows as a fit takes them: X in type and units, columns of the classes, weights with their factor.
+
+        Parts of the rows may be CSR and others dense: all are then made dense.
+        """
+        if self.has_dense and sp.issparse(X):
+            X = X.toarray()
+        columns, weight = self.columns.place(codes_of(self.columns.classes, y), weight)
+        offset = None if offset is None else self.columns.narrow(offset)
+        return measured_in(X.astype(self.dtype, copy=False), self.unit), columns, weight, offset
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """What some rows tell: at least one."""
+
+    n_rows: int
+    n_counted: int
+    n_bytes: int
+    dtypes: frozenset[np.dtype]
+    has_dense: bool
+    sizes: np.ndarray | float
+    centre: np.ndarray
+    without_zeros: np.ndarray
+    largest: float
+    offset_width: int
+    labels: np.ndarray
+    totals: dict[Any, float]
+    smallest_weight: float
+
+    @classmethod
+    def of(cls, X, y, weight, offset, check_labels: Callable[[np.ndarray], None]) -> "Survey":
+        """The survey of rows given; ``check_labels`` raises an error for distinct labels that cannot be."""
+        weight = np.ones(len(y)) if weight is None else weight
+        labels, codes = factorize(y)
+        check_labels(labels)
+        totals = dict(zip(labels.tolist(), totals_of(codes, weight, len(labels)), strict=True))
+        with overflow_named(X):
+            rows = rows_of(X, y, weight)
+            sizes, measured, without_zeros = rows.sizes, rows.centred(), rows.block.without_zeros()
+        width = 0 if offset is None else offset.shape[1]
+        has_dense, dtypes = isinstance(X, np.ndarray), frozenset({X.dtype})
+        kinds = len(y), rows.n_counted, rows.n_bytes, dtypes, has_dense
+        centre = measured.centre * measured.unit
+        return cls(*kinds, sizes, centre, without_zeros, largest(X), width, labels, totals, rows.smallest_weight)
+
+    def __add__(self, other: "Survey") -> "Survey":
+        """The survey of these rows and others; a feature that is the same in all has exactly that for a centre."""
+        if self.offset_width != other.offset_width:
+            raise ValueError(
+                "An offset must be given for all rows, in as many columns, or for none; some rows have "
+                f"{self.offset_width} columns of it, others {other.offset_width}."
+            )
+        labels = self.labels.tolist() + other.labels.tolist()
+        return Survey(
+            self.n_rows + other.n_rows,
+            self.n_counted + other.n_counted,
+            self.n_bytes + other.n_bytes,
+            self.dtypes | other.dtypes,
+            self.has_dense | other.has_dense,
+            np.maximum(self.sizes, other.sizes),
+            self._centre_with(other),
+            self.without_zeros & other.without_zeros,
+            max(self.largest, other.largest),
+            self.offset_width,
+            joined(self.labels, other.labels),
+            {label: self.totals.get(label, 0.0) + other.totals.get(label, 0.0) for label in labels},
+            min(self.smallest_weight, other.smallest_weight),
+        )
+
+    def _centre_with(self, other: "Survey") -> np.ndarray:
+        """The mean of both centres, by weight. Rows without a weight have no part in it."""
+        ours, theirs = (sum(survey.totals.values()) for survey in (self, other))
+        if not ours:
+            return other.centre
+        return self.centre + (other.centre - self.centre) * (theirs / (ours + theirs))
+
+    def facts(self, classes: np.ndarray | None, columns_of: Callable[[np.ndarray, np.ndarray], Columns]) -> Facts:
+        """What follows for all rows, where these are all.
+
+        ``classes`` are all labels, where they have been named; ``columns_of`` gives, for all labels and the weight of
+        the rows of each, their Columns.
+        """
+        if classes is not None and not np.array_equal(self.labels, classes):
+            raise ValueError(f"classes={classes!r} must all have rows; only {self.labels!r} have.")
+        totals = np.array([self.totals[label] for label in self.labels.tolist()])
+        columns, dtype = columns_of(self.labels, totals), np.result_type(*self.dtypes)
+        unit = unit_of(self.sizes, dtype)
+        return Facts(
+            self.n_rows,
+            self.n_counted,
+            self.n_bytes,
+            dtype,
+            self.has_dense,
+            unit,
+            (self.centre / unit).astype(dtype),
+            self.without_zeros,
+            self.largest,
+            self.offset_width,
+            columns,
+            np.array([self.totals.get(label, 0.0) for label in columns.classes.tolist()]) * columns.factors,
+            self.smallest_weight * columns.factors.min(where=columns.factors > 0, initial=np.inf),
+        )
