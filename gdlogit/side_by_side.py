@@ -146,7 +146,7 @@ class SideBySide:
 
     def penalty(self, i, f):
         """The penalty of a weighting at the i-th C."""
-        return ElasticNet.of(self.Cs[i], self.l1_ratio, self.several.totals[f])
+        return self.coordinates.penalty(ElasticNet.of(self.Cs[i], self.l1_ratio, self.several.totals[f]))
 
     def descend(self, i, f, start, metrics):
         """Solve for some C and weightings, and keep theta.

@@ -160,7 +160,8 @@ def solve(
     """
     rng = rng or np.random.default_rng(0)
     coordinates = coordinates_of(problem, settings, start)
-    objective = Objective(coordinates.rows, problem.loss, problem.penalty, formed_parameters=settings.formed_parameters)
+    penalty = coordinates.penalty(problem.penalty)
+    objective = Objective(coordinates.rows, problem.loss, penalty, formed_parameters=settings.formed_parameters)
     others = held_out and Objective(held_out, problem.loss, ElasticNet(0.0))
     tol = tolerance(settings, objective)
     method = method_of(settings, objective, rng)
@@ -324,6 +325,6 @@ def is_doubtful(model: LocalModel, gap: float, tol: float) -> bool:
 def terms_of(direction: np.ndarray, coordinates: Coordinates) -> list[tuple[tuple[int, int], float]]:
     """A direction as pairs of an index (feature, score) and a coefficient, ordered by weight, the largest first."""
     W = coordinates.out_of(direction)[:-1]
-    weight = np.abs(W) * coordinates.centred.spread()[:, None]
+    weight = np.abs(coordinates.centred.in_units(W)) * coordinates.centred.spread()[:, None]
     order = [divmod(flat, W.shape[1]) for flat in weight.argsort(axis=None)[::-1].tolist()]
     return [(index, float(W[index])) for index in order if weight[index] > NO_WEIGHT * weight.max()]

@@ -30,7 +30,7 @@ class PartRows(Rows):
         self.held, self.share, self.cores = held, share, cores or Cores()
         self.constant, self.n_scores, facts = float(intercept), n_scores, held.facts
         self.n_rows, self.n_features, self.dtype = facts.n_rows, len(facts.centre), facts.dtype
-        self.centre = np.zeros_like(facts.centre) if centre is None else centre
+        self.centre, self.unit = np.zeros_like(facts.centre) if centre is None else centre, facts.unit
         self.weights = weights or (facts.total, facts.n_counted, facts.smallest_weight)
         self.total, self.n_counted, self.smallest_weight = self.weights
         self.has_offset = facts.offset_width > 0

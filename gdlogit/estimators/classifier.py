@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import column_or_1d, validate_data
 
 from ..data.on_dask import is_collection
-from ..data.overflow import overflow_named
+from ..data.overflow import held, overflow_named
 from ..descent.loop import Watch, table
 from ..descent.status import Status
 from ..inference.firth import aliased_features
@@ -264,7 +264,9 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
             or 64 bits. Other sparse forms are copied into CSR; none is ever made dense. "newton-sketch" copies the
             values of a CSR in which a feature without a zero is farther from 0 than 1,000 spreads; and, with two
             classes, an l1 penalty and more than 1,500 features, or more than 200 and more than rows, CSR by column. A
-            memory map is read in blocks; one of another dtype is converted block by block, as in ``fit_batches``.
+            memory map is read in blocks; one of another dtype is converted block by block, as in ``fit_batches``. X is
+            copied where the largest value of a feature is below 1e-12 or above 1e15 in float32, or beyond 1e90 or its
+            inverse in float64.
 
             Rows on a Dask cluster stay there: a Dask array in one chunk of columns, a DataFrame, or a list of futures
             or delayed values of (X, y), (X, y, sample_weight) or (X, y, sample_weight, offset). They are computed once,
@@ -406,7 +408,7 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
 
         def attributes(theta):
             with np.errstate(under="ignore"):  # callbacks run under the caller's NumPy settings
-                theta = columns.widen(theta.astype(problem.dtype))
+                theta = columns.widen(held(theta, problem.dtype))
             coef, intercept = np.ascontiguousarray(theta[:-1].T), theta[-1].copy()
             return {
                 "classes_": columns.classes,

@@ -296,7 +296,7 @@ class HasEffects:
     def _standardised(self, j: int, value: float) -> tuple[Array, Array]:
         """The mean probabilities (K,) if a feature had a value in all rows, and the root (K, rank) of their errors."""
         likelihood, theta = self._estimate.likelihood, self._estimate.theta
-        value -= float(likelihood.coordinates.centred.centre[j])
+        value = float(likelihood.coordinates.centred.measured(value, j))
         f = partial(summands.standardised, likelihood.loss, likelihood.contrasts, theta, j, value)
         products = 2 * likelihood.shape[1] * len(self._terms.all_classes)
         P, derivatives = (part / likelihood.total for part in likelihood.sum(f, products=products))
