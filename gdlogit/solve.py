@@ -80,6 +80,11 @@ class Solution(NamedTuple):
         return self.model.point
 
     @property
+    def has_converged(self) -> bool:
+        """Whether J is within what was asked for of its minimum."""
+        return self.status is Status.CONVERGED
+
+    @property
     def objective(self) -> Objective:
         """J in the coordinates of the descent."""
         return self.model.objective

@@ -37,7 +37,8 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "verdict": {"quadratic", *FORMULA},
     "problem": {"data", "summands", *FORMULA},
     "solve": {"typing", "problem", "data", "descent", "quadratic", "verdict", *FORMULA},
-    "paths": {"solve", "problem", "data", "descent", "quadratic", "verdict", *FORMULA},
+    "side_by_side": {"descent", "quadratic", "verdict", *FORMULA},
+    "paths": {"side_by_side", "solve", "problem", *FORMULA},
     "loo": {"paths", "problem", "quadratic", *FORMULA},
     "inference": {"inference", "summands", "solve", "problem", "descent", "quadratic", *FORMULA},
     "results": {"inference"},
@@ -55,6 +56,7 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "__init__": {"estimators", "display", "backprop", "data"},
 }
 STRENGTHS = {"l1", "l2"}
+KNOW_DASK = {"data/on_dask", "data/dask_parts"}  # and import it where it is used
 REACH_ROWS = {
     "objective",
     "several",
@@ -188,12 +190,18 @@ def test_what_is_allowed_passes(file, source):
     assert not list(breaches(file, source))
 
 
+@pytest.mark.parametrize("file", sorted(FILES.keys() - KNOW_DASK))
+def test_dask_is_known_in_two_files_only(file):
+    names = imports(FILES[file].read_text(encoding="utf-8"), "gdlogit")
+    assert not [name for name in names if name.split(".")[0] in {"dask", "distributed"}]
+
+
 def test_optional_packages_are_not_needed_to_import_any_file():
     # scikit-learn loads pandas and rich by itself where they exist, so they are hidden instead of looked for.
     modules = [f"gdlogit/{file}".removesuffix("/__init__").replace("/", ".") for file in FILES]
     code = f"""
 import importlib, sys
-sys.modules.update(dict.fromkeys(["pandas", "polars", "rich"]))
+sys.modules.update(dict.fromkeys(["dask", "distributed", "pandas", "polars", "rich"]))
 for module in {modules}:
     importlib.import_module(module)
 assert "matplotlib" not in sys.modules, "import matplotlib inside the function that draws"

@@ -9,10 +9,10 @@ from gdlogit.penalty import ElasticNet
 from gdlogit.quadratic import lasso
 from gdlogit.quadratic.lasso import (
     INTERCEPT_FEATURE,
-    Columns,
-    Formed,
-    Products,
-    Spot,
+    ColumnModel,
+    FormedModel,
+    LassoPoint,
+    ProductModel,
     coordinate_step,
     least_slope,
     minimise_formed,
@@ -49,13 +49,13 @@ def brute_force(M, g, theta, strength):
 
 
 def formed(M, g, theta, strength):
-    x, fall, settled = minimise_formed(M, g, theta, strength, lambda x: x, MOST)
-    assert settled
+    x, fall, converged = minimise_formed(M, g, theta, strength, lambda x: x, MOST)
+    assert converged
     return x, fall
 
 
 def by_products(M, g, theta, strength):
-    return in_steps(lambda g, x: Products(lambda v: M @ v, M.diagonal()), M, g, theta, strength)
+    return in_steps(lambda g, x: ProductModel(lambda v: M @ v, M.diagonal()), M, g, theta, strength)
 
 
 def by_columns(M, g, theta, strength):
@@ -65,7 +65,7 @@ def by_columns(M, g, theta, strength):
     penalty = ElasticNet(0.0, strength[0])
 
     def at(g, x):
-        return Columns(np.linalg.solve(A.T, g), np.asfortranarray(F), centre, M.diagonal(), penalty, x)
+        return ColumnModel(np.linalg.solve(A.T, g), np.asfortranarray(F), centre, M.diagonal(), penalty, x)
 
     return in_steps(at, M, g, theta, strength)
 
@@ -156,7 +156,7 @@ def test_coordinate_step_is_the_best_along_a_single_coordinate(seed):
             x = theta.copy()
             x[j] = theta[j] - g[j] - sign * strength[j] if sign or not strength[j] else 0
             values.append(q(x, *problem_))
-    spot = coordinate_step(Formed(M, lambda x: x), Spot(theta, g, 0.0), strength)
+    spot = coordinate_step(FormedModel(M, lambda x: x), LassoPoint(theta, g, 0.0), strength)
     assert np.count_nonzero(spot.x != theta) == 1
     assert q(spot.x, *problem_) == pytest.approx(min(values), rel=1e-12)
     assert spot.fall == pytest.approx(q(theta, *problem_) - min(values), rel=1e-12)
@@ -204,8 +204,8 @@ def test_a_model_that_was_not_minimised_knows_no_excess(monkeypatch):
 
 def test_no_step_raises_the_model_where_rounding_is_all_that_is_left_of_a_direction():
     x = np.array([1.0, -2.0, 0.5])
-    M = lasso.Formed(np.ones((3, 3)), lambda x: x)  # of rank one
+    M = lasso.FormedModel(np.ones((3, 3)), lambda x: x)  # of rank one
     slope, strength = np.array([1e-3, 1e-3, 1e-3]), np.full(3, 1e-6)
-    spot = lasso.Spot(x, slope, 0.0)
+    spot = lasso.LassoPoint(x, slope, 0.0)
     after, _ = lasso.step_within_signs(M, spot, np.array([1e10, 1.0, 1e10]), strength)
     assert after.fall >= 0

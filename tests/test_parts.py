@@ -1,6 +1,9 @@
 """Rows that lie in partitions have the minimum that they have all at once: on the engine-free reference."""
 
+import math
 import pickle
+from functools import reduce
+from operator import add
 
 import numpy as np
 import pytest
@@ -10,12 +13,12 @@ from sklearn.exceptions import ConvergenceWarning
 from gdlogit import GDLogisticRegression
 from gdlogit.backprop import Softmax
 from gdlogit.data.memory import rows_of
-from gdlogit.data.part_rows import PartRows
+from gdlogit.data.part_rows import ExactSum, PartRows
 from gdlogit.data.parts import Given, InProcess, surveyed
 from gdlogit.data.survey import Survey
 from gdlogit.estimators.collection import facts_of
 from gdlogit.estimators.validation import columns_of
-from gdlogit.objective import Objective
+from gdlogit.objective import Objective, Overflow, overflow_raised
 from gdlogit.penalty import ElasticNet
 
 
@@ -191,6 +194,28 @@ def test_how_the_rows_are_cut_does_not_matter():
     for ends in ((0, 2000), (0, 0, 1, 2, 2000), tuple(range(0, 2001, 50))):
         ours = fit_parts(model(), X, y, parts=cut(X, y, ends=ends))
         np.testing.assert_allclose(ours.predict_proba(X), reference.predict_proba(X), atol=1e-8)
+
+
+def test_the_order_of_a_sum_over_parts_does_not_matter():
+    rng = np.random.default_rng(0)
+    values = [
+        (rng.standard_normal((40, 3)) * 10.0 ** rng.integers(-8, 8), float(rng.standard_normal())) for _ in range(99)
+    ]
+    sums = []
+    for _ in range(5):
+        rng.shuffle(values)
+        array, number = (reduce(add, map(ExactSum.of, entries)).value() for entries in zip(*values, strict=True))
+        sums.append((array, number))
+    for array, number in sums[1:]:
+        np.testing.assert_array_equal(array, sums[0][0])
+        assert number == sums[0][1] == math.fsum(number for _, number in values)
+
+
+def test_an_overflow_of_a_sum_is_one_where_it_is_asked_for():
+    huge = ExactSum.of(np.full(2, 1e308)) + ExactSum.of(np.full(2, 1e308))
+    assert np.isinf(huge.value()).all()
+    with overflow_raised(), pytest.raises(Overflow):
+        huge.value()
 
 
 def test_dense_and_csr_partitions_go_together():

@@ -44,7 +44,8 @@ class PartRows(Rows):
     def fold(self, f, combine, *each, products=None):
         """Combine the tuples f(block, ...), entry by entry, over all blocks of all parts: one pass."""
         self.held.n_passes += 1
-        return self._fetched("reduce", partial(folded, self._asked, f, combine), combine, *self._arrays(each))
+        found = self._fetched("reduce", partial(folded, self._asked, f, combine), combine, *self._arrays(each))
+        return tuple(entry.value() if isinstance(entry, ExactSum) else entry for entry in found)
 
     def each(self, f, *each):
         """What f(block, ...) gives for each of the block's rows: a PartArray."""
@@ -118,9 +119,53 @@ class PartRows(Rows):
         try:
             return getattr(self.held.parts, verb)(*arguments)
         except FloatingPointError:
-            if np.geterr()["over"] == "call":
-                np.geterrcall()("overflow", 0)
+            overflow_as_here()
             raise
+
+
+# --- Sums over parts --------------------------------------------------------------------------------------------------
+
+
+class ExactSum:
+    """A sum of floats, or of arrays of them, with what rounding has taken off it.
+
+    In twice the precision the order of the sum does not matter, so a fit has the same bits wherever the parts lie, and
+    whichever worker is lost meanwhile.
+
+    References
+    ----------
+    Knuth, "The Art of Computer Programming", volume 2 (1997), section 4.2.2 (the rounding of a sum, exactly).
+    """
+
+    def __init__(self, high, low):
+        self.high, self.low = high, low
+
+    @classmethod
+    def of(cls, value):
+        """The sum of one value; what is no float is added up as it is."""
+        is_float = isinstance(value, float) or (isinstance(value, np.ndarray) and value.dtype.kind == "f")
+        return cls(value, np.zeros_like(value)) if is_float else value
+
+    def __add__(self, other):
+        """The sum of both."""
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            high = self.high + other.high
+            moved = high - self.high
+            rounding = (self.high - (high - moved)) + (other.high - moved)
+            return ExactSum(high, self.low + other.low + rounding)
+
+    def value(self):
+        """The sum, rounded; an overflow is one here, where NumPy's settings may name it."""
+        if not np.isfinite(self.high).all():
+            overflow_as_here()
+            return self.high
+        return self.high + self.low
+
+
+def overflow_as_here():
+    """Call what NumPy's settings here would call for an overflow, which may raise an error of its own."""
+    if np.geterr()["over"] == "call":
+        np.geterrcall()("overflow", 0)
 
 
 # --- Numbers of each row ----------------------------------------------------------------------------------------------
@@ -191,9 +236,10 @@ class Asked(NamedTuple):
 
 
 def folded(asked, f, combine, part, *arrays):
-    """The tuples f(block, ...) of a part's rows, combined."""
+    """The tuples f(block, ...) of a part's rows, combined; sums as ExactSum, to be added to those of other parts."""
     with asked.of(part, arrays) as (rows, each):
-        return rows.fold(f, combine, *each)
+        found = rows.fold(f, combine, *each)
+    return tuple(map(ExactSum.of, found)) if combine is add else found
 
 
 def each_row(asked, f, part, *arrays):

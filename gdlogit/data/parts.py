@@ -35,7 +35,7 @@ class Parts(Protocol):
         """Parts of f(value, ...), for each value and those of ``others`` in the same place: not fetched."""
 
     def reduce(self, f: Any, combine: Any, *others: Any) -> tuple[Any, ...]:
-        """The tuples f(value, ...), combined entry by entry, in order, by an associative function: fetched."""
+        """The tuples f(value, ...), combined entry by entry by a function of two, in any order: fetched."""
 
     def among(self, f: Any, arguments: dict[int, Any]) -> list[Any]:
         """f(value, argument) of the values in some places: fetched."""
@@ -47,7 +47,7 @@ class Parts(Protocol):
         """Parts of other values, small ones, which are held in the places of these."""
 
     def grouped(self) -> Any:
-        """The same values, held in as few pieces as the engine has use for."""
+        """The same values, in as few pieces as the engine has use for: ``only`` cannot be asked for any more."""
 
 
 class InProcess:
@@ -120,7 +120,8 @@ class Part:
 
     def __sizeof__(self) -> int:
         """The bytes of the arrays: an engine that does not know them takes the part for small, and moves it about."""
-        return self.rows(Measure()).n_bytes + sum(a.nbytes for a in (self.y, self.weight, self.offset) if a is not None)
+        offset = 0 if self.offset is None else self.offset.nbytes
+        return self.rows(Measure()).n_bytes + self.y.nbytes + self.weight.nbytes + offset
 
     def rows(self, measure: "Measure", share: np.ndarray | None = None) -> MemoryRows:
         """These rows in memory, their weights multiplied by a share of each."""
@@ -159,24 +160,24 @@ def checked(check, given):
 
 @dataclass(frozen=True)
 class Surveys:
-    """The number of rows in each of several partitions, and their survey together; None where there are no rows."""
+    """The sizes of several partitions that have rows, by number, and their survey together; None where none has."""
 
-    sizes: list[int]
+    sizes: dict[int, int]
     survey: Survey | None
 
     def __add__(self, other: "Surveys") -> "Surveys":
-        """Those of these partitions and of others after them."""
+        """Those of these partitions and of others."""
         some = [survey for survey in (self.survey, other.survey) if survey is not None]
-        return Surveys(self.sizes + other.sizes, reduce(add, some) if some else None)
+        return Surveys(self.sizes | other.sizes, reduce(add, some) if some else None)
 
 
 def survey_of(check_labels, given):
     """The survey of one partition."""
     if given is None:
-        return (Surveys([0], None),)
+        return (Surveys({}, None),)
     with noted(given.number):
         survey = Survey.of(*given[1:], check_labels)
-    return (Surveys([survey.n_rows], survey),)
+    return (Surveys({given.number: survey.n_rows}, survey),)
 
 
 def encoded(facts, given, first):
@@ -208,7 +209,7 @@ def surveyed(parts, check, check_labels, facts_of) -> Partitions:
     (found,) = given.reduce(partial(survey_of, check_labels), add)
     if found.survey is None:
         raise ValueError(f"X must have at least one row; its {len(parts)} partitions have none.")
-    facts, some = facts_of(found.survey), np.flatnonzero(found.sizes).tolist()
+    facts, some = facts_of(found.survey), sorted(found.sizes)
     firsts = np.append(0, np.cumsum([found.sizes[place] for place in some]))
     given = given.only(some)
     encoding = given.map(partial(encoded, facts), given.scatter(firsts[:-1].tolist()))

@@ -1,39 +1,44 @@
 """Newton's method for several problems side by side: see ``several``.
 
 Every step of every problem goes in the metric M of a Hessian and is halved until Armijo's condition holds for that
-problem. M is the Hessian of the problem's own weighting, taken at a theta nearby which all weightings share, so that
-one pass makes all of them; to it comes the penalty of the problem. Where the steps of a problem contract its excess
-poorly, the problem gets the Hessian at its own theta. Problems that have arrived are left out of later passes.
+problem. M is a Hessian of the problem's own weighting at a theta nearby, and the penalty's; the secant pairs of the
+steps taken improve M (L-BFGS). Where a problem has many steps to go in its metric, it gets the Hessian at its own
+theta. Problems that have arrived are left out of later passes.
 
-A problem has arrived where the excess g^T M^-1 g / 2 is at most tol min(1, J), and so small that a step which contracts
-it as the last one did leaves a 10,000th of that. This step is taken without looking at where it leads.
+A problem has arrived where the excess g^T M^-1 g / 2 is near tol min(1, J), and so small that a step which contracts
+it as the last one did leaves a 10,000th of that. This step is taken without looking at where it leads. Problems of one
+weighting start in about the same metric, so the worst of them goes first, and tells the others, where they are near
+enough, what their first step will leave.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from ..quadratic.curvature import Cholesky
-from ..quadratic.metric import without_shift
+from ..quadratic.metric import NewtonMetric, without_shift
 from ..several import Columns, Points, Several
 from .armijo import ARMIJO
 
 __all__ = ["Arrivals", "Metric", "descend_side_by_side"]
 
 MOST_STEPS = 40  # then the problem is one for ``solve``
-CONTRACTS = 0.1  # the excess, by so much at least, if M is a good metric: Hessians that differ by a third do
+MOST_OWN = 6  # Hessians of a problem's own
+WORTH = 6  # steps: if more are left to go, a Hessian costs less
+NEAR = 10.0  # times the goal: a good metric goes from there to the minimum in one step
 LEAST = 1e-4  # of the goal: what the last step leaves, if it contracts as the one before; the error is its root
 
 
 class Metric:
-    """The Hessians of all weightings at one theta, and those that single problems have at their own."""
+    """The Hessian of the loss that each problem starts with, ``of(number)``, and the one at a theta of its own."""
 
-    def __init__(self, several: Several, theta: np.ndarray):
-        self.several, self.hessians = several, several.hessians(theta)
+    def __init__(self, several: Several, of: Callable[[int], np.ndarray]):
+        self.several, self.of = several, of
 
     def factor(self, columns, m):
-        """The factorised metric of problem m of these."""
-        return factorised(self.several, self.hessians[columns.weighting[m]], columns.curvature[m])
+        """The factorised metric of problem m."""
+        return factorised(self.several, self.of(m), columns.curvature[m])
 
     def own(self, columns, m, theta):
         """The same of its own Hessian at its own theta."""
@@ -44,16 +49,20 @@ def factorised(several, hessian, curvature):
     """A Hessian of the loss and a penalty's, factorised."""
     hessian = hessian.copy()
     np.einsum("ii->i", hessian)[:] += curvature.ravel()
-    return Cholesky(without_shift(hessian, several.shape, slice(None)))
+    return NewtonMetric(Cholesky(without_shift(hessian, several.shape, slice(None))))
 
 
 class Arrivals(NamedTuple):
-    """Where the problems ended: theta; the excess before the last step; the number of steps; which have arrived."""
+    """Where the problems ended: theta; the excess before the last step; the number of steps; which have arrived.
+
+    ``metrics`` has the last metric of each problem.
+    """
 
     theta: np.ndarray
     excess: np.ndarray
     n_steps: np.ndarray
     arrived: np.ndarray
+    metrics: list[NewtonMetric]
 
 
 class Descents(NamedTuple):
@@ -75,15 +84,18 @@ class Descents(NamedTuple):
         parts = (part.some(index) if isinstance(part, Columns | Points) else part[index] for part in self)
         return Descents(*parts)
 
+    def copy(self):
+        """The same, for changes in place."""
+        return self.some(np.arange(len(self.number)))
+
 
 def descend_side_by_side(several: Several, columns: Columns, theta, metric: Metric, tol: float) -> Arrivals:
     """Minimise every problem, from its own theta."""
     n_problems = len(theta)
-    found = Arrivals(
-        theta.copy(), np.full(n_problems, np.inf), np.zeros(n_problems, int), np.zeros(n_problems, dtype=bool)
-    )
     factors = [metric.factor(columns, m) for m in range(n_problems)]
-    running = begin(several, columns, theta, factors)
+    inf, zeros = np.full(n_problems, np.inf), np.zeros(n_problems, int)
+    found = Arrivals(theta.copy(), inf, zeros, np.zeros(n_problems, dtype=bool), factors)
+    running, n_own = begin(several, columns, theta, factors), np.zeros(n_problems, int)
     for step in range(MOST_STEPS):
         arrived, lost = has_arrived(several, running, tol), is_lost(several, running)
         if arrived.any() or lost.any():
@@ -91,9 +103,11 @@ def descend_side_by_side(several: Several, columns: Columns, theta, metric: Metr
             running = running.some(~(arrived | lost))
         if not len(running.number):
             break
-        running = advance(several, running, factors)
-        for m in np.flatnonzero(contracts_poorly(several, running, tol)):
+        going = np.arange(len(running.number)) if step else first_to_go(several, running, tol)
+        running = advance(several, running, going, factors)
+        for m in np.flatnonzero(contracts_poorly(several, running, tol) & (n_own[running.number] < MOST_OWN)):
             running = in_own_metric(metric, running, m, factors)
+            n_own[running.number[m]] += 1
     return found
 
 
@@ -118,13 +132,33 @@ def goals(several, point, tol):
     return max(tol, several.resolution) * np.clip(point.value, several.resolution, 1.0)
 
 
+def contraction(running):
+    """What the last step left of each problem's excess; of one without a step, what it left of its weighting's worst.
+
+    The problems of a weighting that start together have about the same metric, and the worst of them goes first.
+    """
+    is_known = running.before < np.inf
+    own = np.where(is_known, running.excess / np.where(is_known, running.before, 1), 0)
+    of_weighting = np.zeros(running.columns.weighting.max() + 1)
+    np.maximum.at(of_weighting, running.columns.weighting, own)
+    others = of_weighting[running.columns.weighting]
+    return np.where(is_known, own, np.where(others > 0, others, 1.0))
+
+
 def has_arrived(several, running, tol):
     """Which problems are at their minimum, but for one step more."""
-    goal, excess, before = goals(several, running.point, tol), running.excess, running.before
-    is_known = (before > excess) & (before < np.inf)
-    contraction = np.divide(excess, before, out=np.ones_like(excess), where=is_known)
+    goal, excess = goals(several, running.point, tol), running.excess
+    left = excess * np.minimum(contraction(running), 1)
     is_noise = excess <= several.resolution * np.maximum(running.point.value, several.resolution)
-    return (running.rate == 1) & (excess <= goal) & (is_noise | (excess * contraction <= LEAST * goal))
+    return (running.rate == 1) & (excess <= NEAR * goal) & (is_noise | (left <= LEAST * goal))
+
+
+def first_to_go(several, running, tol):
+    """Which problems take the first step: those far away, and the worst of each weighting."""
+    far, weighting = running.excess > NEAR * goals(several, running.point, tol), running.columns.weighting
+    order = np.lexsort((running.excess, weighting))
+    far[order[np.append(np.diff(weighting[order]) > 0, True)]] = True
+    return np.flatnonzero(far)
 
 
 def is_lost(several, running):
@@ -133,27 +167,39 @@ def is_lost(several, running):
 
 
 def contracts_poorly(several, running, tol):
-    """Which problems had a full step that brought them less near than their metric promised."""
-    is_poor = (running.before < np.inf) & ~(running.excess <= CONTRACTS * running.before)
-    return is_poor & ~has_arrived(several, running, tol)
+    """Which problems have so many steps to go in their metric that a Hessian of their own costs less."""
+    stepped = np.flatnonzero((running.before < np.inf) & (running.excess > 0) & ~has_arrived(several, running, tol))
+    poorly, some = np.zeros(len(running.number), dtype=bool), running.some(stepped)
+    gained = np.log(some.before / some.excess)
+    poorly[stepped] = np.log(some.excess / (LEAST * goals(several, some.point, tol))) > WORTH * gained
+    return poorly
 
 
-def advance(several, running, factors):
-    """One pass: every problem tries its step; where J falls enough it is taken, elsewhere halved."""
-    point, rate = running.point, running.rate
-    trial = several.at(point.theta + rate[:, None, None] * running.direction, running.columns)
-    slope = np.einsum("mjc,mjc->m", point.gradient, running.direction)
-    enough = point.value + ARMIJO * rate * slope + several.resolution * np.abs(point.value)
-    taken = np.flatnonzero(trial.value <= enough)
-    new = Points(*(part.copy() for part in point))
-    for part, of_trial in zip(new, trial, strict=True):
-        part[taken] = of_trial[taken]
-    direction, excess, before = running.direction.copy(), running.excess.copy(), np.full(len(rate), np.inf)
-    before[taken] = excess[taken]
-    direction[taken], excess[taken] = aim(factors, running.number[taken], new.some(taken))
-    halved = rate / 2
-    halved[taken] = 1.0
-    return running._replace(point=new, direction=direction, rate=halved, excess=excess, before=before)
+def advance(several, running, going, factors):
+    """One pass: each problem of some numbers tries its step; where J falls enough it is taken, elsewhere halved."""
+    some = running.some(going)
+    step = some.rate[:, None, None] * some.direction
+    trial = several.at(some.point.theta + step, some.columns)
+    taken = np.flatnonzero(falls_enough(several, some, trial))
+    for m in taken:
+        number = some.number[m]
+        factors[number] = factors[number].updated(step[m], trial.gradient[m] - some.point.gradient[m])
+    new, of = running.copy(), going[taken]
+    for part, of_trial in zip(new.point, trial, strict=True):
+        part[of] = of_trial[taken]
+    new.rate[going] /= 2
+    new.rate[of] = 1.0
+    new.before[:] = np.inf
+    new.before[of] = running.excess[of]
+    new.direction[of], new.excess[of] = aim(factors, running.number[of], new.point.some(of))
+    return new
+
+
+def falls_enough(several, running, trial):
+    """Armijo's condition at the ends of the steps that were tried."""
+    slope = np.einsum("mjc,mjc->m", running.point.gradient, running.direction)
+    value = running.point.value
+    return trial.value <= value + ARMIJO * running.rate * slope + several.resolution * np.abs(value)
 
 
 def in_own_metric(metric, running, m, factors):

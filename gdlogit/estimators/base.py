@@ -82,6 +82,7 @@ class Classifier(DocumentationLink, CallbackSupportMixin, ClassifierMixin, BaseE
             y_val: Request = ...,
             sample_weight_val: Request = ...,
             offset_val: Request = ...,
+            client: Request = ...,
         ) -> Self:
             """Ask metadata routing for arguments of ``fit``."""
 

@@ -24,6 +24,7 @@ from ..typing import Batches, Matrix
 from .base import Classifier, available_if
 from .by_feature import penalty_factors
 from .callbacks import FitTask, with_callbacks
+from .lazy import refuse_collections
 from .limits import limits
 from .offset import check_width, scores_of
 from .report import warn_of_end
@@ -233,6 +234,7 @@ class BatchLearner(Classifier):
         with self._unchanged_on_error():
             check_parameters(self)
             refuse_in_a_stream(self)
+            refuse_collections("partial_fit", X, y, classes, sample_weight)
             stream = getattr(self, "_stream", None)
             classes = stream_classes(self, classes, stream is not None)
             X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64, reset=stream is None)

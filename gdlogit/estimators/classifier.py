@@ -3,7 +3,7 @@
 from functools import partial
 from math import inf, isfinite
 from time import perf_counter
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import column_or_1d, validate_data
 
+from ..data.on_dask import is_collection
 from ..data.overflow import overflow_named
 from ..descent.loop import Watch, table
 from ..descent.status import Status
@@ -26,6 +27,7 @@ from .collection import CollectionLearner
 from .counts import CountLearner
 from .forms import OtherForms
 from .inference import WithInference
+from .lazy import mean_over_rows
 from .limits import limits
 from .offset import as_columns, check_offset, narrowed, scores_of
 from .predictor import Predictor
@@ -160,7 +162,8 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         After ``partial_fit``: the mean log-loss of each batch before the model learned from it, an honest estimate of
         the loss on new rows; nan if all weights of the batch are 0. 8 bytes per batch.
     n_passes_ : int
-        Number of passes over the batches. Exists only after ``fit_batches``.
+        Number of passes over the batches or partitions. Exists only after ``fit_batches``, and after ``fit`` of a Dask
+        collection.
     n_features_in_ : int
         Number of features seen in ``fit``.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -242,6 +245,7 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         y_val: ArrayLike | None = None,
         sample_weight_val: ArrayLike | None = None,
         offset_val: ArrayLike | None = None,
+        client: Any = None,
     ) -> Self:
         """Fit the model.
 
@@ -256,8 +260,14 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
             values of a CSR in which a feature without a zero is farther from 0 than 1,000 spreads; and, with two
             classes, an l1 penalty and more than 1,500 features, or more than 200 and more than rows, CSR by column. A
             memory map is read in blocks; one of another dtype is converted block by block, as in ``fit_batches``.
+
+            Rows on a Dask cluster stay there: a Dask array in one chunk of columns, a DataFrame, or a list of futures
+            or delayed values of (X, y), (X, y, sample_weight) or (X, y, sample_weight, offset). They are computed once,
+            kept by the workers for the fit, and released after it. All other arguments are then collections that are
+            cut into the same partitions, except for validation rows, which may be in memory.
         y : array-like of shape (n_samples,)
-            The labels, of any kind that scikit-learn accepts; at least two different ones.
+            The labels, of any kind that scikit-learn accepts; at least two different ones. None if X is a list of
+            futures or delayed values.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, not negative. A row of weight 2 counts as two rows, a row of weight 0 as none. Default:
             all 1. At least two classes must have a weight. A class whose rows all have weight 0 stays in ``classes_``.
@@ -276,6 +286,8 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
             Weights of the validation rows, which ``class_weight`` multiplies as it does those of X. Default: all 1.
         offset_val : float or array-like, default=None
             The offset of the validation rows, if there is one of X.
+        client : distributed.Client, default=None
+            The cluster of a Dask collection; None is the client of this process.
 
         Returns
         -------
@@ -285,7 +297,11 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         Raises
         ------
         ValueError, TypeError
-            If a parameter or an argument is not as described; the estimator then stays as it was.
+            If a parameter or an argument is not as described; the estimator then stays as it was. For a Dask collection
+            a note on the error names the partition, from 0. ``solver="sgd"`` does not take collections, and
+            ``early_stopping=True`` needs X_val and y_val.
+        RuntimeError
+            If rows of a Dask collection were lost with a worker and cannot be made anew.
 
         Warns
         -----
@@ -296,7 +312,11 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         validation = X_val, y_val, sample_weight_val, offset_val
         at_hand = self.solver == "sgd" or self.early_stopping or any(part is not None for part in validation)
         with self._unchanged_on_error():
-            if isinstance(X, np.memmap) and X.ndim == 2 and X.dtype not in (np.float64, np.float32) and not at_hand:
+            if is_collection(X, y, sample_weight, offset, *validation):
+                message = self._fit_collection((X, y, sample_weight, offset), validation, client)
+            elif client is not None:
+                raise ValueError("client is for Dask collections: X is in memory, so client must be None.")
+            elif isinstance(X, np.memmap) and X.ndim == 2 and X.dtype not in (np.float64, np.float32) and not at_hand:
                 given = (
                     X,
                     column_or_1d(y, warn=True),
@@ -322,7 +342,7 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows.
+            The rows; also a Dask collection, if the other arguments are.
         y : array-like of shape (n_samples,)
             Their labels.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -335,6 +355,8 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         float
             The accuracy.
         """
+        if is_collection(X, y, sample_weight, offset):
+            return mean_over_rows(is_right, self, X, y, sample_weight, offset)
         return float(accuracy_score(y, self.predict(X, offset=offset), sample_weight=sample_weight))
 
     def __setstate__(self, state):
@@ -439,3 +461,8 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         if factors is not None:
             theta[:-1][np.isinf(factors)] = 0
         return columns.narrow(theta)
+
+
+def is_right(model, X, y, offset):
+    """Whether a model predicts the label of each row."""
+    return model.predict(X, offset=offset) == y

@@ -6,19 +6,38 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from ..data.labels import strangers
+from ..data.on_dask import is_collection, meta_of, parts_of
 from ..data.part_rows import PartRows
 from ..data.parts import Parts, surveyed
 from ..problem import Problem
 from .batches import BatchLearner
 from .callbacks import with_callbacks
+from .lazy import bare
 from .offset import as_columns
 from .validation import check_held_out, check_labels, check_parameters, columns_of, generator, weight_of_rows
 
 __all__ = ["CollectionLearner"]
 
+OF_ROWS = ("X", "y", "sample_weight", "offset")
+OF_VALIDATION = ("X_val", "y_val", "sample_weight_val", "offset_val")
+
 
 class CollectionLearner(BatchLearner):
     """The part of ``GDLogisticRegression.fit`` that is for collections."""
+
+    def _fit_collection(self, given, validation, client):
+        """Fit X, y, sample_weight and offset that are Dask collections; the held-out rows may be in memory."""
+        if not is_collection(given[0]):
+            raise TypeError(
+                f"X is in memory, a {type(given[0]).__name__}, where others are Dask collections: all must be, cut "
+                "alike. Of an array in memory, dask.array.from_array makes one."
+            )
+        parts = parts_of(dict(zip(OF_ROWS, given, strict=True)), client)
+        if all(part is None for part in validation):
+            validation = None
+        elif is_collection(*validation):
+            validation = parts_of(dict(zip(OF_VALIDATION, validation, strict=True)), parts.client)
+        return self._fit_parts(parts, meta_of(given[0], parts), given, validation)
 
     @with_callbacks
     def _fit_parts(self, parts: Parts, meta, given, validation):
@@ -56,14 +75,6 @@ class CollectionLearner(BatchLearner):
         if not held.facts.total:
             raise ValueError("sample_weight_val must be positive for some rows; every weight is zero.")
         return PartRows(held, self.fit_intercept)
-
-
-def bare(estimator):
-    """An estimator that knows nothing but the features, for checks on other machines."""
-    known = {name: value for name, value in vars(estimator).items() if name in ("n_features_in_", "feature_names_in_")}
-    copied = type(estimator)()
-    vars(copied).update(known)
-    return copied
 
 
 def check_rows(estimator, X, y, sample_weight, offset):

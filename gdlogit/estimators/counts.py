@@ -14,6 +14,7 @@ from ..typing import Matrix
 from .base import Classifier
 from .by_feature import penalty_factors
 from .callbacks import FitTask, with_callbacks
+from .lazy import refuse_collections
 from .limits import limits
 from .offset import check_offset
 from .report import warn_of_end
@@ -102,6 +103,7 @@ class CountLearner(Classifier):
         if self.bias_reduction is not None:
             raise ValueError("bias_reduction='firth' is not supported by fit_proba: fit rows with their labels.")
         given = X, Y, sample_weight, self.max_iter, offset
+        refuse_collections("fit_proba", X, Y, sample_weight, offset)
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], ensure_all_finite=False)
         classes, Y = check_counts(Y, X, classes)
         y, weight = shares_of(Y, check_weight(sample_weight, X), self.class_weight, classes)

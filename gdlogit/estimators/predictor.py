@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from ..backprop import Sigmoid, Softmax
 from ..typing import Floats, Matrix
 from .base import Classifier
+from .lazy import also_lazy
 from .offset import offset_of_prediction
 
 __all__ = ["Predictor"]
@@ -18,13 +19,14 @@ __all__ = ["Predictor"]
 class Predictor(Classifier):
     """The methods of a linear classifier that take new rows: they use ``coef_``, ``intercept_`` and ``classes_``."""
 
+    @also_lazy
     def decision_function(self, X: Matrix, *, offset: ArrayLike | None = None) -> Floats:
         """Scores z = W x + b: the log-odds of ``classes_[1]``, or one unnormalised log-probability per class.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows.
+            The rows. A Dask array gives a lazy array, a Dask DataFrame a Series or a DataFrame with the same index.
         offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
             What is added to the scores, as in ``fit``; required if ``fit`` got one, and 0 for none.
 
@@ -36,13 +38,14 @@ class Predictor(Classifier):
         z = self._scores(X, offset)
         return z[:, 0] if z.shape[1] == 1 else z
 
+    @also_lazy
     def predict(self, X: Matrix, *, offset: ArrayLike | None = None) -> NDArray[Any]:
         """The most probable label of each row.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows.
+            The rows. A Dask array gives a lazy array, a Dask DataFrame a Series or a DataFrame with the same index.
         offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
             What is added to the scores, as in ``fit``; required if ``fit`` got one, and 0 for none.
 
@@ -54,13 +57,14 @@ class Predictor(Classifier):
         z = self._scores(X, offset)
         return self.classes_[(z[:, 0] > 0).astype(int) if z.shape[1] == 1 else z.argmax(axis=1)]
 
+    @also_lazy
     def predict_proba(self, X: Matrix, *, offset: ArrayLike | None = None) -> Floats:
         """The probability of each class.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows.
+            The rows. A Dask array gives a lazy array, a Dask DataFrame a Series or a DataFrame with the same index.
         offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
             What is added to the scores, as in ``fit``; required if ``fit`` got one, and 0 for none.
 
@@ -72,13 +76,14 @@ class Predictor(Classifier):
         z = self._scores(X, offset)
         return (Sigmoid if z.shape[1] == 1 else Softmax).probabilities(z)
 
+    @also_lazy
     def predict_log_proba(self, X: Matrix, *, offset: ArrayLike | None = None) -> Floats:
         """The log-probability of each class, from the scores: finite even where the probability rounds to zero.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows.
+            The rows. A Dask array gives a lazy array, a Dask DataFrame a Series or a DataFrame with the same index.
         offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
             What is added to the scores, as in ``fit``; required if ``fit`` got one, and 0 for none.
 

@@ -1,10 +1,11 @@
-r"""The minimum of a quadratic within bounds, with an l1 penalty: where a step of Newton's method goes.
+r"""The minimum of a quadratic within bounds, with an l1 penalty: the end of a step of Newton's method.
 
     q(x) = g^T (x - theta) + 1/2 (x - theta)^T M (x - theta) + sum_j l1_j |x_j|,    low <= x <= high
 
-Two-metric projection: a coordinate that is at a bound, and that the slope pushes out, is fixed; the others take
-Newton's step, moved into the bounds, halved until q falls enough. With an l1 penalty the bounds are those of the
-orthant of x, too; a zero is in the orthant that its slope points to, and stays where the slope is less than l1_j.
+The method is two-metric projection. A coordinate at a bound is fixed if its slope pushes it out of the bounds. The
+other coordinates take Newton's step, clipped to the bounds, and halved until q falls enough. With an l1 penalty, the
+step is also clipped to the orthant of x. For a zero, that is the side to which its slope points; a zero whose slope is
+less than l1_j stays zero.
 
 References
 ----------
@@ -18,33 +19,33 @@ from .curvature import Cholesky
 
 __all__ = ["minimise_in_box"]
 
-MOST_BOX_STEPS = 200  # at most; as many as coordinates that meet a bound one after another
-PRECISION = 1e-10  # of the fall so far: what another step may bring
-ARMIJO = 1e-4
-HALVINGS = 40
+MOST_BOX_STEPS = 200  # each coordinate that meets a bound may take a step
+LEAST_PROMISE = 1e-10  # promised fall of a step / fall so far: less ends the steps
+ARMIJO = 1e-4  # as in ``armijo``
+MOST_HALVINGS = 40
 
 
 def minimise_in_box(M, g, theta, strength, low, high):
-    """The minimum of q, how far q falls on the way from theta to it, and whether it is the minimum indeed.
+    """The minimum of q, the fall of q from theta to the minimum, and whether the minimum was found.
 
-    Where rounding ends the way, what the last step has promised counts, too.
+    Where rounding ends the search, the fall includes what the last step promised.
     """
-    x, fall = np.clip(theta, low, high), 0.0  # theta is within the bounds but for rounding
+    x, fall = np.clip(theta, low, high), 0.0  # theta is within the bounds up to rounding
     slope = g + M @ (x - theta)
     for _ in range(MOST_BOX_STEPS):
         sign, least, most = orthant(x, slope, strength, low, high)
         pull = slope + strength * sign
-        free = ~(((x <= least) & (pull >= 0)) | ((x >= most) & (pull <= 0)))
-        if not free.any():
+        movable = ~(((x <= least) & (pull >= 0)) | ((x >= most) & (pull <= 0)))
+        if not movable.any():
             return x, fall, True
         direction = np.zeros_like(x)
-        direction[free] = -Cholesky(M[np.ix_(free, free)]).solve(pull[free])
+        direction[movable] = -Cholesky(M[np.ix_(movable, movable)]).solve(pull[movable])
         promised = -0.5 * float(pull @ direction)
         if promised <= np.finfo(float).tiny:
             return x, fall, True
         x, slope, change = projected(M, x, slope, pull, direction, least, most)
         fall -= change
-        if promised <= PRECISION * fall:
+        if promised <= LEAST_PROMISE * fall:
             return x, fall, True
         if change == 0:
             return x, fall + promised, True
@@ -52,7 +53,7 @@ def minimise_in_box(M, g, theta, strength, low, high):
 
 
 def orthant(x, slope, strength, low, high):
-    """The sign of each coordinate, 0 for zeros that stay, and the bounds of the orthant; without l1 just the bounds."""
+    """The sign of each coordinate, 0 for zeros that stay zero; the bounds, narrowed to the orthant where l1 > 0."""
     kinked = strength > 0
     sign = np.where(x != 0, np.sign(x), -np.sign(slope) * (np.abs(slope) > strength)) * kinked
     least = np.where(kinked & (sign >= 0), np.maximum(low, 0), low)
@@ -61,9 +62,9 @@ def orthant(x, slope, strength, low, high):
 
 
 def projected(M, x, slope, pull, direction, least, most):
-    """The step along a direction that is moved into the bounds, the slope there, and by how much q changes."""
+    """The end of the step along a direction, clipped to the bounds; the slope there; and the change of q."""
     rate = 1.0
-    for _ in range(HALVINGS):
+    for _ in range(MOST_HALVINGS):
         s = np.clip(x + rate * direction, least, most) - x
         Ms = M @ s
         linear = float(pull @ s)

@@ -1,4 +1,4 @@
-"""Approximations of the Hessian that can be solved with.
+"""Approximations of the Hessian H that solve equations: each has a method ``solve(g)`` for H^-1 g.
 
     Cholesky                 H ~ D L L^T D,  D^2 = diag(H)                        up to a few thousand parameters
     Updated                  H0 + U^T B U, H0 factorised, U of a few rows
@@ -6,8 +6,8 @@
     Jacobi                   H ~ D^2
     Kronecker                H ~ G (x) B
 
-All work on the equilibrated H, so that a feature in euros and a flag count alike: no other diagonal scaling conditions
-H better by more than a factor of its size.
+All work on the equilibrated H, which has a unit diagonal, so that the units of the features do not matter. No other
+diagonal scaling makes the condition number smaller by more than a factor of the size of H.
 
 References
 ----------
@@ -28,21 +28,21 @@ from scipy.linalg import lapack
 __all__ = ["Cholesky", "ConjugateGradients", "Iterate", "Jacobi", "Kronecker", "Updated"]
 
 EPS = np.finfo(float).eps
-MOST_PRODUCTS = 500  # of H with a vector, at most
-NO_CURVATURE = 1e-6  # of the largest: softmax has none where all scores move together
-SINGULAR = 1e3  # times the rounding of an entry is a curvature too small to be sure of
-ESTIMATE_RESIDUAL = 0.01  # a residual relative to that of no step
-BOUND_RATIO = 1.5  # times the fall is a good bound
-RECENT = 64  # rows of U: with more, to factorise anew costs less
-MOST_UPDATE_VARIANCE = 1e10  # variance of a row's score: so many times the rounding are left of H0's digits
+MOST_PRODUCTS = 500  # of H with a vector, in one solve
+NO_CURVATURE = 1e-6  # relative to the largest: a softmax has no curvature where all scores move together
+SINGULAR = 1e3  # curvature / rounding of an entry: a smaller ratio may hide that there is no curvature
+ESTIMATE_RESIDUAL = 0.01  # relative residual at which the estimate of the fall is good
+BOUND_RATIO = 1.5  # bound / fall: a good bound
+RECENT = 64  # rows of U: with more, a new factorisation costs less
+MOST_UPDATE_VARIANCE = 1e10  # x^T H0^-1 x of a row: with more, too few of H0's digits are left
 
 
 class Cholesky:
-    """H, factorised: ``solve(g)`` is H^-1 g, for g with as many entries as H has rows or with such columns.
+    """H, factorised: ``solve(g)`` is H^-1 g, for a vector g or a matrix of such columns.
 
-    Where features are collinear, H is singular to rounding. Then tau diag(H) is added; tau starts at the rounding of an
-    entry, eps for each row, and grows until the factor exists. The directions that this touches have no curvature that
-    can be seen.
+    Where features are collinear, H is singular to rounding. Then tau diag(H) is added. tau starts at the rounding of an
+    entry, eps for each row, and grows until the factor exists. Only directions whose curvature is lost in rounding
+    change.
     """
 
     def __init__(self, hessian, eps=EPS):
@@ -67,17 +67,21 @@ class Cholesky:
 
     @property
     def is_singular(self):
-        """Whether some direction has so little curvature, beside the features that it mixes, that tau may hide it."""
-        least, _ = lapack.dpocon(self.factor, 1.0, uplo="L")  # about the smallest eigenvalue of the equilibrated H
-        return least <= SINGULAR * self.rounding
+        """Whether a direction has so little curvature, compared with the features that it mixes, that tau hides it."""
+        smallest, _ = lapack.dpocon(self.factor, 1.0, uplo="L")  # about the smallest eigenvalue of the equilibrated H
+        return smallest <= SINGULAR * self.rounding
 
 
 class Updated(NamedTuple):
-    """H0 + U^T B U: a factorised H0, and the curvature of a few rows that came after, by Woodbury's identity.
+    """H0 + U^T B U: a factorised H0, and the curvature of a few later rows, by Woodbury's identity.
 
-    A row x of the data, with its constant feature, is the k rows x (x) I of U; B holds a (k, k) for each row, as the
-    function v -> B v. With A = H0^-1 U^T, the ``answers``, of shape (p + 1, k, m k) for m rows, and their ``coupling``
-    U A, of shape (m, k, m k), H^-1 g is f - A (I + B U A)^-1 B U f, where f = H0^-1 g. B may be singular.
+    A row x of the data, with its constant feature, makes the k rows x (x) I of U. B has a (k, k) block for each row,
+    and is known as the function ``bend``, v -> B v. With f = H0^-1 g,
+
+        H^-1 g = f - A (I + B U A)^-1 B U f.
+
+    ``answers`` is A = H0^-1 U^T, of shape (p + 1, k, m k) for m rows, and ``coupling`` is U A, of shape (m, k, m k). B
+    may be singular.
     """
 
     base: Cholesky
@@ -88,17 +92,17 @@ class Updated(NamedTuple):
 
     @classmethod
     def of(cls, base, shape):
-        """The same as ``base``, for parameters of that shape: no row has come."""
+        """The same as ``base``, for parameters of that shape, before any later row."""
         p, k = shape
         return cls(base, np.empty((0, p)), np.empty((p, k, 0)), np.empty((0, k, 0)))
 
     def has_room(self, n_rows):
-        """Whether it is worth while to take so many rows more."""
+        """Whether ``n_rows`` more rows cost less than a new factorisation."""
         p, k, n = self.answers.shape
         return n + n_rows * k <= min(RECENT, p * k)
 
     def after(self, rows):
-        """The same after some more rows; None where they are so new to H0 that they would lose its digits."""
+        """The same after more rows; None where H0 knows so little of the rows that the update would lose its digits."""
         (p, k, n), m = self.answers.shape, len(self.rows)
         units = (rows.T[:, None, :, None] * np.eye(k)[:, None]).reshape(p * k, -1)
         new = self.base.solve(units).reshape(p, -1)
@@ -129,16 +133,16 @@ class Jacobi:
         self.diagonal = np.where(diagonal > 0, diagonal, 1.0)
 
     def solve(self, g):
-        """G, each entry divided by its own curvature."""
+        """The vector g, each entry divided by its own curvature."""
         return g / self.diagonal
 
 
 class Kronecker:
     """H ~ G (x) B + diag(penalty), as if the rows' features x x^T and their curvatures B were independent.
 
-    G (p, p) is the mean of x x^T, B (k, k) that of the curvatures, penalty (p,) is shared by the k columns. In the
-    eigenvectors of B the columns come apart: one Cholesky factor of gamma G + penalty each, for the eigenvalues gamma
-    as rounded to powers of 4, so that most of them share it.
+    G (p, p) is the mean of x x^T, B (k, k) the mean of the curvatures; the k columns share penalty (p,). In the
+    coordinates of B's eigenvectors each column has an equation of its own, with the matrix gamma G + penalty for the
+    eigenvalue gamma. The gammas are rounded to powers of 4, so that most columns share a Cholesky factor.
     """
 
     def __init__(self, gram, coupling, penalty):
@@ -148,17 +152,17 @@ class Kronecker:
 
     def solve(self, g):
         """H^-1 g."""
-        turned = g @ self.vectors
-        for some, factor in self.columns:
-            turned[:, some] = factor.solve(turned[:, some])
-        return turned @ self.vectors.T
+        rotated = g @ self.vectors
+        for columns, factor in self.columns:
+            rotated[:, columns] = factor.solve(rotated[:, columns])
+        return rotated @ self.vectors.T
 
 
 class Iterate(NamedTuple):
-    """A step x towards H^-1 g, and what is known there of half of g^T H^-1 g, the fall that a whole step promises.
+    """A step x towards H^-1 g, and what x says of 1/2 g^T H^-1 g, the fall that the exact step promises.
 
-    With the residual r = g - H x it is the ``fall`` of x, which is g^T x / 2, and half of r^T H^-1 r. Estimated with
-    M for H in that second part it is ``estimate``; ``bound`` is no less than it.
+    With the residual r = g - H x, the promised fall is 1/2 g^T x + 1/2 r^T H^-1 r. The first term is ``fall``, the fall
+    of x. ``estimate`` is the sum with M in the place of H in the second term; ``bound`` is an upper bound on the sum.
     """
 
     x: np.ndarray
@@ -171,8 +175,9 @@ class Iterate(NamedTuple):
 class ConjugateGradients:
     """H, known by the products ``product(v)`` = H v, and preconditioned by M, a rougher metric.
 
-    ``bound(r)`` is at least half of r^T H^-1 r. All vectors have the shape of g. A solution ends at a residual that is
-    ``fine``, relative to that of no step, or where its bound is ``sharp``: so many times the fall, at most.
+    ``bound(r)`` is an upper bound on 1/2 r^T H^-1 r. All vectors have the shape of g. ``solve`` ends where the bound on
+    the promised fall is at most ``sharp`` times the fall or, where there is no bound, at a relative residual of
+    ``fine``.
     """
 
     def __init__(
@@ -191,7 +196,7 @@ class ConjugateGradients:
         for _ in range(self.most_products):
             Hv = self.product(v)
             curvature = float(np.vdot(v, Hv))
-            if rest <= 0 or curvature <= 0:  # g is used up, or H has nothing to say of what is left
+            if rest <= 0 or curvature <= 0:  # the residual is 0, or H has no curvature along it
                 return
             length = rest / curvature
             x += length * v
@@ -210,7 +215,7 @@ class ConjugateGradients:
         return iterate.x
 
     def decrement(self, g):
-        """Half of g^T H^-1 g, as estimated at a small residual."""
+        """1/2 g^T H^-1 g, as estimated at a small residual."""
         for iterate in self.iterates(g):
             if iterate.residual <= self.fine:
                 break
@@ -218,5 +223,5 @@ class ConjugateGradients:
 
 
 def equilibration(diagonal):
-    """D^-1: what scales H to a unit diagonal; 1 where H has no curvature at all."""
+    """D^-1, which scales H to a unit diagonal; 1 where H has no curvature at all."""
     return 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))

@@ -1,17 +1,20 @@
-r"""The minimum of a quadratic with an l1 penalty: where a proximal Newton step goes.
+r"""The minimum of a quadratic with an l1 penalty: the end of a proximal Newton step.
 
     q(x) = g^T (x - theta) + 1/2 (x - theta)^T M (x - theta) + sum_j lambda_j |x_j|
 
-M is a Hessian, g the gradient at theta, lambda the strengths, 0 for what is not penalised; all arrays are flat. Two
-methods take turns, in equilibrated coordinates, where M has a unit diagonal.
+M is a Hessian, g the gradient at theta, and lambda_j the strength of the penalty on x_j, 0 where there is none. All
+arrays are flat. Two methods take turns, in equilibrated coordinates, where M has a unit diagonal.
 
-*Reduced Newton*, on the nonzeros, whose signs make q quadratic. A zero stays one, and a coordinate that reaches zero
-along Newton's step stays there. From a good start, with the right zeros, it is at the minimum in a few steps.
+*Reduced Newton* works on the nonzeros; while their signs do not change, q is quadratic. A zero stays zero, and a
+coordinate that reaches zero along Newton's step stays there. From a start with the right zeros, a few steps end at the
+minimum.
 
-*A descent that knows the kink* gets nearly all signs right, from any start. Which one depends on what is known of M.
-The matrix: some tens of iterations of ADMM, with M + rho factorised once. The columns of an F with M = F^T F, of the
-features in play among many: some sweeps of coordinate descent (``sweeps``). Products with vectors alone: a step of
-steepest descent for the zeros whose slope exceeds lambda_j.
+*A descent that handles the kink at zero* gets nearly all signs right, from any start. Its kind depends on what is known
+of M:
+
+- the matrix M: about forty iterations of ADMM, with M + rho factorised once;
+- the columns of an F with M = F^T F, for a working set of features: a few sweeps of coordinate descent (``sweeps``);
+- only products of M with vectors: a step of steepest descent for the zeros whose slope exceeds lambda_j.
 
 References
 ----------
@@ -29,52 +32,53 @@ from ..penalty import shrink
 from .curvature import Cholesky, ConjugateGradients, Jacobi, equilibration
 from .sweeps import swept
 
-__all__ = ["INTERCEPT_FEATURE", "Columns", "Products", "least_slope", "minimise_formed", "minimise_roughly"]
+__all__ = ["INTERCEPT_FEATURE", "ColumnModel", "ProductModel", "least_slope", "minimise_formed", "minimise_roughly"]
 
-MOST_ROUNDS = 20  # of reduced Newton and ADMM, at most
-NEWTON_STEPS_PER_ROUND = 8  # of reduced Newton, at most, a round
-ITERATIONS = 40  # of ADMM a round
-RELAXATION = 1.6  # of ADMM
-FINAL_PROGRESS, FAR_PROGRESS = 1e-6, 0.1  # of the fall so far: what the last round brought, at the end, and far from it
-SLOPE_TOLERANCE = 1e-9  # of lambda: the slopes at the minimum
-# Of the diagonal, for each parameter: more than rounding takes from directions without curvature.
+MOST_ROUNDS = 20  # of reduced Newton and ADMM
+NEWTON_STEPS_PER_ROUND = 8  # of reduced Newton, at most
+ADMM_ITERATIONS = 40  # in a round
+ADMM_RELAXATION = 1.6  # Boyd et al. recommend 1.5 to 1.8
+# Fall of the last round / fall so far: the least that is worth another round, near the minimum and far from it.
+FINAL_PROGRESS, FAR_PROGRESS = 1e-6, 0.1
+SLOPE_TOLERANCE = 1e-9  # relative to lambda: the slopes at the minimum
+# Relative to the diagonal, for each parameter: more than what rounding takes from directions without curvature.
 RIDGE_PER_PARAMETER = 1e-14
-MOST_OVERSHOOT = 1e3  # times the distance to zero: a step that would go so far beyond it is not told from a longer one
+MOST_OVERSHOOT = 1e3  # step / distance to zero: longer steps all end at zero, so they need not be told apart
 SWEEPS = 5  # of coordinate descent, at a time
-INTERCEPT_FEATURE = 1e4  # the feature that carries the intercept where all parameters are penalised
-NONZEROS_FORCING_TERM = 0.3  # the residual to which conjugate gradients solve
-MOST_NONZERO_PRODUCTS = 15  # in one solve, at most: if it takes more, signs are about to change
+INTERCEPT_FEATURE = 1e4  # a constant feature, whose penalised parameter stands for the intercept
+NONZEROS_FORCING_TERM = 0.3  # relative residual at which conjugate gradients end
+MOST_NONZERO_PRODUCTS = 15  # of conjugate gradients: where a solve needs more, signs are about to change
 
 
-class Spot(NamedTuple):
-    """An x, the slope there of q's smooth part, and how far q has fallen on the way to it."""
+class LassoPoint(NamedTuple):
+    """An x, the slope of q's smooth part at x, and the fall of q from the start to x."""
 
     x: np.ndarray
     slope: np.ndarray
     fall: float
 
 
-class Quadratic:
+class LassoModel:
     """M, in equilibrated coordinates."""
 
     def balanced(self, x):
-        """X, or another that M does not tell from it and whose penalty is less."""
+        """The x of least penalty among those that q's smooth part cannot tell from x."""
         return x
 
-    def freed(self, spot, strength):
-        """The spot, or one with more off zero: after a step of steepest descent on zeros that ought not to be any."""
-        v = least_slope(spot.x, spot.slope, strength)
-        rising = np.where((spot.x == 0) & (strength > 0), v, 0.0)
+    def with_freed_zeros(self, point, strength):
+        """The point after a step of steepest descent on the zeros whose slope exceeds their strength, if any does."""
+        v = least_slope(point.x, point.slope, strength)
+        rising = np.where((point.x == 0) & (strength > 0), v, 0.0)
         if not rising.any():
-            return spot
+            return point
         Mr = self.product(rising)
         curvature = rising @ Mr
         rate = rising @ rising / curvature if curvature > 0 else 1.0
-        return Spot(spot.x - rate * rising, spot.slope - rate * Mr, spot.fall + 0.5 * rate * rising @ rising)
+        return LassoPoint(point.x - rate * rising, point.slope - rate * Mr, point.fall + 0.5 * rate * rising @ rising)
 
 
-class Formed(Quadratic):
-    """M as a matrix; ``balanced`` moves along a null space that is known."""
+class FormedModel(LassoModel):
+    """M as a matrix; ``balanced`` moves along the known null space of M."""
 
     def __init__(self, M, balanced):
         self.M, self.balanced = M, balanced
@@ -83,17 +87,17 @@ class Formed(Quadratic):
         """M v."""
         return self.M @ v
 
-    def solve(self, v, free, residual):
-        """M^-1 v, on the coordinates that are free."""
+    def solve(self, v, movable, residual):
+        """M^-1 v, on the movable coordinates."""
         solution = np.zeros_like(v)
-        free = np.flatnonzero(free)
-        if len(free):
-            solution[free] = Cholesky(self.M[np.ix_(free, free)]).solve(v[free])
+        movable = np.flatnonzero(movable)
+        if len(movable):
+            solution[movable] = Cholesky(self.M[np.ix_(movable, movable)]).solve(v[movable])
         return solution
 
 
-class Products(Quadratic):
-    """M by a function for its products with vectors, and its diagonal, in the coordinates of theta."""
+class ProductModel(LassoModel):
+    """M by a function for its products with vectors, and by its diagonal, both in the coordinates of theta."""
 
     def __init__(self, product, diagonal):
         self.unscaled, self.scale = product, equilibration(diagonal)
@@ -102,24 +106,27 @@ class Products(Quadratic):
         """M v."""
         return self.scale * self.unscaled(self.scale * v)
 
-    def levelled(self, spot):
-        """The spot's x, or one with a smaller slope along the intercept."""
-        return spot.x
+    def with_exact_intercept(self, point):
+        """The point's x; a subclass may lower its slope along the intercept."""
+        return point.x
 
-    def solve(self, v, free, residual):
-        """M^-1 v, on the coordinates that are free, by conjugate gradients, which may be rough."""
-        reduced = ConjugateGradients(lambda u: free * self.product(free * u), Jacobi(np.ones(len(v))), lambda r: inf)
-        for products, iterate in enumerate(reduced.iterates(free * v)):
+    def solve(self, v, movable, residual):
+        """M^-1 v, roughly, on the movable coordinates, by conjugate gradients."""
+        reduced = ConjugateGradients(
+            lambda u: movable * self.product(movable * u), Jacobi(np.ones(len(v))), lambda r: inf
+        )
+        for products, iterate in enumerate(reduced.iterates(movable * v)):
             if iterate.residual <= min(NONZEROS_FORCING_TERM, residual) or products == MOST_NONZERO_PRODUCTS:
                 break
         return iterate.x
 
 
-class Columns(Products):
+class ColumnModel(ProductModel):
     """M = F^T F + l2 by the columns of F, for a loss of |u + F d|^2 / 2 at a step d from theta.
 
-    The last column of F is a feature of INTERCEPT_FEATURE. Its parameter is that part of the intercept, so its penalty
-    is as good as none. Theta's features are measured from the centre, F's are not: a step of W moves the intercept.
+    The last column of F is a feature with the constant value INTERCEPT_FEATURE. Its parameter is the intercept divided
+    by that value, so its penalty is negligible. Theta's features are measured from the centre and F's are not, so a
+    step of W changes the intercept of F's columns.
     """
 
     def __init__(self, u, F, centre, squares, penalty, theta):
@@ -129,160 +136,166 @@ class Columns(Products):
 
     def unscaled(self, v):
         """M v, in the coordinates of theta."""
-        Mv = self.FT @ (self.F @ self.outside(v))
+        Mv = self.FT @ (self.F @ self.to_columns(v))
         Mv[-1] /= INTERCEPT_FEATURE
         Mv[:-1] -= self.centre * Mv[-1]
         return Mv + self.penalty.gradient(v)
 
-    def outside(self, d):
-        """The parameters of F's columns."""
+    def to_columns(self, d):
+        """A step in the coordinates of theta, as a step in the parameters of F's columns."""
         return np.append(d[:-1], (d[-1] - self.centre @ d[:-1]) / INTERCEPT_FEATURE)
 
-    def levelled(self, spot):
-        """The spot's x, the intercept at its minimum, as a proof asks: one step, for M has a unit diagonal."""
-        return np.append(spot.x[:-1], spot.x[-1] - spot.slope[-1])
+    def with_exact_intercept(self, point):
+        """The point's x with the intercept at its minimum, which a proof needs. M has a unit diagonal: one step."""
+        return np.append(point.x[:-1], point.x[-1] - point.slope[-1])
 
-    def freed(self, spot, strength):
-        """The spot after some sweeps of coordinate descent, which takes one l1 and one l2 for all columns."""
+    def with_freed_zeros(self, point, strength):
+        """The point after a few sweeps of coordinate descent, which needs one l1 and one l2 for all columns."""
         if self.penalty.uniform_strengths is None:
-            return super().freed(spot, strength)
-        x = self.scale * spot.x
-        start = np.append(x[:-1], self.outside(x - self.theta)[-1])
+            return super().with_freed_zeros(point, strength)
+        x = self.scale * point.x
+        start = np.append(x[:-1], self.to_columns(x - self.theta)[-1])
         step = swept(self.F, self.y, start, *self.penalty.uniform_strengths, SWEEPS) - start
         x += np.append(step[:-1], INTERCEPT_FEATURE * step[-1] + self.centre @ step[:-1])
-        return move(self, spot, x / self.scale, strength)
+        return point_at(self, point, x / self.scale, strength)
 
 
-def minimise_formed(M, g, theta, strength, balanced, most):
-    """The minimum of q, how far q falls on the way from theta to it, and whether it is the minimum indeed.
+def minimise_formed(M, g, theta, strength, balanced, largest_fall):
+    """The minimum of q, the fall of q from theta to the minimum, and whether the minimum was found.
 
-    M may have a null space that is known. Then ``balanced`` moves an x along it, to where the penalty is least. Where q
-    falls by more than ``most`` it is no model of what it stands for, and its minimum is not looked for any further.
-    Where it falls by a part of that, it is right to about that part: rounds that bring less are not worth their price.
+    M may have a known null space; ``balanced`` moves an x along it, to where the penalty is least. Where q falls by
+    more than ``largest_fall``, q is no model of J, and the search for its minimum ends. Where q falls by a share of
+    ``largest_fall``, q is right to about that share: a round that brings less is not worth its price.
     """
     diagonal = M.diagonal()
-    scale = equilibration(np.maximum(diagonal, curvature_to_zero(g, theta, strength, diagonal, most) / MOST_OVERSHOOT))
-    M = Formed(scale[:, None] * M * scale, lambda x: balanced(scale * x) / scale)
-    np.einsum("ii->i", M.M)[:] = 1 + RIDGE_PER_PARAMETER * len(g)  # also where no curvature is seen: any will do
+    unknown_curvature = curvature_to_zero(g, theta, strength, diagonal, largest_fall)
+    scale = equilibration(np.maximum(diagonal, unknown_curvature / MOST_OVERSHOOT))
+    M = FormedModel(scale[:, None] * M * scale, lambda x: balanced(scale * x) / scale)
+    np.einsum("ii->i", M.M)[:] = 1 + RIDGE_PER_PARAMETER * len(g)  # where M shows no curvature, any curvature will do
     strength = strength * scale
-    spot, rho = Spot(theta / scale, scale * g, 0.0), 0.1
+    point, rho = LassoPoint(theta / scale, scale * g, 0.0), 0.1
     for _ in range(MOST_ROUNDS):
-        before = spot.fall
-        spot, settled = reduced_newton(M, spot, strength, NEWTON_STEPS_PER_ROUND)
-        if not settled:
-            spot = coordinate_step(M, spot, strength)  # or a round that brings nothing would prove nothing
-        enough = max(FINAL_PROGRESS, min(FAR_PROGRESS, spot.fall / most))
-        settled = (settled or spot.fall - before <= enough * spot.fall) and spot.fall <= most
-        if settled or spot.fall > most:
+        before = point.fall
+        point, converged = reduced_newton(M, point, strength, NEWTON_STEPS_PER_ROUND)
+        if not converged:
+            point = coordinate_step(M, point, strength)  # without this step, a round of no fall would prove nothing
+        enough = max(FINAL_PROGRESS, min(FAR_PROGRESS, point.fall / largest_fall))
+        converged = (converged or point.fall - before <= enough * point.fall) and point.fall <= largest_fall
+        if converged or point.fall > largest_fall:
             break
-        spot, rho = admm(M, spot, strength, rho)
-    return scale * spot.x, spot.fall, settled
+        point, rho = admm(M, point, strength, rho)
+    return scale * point.x, point.fall, converged
 
 
 def minimise_roughly(M, g, theta, strength, rtol):
-    """A point where the slope of q is a part rtol of that at theta, or not much more; and how far q falls to there.
+    """An x where the slope of q is about rtol times the slope at theta, and the fall of q from theta to x.
 
-    M is ``Products`` or ``Columns``.
+    M is ``ProductModel`` or ``ColumnModel``.
     """
-    spot, _ = reduced_newton(
-        M, Spot(theta / M.scale, M.scale * g, 0.0), strength * M.scale, NEWTON_STEPS_PER_ROUND, rtol
-    )
-    return M.scale * M.levelled(spot), spot.fall
+    start = LassoPoint(theta / M.scale, M.scale * g, 0.0)
+    point, _ = reduced_newton(M, start, strength * M.scale, NEWTON_STEPS_PER_ROUND, rtol)
+    return M.scale * M.with_exact_intercept(point), point.fall
 
 
-def reduced_newton(M, spot, strength, steps, rtol=0.0):
-    """Steps on the nonzeros and what leaves zero; whether they end at the minimum, or at a slope that is a part rtol.
+def reduced_newton(M, point, strength, steps, rtol=0.0):
+    """Newton steps on the nonzeros; whether they end at the minimum, or at rtol times the slope at the start.
 
-    Zeros are freed only where the last step was whole: else the same ones would leave zero and come back.
+    Zeros are freed only after a full step. After a shorter step the same coordinates would leave zero and come back.
     """
-    v = least_slope(spot.x, spot.slope, strength)
+    v = least_slope(point.x, point.slope, strength)
     goal = rtol * np.linalg.norm(v)
-    whole = True
+    full_step = True
     for i in range(steps):
-        if np.linalg.norm(v) <= goal or (i and whole and (np.abs(v) <= SLOPE_TOLERANCE * strength)[strength > 0].all()):
-            return spot, True
-        if whole:
-            spot = M.freed(spot, strength)
-            v = least_slope(spot.x, spot.slope, strength)
+        is_flat = (np.abs(v) <= SLOPE_TOLERANCE * strength)[strength > 0].all()
+        if np.linalg.norm(v) <= goal or (i and full_step and is_flat):
+            return point, True
+        if full_step:
+            point = M.with_freed_zeros(point, strength)
+            v = least_slope(point.x, point.slope, strength)
             if np.linalg.norm(v) <= goal:
-                return spot, True
-        free = (spot.x != 0) | (strength == 0)
+                return point, True
+        movable = (point.x != 0) | (strength == 0)
         residual = goal / max(np.linalg.norm(v), np.finfo(float).tiny)
-        spot, whole = step_within_signs(M, spot, -M.solve(np.where(free, v, 0.0), free, residual), strength)
-        v = least_slope(spot.x, spot.slope, strength)
-    return spot, False
+        direction = -M.solve(np.where(movable, v, 0.0), movable, residual)
+        point, full_step = step_within_signs(M, point, direction, strength)
+        v = least_slope(point.x, point.slope, strength)
+    return point, False
 
 
-def step_within_signs(M, spot, direction, strength):
-    """A step along a direction, each penalised coordinate that reaches zero staying there; whether none did.
+def step_within_signs(M, point, direction, strength):
+    """A step along a direction, and whether the step is full: no penalised coordinate reaches zero on the way.
 
-    Where some do, a full step may be too long: the best of it, a quarter of it, and so on to the first zero. No step is
-    taken that q rises by: where M is singular, the direction may be nothing but rounding.
+    A coordinate that reaches zero stays there, and a full step may then be too long. So the best is taken of the full
+    step, a quarter of it, and so on, down to the first zero. A step by which q rises is not taken: where M is singular,
+    the direction may be mere rounding.
     """
-    x = spot.x
+    x = point.x
     meets = (strength > 0) & (x * direction < 0)
     ratio = np.divide(-x, direction, out=np.full_like(x, np.inf), where=meets)
-    first = min(1.0, ratio.min())
-    best, rate = move(M, spot, np.where(ratio <= 1, 0.0, x + direction), strength), 1.0
-    while rate > first:
-        rate = max(rate / 4, first)
-        shorter = move(M, spot, np.where(ratio <= rate, 0.0, x + rate * direction), strength)
-        if best.fall > max(shorter.fall, spot.fall):
+    first_zero = min(1.0, ratio.min())
+    best, rate = point_at(M, point, np.where(ratio <= 1, 0.0, x + direction), strength), 1.0
+    while rate > first_zero:
+        rate = max(rate / 4, first_zero)
+        shorter = point_at(M, point, np.where(ratio <= rate, 0.0, x + rate * direction), strength)
+        if best.fall > max(shorter.fall, point.fall):
             break
-        best = max(shorter, best, key=lambda spot: spot.fall)
-    return max(spot, best, key=lambda spot: spot.fall), first == 1
+        best = max(shorter, best, key=lambda point: point.fall)
+    return max(point, best, key=lambda point: point.fall), first_zero == 1
 
 
-def move(M, spot, x, strength):
-    """The spot at x, or better."""
+def point_at(M, point, x, strength):
+    """The ``LassoPoint`` at x, after ``balanced``."""
     x = M.balanced(x)
-    s = x - spot.x
+    s = x - point.x
     Ms = M.product(s)
-    change = spot.slope @ s + 0.5 * s @ Ms + strength @ (np.abs(x) - np.abs(spot.x))
-    return Spot(x, spot.slope + Ms, spot.fall - change)
+    change = point.slope @ s + 0.5 * s @ Ms + strength @ (np.abs(x) - np.abs(point.x))
+    return LassoPoint(x, point.slope + Ms, point.fall - change)
 
 
-def admm(M, spot, strength, rho):
-    """The better of a spot and the one that some iterations of ADMM find from there; and a better rho.
+def admm(M, point, strength, rho):
+    """The better of a point and the point that iterations of ADMM find from it; and a better rho.
 
     x := (M + rho)^-1 (rho (z - u) - c),  z := shrink(x + u, lambda / rho),  u := u + x - z, with x over-relaxed.
     """
-    x, slope, _ = spot
+    x, slope, _ = point
     c = slope - M.product(x)
     factor = Cholesky(M.M + rho * np.eye(len(c)))
     z, u = x, -slope / rho
-    for _ in range(ITERATIONS):
+    for _ in range(ADMM_ITERATIONS):
         before = z
         x = factor.solve(rho * (z - u) - c)
-        ahead = RELAXATION * x + (1 - RELAXATION) * z + u
+        ahead = ADMM_RELAXATION * x + (1 - ADMM_RELAXATION) * z + u
         z = shrink(ahead, strength / rho)
         u = ahead - z
     primal, dual = np.linalg.norm(x - z), rho * np.linalg.norm(z - before)
     rho *= np.clip(np.sqrt(primal / max(dual, np.finfo(float).tiny)), 0.1, 10)
-    return max(spot, move(M, spot, z, strength), key=lambda spot: spot.fall), rho
+    return max(point, point_at(M, point, z, strength), key=lambda point: point.fall), rho
 
 
-def curvature_to_zero(g, theta, strength, diagonal, most):
-    """The curvature with which Newton's step along a coordinate ends at zero, where its own is as good as none; else 0.
+def curvature_to_zero(g, theta, strength, diagonal, largest_fall):
+    """For each coordinate whose curvature is unknown, the curvature with which Newton's step ends at zero; else 0.
 
-    As of a large coefficient whose rows are all certain: by its own curvature q would fall by more than ``most``. Far
-    less than this one would do as well, for zero is where the step ends; but coordinates equilibrated by it are so
-    long that the step there is lost in the rounding of the others.
+    A curvature is unknown if it would let q fall by more than ``largest_fall`` along its coordinate: that of a large
+    coefficient, say, whose rows are all certain. Any smaller curvature makes a step to zero, too, because the step ends
+    at zero. But a far smaller curvature makes the equilibrated coordinate so long that its step is lost in the
+    rounding of the others.
     """
     pull = np.where(strength > 0, np.maximum(g * np.sign(theta) + strength, 0), 0.0)
-    unknown = (theta != 0) & (pull > np.sqrt(np.maximum(diagonal, 0)) * np.sqrt(2 * most))
+    unknown = (theta != 0) & (pull > np.sqrt(np.maximum(diagonal, 0)) * np.sqrt(2 * largest_fall))
     return np.divide(pull, np.abs(theta), out=np.zeros_like(pull), where=unknown)
 
 
-def coordinate_step(M, spot, strength):
-    """The best step along a single coordinate: M has a unit diagonal."""
-    x, slope, _ = spot
+def coordinate_step(M, point, strength):
+    """The point after the best step along a single coordinate; M has a unit diagonal."""
+    x, slope, _ = point
     best = shrink(x - slope, strength)
     fall = (x - best) * slope - 0.5 * (x - best) ** 2 + strength * (np.abs(x) - np.abs(best))
     j = np.argmax(fall)
-    return max(spot, move(M, spot, np.where(np.arange(len(x)) == j, best, x), strength), key=lambda spot: spot.fall)
+    return max(
+        point, point_at(M, point, np.where(np.arange(len(x)) == j, best, x), strength), key=lambda point: point.fall
+    )
 
 
 def least_slope(x, slope, strength):
-    """The subgradient with the smallest norm: 0 where x_j is zero and shall stay so."""
+    """The subgradient with the smallest norm: 0 where x_j is zero and q does not fall along coordinate j."""
     return np.where(x == 0, shrink(slope, strength), slope + strength * np.sign(x))

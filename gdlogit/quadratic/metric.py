@@ -2,8 +2,8 @@
 
     J(theta + d)  ~  J(theta) + g^T d + 1/2 d^T M d + l1 |W + D|_1 - l1 |W|_1,    M ~ Hessian, on all rows or a sample
 
-``aim(point)`` gives the d that minimises this, and by how much it falls: an estimate of J - min J. ``updated(ds, dg)``
-is the metric that a step taken has improved: the change dg of the gradient along it is M ds.
+``aim(point)`` gives the d that minimises this model, and by how much the model falls: an estimate of J - min J.
+``updated(ds, dg)`` is the metric improved by a step ds that was taken: M ds becomes the change dg of the gradient.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from ..objective import Overflow, overflow_raised
 from ..penalty import L1Penalty, free_of, lacking
 from .box import minimise_in_box
 from .curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker
-from .lasso import INTERCEPT_FEATURE, Columns, Products, minimise_formed, minimise_roughly
+from .lasso import INTERCEPT_FEATURE, ColumnModel, ProductModel, minimise_formed, minimise_roughly
 from .proximal import Proximal
 
 __all__ = [
@@ -31,10 +31,10 @@ __all__ = [
     "preconditioner_at",
 ]
 
-PRECONDITIONER_ROWS_PER_FEATURE, PRECONDITIONER_ROWS = 10, 1000  # that a Kronecker product is made of
+PRECONDITIONER_ROWS_PER_FEATURE, PRECONDITIONER_ROWS = 10, 1000  # a Kronecker product is made of at least so many
 LBFGS_PAIRS = 10  # secant pairs
-WORKING_SET_SLOPE = 0.9  # of l1: a zero with that slope may leave zero in the next step
-PROXIMAL_RESIDUAL = 1e-3  # of the slope: what a solution by products leaves, for an estimate or a proof
+WORKING_SET_SLOPE = 0.9  # slope / l1: a zero with a larger ratio may leave zero in the next step
+PROXIMAL_RESIDUAL = 1e-3  # slope / slope at the start, where a solve for an estimate or a proof ends
 
 
 class NewtonMetric(NamedTuple):
@@ -54,11 +54,11 @@ class NewtonMetric(NamedTuple):
         return self.hessian.is_singular
 
     def excess(self, point):
-        """J - min J, as near as the Hessian knows it."""
+        """J - min J, as the Hessian estimates it."""
         return self.hessian.decrement(point.gradient)
 
     def preconditioner_excess(self, point):
-        """The same, as the preconditioner of conjugate gradients estimates it."""
+        """J - min J, as the preconditioner of conjugate gradients estimates it."""
         return next(self.hessian.iterates(point.gradient)).estimate
 
     def solve(self, g):
@@ -81,7 +81,7 @@ class NewtonMetric(NamedTuple):
 
 
 class L1Metric(NamedTuple):
-    """An l1 penalty of some strength on each parameter: M as a matrix, improved by BFGS."""
+    """A metric with an l1 penalty, whose strengths may differ: M as a matrix, improved by BFGS."""
 
     hessian: np.ndarray
     penalty: L1Penalty
@@ -94,8 +94,8 @@ class L1Metric(NamedTuple):
         def balanced(x):
             return self.penalty.balanced(x.reshape(shape)).ravel()
 
-        x, fall, settled = minimise_formed(self.hessian, *flat, balanced, point.value)
-        return x.reshape(shape) - point.theta, float(fall) if settled else np.inf
+        x, fall, converged = minimise_formed(self.hessian, *flat, balanced, point.value)
+        return x.reshape(shape) - point.theta, float(fall) if converged else np.inf
 
     @property
     def is_singular(self):
@@ -115,18 +115,18 @@ class L1Metric(NamedTuple):
         return self._replace(hessian=self.hessian - np.outer(Ms, Ms / (s @ Ms)) + np.outer(y, y / (s @ y)))
 
 
-class Boxed(NamedTuple):
-    """Coefficients with bounds, with or without an l1 penalty: M as a matrix, improved by BFGS."""
+class BoxMetric(NamedTuple):
+    """A metric with bounds on the coefficients, with or without an l1 penalty: M as a matrix, improved by BFGS."""
 
     hessian: np.ndarray
     penalty: BoxPenalty
 
     def aim(self, point):
-        """The step to the minimum of the model within the bounds, and how far it falls; infinite where not found."""
+        """The step to the minimum of the model within the bounds, and the model's fall; infinite where not found."""
         shape = point.theta.shape
-        parts = point.gradient, point.theta, self.penalty.l1_strengths(shape), *self.penalty.box(shape)
-        x, fall, settled = minimise_in_box(self.hessian, *(array.ravel() for array in parts))
-        return x.reshape(shape) - point.theta, float(fall) if settled else np.inf
+        arrays = point.gradient, point.theta, self.penalty.l1_strengths(shape), *self.penalty.box(shape)
+        x, fall, converged = minimise_in_box(self.hessian, *(array.ravel() for array in arrays))
+        return x.reshape(shape) - point.theta, float(fall) if converged else np.inf
 
     @property
     def is_singular(self):
@@ -138,12 +138,12 @@ class Boxed(NamedTuple):
         return self.aim(point)[1]
 
     def updated(self, ds, dg):
-        """The same as of ``L1Metric``."""
+        """The metric with BFGS's update, as ``L1Metric`` makes it."""
         return self._replace(hessian=L1Metric(self.hessian, self.penalty).updated(ds, dg).hessian)
 
 
 class L1Products(NamedTuple):
-    """An l1 penalty on more parameters: M by its products with vectors, and its diagonal."""
+    """A metric with an l1 penalty, for more parameters: M by its products with vectors, and by its diagonal."""
 
     product: Callable
     diagonal: np.ndarray
@@ -153,7 +153,7 @@ class L1Products(NamedTuple):
         """A step towards the minimum of the model, to where the slope is a part rtol; and how far it falls."""
         shape = point.theta.shape
         flat = (array.ravel() for array in (point.gradient, point.theta, self.penalty.l1_strengths(shape)))
-        M = Products(lambda v: self.product(v.reshape(shape)).ravel(), self.diagonal.ravel())
+        M = ProductModel(lambda v: self.product(v.reshape(shape)).ravel(), self.diagonal.ravel())
         x, fall = minimise_roughly(M, *flat, rtol)
         return x.reshape(shape) - point.theta, float(fall)
 
@@ -163,9 +163,9 @@ class L1Products(NamedTuple):
 
 
 class L1WorkingSet:
-    """The same for one score, around a point with scores z: M by columns.
+    """A metric with an l1 penalty, for one score, around a point with scores z: M by the columns of a working set.
 
-    The columns are those of the features that are off zero at the point, or may get there in the next step.
+    The working set has the features whose coefficient is not 0 at the point, or may leave 0 in the next step.
     """
 
     def __init__(self, objective, point, z):
@@ -173,11 +173,11 @@ class L1WorkingSet:
 
     def aim(self, point, rtol=PROXIMAL_RESIDUAL):
         """A step towards the minimum of the model, to where the slope is a part rtol; and how far it falls."""
-        some, M = self._columns
-        theta, strength = point.theta, self.objective.penalty.l1_strengths(point.theta.shape)
-        x, fall = minimise_roughly(M, point.gradient[some, 0], theta[some, 0], strength[some, 0], rtol)
-        direction = np.zeros_like(theta)
-        direction[some, 0] = x - theta[some, 0]
+        working_set, M = self._columns
+        arrays = point.gradient, point.theta, self.objective.penalty.l1_strengths(point.theta.shape)
+        x, fall = minimise_roughly(M, *(array[working_set, 0] for array in arrays), rtol)
+        direction = np.zeros_like(point.theta)
+        direction[working_set, 0] = x - point.theta[working_set, 0]
         return direction, float(fall)
 
     def excess(self, point):
@@ -186,17 +186,18 @@ class L1WorkingSet:
 
     @cached_property
     def _columns(self):
-        """The parameters in play, and M there."""
+        """The parameters of the working set and the intercept, and M for them."""
         penalty, point = self.objective.penalty, self.point
         theta, slope = point.theta[:, 0], np.abs(point.gradient[:-1, 0])
         strength = penalty.l1_strengths(theta.shape)[:-1]
         features = np.flatnonzero((theta[:-1] != 0) | (slope > WORKING_SET_SLOPE * strength) | (strength == 0))
-        some, penalty = np.append(features, len(slope)), penalty.restricted(features)
-        return some, Columns(*self.objective.least_squares(self.z, features, INTERCEPT_FEATURE), penalty, theta[some])
+        working_set, penalty = np.append(features, len(slope)), penalty.restricted(features)
+        columns = self.objective.least_squares(self.z, features, INTERCEPT_FEATURE)
+        return working_set, ColumnModel(*columns, penalty, theta[working_set])
 
 
 def l1_metric(objective, point, z):
-    """The metric with an l1 penalty and more parameters than a Hessian is formed of, around a point with scores z."""
+    """The metric with an l1 penalty for too many parameters to form a Hessian, around a point with scores z."""
     if objective.has_least_squares:
         return L1WorkingSet(objective, point, z)
     c = objective.curvature(z)
@@ -219,7 +220,7 @@ def metric_at(objective, point):
 
 
 def formed_metric(objective, theta):
-    """The same, its Hessian formed."""
+    """The metric of all the objective's rows at theta, with a formed Hessian."""
     return metric_of(objective, objective.hessian(theta))
 
 
@@ -227,29 +228,27 @@ def metric_of(objective, hessian):
     """The metric that a Hessian makes."""
     penalty = objective.penalty
     if not lacking(penalty, BoxPenalty):
-        flat = (
-            penalty.curvature(np.empty(objective.shape))[:, 0] == 0
-        )  # along a shift; l1 has a kink there, which ends it
-        return Boxed(without_shift(hessian, objective.shape, flat), penalty)
+        is_flat = penalty.curvature(np.empty(objective.shape))[:, 0] == 0  # along a shift, which a kink of l1 ends
+        return BoxMetric(without_shift(hessian, objective.shape, is_flat), penalty)
     if not penalty.is_smooth:
         without_l1 = penalty.l1_strengths(objective.shape)[:, 0] == 0
         return L1Metric(without_shift(hessian, objective.shape, without_l1), penalty)
-    some_free = free_of(penalty, objective.shape[0] - 1)[:-1].any()
-    eps = np.finfo(objective.precision if some_free else float).eps  # a penalty has all its digits
+    has_unpenalised = free_of(penalty, objective.shape[0] - 1)[:-1].any()
+    eps = np.finfo(objective.precision if has_unpenalised else float).eps  # the penalty's curvature has no rounding
     return NewtonMetric(Cholesky(without_shift(hessian, objective.shape, slice(None)), eps))
 
 
 def proximal_metric(objective, theta):
-    """The metric at theta with a penalty of which only value and prox are known."""
+    """The metric at theta for a penalty that has no more than a value and a prox."""
     if objective.n_parameters > objective.formed_parameters:
         return Proximal(None, objective.penalty)
     return Proximal(without_shift(objective.hessian(theta), objective.shape, slice(None)), objective.penalty)
 
 
 class LocalModel:
-    """J around a point: the metric of all rows there, made when it is first asked for, and the step that it aims at.
+    """J around a point: the metric of all rows there, made on first use, and the step to the model's minimum.
 
-    ``sample`` is the objective on some random rows that a descent has copied, where it has: a proof may use them.
+    ``sample`` is the objective on the random rows that the descent has copied, or None. A proof may use these rows.
     """
 
     def __init__(self, objective, point, metric=None, sample=None):
@@ -259,12 +258,12 @@ class LocalModel:
 
     @classmethod
     def about_means(cls, objective, point):
-        """The same where features are measured from about their means: a feature's offset would hide small slopes."""
+        """The model with features measured from about their means, because a large mean would hide small slopes."""
         centred, theta = objective.centred(point.theta)
         return cls(objective, point) if centred is objective else cls(centred, centred.at(theta))
 
     def moved(self, theta):
-        """The same model, at another theta that has the same scores."""
+        """The same model at another theta with the same scores."""
         return LocalModel(self.objective, self.point._replace(theta=theta), self.metric, self.sample)
 
     @cached_property
@@ -288,16 +287,16 @@ class LocalModel:
 
 
 def preconditioner_at(objective, z):
-    """What to precondition with at scores z: for several classes of not too many features both are looked at."""
+    """The preconditioner at scores z: the Hessian's diagonal or, for several classes and few features, a Kronecker."""
     p, k = objective.shape
     if k == 1 or p > objective.formed_parameters or not objective.penalty.is_smooth:
         return Jacobi(objective.hessian_diagonal(objective.curvature(z)))
     size = min(
         objective.n_rows, max(PRECONDITIONER_ROWS_PER_FEATURE * p, PRECONDITIONER_ROWS), objective.largest_sample
     )
-    some = np.arange(size) * objective.n_rows // size
-    part, c = objective.on(some), objective.loss.curvature(z[some])
-    return Kronecker(part.gram(c), part.coupling(c), objective.penalty.curvature(np.empty(p)))
+    rows = np.arange(size) * objective.n_rows // size
+    sample, c = objective.on(rows), objective.loss.curvature(z[rows])
+    return Kronecker(sample.gram(c), sample.coupling(c), objective.penalty.curvature(np.empty(p)))
 
 
 def products_at(objective, c, preconditioner):
@@ -305,18 +304,18 @@ def products_at(objective, c, preconditioner):
     least = float(objective.penalty.curvature(np.empty(objective.shape))[:-1].min())
 
     def bound(r):
-        """Half of r^T H^-1 r, at most, for H has at least the penalty's curvature; but for the intercept's part."""
+        """A bound on 1/2 r^T H^-1 r, because H has at least the penalty's curvature; the intercept is left out."""
         return float(np.vdot(r[:-1], r[:-1])) / (2 * least) if least else np.inf
 
     return ConjugateGradients(objective.hessian_product(c), preconditioner, bound)
 
 
 def without_shift(hessian, shape, features):
-    """Give curvature to the directions that a softmax does not see.
+    """Give curvature to the directions that change no probability of a softmax.
 
-    A constant added to all scores changes no probability: for each feature j, the direction that adds the same to each
-    theta_jc has no curvature but the penalty's. Where no gradient has a part along it, curvature added there changes no
-    step, and makes H definite. An l1 penalty has such a gradient, but not on the intercept.
+    A constant added to all scores changes no probability. So for each feature j, the direction that adds the same to
+    each theta_jc has only the penalty's curvature. If the gradient is 0 along that direction, curvature added there
+    changes no step, and makes H definite. Only an l1 penalty has a gradient there, and none on the intercept.
     """
     p, k = shape
     if k > 1:

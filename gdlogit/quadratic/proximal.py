@@ -2,12 +2,13 @@ r"""The minimum of a quadratic with any nonsmooth penalty h that has a prox: an 
 
     q(x) = g^T (x - theta) + 1/2 (x - theta)^T M (x - theta) + h(x)
 
-Nothing is known of h but its value and its prox. So q is minimised by accelerated proximal gradient descent, with the
-momentum of a strongly convex function. A step of 1 / L from y to x, for eigenvalues of M from mu to L, proves
+Only the value and the prox of h are known. So q is minimised by accelerated proximal gradient descent, with the
+momentum of a strongly convex function. Let mu and L be the smallest and the largest eigenvalue of M. A step of 1 / L
+from y to x proves
 
     q(x) - min q  <=  (1 / mu - 1 / L) / 2 |L (y - x)|^2
 
-and this remainder is part of the estimate: the estimate is never below the fall of q to its minimum.
+and the estimate adds this remainder to the fall of q, so that it is never below the fall of q to its minimum.
 
 References
 ----------
@@ -23,12 +24,12 @@ from ..penalty import Penalty
 
 __all__ = ["Proximal"]
 
-MOST_PROXIMAL_STEPS = 1000  # at most; a condition of 1e4 takes about so many for ten digits
-REMAINDER_SHARE = 0.1  # of the fall: a remainder that needs not get smaller
+MOST_PROXIMAL_STEPS = 1000  # a condition number of 1e4 takes about so many steps for ten digits
+REMAINDER_SHARE = 0.1  # remainder / fall: small enough
 
 
 class Proximal(NamedTuple):
-    """A nonsmooth penalty of which only value and prox are known: M as a matrix, or None where it is too large."""
+    """A metric for a penalty with only a value and a prox: M as a matrix, or None where M is too large."""
 
     hessian: np.ndarray | None
     penalty: Penalty
@@ -42,8 +43,8 @@ class Proximal(NamedTuple):
         x = y = theta
         for _ in range(MOST_PROXIMAL_STEPS):
             last, x = x, self.penalty.prox(y - (point.gradient + self._product(y - theta)) / largest, 1 / largest)
-            move = largest * (y - x)
-            remainder = 0.5 * (1 / mu - 1 / largest) * float(np.vdot(move, move))
+            gradient_mapping = largest * (y - x)
+            remainder = 0.5 * (1 / mu - 1 / largest) * float(np.vdot(gradient_mapping, gradient_mapping))
             fall = self._fall(point, x)
             if remainder <= REMAINDER_SHARE * fall:
                 break
@@ -55,7 +56,7 @@ class Proximal(NamedTuple):
         return self.aim(point)[1]
 
     def _extremes(self):
-        """The least and the largest eigenvalue of M; 0 for a least one that is rounding."""
+        """The smallest and the largest eigenvalue of M; 0 for a smallest eigenvalue that is only rounding."""
         if self.hessian is None:
             return 0.0, inf
         values = np.linalg.eigvalsh(self.hessian)

@@ -2,9 +2,9 @@ r"""Coordinate descent on a least-squares problem with an elastic net: scikit-le
 
     1/2 |F x - y|^2 + l2 / 2 |x|^2 + l1 |x|_1
 
-A sweep minimises over one coordinate after another, in closed form: x_j is shrunk towards 0 by l1, and zeros are exact.
-It needs no signs to start from, and where the columns of F are nearly orthogonal some tens of sweeps end it; where they
-are not it creeps, and what is left is for Newton's method.
+A sweep minimises over one coordinate after another, in closed form: l1 moves x_j towards 0, and zeros are exact. The
+start needs no right signs. Where the columns of F are nearly orthogonal, a few tens of sweeps reach the minimum; where
+the columns are correlated, the sweeps are slow, and Newton's method finishes.
 
 References
 ----------
@@ -24,29 +24,29 @@ from sklearn.linear_model import enet_path
 __all__ = ["swept"]
 
 UNUSED = np.random.RandomState(0)  # made once: seeding one takes as long as a sweep
-FILTERS = threading.Lock()  # those of warnings are the process's: fits side by side must not restore each other's
+FILTERS = threading.Lock()  # a process has one list of warning filters: two fits must not restore each other's
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=FILTERS.acquire, after_in_parent=FILTERS.release, after_in_child=FILTERS.release)
 
 
 def swept(F, y, x, l1, l2, sweeps):
-    """The x that so many sweeps lead to from a given one.
+    """The x after a number of sweeps from a given x.
 
     F (n, p) is CSC with indices of 32 bits, or Fortran-ordered; all arrays are float64.
     """
     strength = l1 + l2
     with FILTERS, warnings.catch_warnings(), config_context(skip_parameter_validation=True):
-        warnings.simplefilter("ignore", ConvergenceWarning)  # that is not for these sweeps to reach
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a few sweeps need not converge
         _, path, _ = enet_path(
             F,
             y,
             alphas=[strength / len(y)],
             l1_ratio=l1 / strength,
-            coef_init=x.copy(),  # it is written to
+            coef_init=x.copy(),  # enet_path writes to this array
             precompute=False,
             check_input=False,
             max_iter=sweeps,
             tol=0.0,
-            random_state=UNUSED,  # by sweeps in order; without one it takes NumPy's global one
+            random_state=UNUSED,  # sweeps in order draw nothing; None would load NumPy's global generator
         )
     return path[:, 0]

@@ -1,0 +1,230 @@
+"""Dask's collections: as Parts to be fitted, and lazily predicted. Dask is imported where it is used."""
+
+import sys
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .dask_parts import DaskParts
+from .parts import Given
+
+__all__ = ["is_collection", "lazily", "meta_of", "parts_of"]
+
+NO_CLIENT = (
+    "X is a Dask collection, which needs a cluster to be fitted on: start one, client = dask.distributed.Client(), or "
+    "pass client=."
+)
+
+
+# --- What is a collection ---------------------------------------------------------------------------------------------
+
+
+def is_collection(*values: Any) -> bool:
+    """Whether any of the values is held by Dask: nothing is, as long as nobody has imported Dask."""
+    return "dask" in sys.modules and any(map(is_held, values))
+
+
+def is_held(value):
+    """Whether a value is a Dask collection, a future, or a list of these."""
+    from dask import is_dask_collection
+
+    if isinstance(value, list | tuple):
+        return bool(value) and is_held(value[0])
+    return is_dask_collection(value) or is_future(value)
+
+
+def is_future(value):
+    """Whether a value is a future of Dask's."""
+    return "distributed" in sys.modules and isinstance(value, sys.modules["distributed"].Future)
+
+
+def is_frame(value):
+    """Whether a collection is a DataFrame, or a Series."""
+    return hasattr(value, "map_partitions") and hasattr(value, "dtypes")
+
+
+def is_array(value):
+    """Whether a collection is an array."""
+    return hasattr(value, "map_blocks")
+
+
+# --- To be fitted -----------------------------------------------------------------------------------------------------
+
+
+def parts_of(arrays: dict[str, Any], client: Any = None) -> DaskParts:
+    """Parts of Given, of collections by the name of the argument: X, y, and what there is of weights and offsets.
+
+    An X that is a list, of futures or delayed values, has tuples (X, y), (X, y, weight) or (X, y, weight, offset).
+    """
+    client = client_of(client)
+    (first, X), *others = arrays.items()
+    if isinstance(X, list | tuple) or is_future(X) or not (is_frame(X) or is_array(X)):
+        for name, value in others:
+            if value is not None:
+                raise TypeError(
+                    f"{name} must be None where X is a list of futures or delayed: each is a tuple (X, y, ...)."
+                )
+        return given_of(client, [futures_of(client, X, first)], packed)
+    if is_frame(X):
+        require_numbers(X)
+    if others[0][1] is None:
+        raise ValueError(f"{others[0][0]} must be given, cut as {first} is, where {first} is no list of tuples.")
+    lists = [futures_of(client, value, name) for name, value in arrays.items() if value is not None]
+    names = [name for name, value in arrays.items() if value is not None]
+    for name, futures in zip(names, lists, strict=True):
+        if len(futures) != len(lists[0]):
+            raise ValueError(
+                f"{name} must have as many partitions as {first}: it has {len(futures)}, {first} {len(lists[0])}. Cut "
+                f"both alike: rechunk or repartition {name}."
+            )
+    roles = [role for role, value in zip(Given._fields[1:], arrays.values(), strict=False) if value is not None]
+    return given_of(client, lists, partial(named, roles))
+
+
+def client_of(client):
+    """The client given, or the one of this process."""
+    from distributed import get_client
+
+    if client is not None:
+        return client
+    try:
+        return get_client()
+    except ValueError:
+        raise ValueError(NO_CLIENT) from None
+
+
+def given_of(client, lists, f):
+    """Parts of Given that f makes of a number and a value of each list."""
+    return DaskParts(client, client.map(f, range(len(lists[0])), *lists, key=DaskParts.name, pure=False))
+
+
+def named(roles, number, *values):
+    """A partition, of values with a role each."""
+    return Given(number, **dict(zip(roles, values, strict=True)))
+
+
+def packed(number, values):
+    """A partition, of a tuple."""
+    if not (isinstance(values, tuple | list) and len(values) in (2, 3, 4)):
+        raise ValueError(
+            f"X must be a list of futures or delayed of (X, y), (X, y, weight) or (X, y, weight, offset); number "
+            f"{number} is of type {type(values).__name__}."
+        )
+    return Given(number, *values)
+
+
+def futures_of(client, collection, name):
+    """A future of each block of rows."""
+    if is_future(collection):
+        return [collection]
+    if isinstance(collection, list | tuple):
+        return [value if is_future(value) else client.compute(value) for value in collection]
+    if is_array(collection):
+        require_whole_rows(collection, name)
+    elif not is_frame(collection):
+        if hasattr(collection, "key"):  # a delayed value
+            return [client.compute(collection)]
+        raise TypeError(
+            f"{name} must be a Dask array or DataFrame, cut as X is; got {type(collection).__name__}. Of an array in "
+            "memory, dask.array.from_array makes one."
+        )
+    return client.compute(np.ravel(collection.to_delayed()).tolist())
+
+
+def require_whole_rows(array, name):
+    """Raise a ValueError for an array whose rows are cut, too."""
+    if array.ndim == 2 and array.numblocks[1] != 1:
+        raise ValueError(
+            f"{name} must be in one chunk of columns; it has {array.numblocks[1]}. Use {name}.rechunk({{1: -1}})."
+        )
+
+
+def meta_of(X: Any, parts: DaskParts) -> Any:
+    """An X without rows, which has the features and their names."""
+    if is_frame(X):
+        return X.dtypes.to_frame().T.iloc[:0]
+    if is_array(X):
+        if X.ndim != 2 or np.isnan(X.shape[1]):
+            raise ValueError(f"X must have two dimensions, and a known number of features; got shape {X.shape}.")
+        return np.empty((0, X.shape[1]), X.dtype)
+    (meta,) = parts.among(without_rows, {0: None})
+    return meta
+
+
+def without_rows(given, _):
+    """The features of a partition, and their names, without a row."""
+    return given.X[:0]
+
+
+def require_numbers(X):
+    """Raise a ValueError for columns that hold no numbers."""
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    if X.ndim != 2:
+        raise ValueError(f"X must be a DataFrame, with a column for each feature; got a {type(X).__name__}.")
+    others = {name: kind for name, kind in X.dtypes.items() if not (is_numeric_dtype(kind) or is_bool_dtype(kind))}
+    if others:
+        shown = ", ".join(f"{name!r} ({kind})" for name, kind in others.items())
+        raise ValueError(
+            f"X must hold numbers; it has the columns {shown}. Encode them with dask.dataframe.get_dummies, after "
+            "X.categorize() for strings, or leave them out."
+        )
+
+
+# --- Predictions ------------------------------------------------------------------------------------------------------
+
+
+def lazily(f: Any, X: Any, offset: Any = None, labels: Any = None) -> Any:
+    """f(rows, offset) of a collection's rows, computed when somebody asks for it: of the kind that X is.
+
+    An array gives an array, a DataFrame a Series or a DataFrame with the same index and the ``labels`` for columns, a
+    list of futures or delayed values a list of delayed values. ``offset`` is None, a number, or cut as X is.
+    """
+    if is_array(X) and not is_frame(X):
+        return array_of(f, X, offset)
+    of_block = partial(framed if is_frame(X) else of_values, f, labels)
+    if is_frame(X):
+        require_numbers(X)
+        meta = of_block(X.dtypes.to_frame().T.iloc[:0].astype(float), 0.0 if is_held(offset) else offset)
+        return X.map_partitions(of_block, offset, meta=meta)
+    from dask import delayed
+
+    some = X if isinstance(X, list | tuple) else [X]
+    return [delayed(of_block, pure=False)(value, offset) for value in some]
+
+
+def array_of(f, X, offset):
+    """The array of f(rows, offset) of the rows of an array."""
+    import dask.array as da
+
+    require_whole_rows(X, "X")
+    of_block = partial(of_rows, f)
+    meta = of_block(np.empty((0, X.shape[1]), X.dtype), 0.0 if is_held(offset) else offset)
+    axes, new_axes = ("i", {}) if meta.ndim == 1 else ("ij", {"j": meta.shape[1]})
+    others = (offset, "i" if offset.ndim == 1 else "il") if is_held(offset) else (offset, None)
+    how = {"concatenate": True, "align_arrays": False, "new_axes": new_axes, "meta": meta, "dtype": meta.dtype}
+    return da.blockwise(of_block, axes, X, "ik", *others, **how)
+
+
+def of_rows(f, X, offset):
+    """f(rows, offset), also where there is no row: scikit-learn wants one."""
+    if X.shape[0]:
+        return f(X, offset)
+    return f(np.zeros((1, X.shape[1]), X.dtype), 0.0 if np.ndim(offset) else offset)[:0]
+
+
+def framed(f, labels, X, offset):
+    """The same as a Series or a DataFrame with the index of X."""
+    import pandas as pd
+
+    given = X if len(X) else pd.DataFrame(0.0, index=[0], columns=X.columns)
+    values = f(given, offset if len(X) or not np.ndim(offset) else 0.0)[: len(X)]
+    if values.ndim == 1:
+        return pd.Series(values, index=X.index, dtype=values.dtype)
+    return pd.DataFrame(values, index=X.index, columns=labels)
+
+
+def of_values(f, labels, values, offset):
+    """The same of a value, or of the X of a tuple, that a future or a delayed value holds."""
+    return of_rows(f, values[0] if isinstance(values, tuple | list) else values, offset)

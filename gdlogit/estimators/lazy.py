@@ -1,0 +1,65 @@
+"""Predictions of Dask collections: lazy, and of the same kind; and the scores that are means over rows."""
+
+from collections.abc import Callable
+from functools import partial, wraps
+from operator import add
+from typing import Any, TypeVar
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from ..data.on_dask import is_collection, lazily, parts_of
+
+__all__ = ["also_lazy", "bare", "mean_over_rows", "refuse_collections"]
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+KNOWN = ("n_features_in_", "feature_names_in_")  # of the features, for checks of other rows
+FITTED = ("classes_", "coef_", "intercept_", "has_offset_")  # what predictions take
+
+
+def bare(estimator: Any) -> Any:
+    """An estimator that has the features, and what predictions take, but nothing else: it goes to other machines."""
+    copied = type(estimator)()
+    vars(copied).update({name: value for name, value in vars(estimator).items() if name in KNOWN + FITTED})
+    return copied
+
+
+def also_lazy(method: Method) -> Method:
+    """A method that predicts from X and an offset, and of a Dask collection predicts lazily."""
+
+    @wraps(method)
+    def predict(self, X, *, offset=None):
+        if not is_collection(X, offset):
+            return method(self, X, offset=offset)
+        check_is_fitted(self)
+        labels = None if method.__name__ == "predict" else self.classes_
+        return lazily(partial(predicted, method.__name__, bare(self)), X, offset, labels)
+
+    return predict  # type: ignore[return-value]
+
+
+def predicted(name, model, X, offset):
+    """What a method of a model says of some rows."""
+    return getattr(model, name)(X, offset=offset)
+
+
+def mean_over_rows(score, model, X, y, sample_weight=None, offset=None):
+    """The mean of score(model, X, y, offset), a number for each row, over the rows of a collection."""
+    arrays = {"X": X, "y": y, "sample_weight": sample_weight, "offset": offset}
+    total, weight = parts_of(arrays).reduce(partial(scored, score, bare(model)), add)
+    return float(total / weight)
+
+
+def scored(score, model, given):
+    """The weighted sum of the scores of a partition's rows, and the sum of the weights."""
+    n_rows = np.shape(given.X)[0]
+    if not n_rows:
+        return 0.0, 0.0
+    weight = np.ones(n_rows) if given.weight is None else np.asarray(given.weight, float)
+    return float(weight @ score(model, given.X, np.asarray(given.y), given.offset)), float(weight.sum())
+
+
+def refuse_collections(method: str, *values: Any) -> None:
+    """Raise a TypeError for Dask collections where a method takes rows in memory only: else Dask would fetch them."""
+    if is_collection(*values):
+        raise TypeError(f"{method} takes rows in memory, and got a Dask collection, which fit takes.")
