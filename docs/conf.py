@@ -63,7 +63,15 @@ sphinx_gallery_conf = {
 }
 
 # Pages with tables, code or pictures that need the room of the right sidebar.
-WIDE_PAGES = ["index", "benchmarks", "architecture", "backpropagation", "batch_or_stochastic", "default_solver", "contributing"]
+WIDE_PAGES = [
+    "index",
+    "benchmarks",
+    "architecture",
+    "backpropagation",
+    "batch_or_stochastic",
+    "default_solver",
+    "contributing",
+]
 WIDE_PAGES += [f"auto_examples/{example.stem}" for example in (HERE.parent / "examples").glob("*.py")]
 
 html_theme = "pydata_sphinx_theme"
