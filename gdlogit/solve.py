@@ -1,9 +1,9 @@
-"""From a problem to its solution: the coordinates, the descent, and what is judged where it ended.
+"""From a problem to its solution: the coordinates, the descent, and the verdict on its end.
 
     Problem, Settings -> Coordinates -> Method -> descend -> separation, least norm, duality gap -> Solution
 
-Nothing here knows an estimator. A path over C is a few calls of ``solve``, each from the last one's solution: the
-coordinates are then made once, and the descent starts where the last one ended.
+Nothing here knows an estimator. A path over C is a few calls of ``solve``, each from the solution before: the
+coordinates are then made once, and each descent starts where the descent before ended.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -90,9 +90,9 @@ class Solution(NamedTuple):
         return self.model.objective
 
     def along(self, names: Sequence[str], classes: Sequence[Any]) -> str:
-        """The direction in words: its first terms by the names of the features, of more than two classes by class.
+        """The direction in words: its first terms, with the names of the features; by class where there are several.
 
-        The coefficients are those of the features' own units, in proportion to the first.
+        Coefficients are per unit of each feature, and relative to the first.
         """
         if not self.direction:
             return ""
@@ -106,7 +106,7 @@ class Solution(NamedTuple):
         return f", along {'; '.join(parts)}{more}"
 
     def largest_stable_rate(self) -> float:
-        """2 / L, where L is the largest curvature of J over the features as they come; it takes some passes."""
+        """2 / L, where L is the largest curvature of J over the features as given; it takes a few passes."""
         return 2 / Objective(self.coordinates.given, self.objective.loss, self.objective.penalty).smoothness()
 
 
@@ -123,19 +123,19 @@ def solve(
     Parameters
     ----------
     problem : Problem
-        What to minimise.
+        The problem to solve.
     settings : Settings
-        How.
+        The solver, its tolerances and limits.
     start : ndarray, Solution or None
-        Where to begin: the user's theta; or the solution of a problem over the same rows, whose coordinates are then
-        those of this one, too. None is theta = 0.
+        The start: the user's theta, or the solution of a problem over the same rows, whose coordinates are then used
+        again. None is theta = 0.
     rng : numpy Generator or None
-        What draws random rows; one that is seeded with 0 where not given.
+        The generator that draws random rows. None is a generator with the seed 0.
     watch : Watch
-        Is told of each iteration, by ``watch.begin(theta)`` before it and by ``watch.end(record, theta)`` after it,
-        which may ask to stop; ``theta()`` is the user's.
+        ``solve`` calls ``watch.begin(theta)`` before each iteration and ``watch.end(record, theta)`` after it, which
+        returns True to stop. ``theta()`` is the user's theta.
     held_out : Rows or None
-        Rows whose loss is followed.
+        Rows whose loss is recorded after each iteration.
 
     Returns
     -------
@@ -165,7 +165,7 @@ def solve(
 
 
 def told_of_thetas(watch: Watch, outside: Callable[[np.ndarray], np.ndarray]) -> Watch:
-    """A watch that is told of points, of one that is told of what makes the user's theta."""
+    """A watch that takes points, and passes functions that make the user's theta on to another watch."""
 
     def theta_at(point):
         return lambda: outside(point.theta)
@@ -177,7 +177,7 @@ def told_of_thetas(watch: Watch, outside: Callable[[np.ndarray], np.ndarray]) ->
 
 
 def path(problem: Problem, penalties: Iterable[Penalty], settings: Settings = DEFAULTS, rng=None) -> Iterator[Solution]:
-    """The solutions for one penalty after another, each from the last one's; all in the same coordinates."""
+    """The solutions for one penalty after another, each from the solution before, all in the same coordinates."""
     solution = None
     for penalty in penalties:
         solution = solve(problem._replace(penalty=penalty), settings, solution, rng)
@@ -205,20 +205,22 @@ def inside(start: np.ndarray | Solution | None, problem: Problem, coordinates: C
 
 
 def users(theta: np.ndarray, objective: Objective, coordinates: Coordinates) -> np.ndarray:
-    """The user's theta, of the descent's.
+    """The user's theta for a theta of the descent.
 
-    A softmax does not see a shift that all coefficients of a feature share. Where no penalty chooses, they add up to 0.
+    A softmax does not change where all coefficients of a feature change by the same amount. Where no penalty decides,
+    the coefficients of a feature add up to 0.
     """
     theta = coordinates.out_of(theta if objective.penalty.is_smooth else objective.penalty.prox(theta, 0.0))
     if theta.shape[1] > 1:
-        free = free_of(objective.penalty, objective.shape[0] - 1)
-        free = free if len(free) == len(theta) else np.full(len(theta), free.all())  # in the span of the rows
-        theta[free] -= theta[free].mean(axis=1, keepdims=True)
+        unpenalised = free_of(objective.penalty, objective.shape[0] - 1)
+        if len(unpenalised) != len(theta):  # the descent's parameters are those of the rows' span
+            unpenalised = np.full(len(theta), unpenalised.all())
+        theta[unpenalised] -= theta[unpenalised].mean(axis=1, keepdims=True)
     return theta
 
 
 def better_start(objective: Objective, theta: np.ndarray) -> np.ndarray:
-    """Theta, or no coefficients where J is lower there, as after a fit to the same features on other scales."""
+    """Theta, or zero where J is lower at zero: theta may come from a fit to features on other scales."""
     theta = objective.penalty.prox(theta, 0.0)  # J is infinite outside of bounds
     if not theta.any():
         return theta
@@ -242,7 +244,7 @@ def method_of(settings: Settings, objective: Objective, rng: np.random.Generator
         case _ if not lacking(objective.penalty, BoxPenalty):
             raise ValueError(
                 f"coef_bounds and monotonic_cst with solver={settings.solver!r} need at most "
-                f"{objective.formed_parameters} parameters and not more of them than rows; there are "
+                f"{objective.formed_parameters} parameters, and no more parameters than rows; got "
                 f"{objective.n_parameters} parameters. Use solver='gd' or 'nesterov' on scaled features."
             )
         case _:
@@ -272,9 +274,9 @@ def judged(ending: Ending, objective: Objective, coordinates: Coordinates, setti
 
 
 def is_doubtful(model: LocalModel, gap: float, tol: float) -> bool:
-    """Whether the estimate of the excess at a model's point may have missed what the gap allows."""
+    """Whether the gap is so large that the estimate of the excess at a model's point may be wrong."""
     objective = model.objective
-    if isinf(gap):  # nothing can be proven, for this penalty
+    if isinf(gap):  # nothing can be proven for this penalty
         return False
     goal = target(objective, model.point, tol)
     if not objective.penalty.is_smooth:
@@ -285,7 +287,7 @@ def is_doubtful(model: LocalModel, gap: float, tol: float) -> bool:
 
 
 def terms_of(direction: np.ndarray, coordinates: Coordinates) -> list[tuple[tuple[int, int], float]]:
-    """A direction as pairs of an index (feature, score) and a coefficient, those with most weight first."""
+    """A direction as pairs of an index (feature, score) and a coefficient, ordered by weight, the largest first."""
     W = coordinates.out_of(direction)[:-1]
     weight = np.abs(W) * coordinates.centred.spread()[:, None]
     order = [divmod(flat, W.shape[1]) for flat in weight.argsort(axis=None)[::-1].tolist()]

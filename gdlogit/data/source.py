@@ -1,11 +1,11 @@
 """Rows that do not fit in memory: read anew, batch by batch, for every pass over them.
 
-``Source`` reads the batches; a first pass, its survey, finds what a fit has to know beforehand: how many rows there
-are, of which classes, and their fingerprint, which every later pass must have too. ``BatchRows`` is a ``Rows`` whose
-sums go over one batch after another, so objective, descent and duality gap run on it as on any other.
+``Source`` reads the batches. A first pass, the survey, finds what a fit must know beforehand: the number of rows, their
+classes, and their fingerprint, which every later pass must have, too. ``BatchRows`` is a ``Rows`` whose sums go over
+one batch after another, so objective, descent and duality gap work as on any other rows.
 
-What is kept between batches are sums, and the rows that a sample takes: 40 MB at most. More than 1,500 parameters need
-a few numbers for each score of each row besides.
+Between batches, only sums and the rows of a sample are kept: 40 MB at most. A fit of more than 1,500 parameters also
+keeps a few numbers for each score of each row.
 """
 
 from collections.abc import Generator

@@ -28,7 +28,7 @@ from scipy.linalg import lapack
 __all__ = ["Cholesky", "ConjugateGradients", "Iterate", "Jacobi", "Kronecker", "Updated"]
 
 EPS = np.finfo(float).eps
-MOST_PRODUCTS = 500  # of H with a vector, in one solve
+MOST_PRODUCTS = 500  # of H with a vector, at most
 NO_CURVATURE = 1e-6  # relative to the largest: a softmax has no curvature where all scores move together
 SINGULAR = 1e3  # curvature / rounding of an entry: a smaller ratio may hide that there is no curvature
 ESTIMATE_RESIDUAL = 0.01  # relative residual at which the estimate of the fall is good

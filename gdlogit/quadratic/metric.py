@@ -31,9 +31,9 @@ __all__ = [
     "preconditioner_at",
 ]
 
-PRECONDITIONER_ROWS_PER_FEATURE, PRECONDITIONER_ROWS = 10, 1000  # a Kronecker product is made of at least so many
+PRECONDITIONER_ROWS_PER_FEATURE, PRECONDITIONER_ROWS = 10, 1000  # that a Kronecker product is made of
 LBFGS_PAIRS = 10  # secant pairs
-WORKING_SET_SLOPE = 0.9  # slope / l1: a zero with a larger ratio may leave zero in the next step
+WORKING_SET_SLOPE = 0.9  # of l1: a zero with that slope may leave zero in the next step
 PROXIMAL_RESIDUAL = 1e-3  # slope / slope at the start, where a solve for an estimate or a proof ends
 
 
