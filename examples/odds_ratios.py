@@ -45,8 +45,8 @@ print(f"correlation {np.corrcoef(X['age'], X['yrs_married'])[0, 1]:.2f}")
 print(f"likelihood-ratio test of both: {test.statistic:.1f}, {test.df:.0f} degrees of freedom, p = {test.pvalue:.1e}")
 
 # %%
-# Errors that do not assume the model are nearly the same, which speaks for the model. With so many rows so are the
-# limits of the likelihood's profile.
+# Errors that do not assume the model are nearly the same, which speaks for the model. The limits of the likelihood's
+# profile are nearly the same, too, because there are thousands of rows.
 robust = GDLogisticRegression(C=np.inf).fit(X, y).inference(X, y, reference="none", cov_type="HC3")
 for name, usual, sandwich in zip(result.names, result.bse, robust.bse, strict=True):
     print(f"{name:15} {usual:.4f}   HC3 {sandwich:.4f}")
