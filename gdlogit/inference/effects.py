@@ -171,6 +171,10 @@ class Effects:
         """The summary."""
         return str(self.summary())
 
+    def _repr_html_(self) -> str:
+        """The summary, in a notebook."""
+        return self.summary()._repr_html_()
+
     def _columns(self, alpha: float) -> dict[str, Array]:
         limits = self.conf_int(alpha)
         columns = {self.measure: self.estimate, "std err": self.se, "z": self.zvalues}
