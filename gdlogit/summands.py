@@ -150,10 +150,10 @@ def values_and_gradients(loss, theta, weightings, block, shares):
     return np.einsum("im,im->m", weight, losses), block.backward(dz)
 
 
-def capped_values(loss, theta, n_problems, largest_loss, block):
-    """The weighted loss of each problem, with each row's loss capped at ``largest_loss``."""
+def capped_values(loss, theta, n_problems, most, block):
+    """The weighted loss of each problem, where no row counts for more than ``most``."""
     losses, _ = losses_side_by_side(loss, theta, n_problems, block)
-    return (block.weight @ np.minimum(losses, largest_loss),)
+    return (block.weight @ np.minimum(losses, most),)
 
 
 def weight_totals(block, shares):

@@ -148,5 +148,6 @@ def _of_one_kind(values, name):
     except TypeError:
         examples = [*{type(value): value for value in reversed(values.tolist())}.values()]
         raise ValueError(
-            f"Unknown label type: {name} must hold strings only or numbers only, none of them missing; it holds {examples}."
+            f"Unknown label type: {name} must hold strings only or numbers only, none of them missing; "
+            f"it holds {examples}."
         ) from None
