@@ -62,6 +62,10 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
 }
 
+# Pages with tables, code or pictures that need the room of the right sidebar.
+WIDE_PAGES = ["benchmarks", "architecture", "backpropagation", "batch_or_stochastic", "default_solver", "contributing"]
+WIDE_PAGES += [f"auto_examples/{example.stem}" for example in (HERE.parent / "examples").glob("*.py")]
+
 html_theme = "pydata_sphinx_theme"
 html_title = f"gdlogit {release}"
 html_theme_options = {
@@ -69,7 +73,7 @@ html_theme_options = {
     "header_links_before_dropdown": 7,
     "navbar_end": ["theme-switcher", "navbar-icon-links"],
     "icon_links": [{"name": "Repository", "url": URLS["Repository"], "icon": "fa-brands fa-github"}] if URLS else [],
-    "secondary_sidebar_items": {"**": ["page-toc"], "benchmarks": [], "architecture": []},  # wide tables and code
+    "secondary_sidebar_items": {"**": ["page-toc"]} | dict.fromkeys(WIDE_PAGES, []),
     "footer_start": ["copyright"],
     "footer_end": [],
     "show_prev_next": True,
@@ -79,7 +83,7 @@ html_baseurl = URLS.get("Documentation", "")
 html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["widths.css"]
-html_sidebars = {"index": []}  # elsewhere the pages of the same section are listed at the left
+html_sidebars = {"index": [], "getting_started": []}  # elsewhere the pages of the same section are listed at the left
 
 # In the gallery, the "?" of an estimator's diagram leads to the page of this build, not to the public one.
 for estimator in (gdlogit.GDLogisticRegression, gdlogit.GDLogisticRegressionCV):

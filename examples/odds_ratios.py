@@ -1,6 +1,6 @@
 """
-Odds ratios, intervals and effects
-==================================
+What a survey says, and how sure it is
+======================================
 
 A survey of 6,366 married women, of whom a third report an affair (Fair, 1978; the data are those of statsmodels). What
 do the coefficients of a logistic regression say, and how sure is that?

@@ -7,6 +7,7 @@ the last solution of the same weighting.
 """
 
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 
@@ -69,19 +70,23 @@ class OneByOne:
     """Every problem by ``solve``, from the last solution of the same weighting."""
 
     def __init__(self, problem, shares, l1_ratio, settings, rng, start):
-        self.shares, self.l1_ratio, self.settings, self.rng = shares, l1_ratio, settings, rng
-        self.of = [problem.weighted(share) for share in shares.T]
-        self.last: list[Solution | np.ndarray | None] = [start] * len(self.of)
+        self.problem, self.shares, self.l1_ratio, self.settings, self.rng = problem, shares, l1_ratio, settings, rng
+        self.last: list[Solution | np.ndarray | None] = [start] * shares.shape[1]
+        self.of = cache(self._of)
 
     def solve(self, f, C, start=None):
         """The solution of weighting f at C."""
-        problem = self.of[f].penalised(C, self.l1_ratio)
+        problem = self.of(f).penalised(C, self.l1_ratio)
         self.last[f] = solve(problem, self.settings, self.last[f] if start is None else start, self.rng)
         return self.last[f]
 
     def at(self, C):
         """The solutions of all weightings at C."""
-        return fits_of([self.solve(f, C) for f in range(len(self.of))])
+        return fits_of([self.solve(f, C) for f in range(len(self.last))])
+
+    def _of(self, f):
+        """The problem of weighting f: made once, where it is asked for, as coordinates are those of its rows."""
+        return self.problem.weighted(self.shares[:, f])
 
 
 def fits_of(solutions):

@@ -71,7 +71,7 @@ class Problem(NamedTuple):
 
     def weighted(self, share: np.ndarray) -> "Problem":
         """The same, the weight of each row multiplied by its share; the penalty stays."""
-        return self if (share == 1).all() else self._replace(rows=self.rows.reweighted(share))
+        return self._replace(rows=self.rows.reweighted(share))
 
     def restricted(self, features: np.ndarray) -> "Problem":
         """The same with only some features, which are copied; the penalty stays."""

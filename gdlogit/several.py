@@ -9,7 +9,7 @@ others, the fit to all rows has the weighting 1, and all of these are there at e
 Shapes: M problems, F weightings; shares h (n, F); theta and gradients (M, p + 1, k), intercept last; values (M,).
 """
 
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -55,8 +55,15 @@ class Several:
         self.shape = rows.shape[1], loss.n_outputs
         self.resolution = 10 * float(np.finfo(rows.dtype).eps)
         self.passes = self.columns = 0
-        (self.totals,) = rows.sum(summands.weight_totals, shares)
-        self._groups = groups_of(shares)
+
+    @cached_property
+    def totals(self):
+        """The sum of the weights in each weighting, (F,)."""
+        return self.rows.sum(summands.weight_totals, self.shares)[0]
+
+    @cached_property
+    def _groups(self):
+        return self.rows.groups(self.shares, MOST_GROUPS * self.shares.shape[1])
 
     def threads(self):
         """Hold the cores for the length of a fit."""
@@ -103,16 +110,6 @@ class Several:
         self.passes += 1
         self.columns += n_problems
         return self.rows.for_scores(max(1, n_problems * self.shape[1]))
-
-
-def groups_of(shares):
-    """The group of each row, and the shares of each group (G, F): rows with the same shares; None where G is large."""
-    factors = np.random.default_rng(0).integers(2**63, size=shares.shape[1], dtype=np.uint64)
-    if shares.dtype.kind == "f":
-        return None
-    key = shares.astype(np.uint64) @ factors  # modulo 2^64: keys of different rows are hardly ever the same
-    _, first, group = np.unique(key, return_index=True, return_inverse=True)
-    return (group, shares[first]) if len(first) <= MOST_GROUPS * shares.shape[1] else None
 
 
 def side_by_side(theta):

@@ -150,10 +150,14 @@ def values_and_gradients(loss, theta, weightings, block, shares):
     return np.einsum("im,im->m", weight, losses), block.backward(dz)
 
 
-def capped_values(loss, theta, n_problems, most, block):
-    """The weighted loss of each problem, where no row counts for more than ``most``."""
+def capped_values(loss, theta, n_problems, largest_loss, block):
+    """The weighted loss of each problem, each row's loss capped at ``largest_loss``; rows of weight 0 take no time."""
+    if not block.weight.all():
+        block = block[np.flatnonzero(block.weight)]
+        if not len(block):
+            return (np.zeros(n_problems),)
     losses, _ = losses_side_by_side(loss, theta, n_problems, block)
-    return (block.weight @ np.minimum(losses, most),)
+    return (block.weight @ np.minimum(losses, largest_loss),)
 
 
 def weight_totals(block, shares):

@@ -148,6 +148,6 @@ def _of_one_kind(values, name):
     except TypeError:
         examples = [*{type(value): value for value in reversed(values.tolist())}.values()]
         raise ValueError(
-            f"Unknown label type: {name} must hold strings only or numbers only, none of them missing; "
-            f"it holds {examples}."
+            f"Unknown label type: {name} must hold strings only or numbers only, none of them missing; it holds "
+            f"{examples}."
         ) from None

@@ -202,7 +202,7 @@ class MemoryRows(Rows):
 
     def reweighted(self, share):
         """The same rows, the weight of each multiplied by its share."""
-        return self._with(replace(self.block, weight=self.weight * share))
+        return self if (share == 1).all() else self._with(replace(self.block, weight=self.weight * share))
 
     def centred(self):
         """The same rows, their features measured from about their means."""

@@ -21,7 +21,7 @@ from operator import add
 
 import numpy as np
 
-__all__ = ["Rows"]
+__all__ = ["Rows", "keys_of"]
 
 
 class Rows(ABC):
@@ -113,6 +113,16 @@ class Rows(ABC):
         """The same values, of shape (1, k), for each row."""
         return np.full((self.n_rows, values.shape[1]), values, self.dtype)
 
+    def groups(self, shares, most):
+        """The group of each row, and the shares of each group, (G, F): rows of a group have the same of shares (n, F).
+
+        None where there would be more than ``most`` groups, or shares are no whole numbers.
+        """
+        if shares.dtype.kind == "f":
+            return None
+        _, first, group = np.unique(keys_of(shares), return_index=True, return_inverse=True)
+        return (group, shares[first]) if len(first) <= most else None
+
     def shared_scores(self, theta):
         """The scores at theta, shape (1, k), where all rows have the same; else None."""
         return None if self.has_offset or theta[:-1].any() else self.constant * theta[-1:]
@@ -133,6 +143,12 @@ class Rows(ABC):
     def _at_centre(self, theta):
         """Centre W. Einsum calls no BLAS, so it adds up in the same order everywhere, and starts no threads."""
         return np.einsum("j,jk->k", self.centre, theta[:-1])
+
+
+def keys_of(shares):
+    """A number for each row of shares, of whole numbers: hardly ever the same for others."""
+    factors = np.random.default_rng(0).integers(2**63, size=shares.shape[1], dtype=np.uint64)
+    return shares.astype(np.uint64) @ factors  # modulo 2^64
 
 
 def _squares(block):

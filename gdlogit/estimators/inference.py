@@ -6,22 +6,21 @@ from typing import Any, Literal, NoReturn
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..data.labels import codes_of, totals_of
 from ..data.memory import rows_of
+from ..data.on_dask import is_collection
 from ..data.overflow import overflow_named
 from ..inference.ask import Asked, infer
 from ..inference.covariance import COVARIANCES
 from ..inference.result import InferenceResult
 from ..inference.terms import Terms
-from ..problem import Problem
 from ..typing import Matrix
 from .base import Classifier
 from .by_feature import penalty_factors
+from .counted import counted_in_memory, counted_on_parts
 from .offset import offset_of_prediction, scores_of
 from .pipelines import UnwrappedModel, unwrapped
-from .validation import check_labels, check_weight, columns_of
 
 __all__ = ["WithInference", "inference"]
 
@@ -189,52 +188,45 @@ def inference(
     return _infer(found, X, y, sample_weight, offset, groups, reference, features, asked)
 
 
-def placed(model, y, weight):
-    """The class code of each row, and its weight with that of its class."""
-    codes = codes_of(model.classes_, y)
-    totals = totals_of(codes, weight, len(model.classes_))
-    columns = columns_of(model.class_weight, model.fit_intercept, model.classes_, totals)
-    if not columns.used.all():
-        raise ValueError(
-            f"y must hold rows with a positive weight of each class; {model.classes_[~columns.used]!r} has none."
-        )
-    return columns.place(codes, weight)
-
-
 def _infer(found, X, y, sample_weight, offset, groups, reference, features, asked):
     model = found.model
     check_is_fitted(model)
     check_asked(model, **asked)
-    outcome, names = getattr(y, "name", None) or "y", found.feature_names(X)
-    X, y = validate_data(model, found.transform(X), y, reset=False, accept_sparse="csr", dtype=[np.float64, np.float32])
-    check_labels(model.classes_, y)
-    codes, weight = placed(model, y, check_weight(sample_weight, X))
-    offset = offset_of_prediction(model, offset, X, scores_of(model.classes_))
-    names = names or [f"x{j}" for j in range(X.shape[1])]
+    factors = penalty_factors(model)
+    if factors is not None and np.isinf(factors).any():
+        raise ValueError("penalty_factor leaves some features out (np.inf). Fit the model to the others alone.")
+    outcome, names = name_of(y), found.feature_names(X)
+    check_groups(groups, asked["cov_type"])
+    read = counted_on_parts if is_collection(X, y, sample_weight, offset, groups) else counted_in_memory
+    counted = read(found, X, y, sample_weight, offset, groups)
+    if groups is not None and counted.n_groups < 2:
+        raise ValueError(f"groups must be at least two, in rows with a weight; got {counted.n_groups}.")
+    names = names or [f"x{j}" for j in range(model.n_features_in_)]
     code = code_of(reference, model.classes_)
     terms = Terms(tuple(names), tuple(model.classes_.tolist()), code, bool(model.fit_intercept))
     if is_robust(**asked):
         asked = asked | {"cov_type": "HC0"}
     if model.bias_reduction is not None:
         asked = asked | {"method": "firth"}
-    factors = penalty_factors(model)
-    if factors is not None and np.isinf(factors).any():
-        raise ValueError("penalty_factor leaves some features out (np.inf). Fit the model to the others alone.")
     known = Asked(
         **asked,
         reference=code,
         settings=model._settings(),
         converged=model.converged_,
-        outcome=str(outcome),
+        outcome=outcome,
         read=partial(rows_to_predict, found),
         value=model.loss_curve_[-1] if len(model.loss_curve_) else np.nan,
         features=features_asked(features, **asked),
-        **numbered(groups, asked["cov_type"], weight),
+        group=counted.group,
+        n_groups=counted.n_groups,
     )
-    with overflow_named(X):
-        parts = {"C": model.C, "l1_ratio": model.l1_ratio, "intercept": model.fit_intercept, "factors": factors}
-        problem = Problem.of(X, codes, weight, len(model.classes_), offset=offset, **parts)
-        return infer(problem, theta_of(model), terms, known)
+    with overflow_named(counted.numbers):
+        return infer(counted.problem, theta_of(model), terms, known)
+
+
+def name_of(y):
+    """The name of a Series, pandas' or Dask's; "y" for others."""
+    return str((hasattr(y, "dtypes") and getattr(y, "name", None)) or "y")
 
 
 def rows_to_predict(found, X, offset, centre):
@@ -279,21 +271,12 @@ def code_of(reference, classes):
     return int(found[0])
 
 
-def numbered(groups, cov_type, weight):
-    """Each row's group as a number, and how many groups have a row with a weight."""
-    if cov_type != "cluster":
-        if groups is not None:
-            raise ValueError(f"groups are for cov_type='cluster'; cov_type is {cov_type!r}.")
-        return {}
-    if groups is None:
+def check_groups(groups, cov_type):
+    """Raise a ValueError for groups without a covariance that takes them, and the other way round."""
+    if cov_type == "cluster" and groups is None:
         raise ValueError("cov_type='cluster' needs groups, the group of each row.")
-    groups = column_or_1d(groups)
-    check_consistent_length(weight, groups)
-    group = np.unique(groups, return_inverse=True)[1]
-    n_groups = len(np.unique(group[weight > 0]))
-    if n_groups < 2:
-        raise ValueError(f"groups must be at least two, in rows with a weight; got {n_groups}.")
-    return {"group": group, "n_groups": n_groups}
+    if cov_type != "cluster" and groups is not None:
+        raise ValueError(f"groups are for cov_type='cluster'; cov_type is {cov_type!r}.")
 
 
 def check_asked(model, cov_type, weights, method):

@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ..data.on_dask import is_collection
 from ..data.overflow import overflow_named
 from ..loo import LeaveOneOut
 from ..paths import paths
@@ -21,11 +22,20 @@ from .callbacks import FitTask, with_callbacks
 from .choice import Choice, end_of_grid, messages_of, results_of
 from .classifier import GDLogisticRegression
 from .folds import LOG_LOSS, Folds, Found, Rows, embedded, folds_of, held_out_scores, scorer_of
+from .folds_on_parts import on_parts
 from .forms import OtherForms, named, with_l1
 from .grid import grid_of
 from .inference import WithoutInference
+from .lazy import log_likelihoods, mean_over_rows
 from .predictor import Predictor
-from .validation import check_finite, check_path_parameters, check_weight, encode, generator
+from .validation import (
+    check_finite,
+    check_path_parameters,
+    check_weight,
+    encode,
+    generator,
+    require_all_classes,
+)
 
 __all__ = ["GDLogisticRegressionCV"]
 
@@ -189,6 +199,7 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
         sample_weight: ArrayLike | None = None,
         *,
         groups: ArrayLike | None = None,
+        client: Any = None,
         **params: Any,
     ) -> Self:
         """Fit the path to all rows and to every fold, and choose.
@@ -199,7 +210,10 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows, on any scale; float64 and float32 are used without a copy, also from a memory map.
+            The rows, on any scale; float64 and float32 are used without a copy, also from a memory map. A Dask
+            collection, as in `GDLogisticRegression.fit`, stays on its cluster. A number of folds, or None, then deals
+            the rows of each class in each partition; a splitter gets the numbers of all rows, and their labels. The
+            scoring must be "neg_log_loss", and ``cv="loo"`` is not for collections.
         y : array-like of shape (n_samples,)
             The labels, at least two different ones. A class that a fold's training part lacks has the probability 0 in
             that fold, and a warning says so.
@@ -208,6 +222,8 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
             or that asks for them by metadata routing. Default: all 1.
         groups : array-like of shape (n_samples,), default=None
             Groups of rows, for a splitter such as GroupKFold.
+        client : distributed.Client, default=None
+            The cluster of a Dask collection; None is the client of this process.
         **params : dict
             Metadata for the splitter and the scorer, by scikit-learn's metadata routing.
 
@@ -229,7 +245,7 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
             If the best score is at an end of the grid and still rises there, or a fold lacks a class.
         """
         with self._unchanged_on_error():
-            messages = self._fit(X, y, sample_weight, groups, params)
+            messages = self._fit(X, y, sample_weight, groups, params, client)
         for message, category in messages:
             warnings.warn(message, category, stacklevel=2)
         return self
@@ -290,8 +306,15 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
         float
             The score: by default the negative mean log-loss.
         """
+        if is_collection(X, y, sample_weight):
+            return self._score_of_collection(X, y, sample_weight)
         _, of_scorer = self._routed("score", sample_weight, params)
         return float(scorer_of(self.scoring)(self, X, y, **of_scorer))
+
+    def _score_of_collection(self, X, y, sample_weight):
+        if self.scoring != LOG_LOSS:
+            raise ValueError(f"scoring must be {LOG_LOSS!r} for a Dask collection; got {self.scoring!r}.")
+        return mean_over_rows(log_likelihoods, self, X, y, sample_weight)
 
     def to_sklearn(self) -> LogisticRegression:
         """The chosen model as a LogisticRegression: see `GDLogisticRegression.to_sklearn`.
@@ -342,42 +365,48 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
         return {} if groups is None else {"groups": groups}, {"sample_weight": sample_weight} if weighted else {}
 
     @with_callbacks
-    def _fit(self, X, y, sample_weight, groups, params):
+    def _fit(self, X, y, sample_weight, groups, params, client):
         """Set the fitted attributes; return warnings to give, each with its category."""
         check_path_parameters(self)
         given = X, y, sample_weight
+        if client is not None and not is_collection(*given):
+            raise ValueError("client is for Dask collections: X is in memory, so client must be None.")
         of_splitter, of_scorer = self._routed("fit", sample_weight, {"groups": groups, **params})
-        accepted = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "ensure_all_finite": False}
-        X, y = validate_data(self, X, y, **accepted)
-        sample_weight = check_weight(sample_weight, X)
-        columns, codes, weight = encode(y, sample_weight, self.class_weight, self.fit_intercept)
-        classes = columns.classes
-        if not columns.used.all():
-            raise ValueError(
-                "y must hold rows with a positive weight, sample_weight times class_weight, of each class; "
-                f"{classes[~columns.used]!r} has none."
-            )
-        with overflow_named(X):
-            problem = Problem.of(X, codes, weight, len(classes), intercept=self.fit_intercept)
-        check_finite(self, problem.rows)
-        is_loo = isinstance(self.cv, str)
-        folds = Folds.none(len(y)) if is_loo else folds_of(self.cv, X, y, codes, weight, len(classes), **of_splitter)
+        if is_collection(*given):
+            problem, folds, of_rows, numbers = on_parts(self, *given, client, **of_splitter)
+        else:
+            problem, folds, of_rows, numbers = self._in_memory(*given, **of_splitter)
         l1_ratios = np.array([float(ratio) for ratio in self.l1_ratios])
         rng = generator(self.random_state)
-        with overflow_named(X):
+        with overflow_named(numbers):
             grids = self._grids(problem, l1_ratios)
             task = FitTask(self, *given, grids.size)
-            of_rows = Rows(X, y, codes, weight, sample_weight, classes)
             found = self._solutions(problem, folds, grids, l1_ratios, of_rows, rng, task)
-            if is_loo:
+            if isinstance(self.cv, str):
                 scores, std, n_scored = self._scores_without(problem, grids, l1_ratios, found, of_rows, rng)
             else:
                 scores, std, n_scored = self._scores_of(folds, grids, l1_ratios, found, of_rows, of_scorer), None, None
-        self.classes_, self.l1_ratios_ = classes, l1_ratios
+        self.classes_, self.l1_ratios_ = of_rows.classes, l1_ratios
         self.Cs_ = grids[0] if (grids == grids[0]).all() else grids
         messages = self._keep(folds, grids, l1_ratios, found, (scores, std, n_scored), problem.dtype)
         task.end()
         return messages
+
+    def _in_memory(self, X, y, sample_weight, **of_splitter):
+        """The problem, its folds, the rows for the scores, and X, whose numbers an overflow names."""
+        accepted = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "ensure_all_finite": False}
+        X, y = validate_data(self, X, y, **accepted)
+        sample_weight = check_weight(sample_weight, X)
+        columns, codes, weight = encode(y, sample_weight, self.class_weight, self.fit_intercept)
+        require_all_classes(columns)
+        with overflow_named(X):
+            problem = Problem.of(X, codes, weight, len(columns.classes), intercept=self.fit_intercept)
+        check_finite(self, problem.rows)
+        if isinstance(self.cv, str):
+            folds = Folds.none(len(y))
+        else:
+            folds = folds_of(self.cv, X, y, codes, weight, len(columns.classes), **of_splitter)
+        return problem, folds, Rows(X, y, codes, weight, sample_weight, columns.classes), X
 
     def _grids(self, problem, l1_ratios):
         """The values of C for each l1_ratio, ascending."""

@@ -30,6 +30,7 @@ __all__ = [
     "generator",
     "hold_out",
     "named_classes",
+    "require_all_classes",
     "shares",
     "stream_classes",
     "weight_of_rows",
@@ -183,6 +184,15 @@ def encode(y, weight, class_weight, intercept):
 def columns_of(class_weight, intercept, classes, totals):
     """The columns of classes whose rows have these weights in total."""
     return Columns.of(classes, totals, class_factors(class_weight, classes, totals), intercept)
+
+
+def require_all_classes(columns):
+    """Raise a ValueError for a class whose rows have no weight, where a fit has no limit to go to."""
+    if not columns.used.all():
+        raise ValueError(
+            "y must hold rows with a positive weight, sample_weight times class_weight, of each class; "
+            f"{columns.classes[~columns.used]!r} has none."
+        )
 
 
 def check_targets(classes):

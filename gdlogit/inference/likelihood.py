@@ -11,6 +11,7 @@ from operator import add
 
 import numpy as np
 
+from ..summands import weight_of_classes
 from . import summands
 
 __all__ = ["Likelihood"]
@@ -48,7 +49,7 @@ class Likelihood:
     @property
     def n_observations(self):
         """The number of rows: of those with a weight, for sampling weights; otherwise the sum of the frequencies."""
-        return float(np.count_nonzero(self.rows.weight)) if self.weighted else self.rows.total
+        return float(self.rows.n_counted) if self.weighted else self.rows.total
 
     @contextmanager
     def threads(self):
@@ -111,7 +112,7 @@ class Likelihood:
         theta = np.zeros(self.shape)
         if self.has_offset or not self.has_intercept:
             return self.score(self.with_best_intercepts(theta) if self.has_intercept else theta)[0]
-        weight = np.bincount(self.rows.y, self.rows.weight, self.contrasts.n + 1)
+        (weight,) = self.rows.sum(partial(weight_of_classes, self.contrasts.n + 1))
         seen = weight[weight > 0]
         return float(seen @ np.log(seen / seen.sum()))
 

@@ -190,7 +190,7 @@ class InferenceResult(HypothesisTests, HasEffects, Predictions, Diagnostics):
 
     @property
     def _largest_hat(self) -> float:
-        return float(self.hat.max())
+        return float(self._influence[:, 0].max())
 
     def _numbers(self) -> tuple[Array, ...]:
         return self.params, self.bse, self.zvalues, self.pvalues
