@@ -226,6 +226,23 @@ def test_dense_and_csr_partitions_go_together():
     np.testing.assert_allclose(ours.coef_, model().fit(X, y).coef_, atol=1e-8)
 
 
+def unaligned(array):
+    """The same numbers, one byte further on: so they may come over a network."""
+    moved = np.empty(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
+    moved[...] = array
+    return moved
+
+
+def test_numbers_that_are_not_aligned_are_copied_once():
+    X, y = rows(n=100)
+    given = InProcess([Given(0, unaligned(X), y, unaligned(np.ones(100)), unaligned(np.zeros((100, 1))))])
+    held = surveyed(given, lambda *arrays: arrays, lambda labels: None, facts_of_labels(None, True))
+    (part,) = held.parts.values
+    assert all(array.flags.aligned for array in (part.X, part.weight, part.offset))
+    assert rows_of(unaligned(X), y, np.ones(100)).X.flags.aligned
+    np.testing.assert_array_equal(part.X, X)
+
+
 def test_what_is_known_of_each_row_stays_where_the_row_is():
     X, y = rows(3)
     ours = Objective(part_rows(X, y).for_scores(3), Softmax(3), ElasticNet(0.1))

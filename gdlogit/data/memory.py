@@ -23,7 +23,7 @@ from .dense import CopiedBlock, DenseBlock
 from .rows import Rows
 from .threads import Cores
 
-__all__ = ["MemoryRows", "concatenated", "rows_of"]
+__all__ = ["MemoryRows", "aligned", "concatenated", "rows_of"]
 
 SAMPLE_BYTES = 40 * 2**20  # of rows may be copied, or
 SAMPLE_SHARE, MOST_BYTES = 0.065, 160 * 2**20  # a share of X, up to so much, beyond which more rows tell little
@@ -36,7 +36,7 @@ def rows_of(X, y, weight, intercept=True, n_scores=1, centre=None, first=0, layo
     Parameters
     ----------
     X : ndarray or CSR of shape (n, p), float64 or float32; never written to, and copied only where a CSR has unsorted
-        or duplicate entries.
+        or duplicate entries, or an array is not aligned.
     y : ndarray of shape (n,), class codes from 0.
     weight : ndarray of shape (n,), not negative, with a positive sum.
     intercept : bool, whether each row carries a constant feature 1.
@@ -47,12 +47,20 @@ def rows_of(X, y, weight, intercept=True, n_scores=1, centre=None, first=0, layo
     cores : Cores, of a fit that has begun; None is the caller's thread alone.
     offset : ndarray of shape (n, k), what is added to the scores; None is 0.
     """
-    storage, X = (CsrBlock, canonical(X)) if sp.issparse(X) else (DenseBlock, X)
+    storage, X = (CsrBlock, canonical(X)) if sp.issparse(X) else (DenseBlock, aligned(X))
     parts = {"constant": float(intercept), "first": first, "layout": layout or _layout.LAYOUT}
     if offset is not None:
         parts["offset"] = offset.astype(X.dtype, copy=False)
     block = storage(X=X, y=y, weight=weight, **parts)
     return MemoryRows(block if centre is None else block.about(centre), n_scores, cores)
+
+
+def aligned(array):
+    """The array, or a copy where its numbers do not begin at multiples of their size, as after some networks.
+
+    No BLAS takes such an array: NumPy would copy it for each product.
+    """
+    return array if array.flags.aligned else array.copy()
 
 
 class MemoryRows(Rows):

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .labels import Columns, codes_of, factorize, joined, totals_of
-from .memory import rows_of
+from .memory import aligned, rows_of
 from .overflow import largest, overflow_named
 
 __all__ = ["Facts", "Survey"]
@@ -54,7 +54,9 @@ class Facts(NamedTuple):
             X = X.toarray()
         columns, weight = self.columns.place(codes_of(self.columns.classes, y), weight)
         offset = None if offset is None else self.columns.narrow(offset)
-        return X.astype(self.dtype, copy=False), columns, weight, offset
+        X = X.astype(self.dtype, copy=False)
+        X = X if sp.issparse(X) else aligned(X)
+        return X, columns, aligned(weight), None if offset is None else aligned(offset)
 
 
 @dataclass(frozen=True, eq=False)
