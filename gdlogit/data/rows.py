@@ -1,26 +1,27 @@
-"""Rows, wherever they are: what a fit asks of its data.
+"""Rows, wherever they are stored: the interface between a fit and its data.
 
-A fit asks one thing: what some function f makes of all rows, for a few functions f. Each f is pure. It takes a block
-of rows (see ``blocks``) and, of arrays with a row for each row, which ``each`` has made, the part of the block's rows.
-It captures nothing but a loss, theta and arrays, and writes to nothing, so rows may run it on any thread or machine,
-and again.
+A fit asks its rows for the values of a few functions f over all rows. Each f is pure. It takes a block of rows (see
+``blocks``) and the block's part of arrays with an entry for each row, which ``each`` has made before. f captures only a
+loss, theta and arrays, and writes to nothing, so rows may run f on any thread or machine, and twice.
 
-    sum(f, *each)             the sum of the tuples that f gives, entry by entry
-    fold(f, combine, *each)   the same, combined by any associative function of two
-    each(f, *each)            what f gives for each row: it stays where the row is, as an ndarray here
-    map(f, *each)             the same, of what is known of each row, without the rows
+    sum(f, *each)             the sum of the tuples that f returns, entry by entry
+    fold(f, combine, *each)   the same, combined by any associative function of two entries
+    each(f, *each)            the values of f for each row; they stay where the row is, here in an ndarray
+    map(f, *each)             the values of f for each row, from arrays with an entry for each row alone
     take(index)               a copy of some rows, in memory
 
-``MemoryRows`` are arrays in memory, ``BatchRows`` are read anew for each pass. A row's constant feature, which carries
-the intercept, is implied. An offset, which is added to the scores, is data of a row, as y and the weight are; centring
-does not touch it. Shapes: X (n, p); y (n,), class codes; weight (n,), called s_i in formulas; offset (n, k); theta
-(p + 1, k), intercept last; z and dz (m, k) for a block's m rows.
+``MemoryRows`` are arrays in memory, ``BatchRows`` are read anew for each pass. The constant feature of a row, which
+carries the intercept, is implied. An offset, which is added to the scores, belongs to the data of a row, as y and the
+weight do; centring does not change it. Shapes: X (n, p); y (n,), class codes; weight (n,), called s_i in formulas;
+offset (n, k); theta (p + 1, k), intercept last; z and dz (m, k) for a block's m rows.
 """
 
 from abc import ABC, abstractmethod
 from operator import add
 
 import numpy as np
+
+from .overflow import held
 
 __all__ = ["Rows", "keys_of"]
 
@@ -35,16 +36,20 @@ class Rows(ABC):
     dtype : of X, float64 or float32.
     constant : float, 1 where each row carries a constant feature 1 for the intercept, else 0.
     centre : ndarray of shape (p,), what the features are measured from.
+    unit : 1.0 or ndarray of shape (p,), powers of two: what the features are divided by, see ``units``.
     total : float, the sum of the weights.
     smallest_weight : float, of the rows that have any.
     n_counted : int, how many rows have a weight.
     largest_sample : int, how many rows ``take`` may copy.
+    work : float, how many multiplications a product of all rows with one column is worth.
     cores : Cores, the threads that sums may use.
     has_columns : bool, whether ``columns`` can be asked for.
+    copies_features : bool, whether ``with_columns`` can be asked for.
     has_offset : bool, whether something is added to the rows' scores.
     """
 
-    has_columns = has_offset = False
+    has_columns = has_offset = copies_features = False
+    unit = 1.0
 
     @property
     def shape(self):
@@ -59,18 +64,21 @@ class Rows(ABC):
         ----------
         f : function of a block and its part of each array, which gives a tuple.
         combine : associative function of two entries.
-        *each : arrays with a row for each of these rows, as the method ``each`` makes them.
-        products : float, how many multiplications f takes for an entry of X; those of a forward and a backward product
-            if None.
+        *each : arrays with an entry for each of these rows, as the method ``each`` makes them.
+        products : float, the multiplications of f for an entry of X; None stands for a forward and a backward product.
         """
 
     @abstractmethod
     def each(self, f, *each):
-        """What f(block, ...) gives for each of the block's rows: an array with a row for each, for one pass."""
+        """The values of f(block, ...) for each of the block's rows: an array with an entry for each row; one pass."""
 
     @abstractmethod
     def map(self, f, *each):
-        """What f makes of what is known of ``each`` row, without the rows themselves: no pass."""
+        """The values of f of arrays with an entry for each row, without the rows themselves: no pass."""
+
+    @abstractmethod
+    def sum_known(self, f, *each):
+        """Sum the tuples that f makes of what is known of ``each`` row, without the rows themselves: no pass."""
 
     @abstractmethod
     def take(self, index):
@@ -82,20 +90,20 @@ class Rows(ABC):
 
     @abstractmethod
     def centred(self):
-        """The same rows, their features measured from about their means.
+        """The same rows, their features measured from about their means, and in units whose squares are numbers.
 
         An offset, such as that of a year, makes a feature collinear with the constant one: a Hessian loses
         (offset / spread)^2 in precision, all of it in float32 where that ratio is a few thousand. Rows without an
-        intercept, which would have to take up the difference, stay as they are.
+        intercept, which would have to take up the difference, are measured from where they are. Units: see ``units``.
         """
 
     @abstractmethod
     def for_scores(self, n_scores):
-        """The same rows, cut into blocks that are best for so many scores a row."""
+        """The same rows, cut into blocks that are best for ``n_scores`` scores a row."""
 
     @abstractmethod
     def stored(self):
-        """The same rows, CSR measured from 0 where it has zeros: a matrix of their margins is then sparse."""
+        """The same rows, with CSR features that have zeros measured from 0, so that a matrix of margins is sparse."""
 
     # --- What follows -----------------------------------------------------------------------------------------------
 
@@ -104,11 +112,11 @@ class Rows(ABC):
         return self.fold(f, add, *each, products=products)
 
     def threads(self):
-        """Hold the cores for the length of a fit: inside, sums with enough to do run on a pool of threads."""
+        """A context for the length of a fit, in which large sums run on a pool of threads."""
         return self.cores.held()
 
     def copied_if_few(self):
-        """A copy of these rows where that costs less than the calls that it spares; else these."""
+        """A copy of these rows where a copy saves more than it costs; otherwise these rows."""
         return self
 
     def repeated(self, values):
@@ -135,16 +143,31 @@ class Rows(ABC):
         return np.sqrt(np.maximum(squares[:-1, 0], 0) / self.total)
 
     def enter(self, theta):
-        """The theta of the same model where features are measured from the centre: its intercept is b + centre W."""
-        return np.vstack([theta[:-1], theta[-1] + self._at_centre(theta)])
+        """The theta of the same model for features in their units, from the centre: its intercept is b + centre W."""
+        W = self.in_units(theta[:-1])
+        return np.vstack([W, theta[-1] + self._at_centre(W)])
 
     def leave(self, theta):
         """The inverse of ``enter``."""
-        return np.vstack([theta[:-1], theta[-1] - self._at_centre(theta)])
+        W = theta[:-1]
+        with np.errstate(over="ignore", under="ignore"):
+            outside = np.vstack([W / self._units_of(W), theta[-1] - self._at_centre(W)])
+        return held(outside, theta.dtype)
 
-    def _at_centre(self, theta):
+    def measured(self, value, j):
+        """A value of feature j, in its unit and from its centre."""
+        return value / (self.unit if np.ndim(self.unit) == 0 else self.unit[j]) - self.centre[j]
+
+    def in_units(self, W):
+        """Coefficients of the features as they come, for features in their units."""
+        return W * self._units_of(W)
+
+    def _units_of(self, W):
+        return self.unit if np.ndim(self.unit) == 0 else self.unit[:, None]
+
+    def _at_centre(self, W):
         """Centre W. Einsum calls no BLAS, so it adds up in the same order everywhere, and starts no threads."""
-        return np.einsum("j,jk->k", self.centre, theta[:-1])
+        return np.einsum("j,jk->k", self.centre, W)
 
 
 def keys_of(shares):
