@@ -61,7 +61,7 @@ class L1Path:
     def __init__(self, problem, shares, Cs, l1_ratio, settings, rng, alone, start=None):
         self.problem, self.shares, self.Cs, self.l1_ratio = problem, shares, Cs, l1_ratio
         self.settings, self.rng, self.alone = settings, rng, alone
-        self.tol = settings.tol * (1 if problem.loss.n_outputs == 1 else OF_SOFTMAX)
+        self.tol = settings.formed_tol * (1 if problem.loss.n_outputs == 1 else OF_SOFTMAX)
         self.all = self.part = Part.of(problem, shares)
         self.weightings, self.shape = np.arange(shares.shape[1]), problem.shape
         self.last = [self.first(start)]
@@ -210,4 +210,4 @@ class L1Path:
     def gap(self, i, point, excess):
         """The proven bound of the first weighting at its point."""
         objective = Objective(self.all.coordinates.rows, self.problem.loss, self.penalty(i, self.all.several.totals[0]))
-        return duality_gap(LocalModel(objective, point), self.rng, self.settings.tol, excess)
+        return duality_gap(LocalModel(objective, point), self.rng, self.settings.formed_tol, excess)

@@ -4,11 +4,11 @@ One Newton step from the fit to all rows, without the row, changes its own score
 
     z~_i = z_i + B_i (I - C_i B_i)^-1 dz_i,    B_i = (I (x) x_i)^T H^-1 (I (x) x_i),    C_i its curvature,
 
-H the Hessian of S J: it takes the leverages of all rows, and no other fit. For one score, z~_i - z_i is q_i dz_i /
-(1 - q_i c_i). With an l1 penalty the features are those whose coefficients are not 0: near the smallest C, where a fit
-without a row may have other features, the mean loss is off by a few percent. Where a row has a large leverage, or its
-score changes much, one step is not enough, and the fit without it is made. The leverages times the curvatures add up to
-at most the number of parameters, so these rows are few. A row of weight 2 is two rows, one of which is left out.
+with H the Hessian of S J. This takes the leverages of all rows, and no other fit. For one score, z~_i - z_i is q_i dz_i
+/ (1 - q_i c_i). With an l1 penalty only features with nonzero coefficients count: near the smallest C, where the fit
+without a row may have other features, the mean loss is wrong by a few percent. Where a row has a large leverage, or its
+score changes much, one step is not enough, and the fit without that row is made. The leverages times the curvatures add
+up to at most the number of parameters, so such rows are few. A row of weight 2 is two rows, one of which is left out.
 
 References
 ----------
@@ -29,10 +29,10 @@ from .several import Columns, Several
 
 __all__ = ["LeaveOneOut"]
 
-LARGE = 0.9  # a leverage times the curvature: the step to the fit without the row is far too short, or too long
-FAR = 0.5  # a change of a score, which changes the curvature by 5% to 40%: one step is not enough
-MOST_ROWS = 20_000  # whose leverages are computed: so many tell the mean, and its error
-AT_ONCE = 100  # fits without a row, side by side
+LARGE_LEVERAGE = 0.9  # times the curvature: the step to the fit without such a row is far too short, or too long
+LARGE_CHANGE = 0.5  # of a score: it changes the curvature by 5% to 40%, so one step is not enough
+MOST_ROWS = 20_000  # their losses give the mean, and its error, precisely enough
+FITS_AT_ONCE = 100  # fits without a row, side by side
 
 
 class LeaveOneOut:
@@ -52,8 +52,8 @@ class LeaveOneOut:
             problem, theta = problem.restricted(np.flatnonzero(active)), theta[np.append(active, True)]
         problem = problem.penalised(C / (1 - l1_ratio) if l1_ratio < 1 else np.inf)
         z, far = self._by_one_step(problem, theta)
-        for start in range(0, len(far), AT_ONCE):
-            some = far[start : start + AT_ONCE]
+        for start in range(0, len(far), FITS_AT_ONCE):
+            some = far[start : start + FITS_AT_ONCE]
             z[some] = self._without(self.index[some], fitted, C, l1_ratio)
         return z
 
@@ -72,23 +72,27 @@ class LeaveOneOut:
         """The thetas of fits without some rows, side by side; None where they do not all arrive, and need care."""
         loss, coordinates = self.problem.loss, self._coordinates_of(self.problem)
         several = Several(coordinates.rows, loss, shares)
-        left_out = Several(coordinates.rows.take(index), loss, np.diag(1 - shares[index, np.arange(len(index))]))
+        left_out = Several(
+            Objective(coordinates.rows, loss, self.problem.penalty).on(index).rows,
+            loss,
+            np.diag(1 - shares[index, np.arange(len(index))]),
+        )
         start, weightings = coordinates.into(theta), np.arange(len(index))
 
         def hessian(m):
             row = left_out.totals[m] * left_out.hessian(start, m)
             return (self._hessian - row) / several.totals[m]
 
-        penalties = [self.problem.penalty_of(C, 0.0, total) for total in several.totals]
+        penalties = [coordinates.penalty(self.problem.penalty_of(C, 0.0, total)) for total in several.totals]
         columns, starts = Columns.of(weightings, penalties, start.shape), np.stack([start] * len(index))
         with several.threads():
-            found = descend_side_by_side(several, columns, starts, Metrics(several, hessian), self.settings.tol)
+            found = descend_side_by_side(several, columns, starts, Metrics(several, hessian), self.settings.formed_tol)
         return np.stack([coordinates.out_of(theta) for theta in found.theta]) if found.arrived.all() else None
 
     def _by_one_step(self, problem, theta):
         """The scores after one Newton step, and the rows for which one is not enough."""
         coordinates = self._coordinates_of(problem)
-        objective = Objective(coordinates.rows, problem.loss, problem.penalty)
+        objective = Objective(coordinates.rows, problem.loss, coordinates.penalty(problem.penalty))
         if objective.n_parameters > FORMED_PARAMETERS:
             raise ValueError(
                 f"cv='loo' needs a Hessian, which is formed up to {FORMED_PARAMETERS} parameters; got "
@@ -108,9 +112,9 @@ class LeaveOneOut:
         left = np.eye(k) - C @ B
         hat = np.einsum("icd,idc->i", C, B)
         if k == 1:
-            left = np.maximum(left, 1 - LARGE)  # rows beyond are fitted
+            left = np.maximum(left, 1 - LARGE_LEVERAGE)  # rows beyond are fitted
         change = unit[:, :, 0] * (B @ np.linalg.solve(left, dz[:, :, None]))[:, :, 0]
-        return z + change, np.flatnonzero((hat > LARGE) | (np.abs(change).max(axis=1) > FAR))
+        return z + change, np.flatnonzero((hat > LARGE_LEVERAGE) | (np.abs(change).max(axis=1) > LARGE_CHANGE))
 
     def _coordinates_of(self, problem):
         """Coordinates that the fits at all C share, as long as they have the same features."""

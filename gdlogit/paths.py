@@ -69,7 +69,9 @@ def several_paths(problem, shares, Cs, l1_ratio, settings, rng, one_by_one, star
     problem = problem.penalised(Cs[0], l1_ratio)
     if not problem.penalty.is_smooth:
         few = problem.shape[0] - 1 <= FEW_FEATURES or problem.copies_features
-        return L1Path(problem, shares, Cs, l1_ratio, settings, rng, one_by_one, start).path() if few else ()
+        if problem.needs_units or not few:
+            return ()
+        return L1Path(problem, shares, Cs, l1_ratio, settings, rng, one_by_one, start).path()
     coordinates = coordinates_of(problem, settings, None)
     if coordinates.zero(problem.loss.n_outputs).size > settings.formed_parameters:
         return ()

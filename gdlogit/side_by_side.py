@@ -145,7 +145,7 @@ class SideBySide:
 
     def penalty(self, i, f):
         """The penalty of a weighting at the i-th C."""
-        return self.problem.penalty_of(self.Cs[i], self.l1_ratio, self.several.totals[f])
+        return self.coordinates.penalty(self.problem.penalty_of(self.Cs[i], self.l1_ratio, self.several.totals[f]))
 
     def descend(self, i, f, start, metrics):
         """Solve for some C and weightings, and keep theta.
@@ -155,7 +155,7 @@ class SideBySide:
         if not len(f):
             return (np.empty(0), np.empty(0, int), np.empty(0, bool)), []
         with self.several.threads():
-            found = descend_side_by_side(self.several, self.columns(i, f), start, metrics, self.settings.tol)
+            found = descend_side_by_side(self.several, self.columns(i, f), start, metrics, self.settings.formed_tol)
         self.theta[i, f] = found.theta
         for m in np.flatnonzero(~found.arrived):
             outside = self.coordinates.out_of(found.theta[m])
@@ -179,7 +179,7 @@ class SideBySide:
         """The proven bound of the first weighting at its point for the i-th C."""
         objective = Objective(self.coordinates.rows, self.problem.loss, self.penalty(i, 0))
         model = LocalModel(objective, point, sample=self.sample(objective))
-        return duality_gap(model, self.rng, self.settings.tol, excess)
+        return duality_gap(model, self.rng, self.settings.formed_tol, excess)
 
     def sample(self, objective):
         """Some rows that are copied once for all proofs; None where rows are few."""

@@ -29,7 +29,7 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "bounds": {"penalty"},
     "penalty": set(),
     "summands": set(),
-    "objective": {"data", "backprop", "summands"},
+    "objective": {"data", "backprop", "summands", "penalty"},
     "several": {"summands"},
     "quadratic": {"quadratic", *FORMULA},
     "quadratic/sweeps": {"sklearn"},
