@@ -25,6 +25,7 @@ __all__ = ["Fits", "SideBySide"]
 
 APART = 0.6  # decades of C from node to node, at least
 AHEAD, AROUND = 2, 4  # nodes that a curve goes through: to the next one, and between two
+FEW_STEPS = 2  # of the first weighting in the Hessian of the last node, which is then as good as one of its own
 COLUMNS = 120  # of theta side by side, at most: more spare no time
 FACTORS = 2**28  # bytes of the factorised metrics of problems that go side by side
 SAMPLE = 4  # rows a parameter, at least, that a proof is made of
@@ -81,7 +82,8 @@ class SideBySide:
         first, _ = self.descend([i], [0], ahead[:1], self.metric_ahead(nodes, ahead[0]))
         theta, others = self.theta[i, 0], np.arange(1, self.n_weightings)
         with self.several.threads():
-            self.hessians[i] = hessians = self.several.hessians(theta)
+            is_near = nodes and first[1][0] <= FEW_STEPS
+            self.hessians[i] = hessians = self.hessians[nodes[-1]] if is_near else self.several.hessians(theta)
             columns = self.columns(np.full(self.n_weightings, i), np.arange(self.n_weightings))
             own = metric_of(self.several, hessians[0], columns.some(0))
         start = Metrics(self.several, lambda m: hessians[1 + m])
