@@ -79,7 +79,7 @@ class Likelihood:
         return T.reshape(self.n_parameters, -1)
 
     def user_parameter(self, row, c):
-        """The user's parameter of a row and a class as a linear function of theta, in theta's shape."""
+        """One of the user's parameters as a linear function of theta, in its shape: that of a row and a class."""
         function = np.zeros(self.shape)
         function[row, c] = 1
         if row == len(function) - 1:
