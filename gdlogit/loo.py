@@ -57,7 +57,7 @@ class LeaveOneOut:
     def _by_one_step(self, problem, theta):
         """The scores after one Newton step, and the rows for which one is not enough."""
         coordinates = self._coordinates_of(problem)
-        objective = Objective(coordinates.rows, problem.loss, problem.penalty)
+        objective = Objective(coordinates.rows, problem.loss, coordinates.penalty(problem.penalty))
         if objective.n_parameters > FORMED_PARAMETERS:
             raise ValueError(
                 f"cv='loo' needs a Hessian, which is formed up to {FORMED_PARAMETERS} parameters; got "

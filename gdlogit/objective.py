@@ -8,16 +8,19 @@ and gradient (p + 1, k), intercept last; Hessians (P, P) over theta flattened, P
 """
 
 from functools import partial
+from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from . import summands
+from .penalty import penalty_in
 
-__all__ = ["Objective", "Overflow", "Point", "at_random", "overflow_raised", "tried"]
+__all__ = ["LossAt", "Objective", "Overflow", "Point", "at_random", "overflow_raised", "tried"]
 
 FORMED_PARAMETERS = 1500  # up to so many, the Hessian is formed and factorised
+CHANCE_ROUNDS = 5  # of setting the largest chances to 1: the others grow by it, hardly any of them beyond 1
 ALWAYS_FORMED_PARAMETERS = 200  # with l1, as many as rows; but so many in any case, for nothing ends more sharply
 
 
@@ -27,6 +30,15 @@ class Point(NamedTuple):
     theta: np.ndarray
     value: float
     gradient: np.ndarray
+
+
+class LossAt(NamedTuple):
+    """The mean loss, its slope along a line, its standard error, and what is known of ``each`` row there."""
+
+    mean: float
+    slope: float
+    error: float
+    each: np.ndarray
 
 
 class Overflow(ArithmeticError):
@@ -40,6 +52,16 @@ def at_random(size, n_rows, rng):
     """
     ends = np.arange(size + 1) * n_rows // size
     return rng.integers(ends[:-1], ends[1:])
+
+
+def chances(size_of_each, expected):
+    """Chances in proportion to a size, at most 1, that add up to an expected number, which is less than all."""
+    chance = size_of_each * (expected / size_of_each.sum())
+    for _ in range(CHANCE_ROUNDS):
+        surely = chance >= 1
+        rest = expected - np.count_nonzero(surely)
+        chance = np.where(surely, 1.0, size_of_each * (rest / size_of_each[~surely].sum()))
+    return np.minimum(chance, 1.0)
 
 
 def overflow_raised():
@@ -195,6 +217,57 @@ class Objective:
     def secant_curvature(self, z):
         """The curvature of the rows at scores z; for rows on the wrong side, which have hardly any, a secant's."""
         return self.rows.each(partial(summands.secant_curvature, self.loss), z)
+
+    def labels(self):
+        """The label and the weight of each row: what ``trial`` knows of the rows."""
+        return self.rows.each(summands.label), self.rows.each(summands.weight)
+
+    def trial(self, labels, z, change, rate):
+        """The ``LossAt`` along a line: at scores z + rate dz, for the changes dz that a direction makes; in no pass."""
+        each = self.rows.map(partial(summands.trial, self.loss, rate), z, change, *labels)
+        loss, slope, *moments = map(float, self.rows.sum_known(summands.sums_of_trial, each, labels[1]))
+        mean = loss / self.total
+        squares = np.dot(moments, [1, -2 * mean, mean**2])  # of s (L - mean)
+        return LossAt(mean, slope / self.total, sqrt(max(squares, 0.0)) / self.total, each)
+
+    def gradient_of(self, theta, loss):
+        """The gradient of J's smooth part at theta, whose ``LossAt`` is known, in half a pass."""
+        self.passes += 0.5
+        (gradient,) = self.rows.sum(summands.backward_of_trial, loss.each)
+        return gradient / self.total + self.penalty.gradient(theta)
+
+    @property
+    def work(self):
+        """How many multiplications a product of all rows with one column is worth."""
+        return self.rows.work
+
+    def second_moments(self):
+        """The mean squares of the features, and of the constant, shape (p + 1,), in one pass."""
+        self.passes += 1
+        return self.rows.sum(summands.squares)[0][:, 0] / self.total
+
+    def second_moment(self, size, squares, rng):
+        """The mean of x x^T, shape (p + 1, p + 1): over about so many random rows, or all of them; two passes.
+
+        Half of a row's chance is its share in the sum of squared norms, in units of the mean ``squares``: the few rows
+        that have a rare feature are then among them, and count less.
+        """
+        p = self.shape[0]
+        if size >= self.n_rows:
+            return self.rows.sum(summands.second_moment, products=p)[0] / self.total
+        self.passes += 2
+        leverage = np.asarray(self.rows.each(partial(summands.leverages, squares)))
+        chance = chances(0.5 + 0.5 * leverage / leverage.mean(), size)
+        index = np.flatnonzero(rng.random(self.n_rows) < chance)
+        moment = 0.0
+        for some in np.array_split(index, -(-len(index) // max(1, self.largest_sample))):
+            part = self.rows.take(some).reweighted(1 / chance[some])
+            moment = moment + part.sum(summands.second_moment, products=p)[0]
+        return moment / self.total
+
+    def coupling_at(self, z):
+        """The mean B (k, k) of the rows' Hessians in their scores, at scores z."""
+        return self.rows.sum(partial(summands.coupling_at, self.loss), z)[0] / self.total
 
     def curvature(self, z):
         """The loss's second derivative at every row's scores z, in the form that ``loss.bend`` takes."""
@@ -358,7 +431,10 @@ class Objective:
         rows = self.rows.centred()
         if rows is self.rows:
             return self, theta
-        return self._over(rows, self.total), rows.enter(theta)
+        centred = self._over(rows, self.total)
+        if np.ndim(self.rows.unit) == 0:
+            centred.penalty = penalty_in(self.penalty, rows.unit)
+        return centred, self.theta_in(centred, theta)
 
     def without_constants(self, theta):
         """A theta with the same scores and a coefficient of 0 on features that are constant on these rows."""

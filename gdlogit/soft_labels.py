@@ -37,6 +37,11 @@ class SoftSigmoid(Sigmoid):
         return loss, dz[:, None]
 
     @staticmethod
+    def secant_curvature(z, y):
+        """That of rows with the label of the larger share."""
+        return Sigmoid.secant_curvature(z, y > 0.5)
+
+    @staticmethod
     def labelled(y):
         """The rows as labelled ones: the share (m, 1) and the label of each row, one class after another."""
         yield 1 - y[:, None], np.zeros(len(y), dtype=np.uint8)
@@ -84,6 +89,11 @@ class SoftSoftmax(Softmax):
         with np.errstate(invalid="ignore"):
             mean_score = np.where(y > 0, y * shifted, 0).sum(axis=1)
         return np.log1p(others) - mean_score, (1 - y) * a - y * complement
+
+    @staticmethod
+    def secant_curvature(z, y):
+        """That of rows with the label of the largest share."""
+        return Softmax.secant_curvature(z, y.argmax(axis=1))
 
     def labelled(self, y):
         """The rows as labelled ones: the share (m, 1) and the label of each row, one class after another."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from .bounds import BoxPenalty
 from .data.rows import Rows
-from .descent import gradient, newton, stochastic, truncated
+from .descent import gradient, newton, quasi_newton, stochastic, truncated
 from .descent.loop import NOBODY, Ending, Method, Record, Watch, descend, target
 from .descent.status import Status
 from .objective import FORMED_PARAMETERS, Objective, Point
@@ -34,23 +34,33 @@ FEW_TERMS = 5  # of a direction: so many are named
 DOUBTFUL_RELATIVE_GAP = 0.01  # of J: a larger gap with an l1 penalty puts the estimate of its excess in doubt
 # Times the goal: a larger gap does so with l2, in float32 or where the Hessian is singular to rounding.
 DOUBTFUL_GAP_PER_GOAL = 100
+FORMED_TOL, PRODUCTS_TOL = 1e-8, 1e-6  # what tol="auto" asks for, in units of min(1, J)
+SPAN_ROWS = 20  # for each score: the span of so many rows, or of fewer, costs about ten passes
 NO_WEIGHT = 1e-6  # of the largest weight of a feature in a direction: less is rounding
 
 
 class Settings(NamedTuple):
     """How to solve a problem: what a user chooses, and the sizes at which a method gives way to another.
 
+    A ``tol`` of "auto" is FORMED_TOL, or for a descent without a formed Hessian PRODUCTS_TOL. Such a descent ends
+    before its goal where that is far and J falls too slowly to matter: see ``quasi_newton``.
+
     ``patience`` is after how many iterations without a fall of the held-out rows' loss a descent ends; infinite where
     these rows have no say. Up to ``formed_parameters`` parameters, the Hessian is formed.
     """
 
     solver: str = "auto"
-    tol: float = 1e-8
+    tol: float | Literal["auto"] = "auto"
     max_iter: int = 1000
     learning_rate: float | Literal["auto"] = "auto"
     batch_size: int = 256
     patience: float = inf
     formed_parameters: int = FORMED_PARAMETERS
+
+    @property
+    def formed_tol(self) -> float:
+        """The tolerance of a descent that forms Hessians."""
+        return FORMED_TOL if self.tol == "auto" else self.tol
 
 
 DEFAULTS = Settings()
@@ -60,7 +70,8 @@ class Solution(NamedTuple):
     """Where a solve ended, and what is known there.
 
     ``theta`` is the user's. ``model`` is the local model of J, in ``coordinates``: it holds the point and the metric.
-    ``excess`` is the estimated distance of J to its minimum, ``gap`` a proven bound on it. ``direction`` has, where the
+    ``excess`` is the estimated distance of J to its minimum, ``gap`` a proven bound on it, and ``goal`` the distance at
+    which the descent was to end. ``direction`` has, where the
     classes are separable, the terms of a direction along which J falls for ever: an index (feature, score) and the
     coefficient for each.
     """
@@ -69,6 +80,7 @@ class Solution(NamedTuple):
     status: Status
     excess: float
     gap: float
+    goal: float
     history: list[Record]
     model: LocalModel
     coordinates: Coordinates
@@ -104,6 +116,11 @@ class Solution(NamedTuple):
             parts = [f"{part} for class {classes[score]!s}" for score, part in zip(by_score, parts, strict=True)]
         more = f" and {len(self.direction) - FEW_TERMS} more" if len(self.direction) > FEW_TERMS else ""
         return f", along {'; '.join(parts)}{more}"
+
+    @property
+    def tolerance(self) -> float:
+        """The goal, in units of min(1, J)."""
+        return self.goal / min(1.0, self.point.value) if self.point.value > 0 else self.goal
 
     def largest_stable_rate(self) -> float:
         """2 / L, where L is the largest curvature of J over the features as given; it takes a few passes."""
@@ -143,8 +160,10 @@ def solve(
     """
     rng = rng or np.random.default_rng(0)
     coordinates = coordinates_of(problem, settings, start)
-    objective = Objective(coordinates.rows, problem.loss, problem.penalty, formed_parameters=settings.formed_parameters)
+    penalty = coordinates.penalty(problem.penalty)
+    objective = Objective(coordinates.rows, problem.loss, penalty, formed_parameters=settings.formed_parameters)
     others = held_out and Objective(held_out, problem.loss, ElasticNet(0.0))
+    tol = tolerance(settings, objective)
     method = method_of(settings, objective, rng)
 
     def outside(theta):
@@ -155,13 +174,18 @@ def solve(
             method,
             objective,
             better_start(objective, inside(start, problem, coordinates)),
-            tol=settings.tol,
+            tol=tol,
             max_iter=settings.max_iter,
             validate=others and (lambda theta: others.value(outside(theta))),
             patience=settings.patience,
             watch=told_of_thetas(watch, outside),
         )
-        return judged(ending, objective, coordinates, settings, rng)
+        try:
+            return judged(ending, objective, coordinates, settings, tol, rng)
+        except KeyboardInterrupt:
+            if ending.status is Status.INTERRUPTED:  # by an earlier one
+                raise
+            return judged(ending._replace(status=Status.INTERRUPTED), objective, coordinates, settings, tol, rng)
 
 
 def told_of_thetas(watch: Watch, outside: Callable[[np.ndarray], np.ndarray]) -> Watch:
@@ -188,7 +212,8 @@ def coordinates_of(problem: Problem, settings: Settings, start: np.ndarray | Sol
     """The coordinates in which to solve a problem: those of the solution to start from, where it has the same rows."""
     if settings.solver in TEXTBOOK:
         return Coordinates.as_given(problem.rows)
-    most = settings.formed_parameters // problem.loss.n_outputs if problem.penalty.is_rotation_invariant else 0
+    k = problem.loss.n_outputs
+    most = max(settings.formed_parameters // k, SPAN_ROWS * k) if problem.penalty.is_rotation_invariant else 0
     in_spreads = problem.penalty.is_none
     if isinstance(start, Solution) and start.coordinates.serve(problem.rows, most, in_spreads):
         return start.coordinates
@@ -230,8 +255,15 @@ def better_start(objective: Objective, theta: np.ndarray) -> np.ndarray:
     return theta if objective.value(theta) <= at_zero else zero
 
 
+def tolerance(settings: Settings, objective: Objective) -> float:
+    """The tolerance that the settings ask for."""
+    by_products = settings.solver not in TEXTBOOK and objective.penalty.is_smooth and not objective.forms_hessian
+    return PRODUCTS_TOL if by_products and settings.tol == "auto" else settings.formed_tol
+
+
 def method_of(settings: Settings, objective: Objective, rng: np.random.Generator) -> Method:
     """The method that a solver names, and for the default one the one that the objective's size asks for."""
+    tol = tolerance(settings, objective)
     match settings.solver:
         case "gd":
             return gradient.batch(settings.learning_rate)
@@ -240,18 +272,22 @@ def method_of(settings: Settings, objective: Objective, rng: np.random.Generator
         case "sgd":
             return stochastic.minibatch(settings.learning_rate, settings.batch_size, rng)
         case _ if objective.forms_hessian:
-            return newton.sketch(settings.tol, rng)
+            return newton.sketch(tol, rng)
         case _ if not lacking(objective.penalty, BoxPenalty):
             raise ValueError(
                 f"coef_bounds and monotonic_cst with solver={settings.solver!r} need at most "
                 f"{objective.formed_parameters} parameters, and no more parameters than rows; got "
                 f"{objective.n_parameters} parameters. Use solver='gd' or 'nesterov' on scaled features."
             )
+        case _ if objective.penalty.is_smooth:
+            return quasi_newton.quasi_newton(tol, rng, settles=settings.tol == "auto")
         case _:
-            return truncated.truncated(settings.tol)
+            return truncated.truncated(tol)
 
 
-def judged(ending: Ending, objective: Objective, coordinates: Coordinates, settings: Settings, rng) -> Solution:
+def judged(
+    ending: Ending, objective: Objective, coordinates: Coordinates, settings: Settings, tol: float, rng
+) -> Solution:
     """The solution at the end of a descent: separable or not, of least norm, with a proven gap."""
     model, status, theta = ending.model, ending.status, users(ending.point.theta, objective, coordinates)
     if model.objective is not objective:  # the textbook's descents are judged where features are centred
@@ -264,13 +300,13 @@ def judged(ending: Ending, objective: Objective, coordinates: Coordinates, setti
         if least is not model.point.theta:
             model, theta = model.moved(least), users(least, objective, coordinates)
     settled = ending.excess if status is Status.CONVERGED else 0.0
-    gap = duality_gap(model, rng, settings.tol, settled)
-    if status is Status.CONVERGED and is_doubtful(model, gap, settings.tol):
+    gap = duality_gap(model, rng, tol, settled, brief=status is Status.INTERRUPTED)
+    if status is Status.CONVERGED and is_doubtful(model, gap, tol):
         status = Status.UNPROVEN
     if status is Status.DIVERGED and (settings.learning_rate == "auto" or settings.solver not in TEXTBOOK):
         status = Status.ABOVE_START
     terms = [] if direction is None else terms_of(direction, coordinates)
-    return Solution(theta, status, ending.excess, gap, ending.history, model, coordinates, terms)
+    return Solution(theta, status, ending.excess, gap, ending.goal, ending.history, model, coordinates, terms)
 
 
 def is_doubtful(model: LocalModel, gap: float, tol: float) -> bool:
@@ -289,6 +325,6 @@ def is_doubtful(model: LocalModel, gap: float, tol: float) -> bool:
 def terms_of(direction: np.ndarray, coordinates: Coordinates) -> list[tuple[tuple[int, int], float]]:
     """A direction as pairs of an index (feature, score) and a coefficient, ordered by weight, the largest first."""
     W = coordinates.out_of(direction)[:-1]
-    weight = np.abs(W) * coordinates.centred.spread()[:, None]
+    weight = np.abs(coordinates.centred.in_units(W)) * coordinates.centred.spread()[:, None]
     order = [divmod(flat, W.shape[1]) for flat in weight.argsort(axis=None)[::-1].tolist()]
     return [(index, float(W[index])) for index in order if weight[index] > NO_WEIGHT * weight.max()]

@@ -35,6 +35,35 @@ def value_and_gradient_at(loss, block, z):
     return float(block.weight @ losses), block.backward(block.weigh(dz))
 
 
+def label(block):
+    """The label of each row: for ``each``."""
+    return block.y
+
+
+def weight(block):
+    """The weight of each row: for ``each``."""
+    return block.weight
+
+
+def trial(loss, rate, z, change, y, weight):
+    """The loss of each row at scores z + rate dz, its slope in the rate, and its residuals, weighted: for ``map``."""
+    losses, dz = loss.forward_backward(z + rate * change, y)
+    dz *= weight[:, None].astype(dz.dtype, copy=False)
+    return np.hstack([losses[:, None], np.einsum("ij,ij->i", dz, change)[:, None], dz])
+
+
+def sums_of_trial(each, weight):
+    """The weighted loss and its slope; the sums of s^2 L^2, s^2 L and s^2 for losses L and weights s."""
+    losses = each[:, 0].astype(float, copy=False)
+    weighted = weight * losses
+    return weight @ losses, each[:, 1].sum(dtype=float), weighted @ weighted, weight @ weighted, weight @ weight
+
+
+def backward_of_trial(block, each):
+    """The gradient of the loss in theta, from the residuals of a ``trial``."""
+    return (block.backward(each[:, 2:]),)
+
+
 def scores(theta, block):
     """The scores at theta: for ``each``."""
     return block.scores(theta)
@@ -80,6 +109,12 @@ def squares(block):
     return (block.squared_backward(block.weight[:, None]),)
 
 
+def leverages(squares, block):
+    """The weighted squared norm of each row, in units of the features' mean squares: for ``each``."""
+    scale = np.divide(1, squares[:-1], out=np.zeros(len(squares) - 1), where=squares[:-1] > 0)
+    return block.weight * (block.squared_norms(scale) + block.constant)
+
+
 def largest_row(block):
     """The largest weighted |x|^2."""
     return (block.largest_row(),)
@@ -106,6 +141,11 @@ def curvature_along(loss, block, change, z):
 def coupling(loss, block, c):
     """The weighted Hessians (k, k) of the rows in their scores."""
     return (loss.bend_sum(c, block.weight),)
+
+
+def coupling_at(loss, block, z):
+    """The same at scores z, with the curvature that a step can rely on."""
+    return (loss.bend_sum(loss.secant_curvature(z, block.y), block.weight),)
 
 
 def gram(loss, block, c):

@@ -81,12 +81,25 @@ class Block(ABC):
         """[(X^2)^T dz; sum dz]: ``backward`` with every feature squared."""
 
     @abstractmethod
+    def squared_norms(self, factors):
+        """The squared norm of each row, each feature's square multiplied by a factor (p,)."""
+
     def largest_row(self):
         """The largest weight_i |[X_i, 1]|^2."""
+        norms = self.squared_norms(np.ones(self.X.shape[1], self.X.dtype))
+        return float((self.weight * (norms + self.constant)).max())
 
     @abstractmethod
-    def is_finite(self):
-        """Whether the sum of X is: if not, there is nan or infinity in X, or the sum overflows."""
+    def squares(self):
+        """Sums of squares, an array: numbers if all x are, and if no square overflows."""
+
+    @abstractmethod
+    def are_strange(self, squares, least, most):
+        """The features, a mask, whose largest |x| may not be between the two, as far as the sums of squares tell."""
+
+    @abstractmethod
+    def in_units(self, unit):
+        """A copy of the same rows, as they come, whose features are divided by units (p,)."""
 
     def _intercept(self, theta):
         """The b of X W + b."""

@@ -16,6 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .blocks import Block, Centred, fill_own, spans
+from .units import measured_in
 
 __all__ = ["CentredCsr", "CsrBlock", "canonical", "joined", "row_kronecker"]
 
@@ -90,12 +91,9 @@ class CsrBlock(Block):
         gradient[-1] = self.constant * dz.sum(axis=0, dtype=float)
         return gradient
 
-    def largest_row(self):
-        """The largest weight_i |[X_i, 1]|^2."""
-        return float((self.weight * (self._squared_norms() + self.constant)).max())
-
-    def _squared_norms(self):
-        return np.concatenate([squared.sum(axis=1) for _, squared in self._squares()])
+    def squared_norms(self, factors):
+        """The squared norm of each row, each feature's square multiplied by a factor."""
+        return np.concatenate([squared @ factors for _, squared in self._squares()])
 
     def _squares(self):
         """Yield slices of the rows and the squares of X there, few at a time, because squares are a copy."""
@@ -103,9 +101,20 @@ class CsrBlock(Block):
             rows = csr_view(self.X, span.start, span.stop)
             yield span, csr_of(rows.data**2, rows.indices, rows.indptr, rows.shape[1])
 
-    def is_finite(self):
-        """Whether the sum of all entries is."""
-        return bool(np.isfinite(self.X.data.sum()))
+    def squares(self):
+        """Of all entries."""
+        return np.array([self.X.data @ self.X.data])
+
+    def are_strange(self, squares, least, most):
+        """All features, or none where every entry that is not 0 is between the two."""
+        pieces = spans(self.X.nnz, -(-self.X.data.nbytes // self.layout.block_bytes)) if self.X.nnz else []
+        sizes = (np.abs(self.X.data[piece]) for piece in pieces)
+        smallest = min((np.min(size, where=size > 0, initial=np.inf) for size in sizes), default=np.inf)
+        return np.full(self.X.shape[1], not (squares[0] <= most**2 and smallest >= least))
+
+    def in_units(self, unit):
+        """A copy of the same rows, as they come, whose features are divided by units (p,)."""
+        return CsrBlock(X=measured_in(self.X, unit), **self.parts())
 
     def are_flags(self):
         """Which features are 0 or 1 in all rows."""
@@ -235,9 +244,10 @@ class CentredCsr(Centred, CsrBlock):
         gradient[:-1] += far**2 * dz.sum(axis=0, dtype=float) - 2 * far * (near.X.T @ dz)
         return gradient
 
-    def _squared_norms(self):
+    def squared_norms(self, factors):
+        """(X - centre)^2 = X^2 - 2 centre X + centre^2."""
         near, far = self._from_the_centre()
-        return near._squared_norms() + near.X @ (-2 * far) + far @ far
+        return near.squared_norms(factors) + near.X @ (-2 * factors * far) + factors * far @ far
 
     def stored(self):
         """The same rows, with only features without a zero measured from their centre."""

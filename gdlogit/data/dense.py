@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from .blocks import Block, Centred, fill_own, spans
+from .units import measured_in
 
 __all__ = ["CentredBlock", "CopiedBlock", "Dense", "DenseBlock"]
 
@@ -55,16 +56,24 @@ class Dense(Block):
         squared = DenseBlock(X=self._squared(), y=self.y, weight=self.weight, constant=self.constant)
         return squared.backward(dz.astype(self.X.dtype, copy=False))
 
-    def largest_row(self):
-        """The largest weight_i |[X_i, 1]|^2."""
-        return float((self.weight * (self._squared().sum(axis=1) + self.constant)).max())
+    def squared_norms(self, factors):
+        """The squared norm of each row, each feature's square multiplied by a factor."""
+        return self.product(self._squared(), factors.astype(self.X.dtype, copy=False))
 
     def _squared(self):
         return np.square(self.X)
 
-    def is_finite(self):
-        """Whether the sum of all entries is."""
-        return bool(np.isfinite(self.X.sum()))
+    def squares(self):
+        """Of each feature."""
+        return np.einsum("ij,ij->j", self.X, self.X)
+
+    def are_strange(self, squares, least, most):
+        """The features whose largest |x| may not be between the two, or is 0."""
+        return ~((squares >= len(self) * least**2) & (squares <= most**2))
+
+    def in_units(self, unit):
+        """A copy of the same rows, as they come, whose features are divided by units (p,)."""
+        return DenseBlock(X=measured_in(self.X, unit), **self.parts())
 
     def are_flags(self):
         """Which features are 0 or 1 in all rows."""

@@ -30,7 +30,7 @@ class PartRows(Rows):
         self.held, self.share, self.cores = held, share, cores or Cores()
         self.constant, self.n_scores, facts = float(intercept), n_scores, held.facts
         self.n_rows, self.n_features, self.dtype = facts.n_rows, len(facts.centre), facts.dtype
-        self.centre = np.zeros_like(facts.centre) if centre is None else centre
+        self.centre, self.unit = np.zeros_like(facts.centre) if centre is None else centre, facts.unit
         self.weights = weights or (facts.total, facts.n_counted, facts.smallest_weight)
         self.total, self.n_counted, self.smallest_weight = self.weights
         self.has_offset = facts.offset_width > 0
@@ -40,6 +40,11 @@ class PartRows(Rows):
         """How many rows may be copied."""
         n_bytes = self.held.facts.n_bytes + self.n_rows * self.dtype.itemsize  # a copy has the constant feature, too
         return max(1, SAMPLE_BYTES * self.n_rows // n_bytes)
+
+    @property
+    def work(self):
+        """How many multiplications a product with one column is worth, about."""
+        return self.held.facts.n_bytes // self.dtype.itemsize
 
     def fold(self, f, combine, *each, products=None):
         """Combine the tuples f(block, ...), entry by entry, over all blocks of all parts: one pass."""
@@ -56,6 +61,11 @@ class PartRows(Rows):
         """The values of f of arrays with an entry for each row: a PartArray."""
         first, *others = each
         return first.map(f, *others)
+
+    def sum_known(self, f, *each):
+        """Sum the tuples that f makes of what is known of ``each`` row: fetched."""
+        first, *others = (array.parts for array in each)
+        return first.reduce(f, add, *others)
 
     def repeated(self, values):
         """The same values, of shape (1, k), for each row: a PartArray."""

@@ -11,6 +11,7 @@ keeps a few numbers for each score of each row.
 from collections.abc import Generator
 from contextvars import copy_context
 from functools import reduce
+from operator import add
 from zlib import crc32
 
 import numpy as np
@@ -121,7 +122,7 @@ class BatchRows(Rows):
         self.constant, self.n_scores = float(intercept), n_scores
         facts = source.facts
         self.n_rows, self.n_features, self.dtype = facts.n_rows, len(facts.centre), facts.dtype
-        self.centre = np.zeros_like(facts.centre) if centre is None else centre
+        self.centre, self.unit = np.zeros_like(facts.centre) if centre is None else centre, facts.unit
         self.total, self.has_offset = facts.total, facts.offset_width > 0
 
     @property
@@ -140,6 +141,11 @@ class BatchRows(Rows):
         n_bytes = self.source.facts.n_bytes + self.n_rows * self.dtype.itemsize  # a copy has the constant feature, too
         return max(1, SAMPLE_BYTES * self.n_rows // n_bytes)
 
+    @property
+    def work(self):
+        """How many multiplications a product with one column is worth, about: reading the batches comes on top."""
+        return self.source.facts.n_bytes // self.dtype.itemsize
+
     def fold(self, f, combine, *each, products=None):
         """Combine the tuples f(block, ...), entry by entry, over all blocks of all batches: one pass."""
 
@@ -154,8 +160,11 @@ class BatchRows(Rows):
 
     def map(self, f, *each):
         """What f makes of what is known of ``each`` row: no pass."""
-        pieces = spans(self.n_rows, self.n_rows * self.n_scores // self.layout.block_scores)
-        return self._array((span, f(*(array[span] for array in each))) for span in pieces)
+        return self._array(self._pieces(f, each))
+
+    def sum_known(self, f, *each):
+        """Sum the tuples that f makes of what is known of ``each`` row: no pass."""
+        return reduce(added, (values for _, values in self._pieces(f, each)))
 
     def take(self, index):
         """A copy of the rows at ``index``, which is sorted: one pass."""
@@ -183,6 +192,11 @@ class BatchRows(Rows):
     def stored(self):
         """The same rows, those in CSR measured from their centre only where they have no zero."""
         return self._like(np.where(self.source.facts.without_zeros, self.centre, 0), self.skipped)
+
+    def _pieces(self, f, each):
+        """What f makes of a few rows of the arrays at a time, and which rows these are."""
+        pieces = spans(self.n_rows, self.n_rows * self.n_scores // self.layout.block_scores)
+        return ((span, f(*(array[span] for array in each))) for span in pieces)
 
     def _with(self, each=()):
         """One pass over the batches: which rows they have, these as MemoryRows, and their part of each array."""
@@ -219,3 +233,8 @@ def printed(fingerprint, first, X, y, weight, offset=None):
     weight, offset = (b"" if array is None else array.tobytes() for array in (weight, offset))
     parts = labels, weight, features.tobytes(), offset
     return tuple(map(crc32, parts, fingerprint))
+
+
+def added(left, right):
+    """The sum of two tuples, entry by entry."""
+    return tuple(map(add, left, right))

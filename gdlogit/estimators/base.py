@@ -56,6 +56,7 @@ class Classifier(DocumentationLink, CallbackSupportMixin, ClassifierMixin, BaseE
         validation_loss_curve_: NDArray[np.float64]
         progressive_loss_curve_: NDArray[np.float64]
         converged_: bool
+        tol_: float
         duality_gap_: float
         n_passes_: int
         has_offset_: bool

@@ -16,7 +16,7 @@ from ..backprop import loss_of
 from ..bounds import bounded
 from ..data.labels import Columns, codes_of
 from ..data.memory import rows_of
-from ..data.overflow import overflow_named
+from ..data.overflow import held, overflow_named
 from ..data.source import BatchRows, Source
 from ..penalty import ElasticNet
 from ..problem import Problem
@@ -50,6 +50,7 @@ OF_A_FIT = (
     "loss_curve_",
     "validation_loss_curve_",
     "converged_",
+    "tol_",
     "duality_gap_",
     "n_passes_",
     "has_offset_",
@@ -247,7 +248,7 @@ class BatchLearner(Classifier):
                 stream, loss_before = stream or online.begin(rows, loss, self.C), np.nan
                 if weight.any():
                     stream, loss_before = online.learn(stream, rows, loss, self.C)
-                theta = stream.coefficients
+                theta = held(stream.coefficients, X.dtype)
             if not hasattr(self, "_stream"):
                 for name in OF_A_FIT:
                     vars(self).pop(name, None)

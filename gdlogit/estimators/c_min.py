@@ -131,7 +131,7 @@ def smallest_C(problem: Problem, l1_ratio: float, factors: Any = 1.0, start: np.
         start[-1] = problem.best_intercepts()
     centred = Coordinates.of_newton(problem.rows, 0)  # residuals add up to 0, so only the rounding changes
     objective = Objective(centred.rows, problem.loss, ElasticNet(0.0))
-    slopes = objective.total * np.abs(objective.at(centred.into(start)).gradient[:-1]).max(axis=1)
+    slopes = objective.total * centred.slopes(objective.at(centred.into(start)).gradient)
     factors = np.broadcast_to(factors, slopes.shape)
     penalised = factors > 0
     steepest = (slopes[penalised] / factors[penalised]).max(initial=0.0)

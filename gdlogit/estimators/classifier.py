@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import column_or_1d, validate_data
 
 from ..data.on_dask import is_collection
-from ..data.overflow import overflow_named
+from ..data.overflow import held, overflow_named
 from ..descent.loop import Watch, table
 from ..descent.status import Status
 from ..inference.firth import aliased_features
@@ -106,9 +106,11 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
     max_iter : int, default=1000
         Largest number of iterations, which are steps, or epochs of "sgd". With 0 the fit returns its start: zero
         coefficients, or those of a warm start.
-    tol : float, default=1e-8
+    tol : float or "auto", default="auto"
         The fit ends when J is within ``tol * min(1, J)`` of its minimum, estimated by half the squared Newton
         decrement. The unit is the mean log-loss, whatever the scale of the features. In float32 at least 1.2e-6.
+        "auto" is 1e-8; or, with more than 1,500 parameters and no l1 share, 1e-6, where the fit also ends after 100
+        passes over the rows once ten steps lower J by less than its standard error, as a mean over the rows.
     early_stopping : bool, default=False
         Whether to return the coefficients of the iteration with the lowest log-loss on held-out rows, and to stop when
         that loss no longer falls. Early stopping is meant for the textbook's solvers. The default solver takes only
@@ -151,7 +153,10 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
     validation_loss_curve_ : ndarray of shape (n_iterations,)
         Mean log-loss of the held-out rows after each iteration, weighted as in J. Exists only if rows were held out.
     converged_ : bool
-        Whether J is within ``tol * min(1, J)`` of its minimum, or below the rounding of 1; False after an interrupt.
+        Whether J is within ``tol_ * min(1, J)`` of its minimum, or below the rounding of 1; False after an interrupt.
+    tol_ : float
+        The tolerance that was to be reached: ``tol``; or what "auto" has come to, which is what was left, by estimate,
+        where a fit ended because J fell too slowly; or the rounding of X's precision.
     duality_gap_ : float
         A proven bound on J - min J at the returned coefficients, by Fenchel duality. The bound holds whatever the
         solver did. It is at most J and at least the rounding of J. It is sharp for unscaled features, too, up to scales
@@ -207,7 +212,7 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         learning_rate: float | Literal["auto"] = "auto",
         batch_size: int = 256,
         max_iter: int = 1000,
-        tol: float = 1e-8,
+        tol: float | Literal["auto"] = "auto",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 5,
@@ -261,7 +266,9 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
             or 64 bits. Other sparse forms are copied into CSR; none is ever made dense. "newton-sketch" copies the
             values of a CSR in which a feature without a zero is farther from 0 than 1,000 spreads; and, with two
             classes, an l1 penalty and more than 1,500 features, or more than 200 and more than rows, CSR by column. A
-            memory map is read in blocks; one of another dtype is converted block by block, as in ``fit_batches``.
+            memory map is read in blocks; one of another dtype is converted block by block, as in ``fit_batches``. X is
+            copied where the largest value of a feature is below 1e-12 or above 1e15 in float32, or beyond 1e90 or its
+            inverse in float64.
 
             Rows on a Dask cluster stay there: a Dask array in one chunk of columns, a DataFrame, or a list of futures
             or delayed values of (X, y), (X, y, sample_weight) or (X, y, sample_weight, offset). They are computed once,
@@ -403,7 +410,7 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
 
         def attributes(theta):
             with np.errstate(under="ignore"):  # callbacks run under the caller's NumPy settings
-                theta = columns.widen(theta.astype(problem.dtype))
+                theta = columns.widen(held(theta, problem.dtype))
             coef, intercept = np.ascontiguousarray(theta[:-1].T), theta[-1].copy()
             return {
                 "classes_": columns.classes,
@@ -434,9 +441,10 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         if held_out is not None:
             self.validation_loss_curve_ = self.history_["validation_loss"].copy()
         self.converged_, self.duality_gap_ = solution.status is Status.CONVERGED, solution.gap
+        self.tol_ = solution.tolerance
         if self.verbose:
             kept = iteration_kept(self.validation_loss_curve_) if self.early_stopping else None
-            print(closing_line(solution.status.label, len(self.history_), solution.gap, perf_counter() - began, kept))
+            print(closing_line(solution, perf_counter() - began, kept))
         aliased = [] if self.bias_reduction is None else aliased_features(solution)
         return message_of_end(self, solution, columns.classes[columns.used]) or message_of_aliased(self, aliased)
 

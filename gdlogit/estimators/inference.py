@@ -229,12 +229,13 @@ def name_of(y):
     return str((hasattr(y, "dtypes") and getattr(y, "name", None)) or "y")
 
 
-def rows_to_predict(found, X, offset, centre):
-    """Rows without labels, for the model inside a Pipeline, measured from a centre."""
+def rows_to_predict(found, X, offset, like):
+    """Rows without labels, for the model inside a Pipeline, measured as other rows are."""
     X = validate_data(found.model, found.transform(X), reset=False, accept_sparse="csr", dtype=[np.float64, np.float32])
     n, intercept, k = X.shape[0], found.model.fit_intercept, scores_of(found.model.classes_)
     offset = offset_of_prediction(found.model, offset, X, k)
-    return rows_of(X, np.zeros(n, dtype=np.uint8), np.ones(n), intercept, k, centre, offset=offset)
+    where = {"centre": like.centre, "unit": like.unit}
+    return rows_of(X, np.zeros(n, dtype=np.uint8), np.ones(n), intercept, k, offset=offset, **where)
 
 
 def is_robust(cov_type, weights, method):

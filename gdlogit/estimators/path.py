@@ -12,7 +12,7 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..data.on_dask import is_collection
-from ..data.overflow import overflow_named
+from ..data.overflow import held, overflow_named
 from ..loo import LeaveOneOut
 from ..paths import paths
 from ..problem import Problem
@@ -480,7 +480,7 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
         """Set the attributes that are left; return warnings."""
         scores, std, n_scored = scored
         with np.errstate(under="ignore"):
-            theta = found.theta.astype(dtype)
+            theta = held(found.theta, dtype)
         path = theta[:, :, 0]
         self.coef_path_ = np.ascontiguousarray(path[..., :-1, :].swapaxes(2, 3))
         self.intercept_path_ = path[..., -1, :].copy()

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from ..solve import TEXTBOOK
+from ..descent.status import Status
+from ..solve import TEXTBOOK, Solution
 
 __all__ = ["closing_line", "iteration_kept", "message_of_aliased", "message_of_end", "print_record", "warn_of_end"]
 
@@ -32,11 +33,14 @@ ALIASED = (
 )
 
 
-def closing_line(reason: str, n_iter: int, gap: float, seconds: float, kept: int | None = None) -> str:
+def closing_line(solution: Solution, seconds: float, kept: int | None = None) -> str:
     """The last line: why the fit ended, the proven gap, the time, and the iteration whose coefficients are kept."""
-    proven = f"{gap:.1e}" if isfinite(gap) else "not known"
+    reason, n_iter = solution.status.label, len(solution.history)
+    within = f" to {solution.tolerance:.1e}" if solution.status is Status.CONVERGED else ""
+    proven = f"{solution.gap:.1e}" if isfinite(solution.gap) else "not known"
     chosen = "" if kept is None else f"   kept iteration {kept}"
-    return f"{reason} after {n_iter} iteration{'s' * (n_iter != 1)}   gap {proven}   seconds {seconds:.3g}{chosen}"
+    steps = f"{n_iter} iteration{'s' * (n_iter != 1)}"
+    return f"{reason}{within} after {steps}   gap {proven}   seconds {seconds:.3g}{chosen}"
 
 
 def iteration_kept(validation_loss: NDArray[np.float64]) -> int:
@@ -62,7 +66,8 @@ def message_of_end(estimator, solution, classes):
         or_solver=", scale the features, or use solver='auto'" if is_textbook else "",
         or_penalty="use an l2 share (l1_ratio below 1)" if estimator.l1_ratio == 1 else "scale the features",
         stable_rate=Lazy(solution.largest_stable_rate),
-        **{name: getattr(estimator, name) for name in ("tol", "max_iter", "learning_rate")},
+        tol=solution.tolerance,
+        **{name: getattr(estimator, name) for name in ("max_iter", "learning_rate")},
     )
 
 

@@ -67,7 +67,12 @@ def check_parameters(estimator):
         require(name, "a positive integer", is_number(value, Integral) and value > 0)
     max_iter = estimator.max_iter
     require("max_iter", "an integer that is not negative", is_number(max_iter, Integral) and max_iter >= 0)
-    require("tol", "a number that is not negative", is_number(estimator.tol) and 0 <= estimator.tol < np.inf)
+    require(
+        "tol",
+        'a number that is not negative, or "auto"',
+        (isinstance(estimator.tol, str) and estimator.tol == "auto")
+        or (is_number(estimator.tol) and 0 <= estimator.tol < np.inf),
+    )
     for name in ("fit_intercept", "early_stopping", "warm_start"):
         require(name, "True or False", isinstance(getattr(estimator, name), bool | np.bool_))
     verbose = estimator.verbose  # as in scikit-learn, a number above 1 means the same as 1
@@ -147,7 +152,8 @@ def check_path_parameters(estimator):
 def check_finite(estimator, rows):
     """Raise a ValueError for X with nan or infinity. Sums on all cores are faster than scikit-learn's single sum."""
     if not rows.is_finite():
-        assert_all_finite(rows.X, estimator_name=type(estimator).__name__, input_name="X")
+        with np.errstate(over="ignore", invalid="ignore"):
+            assert_all_finite(rows.X, estimator_name=type(estimator).__name__, input_name="X")
 
 
 def check_weight(sample_weight, X, name="sample_weight"):

@@ -62,7 +62,7 @@ class Asked(NamedTuple):
 
     def allowed(self, problem: Problem, value: float) -> float:
         """How far J may be above its minimum at the coefficients of the fit."""
-        tol = max(self.settings.tol, 10 * float(np.finfo(problem.dtype).eps))
+        tol = max(self.settings.formed_tol, 10 * float(np.finfo(problem.dtype).eps))
         return MARGIN * max(tol * min(1.0, value), FLOOR)
 
 

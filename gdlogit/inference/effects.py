@@ -171,6 +171,10 @@ class Effects:
         """The summary."""
         return str(self.summary())
 
+    def _repr_html_(self) -> str:
+        """The summary, in a notebook."""
+        return self.summary()._repr_html_()
+
     def _columns(self, alpha: float) -> dict[str, Array]:
         limits = self.conf_int(alpha)
         columns = {self.measure: self.estimate, "std err": self.se, "z": self.zvalues}
@@ -297,7 +301,7 @@ class HasEffects:
     def _standardised(self, j: int, value: float) -> tuple[Array, Array]:
         """The mean probabilities (K,) if a feature had one value in all rows, and their covariance's root (K, rank)."""
         likelihood, theta = self._estimate.likelihood, self._estimate.theta
-        value -= float(likelihood.coordinates.centred.centre[j])
+        value = float(likelihood.coordinates.centred.measured(value, j))
         f = partial(summands.standardised, likelihood.loss, likelihood.contrasts, theta, j, value)
         products = 2 * likelihood.shape[1] * len(self._terms.all_classes)
         P, derivatives = (part / likelihood.total for part in likelihood.sum(f, products=products))

@@ -161,14 +161,15 @@ def solve_firth(
             METHOD,
             objective,
             likelihood.inside(np.zeros(problem.shape) if start is None else start),
-            tol=SHARE * settings.tol / likelihood.total,
+            tol=SHARE * settings.formed_tol / likelihood.total,
             max_iter=settings.max_iter,
             validate=others and (lambda theta: others.value(likelihood.users(theta))),
             watch=Watch(watch.begin, lambda record, point: watch.end(record, lambda: likelihood.users(point.theta))),
         )
     theta = likelihood.users(ending.model.information.without_aliased(ending.point.theta))
     status = Status.ABOVE_START if ending.status is Status.DIVERGED else ending.status
-    return Solution(theta, status, ending.excess, inf, ending.history, ending.model, coordinates, [])
+    goal = settings.formed_tol * min(1.0, ending.point.value)
+    return Solution(theta, status, ending.excess, inf, goal, ending.history, ending.model, coordinates, [])
 
 
 def aliased_features(solution: Solution) -> np.ndarray:

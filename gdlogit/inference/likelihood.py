@@ -80,10 +80,11 @@ class Likelihood:
 
     def user_parameter(self, row, c):
         """One of the user's parameters as a linear function of theta, in its shape: that of a row and a class."""
-        function = np.zeros(self.shape)
-        function[row, c] = 1
+        function, centred = np.zeros(self.shape), self.coordinates.centred
         if row == len(function) - 1:
-            function[:-1, c] = -self.coordinates.centred.centre
+            function[:-1, c], function[-1, c] = -centred.centre, 1
+        else:
+            function[row, c] = centred.leave(np.eye(len(function))[row][:, None])[row, 0]
         return function
 
     def score(self, theta):

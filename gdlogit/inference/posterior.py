@@ -21,7 +21,7 @@ class Posterior(Likelihood):
 
     def __init__(self, coordinates, loss, contrasts, weighted, penalty):
         super().__init__(coordinates, loss, contrasts, weighted)
-        strength = self.total * penalty.curvature(np.zeros((self.shape[0], 1)))
+        strength = self.total * coordinates.penalty(penalty).curvature(np.zeros((self.shape[0], 1)))
         k = contrasts.n_outputs
         of_contrasts = np.eye(contrasts.n) - (1 / k if k > 1 else 0.0)
         self.prior = np.kron(np.diag(strength[:, 0]), of_contrasts)

@@ -64,7 +64,7 @@ class Predictions:
         if not 0 < interval < 1:
             raise ValueError(f"interval must be between 0 and 1; got {interval!r}.")
         likelihood, theta = self._estimate.likelihood, self._estimate.theta
-        rows = self._read(X, offset, likelihood.coordinates.centred.centre)
+        rows = self._read(X, offset, likelihood.coordinates.centred)
         of = likelihood.contrasts, theta, self._root
         f = partial(summands.in_float64, partial(summands.scores_and_covariances, *of))
         with rows.threads():

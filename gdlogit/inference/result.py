@@ -246,6 +246,18 @@ class InferenceResult(HypothesisTests, HasEffects, Predictions, Diagnostics):
         """
         return summary_of(self, alpha)
 
+    def __repr__(self) -> str:
+        """What the result is about, in a line; ``summary()`` has the table."""
+        of = ", ".join(map(str, self.classes))
+        return (
+            f"<{type(self).__name__}: {of} against {self.reference}, {len(self.names)} terms, {self.nobs:g} rows, "
+            f"cov_type={self.cov_type!r}, method={self.method!r}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """The summary, in a notebook."""
+        return self.summary()._repr_html_()
+
     def to_frame(self, conf_level: float = 0.95, exponentiate: bool = False, tidy: bool = False) -> "pd.DataFrame":
         """The table of coefficients as a pandas DataFrame.
 
