@@ -38,7 +38,7 @@ from .likelihood import Likelihood
 __all__ = ["FirthLikelihood", "aliased_features", "solve_firth"]
 
 # Excess at which a fit ends / ``tol``, in units of the whole l*: steps contract the distance only linearly.
-SHARE = 1e-4
+TOL_SHARE = 1e-4
 LEAST_RATE = 1e-6
 NOISE = 1e-10  # relative to J: the rounding of log |I|, where I is nearly singular
 SLOW = 0.1  # excess after a step / excess before: where it is more, secant pairs improve the metric
@@ -161,7 +161,7 @@ def solve_firth(
             METHOD,
             objective,
             likelihood.inside(np.zeros(problem.shape) if start is None else start),
-            tol=SHARE * settings.formed_tol / likelihood.total,
+            tol=TOL_SHARE * settings.formed_tol / likelihood.total,
             max_iter=settings.max_iter,
             validate=others and (lambda theta: others.value(likelihood.users(theta))),
             watch=Watch(watch.begin, lambda record, point: watch.end(record, lambda: likelihood.users(point.theta))),

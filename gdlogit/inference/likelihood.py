@@ -79,7 +79,7 @@ class Likelihood:
         return T.reshape(self.n_parameters, -1)
 
     def user_parameter(self, row, c):
-        """One of the user's parameters as a linear function of theta, in its shape: that of a row and a class."""
+        """The user's parameter of a row and a class as a linear function of theta, in theta's shape."""
         function, centred = np.zeros(self.shape), self.coordinates.centred
         if row == len(function) - 1:
             function[:-1, c], function[-1, c] = -centred.centre, 1
