@@ -210,7 +210,7 @@ class HasEffects:
         if dummy and at == "mean":
             raise ValueError("dummy=True compares probabilities over all rows: at must be 'overall'; got 'mean'.")
         if at == "mean" and self._estimate.likelihood.has_offset:
-            raise ValueError("at must be 'overall' for a model with an offset; got 'mean'.")
+            raise ValueError("at='mean' is not defined with an offset: at must be 'overall'.")
         values, root = self._slopes(at)
         if dummy:
             for j in np.flatnonzero(self._flags() & self._has_feature):
