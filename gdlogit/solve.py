@@ -15,7 +15,7 @@ import numpy as np
 from .bounds import BoxPenalty
 from .data.rows import Rows
 from .descent import gradient, newton, quasi_newton, stochastic, truncated
-from .descent.loop import NOBODY, DescentResult, Method, Record, Watch, descend, goal_of
+from .descent.loop import NOBODY, DescentResult, Method, Record, Watch, descend, even_if_interrupted, goal_of
 from .descent.status import Status
 from .objective import FORMED_PARAMETERS, Objective, Point
 from .penalty import ElasticNet, Penalty, free_of, lacking
@@ -179,12 +179,10 @@ def solve(
             patience=settings.patience,
             watch=watch_of_points(watch, theta_of_user),
         )
-        try:
-            return solution_at(ending, objective, coordinates, settings, tol, rng)
-        except KeyboardInterrupt:
-            if ending.status is Status.INTERRUPTED:  # this is the second interrupt
-                raise
-            return solution_at(ending._replace(status=Status.INTERRUPTED), objective, coordinates, settings, tol, rng)
+        return even_if_interrupted(
+            lambda status: solution_at(ending._replace(status=status), objective, coordinates, settings, tol, rng),
+            ending.status,
+        )
 
 
 def watch_of_points(watch: Watch, theta_of_user: Callable[[np.ndarray], np.ndarray]) -> Watch:
