@@ -126,7 +126,7 @@ def renewed(objective, state, rng):
     if wants_gram(objective, state):
         features = with_gram(objective, features, rng)
     penalty = objective.penalty.curvature(np.empty(objective.shape[0]))
-    first = features.metric(objective.coupling_at(state.scores), penalty)
+    first = features.metric(objective.coupling_at(state.scores), penalty, state.metric.first)
     metric = state.metric._replace(first=first).scaled()
     return state._replace(features=features, metric=metric, made_at=state.loss)
 
