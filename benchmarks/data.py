@@ -7,6 +7,7 @@ and far from 0.
 """
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -65,6 +66,10 @@ BUNDLED = {
     "breast_cancer": datasets.load_breast_cancer,
     "digits": datasets.load_digits,
 }
+STATSMODELS = {  # the data frame, and the column that is the label
+    "fair": ("fair", lambda data: data["affairs"] > 0),
+    "anes96": ("anes96", lambda data: data["PID"]),
+}
 QUICK = ["iris", "breast_cancer", "phishing", "ar95_raw"]  # --quick, unless --only names others
 SUITES = {
     "sparse": [
@@ -102,6 +107,8 @@ def sources(folder, quick=False):
         In the order to run.
     """
     found = {name: Source(lambda load=load: load(return_X_y=True), "bundled") for name, load in BUNDLED.items()}
+    if find_spec("statsmodels"):
+        found |= {name: Source(lambda name=name: _of_statsmodels(name), "bundled") for name in STATSMODELS}
     if folder is not None:
         for path in sorted(Path(folder).glob("*.npz"), key=lambda path: path.stat().st_size):
             with np.load(path) as file:
@@ -215,6 +222,14 @@ def problem(case, source, relative_gap):
 
 def _parts(X):
     return (X.data, X.indices, X.indptr) if issparse(X) else (X,)
+
+
+def _of_statsmodels(name):
+    import statsmodels.api as sm
+
+    module, label = STATSMODELS[name]
+    data = getattr(sm.datasets, module).load_pandas()
+    return data.exog.to_numpy(float), label(data.data).to_numpy()
 
 
 def _read(path):

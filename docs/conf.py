@@ -55,7 +55,7 @@ sphinx_gallery_conf = {
     "doc_module": ("gdlogit",),
     "backreferences_dir": "generated/backreferences",
     "abort_on_example_error": True,
-    "default_thumb_file": str(HERE.parent / "benchmarks" / "results" / "gap.png"),
+    "default_thumb_file": str(HERE / "figures" / "time.png"),
     "write_computation_times": False,  # nobody reads it, and it loads scripts from a CDN
     "show_memory": False,
     "show_signature": False,
@@ -63,7 +63,15 @@ sphinx_gallery_conf = {
 }
 
 # Pages with tables, code or pictures that need the room of the right sidebar.
-WIDE_PAGES = ["benchmarks", "architecture", "backpropagation", "batch_or_stochastic", "default_solver", "contributing"]
+WIDE_PAGES = [
+    "index",
+    "benchmarks",
+    "architecture",
+    "backpropagation",
+    "batch_or_stochastic",
+    "default_solver",
+    "contributing",
+]
 WIDE_PAGES += [f"auto_examples/{example.stem}" for example in (HERE.parent / "examples").glob("*.py")]
 
 html_theme = "pydata_sphinx_theme"

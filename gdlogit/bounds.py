@@ -78,6 +78,12 @@ class Bounded(NamedTuple):
         """The same for some features."""
         return Bounded(self.penalty.restricted(features), self.low[features], self.high[features])
 
+    def in_units(self, unit):
+        """The same of coefficients that are multiplied by units (p,), or by 1.0."""
+        if np.ndim(unit) == 0:
+            return self
+        return Bounded(self.penalty.in_units(unit), self.low * unit[:, None], self.high * unit[:, None])
+
     def balanced(self, theta):
         """Theta itself: a shift of a feature's coefficients may leave the bounds."""
         return theta

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from . import summands
+from .penalty import penalty_in
 
 __all__ = ["LossAt", "Objective", "Overflow", "Point", "at_random", "overflow_raised", "tried"]
 
@@ -430,7 +431,10 @@ class Objective:
         rows = self.rows.centred()
         if rows is self.rows:
             return self, theta
-        return self._over(rows, self.total), rows.enter(theta)
+        centred = self._over(rows, self.total)
+        if np.ndim(self.rows.unit) == 0:
+            centred.penalty = penalty_in(self.penalty, rows.unit)
+        return centred, self.theta_in(centred, theta)
 
     def without_constants(self, theta):
         """A theta with the same scores and a coefficient of 0 on features that are constant on these rows."""

@@ -46,7 +46,7 @@ import numpy as np
 
 from .descent.armijo import line_search
 from .objective import Objective
-from .penalty import ElasticNet
+from .penalty import ElasticNet, penalty_in
 from .quadratic.curvature import Cholesky, ConjugateGradients, Jacobi, Updated
 from .quadratic.metric import without_shift
 
@@ -101,8 +101,9 @@ class Quadratic(NamedTuple):
 class Stream(NamedTuple):
     """All that is kept of a stream: where it stands, Q for the rows gone by, and the rows that wait.
 
-    ``theta`` is that of features measured from ``centre``, None for 0. ``kept`` is the Hessian of the last step, with
-    the rows that have come since, as long as it serves. ``C`` is that of the last batch.
+    ``theta`` is that of features in their ``unit``, see ``data.units``, measured from ``centre``, None for 0. ``kept``
+    is the Hessian of the last step, with the rows that have come since, as long as it serves. ``C`` is that of the last
+    batch.
     """
 
     theta: np.ndarray
@@ -111,6 +112,7 @@ class Stream(NamedTuple):
     centre: np.ndarray | None
     kept: Updated | None = None
     C: float | None = None
+    unit: np.ndarray | float = 1.0
 
     @property
     def coefficients(self):
@@ -118,6 +120,9 @@ class Stream(NamedTuple):
         theta = self.theta.copy()
         if self.centre is not None:
             theta[-1] -= self.centre @ theta[:-1]
+        if np.ndim(self.unit):
+            with np.errstate(over="ignore", under="ignore"):  # ``held`` refuses infinity
+                theta[:-1] /= self.unit[:, None]
         return theta
 
 
@@ -192,17 +197,19 @@ class Present:
 
 
 def begin(rows, loss, C):
-    """The stream before its first batch, whose rows say what their features are measured from."""
+    """The stream before its first batch, whose rows say what their features are measured from, and in which unit."""
+    unit = rows.own_unit
+    rows = rows.measured_in(unit)
     theta = np.zeros((rows.shape[1], loss.n_outputs))
     is_formed = Objective(rows, loss, ElasticNet(0.0)).forms_hessian
     hessian = np.zeros((theta.size, theta.size)) if is_formed else np.zeros_like(theta)
     centre = rows.centred().centre if is_formed or not rows.is_sparse else None  # or a row would have all features
-    return Stream(theta, Quadratic(theta, np.zeros_like(theta), hessian), None, centre, None, C)
+    return Stream(theta, Quadratic(theta, np.zeros_like(theta), hessian), None, centre, None, C, unit)
 
 
 def learn(stream, rows, loss, C):
     """The stream after one more batch, and the batch's mean loss before: a test on rows not yet learned from."""
-    n_new, kept = rows.n_rows, stream.kept
+    n_new, kept, rows = rows.n_rows, stream.kept, rows.measured_in(stream.unit)
     rows = rows if stream.centre is None else rows.about(stream.centre)
     rows = rows.take(np.arange(n_new)) if n_new < ENOUGH_ROWS else rows  # a copy: they may have to wait
     if kept is not None:
@@ -211,7 +218,9 @@ def learn(stream, rows, loss, C):
     past, enough = stream.past.about(stream.theta), rows.n_rows >= ENOUGH_ROWS
     # Features that no row has stand at the minimum of Q + penalty, unless C has changed.
     some, at_hand = rows.seen() if past.is_diagonal and C == stream.C else (None, rows)
-    present, part = Present(at_hand, loss, ElasticNet(1 / C)), past.part(some)
+    penalty = penalty_in(ElasticNet(1 / C), stream.unit)
+    penalty = penalty if some is None else penalty.restricted(some[:-1])
+    present, part = Present(at_hand, loss, penalty), past.part(some)
     with at_hand.threads():
         here = present.at(part, present.losses.scores(part.theta))
         start = present.start(here)
@@ -219,7 +228,8 @@ def learn(stream, rows, loss, C):
         end, kept = settle(present, start, kept, BATCH_EXCESS * min(1.0, rows.total / rows.n_rows))
         past = past.with_part(some, present.summed_up(end) if enough else end.past)
     kept, waiting = None if enough or past.is_diagonal else kept, None if enough else rows
-    return Stream(past.theta, past, waiting, stream.centre, kept, C), present.mean_loss(here.z, slice(-n_new, None))
+    stream = stream._replace(theta=past.theta, past=past, waiting=waiting, kept=kept, C=C)
+    return stream, present.mean_loss(here.z, slice(-n_new, None))
 
 
 def settle(present, here, kept, goal):

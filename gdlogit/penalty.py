@@ -22,10 +22,23 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-__all__ = ["LEFT_OUT", "Conjugate", "ElasticNet", "L1Penalty", "Penalty", "free_of", "lacking", "shrink", "ways_of"]
+__all__ = [
+    "LEFT_OUT",
+    "Conjugate",
+    "ElasticNet",
+    "L1Penalty",
+    "Penalty",
+    "free_of",
+    "lacking",
+    "penalty_in",
+    "shrink",
+    "ways_of",
+]
 
 WEAKEST = float(np.finfo(float).tiny)  # a strength that is not 0
-LEFT_OUT = 1e100  # an l1 strength that stands for infinity: no slope of a loss exceeds it, and 0 times it is 0
+# An l1 strength that stands for infinity: no slope of a loss, of features in their units, exceeds it; 0 times it is 0.
+LEFT_OUT = 1e100
+STRONGEST = 1e300  # an l2 strength with which a coefficient of a feature in its units is 0
 
 Array = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
@@ -114,6 +127,15 @@ def lacking(penalty: object, protocol: type) -> list[str]:
 def not_in_class(kind, protocol):
     """The names of a protocol that a class does not have, though its instances may."""
     return [name for name in dir(protocol) if not name.startswith("_") and not hasattr(kind, name)]
+
+
+def penalty_in(penalty, unit):
+    """The penalty of coefficients that are multiplied by units, (p,) or 1.0; a TypeError where it does not know how."""
+    if np.ndim(unit) == 0:
+        return penalty
+    if not hasattr(penalty, "in_units"):
+        raise TypeError(f"{type(penalty).__name__} is no penalty for features on such scales: it lacks in_units.")
+    return penalty.in_units(unit)
 
 
 def free_of(penalty, n_features):
@@ -208,6 +230,12 @@ class ElasticNet(NamedTuple):
         """l1 and l2 where each is one number for all features; else None."""
         return None if differs(self.l1) or differs(self.l2) else (self.l1, self.l2)
 
+    def in_units(self, unit):
+        """The same penalty of coefficients that are multiplied by units (p,), or by 1.0."""
+        if differs(unit):
+            return ElasticNet(measured(self.l2, unit, 2, STRONGEST), measured(self.l1, unit, 1, LEFT_OUT))
+        return self
+
     def restricted(self, features):
         """The penalty of some features."""
         return ElasticNet(*(strength[features] if differs(strength) else strength for strength in self))
@@ -282,6 +310,17 @@ class ElasticNet(NamedTuple):
         with np.errstate(over="ignore"):
             quadratic = (l2 * W + (V - U)) ** 2 / (2 * divisor(l2))
             return float((quadratic + (l1 * np.abs(W) + W * U)).sum())
+
+
+def measured(strength, unit, power, most):
+    """Strengths of features, for coefficients in units: divided by a power of these, and at most a number."""
+    if not is_any(strength):
+        return strength
+    strengths = np.broadcast_to(strength, unit.shape)
+    with np.errstate(over="ignore", under="ignore"):
+        for _ in range(power):
+            strengths = np.where(strengths >= most, most, np.minimum(strengths / unit, most))
+    return strengths
 
 
 def differs(strength):

@@ -25,7 +25,7 @@ from .bounds import bounded
 from .data.memory import rows_of
 from .data.rows import Rows
 from .data.span import compact
-from .penalty import ElasticNet, Penalty
+from .penalty import ElasticNet, Penalty, penalty_in
 from .summands import weight_of_classes
 
 __all__ = ["Coordinates", "Problem"]
@@ -90,6 +90,16 @@ class Problem(NamedTuple):
         return log_frequency[1:] - log_frequency[:1] if k == 1 else log_frequency
 
     @property
+    def copies_features(self) -> bool:
+        """Whether ``restricted`` can be asked for: rows in memory alone can copy features."""
+        return self.rows.copies_features
+
+    @property
+    def needs_units(self) -> bool:
+        """Whether some features are measured in units of their own, in which their penalties differ."""
+        return np.ndim(self.rows.centred().unit) > 0
+
+    @property
     def has_offset(self) -> bool:
         """Whether an offset is added to the rows' scores."""
         return self.rows.has_offset
@@ -133,7 +143,8 @@ class Coordinates(NamedTuple):
         units of their spreads.
         """
         centred = rows.centred()
-        spanned, lower, lift = compact(centred, max_rows, in_spreads)
+        has_units = np.ndim(centred.unit) > 0  # in which a penalty is not the same for all features
+        spanned, lower, lift = compact(centred, 0 if has_units and not in_spreads else max_rows, in_spreads)
         return cls(rows, centred, spanned.copied_if_few(), lower, lift, in_spreads)
 
     @classmethod
@@ -183,6 +194,14 @@ class Coordinates(NamedTuple):
         if theta.shape[1] > 1:
             theta[-1] -= theta[-1].mean()
         return theta
+
+    def penalty(self, penalty: Penalty) -> Penalty:
+        """The penalty of the descent's theta, of one of the user's theta."""
+        return penalty_in(penalty, self.centred.unit)
+
+    def slopes(self, gradient: np.ndarray) -> np.ndarray:
+        """The largest slope of each of the user's coefficients, (p,), where features are not in their rows' span."""
+        return np.abs(gradient[:-1]).max(axis=1) * self.centred.unit
 
     def covariance(self, V: np.ndarray, k: int = 1) -> np.ndarray:
         """The covariance T V T^T of the user's flat theta, where V (P, P) is the covariance of the descent's.

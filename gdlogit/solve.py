@@ -15,7 +15,7 @@ import numpy as np
 from .bounds import BoxPenalty
 from .data.rows import Rows
 from .descent import gradient, newton, quasi_newton, stochastic, truncated
-from .descent.loop import NOBODY, Ending, Method, Record, Watch, descend, target
+from .descent.loop import NOBODY, Ending, Method, Record, Watch, descend, even_if_interrupted, target
 from .descent.status import Status
 from .objective import FORMED_PARAMETERS, Objective, Point
 from .penalty import ElasticNet, Penalty, free_of, lacking
@@ -160,7 +160,8 @@ def solve(
     """
     rng = rng or np.random.default_rng(0)
     coordinates = coordinates_of(problem, settings, start)
-    objective = Objective(coordinates.rows, problem.loss, problem.penalty, formed_parameters=settings.formed_parameters)
+    penalty = coordinates.penalty(problem.penalty)
+    objective = Objective(coordinates.rows, problem.loss, penalty, formed_parameters=settings.formed_parameters)
     others = held_out and Objective(held_out, problem.loss, ElasticNet(0.0))
     tol = tolerance(settings, objective)
     method = method_of(settings, objective, rng)
@@ -179,12 +180,10 @@ def solve(
             patience=settings.patience,
             watch=told_of_thetas(watch, outside),
         )
-        try:
-            return judged(ending, objective, coordinates, settings, tol, rng)
-        except KeyboardInterrupt:
-            if ending.status is Status.INTERRUPTED:  # by an earlier one
-                raise
-            return judged(ending._replace(status=Status.INTERRUPTED), objective, coordinates, settings, tol, rng)
+        return even_if_interrupted(
+            lambda status: judged(ending._replace(status=status), objective, coordinates, settings, tol, rng),
+            ending.status,
+        )
 
 
 def told_of_thetas(watch: Watch, outside: Callable[[np.ndarray], np.ndarray]) -> Watch:
@@ -324,6 +323,6 @@ def is_doubtful(model: LocalModel, gap: float, tol: float) -> bool:
 def terms_of(direction: np.ndarray, coordinates: Coordinates) -> list[tuple[tuple[int, int], float]]:
     """A direction as pairs of an index (feature, score) and a coefficient, ordered by weight, the largest first."""
     W = coordinates.out_of(direction)[:-1]
-    weight = np.abs(W) * coordinates.centred.spread()[:, None]
+    weight = np.abs(coordinates.centred.in_units(W)) * coordinates.centred.spread()[:, None]
     order = [divmod(flat, W.shape[1]) for flat in weight.argsort(axis=None)[::-1].tolist()]
     return [(index, float(W[index])) for index in order if weight[index] > NO_WEIGHT * weight.max()]

@@ -197,7 +197,7 @@ X, Y = raw(n=100)
         ([(X, Y), (X * np.nan, Y)], None, ValueError, r"NaN(.|\n)*In pass 1 over source, at batch 2"),
         ([(X, Y), (X, Y[:5])], None, ValueError, "inconsistent"),
         ([(X, Y, -np.ones(100))], None, ValueError, "sample_weight must not be negative"),
-        ([(X * 1e200, Y)], None, ValueError, "too large for float64"),
+        ([(X, Y, np.full(100, 1e308))], None, ValueError, "too large for float64"),
         ([(X, Y), (X, np.full(len(Y), None))], None, ValueError, r"y must hold .*it holds \[None\]"),
         ([(X, Y), (X, Y.astype(str).astype(object))], None, ValueError, r"y must hold .*it holds"),
         ([(X, Y)], [0, None], ValueError, r"classes must hold .*it holds \[None, 0\]"),

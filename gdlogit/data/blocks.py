@@ -90,8 +90,16 @@ class Block(ABC):
         return float((self.weight * (norms + self.constant)).max())
 
     @abstractmethod
-    def is_finite(self):
-        """Whether the sum of X is: if not, there is nan or infinity in X, or the sum overflows."""
+    def squares(self):
+        """Sums of squares, an array: numbers if all x are, and if no square overflows."""
+
+    @abstractmethod
+    def are_strange(self, squares, least, most):
+        """The features, a mask, whose largest |x| may not be between the two, as far as the sums of squares tell."""
+
+    @abstractmethod
+    def in_units(self, unit):
+        """A copy of the same rows, as they come, whose features are divided by units (p,)."""
 
     def _intercept(self, theta):
         """The b of X W + b."""

@@ -16,6 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .blocks import Block, Centred, fill_own, spans
+from .units import measured_in
 
 __all__ = ["CentredCsr", "CsrBlock", "canonical", "joined", "row_kronecker"]
 
@@ -100,9 +101,20 @@ class CsrBlock(Block):
             rows = csr_view(self.X, span.start, span.stop)
             yield span, csr_of(rows.data**2, rows.indices, rows.indptr, rows.shape[1])
 
-    def is_finite(self):
-        """Whether the sum of all entries is."""
-        return bool(np.isfinite(self.X.data.sum()))
+    def squares(self):
+        """Of all entries."""
+        return np.array([self.X.data @ self.X.data])
+
+    def are_strange(self, squares, least, most):
+        """All features, or none where every entry that is not 0 is between the two."""
+        pieces = spans(self.X.nnz, -(-self.X.data.nbytes // self.layout.block_bytes)) if self.X.nnz else []
+        sizes = (np.abs(self.X.data[piece]) for piece in pieces)
+        smallest = min((np.min(size, where=size > 0, initial=np.inf) for size in sizes), default=np.inf)
+        return np.full(self.X.shape[1], not (squares[0] <= most**2 and smallest >= least))
+
+    def in_units(self, unit):
+        """A copy of the same rows, as they come, whose features are divided by units (p,)."""
+        return CsrBlock(X=measured_in(self.X, unit), **self.parts())
 
     def are_flags(self):
         """Which features are 0 or 1 in all rows."""

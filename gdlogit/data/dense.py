@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from .blocks import Block, Centred, fill_own, spans
+from .units import measured_in
 
 __all__ = ["CentredBlock", "CopiedBlock", "Dense", "DenseBlock"]
 
@@ -62,9 +63,17 @@ class Dense(Block):
     def _squared(self):
         return np.square(self.X)
 
-    def is_finite(self):
-        """Whether the sum of all entries is."""
-        return bool(np.isfinite(self.X.sum()))
+    def squares(self):
+        """Of each feature."""
+        return np.einsum("ij,ij->j", self.X, self.X)
+
+    def are_strange(self, squares, least, most):
+        """The features whose largest |x| may not be between the two, or is 0."""
+        return ~((squares >= len(self) * least**2) & (squares <= most**2))
+
+    def in_units(self, unit):
+        """A copy of the same rows, as they come, whose features are divided by units (p,)."""
+        return DenseBlock(X=measured_in(self.X, unit), **self.parts())
 
     def are_flags(self):
         """Which features are 0 or 1 in all rows."""

@@ -9,7 +9,7 @@ from 0 (see ``csr``). ``layout`` has the sizes of blocks.
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import cached_property, reduce
-from operator import add, and_
+from operator import add
 from threading import Lock
 
 import numpy as np
@@ -22,44 +22,58 @@ from .csr import joined as joined_csr
 from .dense import CopiedBlock, DenseBlock
 from .rows import Rows
 from .threads import Cores
+from .units import largest_of_features, least_and_most, measured_in, unit_of
 
-__all__ = ["MemoryRows", "concatenated", "rows_of"]
+__all__ = ["MemoryRows", "aligned", "concatenated", "rows_of"]
 
 SAMPLE_BYTES = 40 * 2**20  # a sample may always have so many bytes
 SAMPLE_SHARE, MOST_BYTES = 0.065, 160 * 2**20  # or this share of X, but no more than so many bytes: more tell little
 MIXED_BYTES = 32 * 2**20  # dense and CSR rows of up to so many bytes are joined as dense: 2,000 rows of 2,000 features
 
 
-def rows_of(X, y, weight, intercept=True, n_scores=1, centre=None, first=0, layout=None, cores=None, offset=None):
+def rows_of(
+    X, y, weight, intercept=True, n_scores=1, centre=None, first=0, layout=None, cores=None, offset=None, unit=1.0
+):
     """Rows of arrays, in the storage that is that of X.
 
     Parameters
     ----------
     X : ndarray or CSR of shape (n, p), float64 or float32; never written to, and copied only where a CSR has unsorted
-        or duplicate entries.
+        or duplicate entries, or an array is not aligned.
     y : ndarray of shape (n,), class codes from 0.
     weight : ndarray of shape (n,), not negative, with a positive sum.
     intercept : bool, whether each row carries a constant feature 1.
     n_scores : int, k: how many scores a row will have, for the size of a block.
-    centre : ndarray of shape (p,), what the features are measured from; None is 0.
+    centre : ndarray of shape (p,), what the features are measured from, in their units; None is 0.
     first : int, the number of the first row, where these are some of more rows.
     layout : Layout, the sizes of blocks; None is the default.
     cores : Cores, of a fit that has begun; None is the caller's thread alone.
     offset : ndarray of shape (n, k), what is added to the scores; None is 0.
+    unit : 1.0 or ndarray of shape (p,), what the features are divided by, in a copy.
     """
-    storage, X = (CsrBlock, canonical(X)) if sp.issparse(X) else (DenseBlock, X)
+    storage, X = (CsrBlock, canonical(X)) if sp.issparse(X) else (DenseBlock, aligned(X))
     parts = {"constant": float(intercept), "first": first, "layout": layout or _layout.LAYOUT}
     if offset is not None:
         parts["offset"] = offset.astype(X.dtype, copy=False)
-    block = storage(X=X, y=y, weight=weight, **parts)
-    return MemoryRows(block if centre is None else block.about(centre), n_scores, cores)
+    block = storage(X=measured_in(X, unit), y=y, weight=weight, **parts)
+    return MemoryRows(block if centre is None else block.about(centre), n_scores, cores, unit)
+
+
+def aligned(array):
+    """The array, or a copy where its numbers do not begin at multiples of their size, as after some networks.
+
+    No BLAS takes such an array: NumPy would copy it for each product.
+    """
+    return array if array.flags.aligned else array.copy()
 
 
 class MemoryRows(Rows):
     """Rows in memory, of any storage: see ``rows_of``."""
 
-    def __init__(self, block, n_scores=1, cores=None):
-        self.block, self.n_scores, self.cores = block, n_scores, cores or Cores()
+    copies_features = True
+
+    def __init__(self, block, n_scores=1, cores=None, unit=1.0):
+        self.block, self.n_scores, self.cores, self.unit = block, n_scores, cores or Cores(), unit
         self.X, self.y, self.weight = block.X, block.y, block.weight
         self.n_rows, self.n_features = self.X.shape
         self.dtype, self.constant = self.X.dtype, block.constant
@@ -186,10 +200,25 @@ class MemoryRows(Rows):
         return slice(start, start + len(block))
 
     def is_finite(self):
-        """Whether the sums of X are, on all cores: if not, there is nan or infinity in X, or a sum overflows."""
+        """Whether the squares of X are, on all cores: if not, there is nan or infinity in X, or a square overflows."""
+        return bool(np.isfinite(self._squares).all())
+
+    @cached_property
+    def _squares(self):
+        """What ``Block.squares`` has of all rows."""
         threads = self.threads() if self._threads_of_work >= 2 else nullcontext()
-        with threads, np.errstate(over="ignore", invalid="ignore"):
-            return self.fold(_is_finite, and_, products=1)[0]
+        with threads, np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
+            return self.fold(_squares, add, products=1)[0]
+
+    @cached_property
+    def sizes(self):
+        """The largest |x| of each feature, where some need a unit; 1.0 where none may."""
+        some = self.block.are_strange(self._squares, *least_and_most(self.dtype))
+        if not some.any():
+            return 1.0
+        sizes = np.ones(self.n_features)
+        sizes[some] = largest_of_features(self.X, some)
+        return sizes
 
     # --- Other rows -------------------------------------------------------------------------------------------------
 
@@ -214,8 +243,23 @@ class MemoryRows(Rows):
         return self if (share == 1).all() else self._with(replace(self.block, weight=self.weight * share))
 
     def centred(self):
-        """The same rows, their features measured from about their means."""
-        return self if self.centre.any() or not self.constant else self._with(self.block.centred())
+        """The same rows, their features measured from about their means, and in units whose squares are numbers."""
+        if self.centre.any():
+            return self
+        rows = self.measured_in(self.own_unit)
+        return rows._with(rows.block.centred()) if self.constant else rows
+
+    @property
+    def own_unit(self):
+        """What each feature has to be divided by, by the largest of these rows; 1.0 where no feature has to."""
+        return unit_of(self.sizes, self.dtype)
+
+    def measured_in(self, unit):
+        """The same rows, as they come, with the features in these units: a copy but where the unit is 1.0."""
+        if np.ndim(unit) == 0:
+            return self
+        block = self.block.in_units(unit)
+        return MemoryRows(block, self.n_scores, self.cores, self.unit * unit)
 
     def seen(self):
         """The rows of theta on which some score depends, None for all; and the rows with these features alone."""
@@ -224,7 +268,7 @@ class MemoryRows(Rows):
 
     def for_scores(self, n_scores):
         """The same rows, cut into blocks that are best for so many scores a row."""
-        return self if n_scores == self.n_scores else MemoryRows(self.block, n_scores, self.cores)
+        return self if n_scores == self.n_scores else MemoryRows(self.block, n_scores, self.cores, self.unit)
 
     def stored(self):
         """The same rows, CSR measured from 0 where it has zeros."""
@@ -257,7 +301,7 @@ class MemoryRows(Rows):
 
     def with_features(self, X):
         """The same rows, with other features, as an array."""
-        return self._with(DenseBlock(X=X, **self.block.parts()))
+        return MemoryRows(DenseBlock(X=X, **self.block.parts()), self.n_scores, self.cores)
 
     def with_columns(self, features):
         """The same rows with a copy of some features."""
@@ -265,7 +309,7 @@ class MemoryRows(Rows):
         return rows_of(self.X[:, features], self.y, self.weight, bool(self.constant), self.n_scores, **how)
 
     def _with(self, block):
-        return MemoryRows(block, self.n_scores, self.cores)
+        return MemoryRows(block, self.n_scores, self.cores, self.unit)
 
     # --- Further questions to rows in memory -----------------------------------------------------------------------
 
@@ -326,5 +370,5 @@ def concatenated(parts):
     return parts[-1]._with(joined)
 
 
-def _is_finite(block):
-    return (block.is_finite(),)
+def _squares(block):
+    return (block.squares(),)

@@ -21,6 +21,8 @@ from operator import add
 
 import numpy as np
 
+from .overflow import held
+
 __all__ = ["Rows", "keys_of"]
 
 
@@ -34,6 +36,7 @@ class Rows(ABC):
     dtype : of X, float64 or float32.
     constant : float, 1 where each row carries a constant feature 1 for the intercept, else 0.
     centre : ndarray of shape (p,), what the features are measured from.
+    unit : 1.0 or ndarray of shape (p,), powers of two: what the features are divided by, see ``units``.
     total : float, the sum of the weights.
     smallest_weight : float, of the rows that have any.
     n_counted : int, how many rows have a weight.
@@ -41,10 +44,12 @@ class Rows(ABC):
     work : float, how many multiplications a product of all rows with one column is worth.
     cores : Cores, the threads that sums may use.
     has_columns : bool, whether ``columns`` can be asked for.
+    copies_features : bool, whether ``with_columns`` can be asked for.
     has_offset : bool, whether something is added to the rows' scores.
     """
 
-    has_columns = has_offset = False
+    has_columns = has_offset = copies_features = False
+    unit = 1.0
 
     @property
     def shape(self):
@@ -85,11 +90,11 @@ class Rows(ABC):
 
     @abstractmethod
     def centred(self):
-        """The same rows, their features measured from about their means.
+        """The same rows, their features measured from about their means, and in units whose squares are numbers.
 
         An offset, such as that of a year, makes a feature collinear with the constant one: a Hessian loses
         (offset / spread)^2 in precision, all of it in float32 where that ratio is a few thousand. Rows without an
-        intercept, which would have to take up the difference, stay as they are.
+        intercept, which would have to take up the difference, are measured from where they are. Units: see ``units``.
         """
 
     @abstractmethod
@@ -138,16 +143,31 @@ class Rows(ABC):
         return np.sqrt(np.maximum(squares[:-1, 0], 0) / self.total)
 
     def enter(self, theta):
-        """The theta of the same model where features are measured from the centre: its intercept is b + centre W."""
-        return np.vstack([theta[:-1], theta[-1] + self._at_centre(theta)])
+        """The theta of the same model for features in their units, from the centre: its intercept is b + centre W."""
+        W = self.in_units(theta[:-1])
+        return np.vstack([W, theta[-1] + self._at_centre(W)])
 
     def leave(self, theta):
         """The inverse of ``enter``."""
-        return np.vstack([theta[:-1], theta[-1] - self._at_centre(theta)])
+        W = theta[:-1]
+        with np.errstate(over="ignore", under="ignore"):
+            outside = np.vstack([W / self._units_of(W), theta[-1] - self._at_centre(W)])
+        return held(outside, theta.dtype)
 
-    def _at_centre(self, theta):
+    def measured(self, value, j):
+        """A value of feature j, in its unit and from its centre."""
+        return value / (self.unit if np.ndim(self.unit) == 0 else self.unit[j]) - self.centre[j]
+
+    def in_units(self, W):
+        """Coefficients of the features as they come, for features in their units."""
+        return W * self._units_of(W)
+
+    def _units_of(self, W):
+        return self.unit if np.ndim(self.unit) == 0 else self.unit[:, None]
+
+    def _at_centre(self, W):
         """Centre W. Einsum calls no BLAS, so it adds up in the same order everywhere, and starts no threads."""
-        return np.einsum("j,jk->k", self.centre, theta[:-1])
+        return np.einsum("j,jk->k", self.centre, W)
 
 
 def keys_of(shares):

@@ -122,7 +122,7 @@ class BatchRows(Rows):
         self.constant, self.n_scores = float(intercept), n_scores
         facts = source.facts
         self.n_rows, self.n_features, self.dtype = facts.n_rows, len(facts.centre), facts.dtype
-        self.centre = np.zeros_like(facts.centre) if centre is None else centre
+        self.centre, self.unit = np.zeros_like(facts.centre) if centre is None else centre, facts.unit
         self.total, self.has_offset = facts.total, facts.offset_width > 0
 
     @property

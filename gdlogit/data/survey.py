@@ -12,8 +12,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from .labels import Columns, codes_of, factorize, joined, totals_of
-from .memory import rows_of
+from .memory import aligned, rows_of
 from .overflow import largest, overflow_named
+from .units import measured_in, unit_of
 
 __all__ = ["Facts", "Survey"]
 
@@ -21,10 +22,10 @@ __all__ = ["Facts", "Survey"]
 class Facts(NamedTuple):
     """What is known of all rows.
 
-    Their number, and that of those with a weight; the bytes of X, its type, and whether some of it is dense; about the
-    means of the features, and which of them have no zero; the largest |x|; how many columns an offset has, 0 for none;
-    the classes; the weight of the rows of each, and the smallest positive weight of a row, with the factors of the
-    classes.
+    Their number, and that of those with a weight; the bytes of X, its type, and whether some of it is dense; the units
+    of the features, about their means in these, and which of them have no zero; the largest |x|; how many columns an
+    offset has, 0 for none; the classes; the weight of the rows of each, and the smallest positive weight of a row, with
+    the factors of the classes.
     """
 
     n_rows: int
@@ -32,6 +33,7 @@ class Facts(NamedTuple):
     n_bytes: int
     dtype: np.dtype
     has_dense: bool
+    unit: np.ndarray | float
     centre: np.ndarray
     without_zeros: np.ndarray
     largest: float
@@ -46,7 +48,7 @@ class Facts(NamedTuple):
         return float(self.totals.sum())
 
     def encoded(self, X, y, weight, offset):
-        """The same rows as a fit takes them: X in the common type, columns of the classes, weights with their factor.
+        """The same rows as a fit takes them: X in type and units, columns of the classes, weights with their factor.
 
         Parts of the rows may be CSR and others dense: all are then made dense.
         """
@@ -54,7 +56,9 @@ class Facts(NamedTuple):
             X = X.toarray()
         columns, weight = self.columns.place(codes_of(self.columns.classes, y), weight)
         offset = None if offset is None else self.columns.narrow(offset)
-        return X.astype(self.dtype, copy=False), columns, weight, offset
+        X = measured_in(X.astype(self.dtype, copy=False), self.unit)
+        X = X if sp.issparse(X) else aligned(X)
+        return X, columns, aligned(weight), None if offset is None else aligned(offset)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +70,7 @@ class Survey:
     n_bytes: int
     dtypes: frozenset[np.dtype]
     has_dense: bool
+    sizes: np.ndarray | float
     centre: np.ndarray
     without_zeros: np.ndarray
     largest: float
@@ -83,11 +88,12 @@ class Survey:
         totals = dict(zip(labels.tolist(), totals_of(codes, weight, len(labels)), strict=True))
         with overflow_named(X):
             rows = rows_of(X, y, weight)
-            centre, without_zeros = rows.centred().centre, rows.block.without_zeros()
+            sizes, measured, without_zeros = rows.sizes, rows.centred(), rows.block.without_zeros()
         width = 0 if offset is None else offset.shape[1]
         has_dense, dtypes = isinstance(X, np.ndarray), frozenset({X.dtype})
         kinds = len(y), rows.n_counted, rows.n_bytes, dtypes, has_dense
-        return cls(*kinds, centre, without_zeros, largest(X), width, labels, totals, rows.smallest_weight)
+        centre = measured.centre * measured.unit
+        return cls(*kinds, sizes, centre, without_zeros, largest(X), width, labels, totals, rows.smallest_weight)
 
     def __add__(self, other: "Survey") -> "Survey":
         """The survey of these rows and others; a feature that is the same in all has exactly that for a centre."""
@@ -103,6 +109,7 @@ class Survey:
             self.n_bytes + other.n_bytes,
             self.dtypes | other.dtypes,
             self.has_dense | other.has_dense,
+            np.maximum(self.sizes, other.sizes),
             self._centre_with(other),
             self.without_zeros & other.without_zeros,
             max(self.largest, other.largest),
@@ -129,13 +136,15 @@ class Survey:
             raise ValueError(f"classes={classes!r} must all have rows; only {self.labels!r} have.")
         totals = np.array([self.totals[label] for label in self.labels.tolist()])
         columns, dtype = columns_of(self.labels, totals), np.result_type(*self.dtypes)
+        unit = unit_of(self.sizes, dtype)
         return Facts(
             self.n_rows,
             self.n_counted,
             self.n_bytes,
             dtype,
             self.has_dense,
-            self.centre.astype(dtype),
+            unit,
+            (self.centre / unit).astype(dtype),
             self.without_zeros,
             self.largest,
             self.offset_width,

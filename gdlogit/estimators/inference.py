@@ -1,4 +1,4 @@
-"""Inference for a fitted model: checks, names, and the way to the room ``inference``, which knows no estimator."""
+"""Inference for a fitted model: checks and names for the package ``inference``, which knows no estimator."""
 
 from functools import partial
 from typing import Any, Literal, NoReturn
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..data.memory import rows_of
-from ..data.on_dask import is_collection
+from ..data.on_dask import is_collection, is_frame
 from ..data.overflow import overflow_named
 from ..inference.ask import Asked, infer
 from ..inference.covariance import COVARIANCES
@@ -31,7 +31,7 @@ ACCEPTED = {"cov_type": COVARIANCES, "weights": ("frequency", "sampling"), "meth
 
 
 class WithInference(Classifier):
-    """What GDLogisticRegression can say of its coefficients."""
+    """The method of GDLogisticRegression that infers from its coefficients."""
 
     def inference(
         self,
@@ -64,23 +64,23 @@ class WithInference(Classifier):
             The offset of the fit, if it got one.
         cov_type : {"nonrobust", "HC0", "HC1", "HC2", "HC3", "cluster"}, default="nonrobust"
             The covariance of the coefficients. "nonrobust" is the inverse of the information matrix, which is right if
-            the model is. "HC0" to "HC3" are robust (sandwich) covariances, HC2 and HC3 with leverages for few rows.
-            "cluster" lets the rows of a group depend on each other.
+            the model is right. "HC0" to "HC3" are robust (sandwich) covariances; HC2 and HC3 use leverages, for few
+            rows. "cluster" lets the rows of a group depend on each other.
         groups : array-like of shape (n_samples,), default=None
             The group of each row, for ``cov_type="cluster"``.
         weights : {"frequency", "sampling"}, default="frequency"
-            What a weight means. "frequency" is how often there is such a row: ``nobs`` is the sum of the weights.
-            "sampling" is how many rows of a population a row stands for: ``nobs`` is the number of rows, and the
-            covariance is robust, "HC0" where ``cov_type`` is "nonrobust".
+            The meaning of a weight. "frequency": how often the row occurs; ``nobs`` is the sum of the weights.
+            "sampling": how many rows of a population the row stands for; ``nobs`` is the number of rows, and the
+            covariance is robust, namely "HC0" if ``cov_type`` is "nonrobust".
         reference : label, default=None
-            The class that the others are compared with; the first of ``classes_`` if None.
+            The class with which the others are compared. None is the first of ``classes_``.
         method : {"wald", "debiased", "bayes"}, default="wald"
-            "wald" is for models without a penalty, ``C=np.inf``. With a penalty, "debiased" goes on to the maximum of
-            the likelihood, and gives its intervals. "bayes" takes an l2 penalty as a prior and gives credible
-            intervals.
+            "wald" is for models without a penalty, ``C=np.inf``. For models with a penalty, "debiased" goes on from the
+            coefficients to the maximum of the likelihood, and gives the intervals there. "bayes" takes an l2 penalty as
+            a prior, and gives credible intervals.
         features : list of names or indices, default=None
-            Terms to compute standard errors for, with a conjugate-gradient solve each; for models with more than 1,500
-            parameters. The others have nan.
+            Terms to compute standard errors for, by a conjugate-gradient solve for each; for models with more than
+            1,500 parameters. The standard errors of other terms are nan.
 
         Returns
         -------
@@ -112,7 +112,7 @@ class WithInference(Classifier):
 
 
 class WithoutInference(Classifier):
-    """What GDLogisticRegressionCV says instead."""
+    """The method of GDLogisticRegressionCV that refuses inference and says what to do."""
 
     def inference(self, *given: Any, **asked: Any) -> NoReturn:
         """Refused: see Raises.
@@ -124,8 +124,8 @@ class WithoutInference(Classifier):
         """
         raise ValueError(
             "GDLogisticRegressionCV has chosen C by cross-validation on the same rows, and the penalty draws the "
-            "coefficients towards 0: no interval around them would cover as often as it says. For inference, fit "
-            "GDLogisticRegression(C=np.inf), whatever C is best for predictions."
+            "coefficients towards 0: no interval around them would cover the true coefficients as often as it claims. "
+            "For inference, fit GDLogisticRegression(C=np.inf), whatever C is best for predictions."
         )
 
 
@@ -225,20 +225,22 @@ def _infer(found, X, y, sample_weight, offset, groups, reference, features, aske
 
 
 def name_of(y):
-    """The name of a Series, pandas' or Dask's; "y" for others."""
-    return str((hasattr(y, "dtypes") and getattr(y, "name", None)) or "y")
+    """The name of a Series, pandas' or Dask's; "y" for others. The name of a Dask array is that of its tasks."""
+    has_name = is_frame(y) if is_collection(y) else True
+    return str((has_name and getattr(y, "name", None)) or "y")
 
 
-def rows_to_predict(found, X, offset, centre):
-    """Rows without labels, for the model inside a Pipeline, measured from a centre."""
+def rows_to_predict(found, X, offset, like):
+    """Rows without labels, for the model inside a Pipeline, measured as other rows are."""
     X = validate_data(found.model, found.transform(X), reset=False, accept_sparse="csr", dtype=[np.float64, np.float32])
     n, intercept, k = X.shape[0], found.model.fit_intercept, scores_of(found.model.classes_)
     offset = offset_of_prediction(found.model, offset, X, k)
-    return rows_of(X, np.zeros(n, dtype=np.uint8), np.ones(n), intercept, k, centre, offset=offset)
+    where = {"centre": like.centre, "unit": like.unit}
+    return rows_of(X, np.zeros(n, dtype=np.uint8), np.ones(n), intercept, k, offset=offset, **where)
 
 
 def is_robust(cov_type, weights, method):
-    """Whether the errors of weights that say how many rows of a population a row stands for must be made robust."""
+    """Whether sampling weights ask for a robust covariance in the place of "nonrobust"."""
     return weights == "sampling" and cov_type == "nonrobust" and method != "bayes"
 
 
@@ -280,7 +282,7 @@ def check_groups(groups, cov_type):
 
 
 def check_asked(model, cov_type, weights, method):
-    """Raise a ValueError for arguments that are not accepted, or not for this model, which says what to do."""
+    """Raise a ValueError for arguments that are not accepted, or not for this model. The message says what to do."""
     for name, value in (("cov_type", cov_type), ("weights", weights), ("method", method)):
         if value not in ACCEPTED[name]:
             raise ValueError(f"{name} must be one of {ACCEPTED[name]}; got {value!r}.")
@@ -301,12 +303,12 @@ def check_asked(model, cov_type, weights, method):
         )
     for name in ("coef_bounds", "monotonic_cst"):
         if getattr(model, name) is not None:
-            raise ValueError(f"inference knows no {name}: fit the model without it; got {getattr(model, name)!r}.")
+            raise ValueError(f"inference needs {name}=None, fitted anew; got {getattr(model, name)!r}.")
     check_method(model, cov_type, weights, method)
 
 
 def check_method(model, cov_type, weights, method):
-    """Raise a ValueError for a method that the model's penalty, or its bias reduction, does not go with."""
+    """Raise a ValueError for a method that does not fit the model's penalty or its bias reduction."""
     if model.bias_reduction is not None:
         if (cov_type, weights, method) != ("nonrobust", "frequency", "wald"):
             raise ValueError(
@@ -322,7 +324,7 @@ def check_method(model, cov_type, weights, method):
     if method == "wald" and is_penalised:
         raise ValueError(
             f"C={model.C!r} penalises the coefficients: they are biased towards 0, and the inverse of their Hessian "
-            "makes intervals that miss the true coefficients far more often than they say. Fit with C=np.inf; or pass "
+            "makes intervals that miss the true coefficients far more often than they say. Fit with C=np.inf, or pass "
             "method='debiased' for intervals of the coefficients without the penalty, or, with an l2 penalty, "
             "method='bayes' for credible intervals."
         )

@@ -1,4 +1,4 @@
-"""GDLogisticRegressionCV: logistic regression over a path of C and l1_ratio, and the choice by cross-validation."""
+"""GDLogisticRegressionCV: logistic regression over a path of C and l1_ratio, chosen by cross-validation."""
 
 import warnings
 from collections.abc import Callable, Iterable
@@ -12,7 +12,7 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..data.on_dask import is_collection
-from ..data.overflow import overflow_named
+from ..data.overflow import held, overflow_named
 from ..loo import LeaveOneOut
 from ..paths import paths
 from ..problem import Problem
@@ -47,41 +47,43 @@ SAME_C = 1e-9  # relative
 
 
 class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
-    """Logistic regression whose C, and l1_ratio, cross-validation chooses; it needs no scaling and no tuning.
+    """Logistic regression with C and l1_ratio chosen by cross-validation; it needs no scaling and no tuning.
 
-    Fits `GDLogisticRegression` at every value of a grid, to all rows and to those of every fold, with one pass over X
-    for many of these fits. The grid comes from the data, and the choice is by log-loss.
+    Fits `GDLogisticRegression` at every point of a grid, to all rows and to the rows of every fold. One pass over X
+    serves many of these fits. The grid comes from the data, and the choice is by log-loss.
 
     Parameters
     ----------
     Cs : int or array-like of floats, default=100
-        The values of C. An int asks for a grid of so many from the data: with l1 it begins at ``c_min`` and reaches
-        10,000 times as far, or 100 times where there are more features than rows; with l2 alone it reaches from the C
-        at which the penalty leaves 0.01 effective degrees of freedom to 100 times the one where it leaves 99% of all.
+        The values of C. An int is the size of a grid that is made from the data. With l1 this grid begins at ``c_min``
+        and ends at 10,000 times ``c_min``, or 100 times if there are more features than rows. With l2 alone it begins
+        at the C at which the penalty leaves 0.01 effective degrees of freedom, and ends at 100 times the C at which it
+        leaves 99% of all.
     l1_ratios : sequence of floats, default=(0.0,)
         Shares of the l1 penalty, from 0 to 1. With an int for Cs, each has a grid of its own.
     cv : int, splitter, iterable of (train, test), "loo" or None, default=None
-        The folds: None is 5 stratified ones, or as many as the largest class has rows; an int asks for so many. Rows
-        that the training part of a split names several times count several times. "loo" is leave-one-out without the
-        fits: the scores of every row without itself follow from the fits to all rows by the leverages, but for rows of
-        a very large leverage, which are left out one by one. It is for log-loss, and for up to 1,500 parameters that
-        are not 0; of more than 20,000 rows, as many are drawn. ``scores_`` then has one fold, the mean.
+        The folds. None is 5 stratified folds, or as many as the largest class has rows, if fewer; an int is the number
+        of stratified folds. A row that the training part of a split names several times counts several times. "loo" is
+        leave-one-out without a fit for each row: the score of a row without itself follows from the fit to all rows and
+        the row's leverage. Only rows with a very large leverage are left out one by one. "loo" needs log-loss as the
+        score, and at most 1,500 nonzero parameters. If there are more than 20,000 rows, it uses 20,000 random rows.
+        ``scores_`` then has one fold, the mean.
     scoring : str or callable, default="neg_log_loss"
-        What to choose by: a name of scikit-learn's scorers, or ``scorer(model, X, y)``. Log-loss sees how good the
-        probabilities are; accuracy cannot tell most values of C apart.
+        The score to choose by: the name of one of scikit-learn's scorers, or a callable ``scorer(model, X, y)``.
+        Log-loss measures the probabilities; accuracy is the same at many values of C.
     rule : {"best", "1se"} or callable, default="best"
-        Which point of the grid to take. "best" has the best mean score. "1se" is the simplest within one standard error
-        of that: the smallest C there, and for that the largest l1_ratio. A callable gets ``cv_results_`` and returns
-        the index.
+        Which point of the grid to take. "best" is the point with the best mean score. "1se" is the simplest point
+        within one standard error of the best score: the smallest C there, and of equal C the largest l1_ratio. A
+        callable gets ``cv_results_`` and returns an index.
     refit : bool, default=True
-        Whether ``coef_`` are the coefficients of the fit to all rows at the chosen point. With False they are the mean
-        of the folds' coefficients there.
+        Whether ``coef_`` has the coefficients of the fit to all rows at the chosen point. With False ``coef_`` has the
+        mean of the folds' coefficients there.
     store_cv_results : bool, default=False
         Whether to keep ``coefs_paths_``, the coefficients of every fold.
     fit_intercept : bool, default=True
         Whether to fit b; otherwise it is 0.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, as in `GDLogisticRegression`. The scores do not have them.
+        Weights of the classes, as in `GDLogisticRegression`. Scores are computed without these weights.
     max_iter : int, default=1000
         Largest number of iterations of one fit.
     tol : float, default=1e-8
@@ -96,7 +98,7 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
     C_, l1_ratio_ : float
         The point of the grid that is used.
     C_best_, C_1se_ : float
-        The C that each of the two rules takes, whichever is used.
+        The C that each of the two rules would take.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
         W at that point.
     intercept_ : ndarray of shape (1,) or (n_classes,)
@@ -104,15 +106,15 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
     classes_ : ndarray of shape (n_classes,)
         The labels, sorted.
     Cs_ : ndarray of shape (n_cs,) or (n_l1_ratios, n_cs)
-        The grid, ascending; one for each l1_ratio where these differ.
+        The values of C, ascending; a row for each l1_ratio if these rows differ.
     l1_ratios_ : ndarray of shape (n_l1_ratios,)
         The shares of the l1 penalty.
     scores_ : ndarray of shape (n_folds, n_l1_ratios, n_cs)
-        The score of each fold's held-out rows, nan where an interrupt came before.
+        The score of each fold's held-out rows; nan at points that an interrupt has left out.
     cv_results_ : dict of ndarrays
-        As of GridSearchCV: ``params``, ``param_C``, ``param_l1_ratio``, ``split0_test_score`` and so on,
-        ``mean_test_score``, ``std_test_score``, ``rank_test_score``; and ``se_test_score``, the standard error of the
-        mean, and ``n_nonzero``. No times: the fits share their passes.
+        As in GridSearchCV: ``params``, ``param_C``, ``param_l1_ratio``, ``split0_test_score`` and so on,
+        ``mean_test_score``, ``std_test_score``, ``rank_test_score``; also ``se_test_score``, the standard error of the
+        mean, and ``n_nonzero``. There are no times, because the fits share their passes.
     best_index_ : int
         The index in ``cv_results_`` of the point that is used.
     best_score_ : float
@@ -157,7 +159,7 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
     ((5, 1, 20), True)
     """
 
-    __metadata_request__fit = {"groups": UNUSED}  # of the splitter's, not of the fit's
+    __metadata_request__fit = {"groups": UNUSED, "client": UNUSED}  # groups are of the splitter's
 
     def __init__(
         self,
@@ -202,8 +204,8 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
     ) -> Self:
         """Fit the path to all rows and to every fold, and choose.
 
-        Ctrl-C ends it, with a warning: points of the grid that every fold has reached stay, the others are nan. Before
-        the first of them it raises KeyboardInterrupt, and the estimator stays as it was.
+        Ctrl-C ends the fit with a warning: points of the grid that every fold has reached stay, the others are nan.
+        Before every fold has reached a point, Ctrl-C raises KeyboardInterrupt, and the estimator stays as it was.
 
         Parameters
         ----------
@@ -216,8 +218,8 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
             The labels, at least two different ones. A class that a fold's training part lacks has the probability 0 in
             that fold, and a warning says so.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, not negative, in the fits and in the scores: those that scikit-learn names by a string,
-            or that metadata routing asks for. Default: all 1.
+            Weights of the rows, not negative. The fits use them, and so do the scores of a ``scoring`` that is a string
+            or that asks for them by metadata routing. Default: all 1.
         groups : array-like of shape (n_samples,), default=None
             Groups of rows, for a splitter such as GroupKFold.
         client : distributed.Client, default=None
@@ -286,7 +288,7 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
         )
 
     def score(self, X: Matrix, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any) -> float:
-        """The score that the parameter ``scoring`` names, of rows given.
+        """The score of given rows, by the parameter ``scoring``.
 
         Parameters
         ----------
@@ -478,7 +480,7 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
         """Set the attributes that are left; return warnings."""
         scores, std, n_scored = scored
         with np.errstate(under="ignore"):
-            theta = found.theta.astype(dtype)
+            theta = held(found.theta, dtype)
         path = theta[:, :, 0]
         self.coef_path_ = np.ascontiguousarray(path[..., :-1, :].swapaxes(2, 3))
         self.intercept_path_ = path[..., -1, :].copy()

@@ -1,4 +1,4 @@
-"""What a fit prints: one line per iteration with ``verbose``, and a warning if it did not end at the minimum."""
+"""What a fit prints: one line per iteration with ``verbose``, and a warning if the fit did not end at the minimum."""
 
 import warnings
 from math import inf, isfinite, isnan
@@ -28,7 +28,7 @@ def print_record(record: Any) -> None:
 
 FINITE = "Set a finite C, or bias_reduction='firth'."
 ALIASED = (
-    "{names} {are} of the features before, so that bias_reduction='firth' has no estimate: the coefficients are 0. "
+    "{names} {are} of the features before, so bias_reduction='firth' cannot estimate their coefficients, which are 0. "
     "Leave collinear features out."
 )
 
@@ -44,15 +44,15 @@ def closing_line(solution: Solution, seconds: float, kept: int | None = None) ->
 
 
 def iteration_kept(validation_loss: NDArray[np.float64]) -> int:
-    """The iteration with the lowest loss of held-out rows, the last of equals; 0, the start, where none has a loss."""
+    """The iteration with the lowest loss of held-out rows, the last of equals; 0, the start, if there is no loss."""
     lowest = np.flatnonzero(validation_loss <= np.fmin.reduce(validation_loss, initial=np.inf))
     return 1 + int(lowest[-1]) if len(lowest) else 0
 
 
 def message_of_end(estimator, solution, classes):
-    """Where a fit did not end at the minimum, unasked: how far from it, and what to do. Else None.
+    """The warning of a fit that did not end at the minimum, with the distance and a remedy; None if all is well.
 
-    ``classes`` are those whose scores the solution has.
+    ``classes`` are the classes whose scores the solution has.
     """
     is_textbook = estimator.solver in TEXTBOOK
     return solution.status.told(
@@ -72,7 +72,7 @@ def message_of_end(estimator, solution, classes):
 
 
 def message_of_aliased(estimator, aliased):
-    """That some features, by their numbers, have no estimate; None where there are none."""
+    """The warning that some features, given by their numbers, have no estimate; None if there are none."""
     if not len(aliased):
         return None
     names = names_of(estimator)
@@ -81,7 +81,7 @@ def message_of_aliased(estimator, aliased):
 
 
 class Lazy:
-    """A number that takes passes over the rows: worked out only where a message names it."""
+    """A number that takes passes over the rows: computed only where a message names it."""
 
     def __init__(self, number):
         self.number = number
@@ -91,19 +91,19 @@ class Lazy:
 
 
 def warn_of_end(message: str | None) -> None:
-    """Warn the caller of ``fit``, where there is a message of its end."""
+    """Warn the caller of ``fit`` with a message, unless the message is None."""
     if message is not None:
         warnings.warn(message, ConvergenceWarning, stacklevel=3)
 
 
 def names_of(estimator):
-    """The names of the features, or what to call them where they have none."""
+    """The names of the features, or "feature 0" and so on where they have none."""
     names = getattr(estimator, "feature_names_in_", None)
     return [f"feature {j}" for j in range(estimator.n_features_in_)] if names is None else names
 
 
 def penalise(estimator):
-    """What gives a minimum to coefficients without a penalty."""
+    """The remedy for separable classes."""
     is_bounded = estimator.coef_bounds is not None or estimator.monotonic_cst is not None
     if is_bounded:
         remedy = "Set a finite C" if estimator.C == inf else "Give such features a penalty_factor above 0"

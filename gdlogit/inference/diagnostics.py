@@ -17,7 +17,7 @@ __all__ = ["Diagnostics"]
 
 
 class Diagnostics:
-    """What a result says of its rows, in their order. A row that occurs several times, by weight, is one of these."""
+    """Diagnostics of the rows, in their order. A row of weight 2 gets the diagnostics of each one of two equal rows."""
 
     @cached_property
     def _influence(self) -> Any:
@@ -28,22 +28,22 @@ class Diagnostics:
 
     @property
     def hat(self) -> NDArray[np.float64]:
-        """The leverage of each row, shape (n_samples,): how strongly it determines its own prediction.
+        """The leverage of each row, shape (n_samples,): how strongly the row determines its own prediction.
 
-        Between 0 and 1 for two classes, and at most n_classes - 1; weighted, the leverages add up to ``rank``.
+        It is between 0 and 1 for two classes, and at most n_classes - 1. The weighted sum of the leverages is ``rank``.
         """
         return np.asarray(self._influence[:, 0])
 
     @property
     def cooks_distance(self) -> NDArray[np.float64]:
-        """Cook's distance of each row, shape (n_samples,): how far the coefficients move without it, to first order."""
+        """Cook's distance of each row, shape (n_samples,): the move of the coefficients without it, to first order."""
         return np.asarray(self._influence[:, 1]) / self.rank
 
     @cached_property
     def resid_deviance(self) -> NDArray[np.float64]:
         """Deviance residuals, shape (n_samples,): their squares add up to -2 ``llf``.
 
-        Of two classes they have the sign of y - p; of more they are not negative.
+        For two classes they have the sign of y - p; for three or more they are not negative.
         """
         return self._residuals(summands.deviance_residuals)[:, 0]
 
