@@ -24,6 +24,7 @@ Nocedal and Wright, "Numerical Optimization" (2006), sections 7.1 (truncated New
 Martens and Grosse, "Optimizing neural networks with Kronecker-factored approximate curvature", ICML 2015.
 """
 
+from math import log
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +39,7 @@ from .wolfe import Trial, search
 __all__ = ["quasi_newton"]
 
 AT_ONCE = 10.0  # passes: G is formed before the first step where it costs no more
-OFTEN = 3.0  # times the passes so far: G is formed where it costs no more
+OFTEN = 3.0  # times the passes so far: G is formed where it costs no more, nor than the steps that are left
 LATE = 10.0  # times the passes so far: a G that costs more is not waited for
 FADED = 0.5  # of the loss where B was taken, at which B is taken anew
 STRETCH, FAST = 4, 0.3  # steps, and the part of the fall before that J falls in as many: less is fast
@@ -64,6 +65,7 @@ class QuasiState(NamedTuple):
     direction: np.ndarray
     values: tuple[float, ...] = ()  # of J, from the start on
     times: float = 1.0  # the cheap estimate of the excess is what is left
+    goal: float = 0.0  # the excess to come down to
     is_small: bool = False  # is that estimate
     solved: Solved | None = None  # Newton's step from here, where it has been asked for
 
@@ -116,8 +118,22 @@ def is_stale(objective, state):
 
 
 def wants_gram(objective, state):
-    """Whether G is to be formed now: the descent has cost a part of its price without arriving."""
-    return state.features.gram is None and gram_price(objective) <= max(AT_ONCE, OFTEN * objective.passes)
+    """Whether G is to be formed now: at once where that costs little, else where the descent costs a part of its price.
+
+    A descent that is about to arrive does without.
+    """
+    worth = min(OFTEN * objective.passes, steps_left(state))
+    return state.features.gram is None and gram_price(objective) <= max(AT_ONCE, worth)
+
+
+def steps_left(state):
+    """How many steps the goal is away, if J goes on falling as in the last two stretches; 0 where these are not over."""
+    if len(state.values) <= 2 * STRETCH:
+        return 0.0
+    first, second = falls(state.values, 2 * STRETCH + 1, STRETCH + 1)
+    if second >= first:
+        return np.inf
+    return STRETCH * log(max(state.excess / state.goal, 1.0)) / log(first / max(second, TINY))
 
 
 def renewed(objective, state, rng):
@@ -203,8 +219,9 @@ def aim(objective, state, tol):
     direction, values = quasi_newton_step(state), (*state.values, state.point.value)
     decrement = -0.5 * float(np.vdot(state.point.gradient, direction))
     excess = min(state.times * max(decrement, left(state, values)), state.point.value)
-    small, is_first = excess <= target(objective, state.point, tol), len(values) == 1
-    aimed = state._replace(direction=direction, excess=excess, values=values, is_small=small, solved=None)
+    goal, is_first = target(objective, state.point, tol), len(values) == 1
+    small = excess <= goal
+    aimed = state._replace(direction=direction, excess=excess, values=values, goal=goal, is_small=small, solved=None)
     return verified(objective, aimed) if small and (state.is_small or is_first) else aimed
 
 
