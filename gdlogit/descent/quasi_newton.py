@@ -127,7 +127,7 @@ def wants_gram(objective, state):
 
 
 def steps_left(state):
-    """How many steps the goal is away, if J goes on falling as in the last two stretches; 0 where these are not over."""
+    """How many steps the goal is away, if J goes on falling as in the last two stretches; 0 without these."""
     if len(state.values) <= 2 * STRETCH:
         return 0.0
     first, second = falls(state.values, 2 * STRETCH + 1, STRETCH + 1)
