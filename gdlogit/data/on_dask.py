@@ -124,15 +124,15 @@ def futures_of(client, collection, name):
         return [collection]
     if isinstance(collection, list | tuple):
         return [value if is_future(value) else client.compute(value) for value in collection]
-    if is_array(collection):
-        require_whole_rows(collection, name)
-    elif not is_frame(collection):
-        if hasattr(collection, "key"):  # a delayed value
-            return [client.compute(collection)]
+    if not is_held(collection):
         raise TypeError(
             f"{name} must be a Dask array or DataFrame, cut as X is; got {type(collection).__name__}. Of an array in "
             "memory, dask.array.from_array makes one."
         )
+    if is_array(collection):
+        require_whole_rows(collection, name)
+    elif not is_frame(collection):  # a delayed value
+        return [client.compute(collection)]
     return client.compute(np.ravel(collection.to_delayed()).tolist())
 
 
