@@ -27,6 +27,8 @@ def is_collection(*values: Any) -> bool:
 
 def is_held(value):
     """Whether a value is a Dask collection, a future, or a list of these."""
+    if value is None or isinstance(value, np.ndarray):  # most are
+        return False
     from dask import is_dask_collection
 
     if isinstance(value, list | tuple):
@@ -110,7 +112,7 @@ def named(roles, number, *values):
 
 def packed(number, values):
     """A partition, of a tuple."""
-    if not (isinstance(values, tuple | list) and len(values) in (2, 3, 4)):
+    if not (isinstance(values, tuple | list) and len(values) in (2, 3, 4) and len(np.shape(values[0])) == 2):
         raise ValueError(
             f"X must be a list of futures or delayed of (X, y), (X, y, weight) or (X, y, weight, offset); number "
             f"{number} is of type {type(values).__name__}."
