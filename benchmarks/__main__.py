@@ -19,7 +19,12 @@ SHARED = HERE.parent.parent / "shared" / "data"
 def parse(arguments=None):
     """The command line."""
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__, epilog=report.LEGEND)
-    parser.add_argument("--data", type=Path, default=SHARED if SHARED.is_dir() else None, help="folder of .npz files")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=SHARED if SHARED.is_dir() else None,
+        help="folder of .npz files, as benchmarks.fetch writes",
+    )
     parser.add_argument("--only", nargs="+", metavar="NAME", help="data sets to run; --list shows them")
     parser.add_argument(
         "--suite", choices=SUITES, help="problems to run, which --only, --C and --l1-ratio narrow; else: all dense data"

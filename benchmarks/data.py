@@ -2,10 +2,12 @@
 
 Real data stay on their raw scale. Dense synthetic features are an AR(0.95) sequence along the columns, which makes
 neighbours strongly correlated; "raw" ones have their columns multiplied by 10 ** uniform(-3, 3). Synthetic text is the
-tf-idf of words drawn by Zipf's law.
+tf-idf of words drawn by Zipf's law. Synthetic embeddings are clusters, one a class, mixed so that features correlate,
+and far from 0.
 """
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -64,6 +66,10 @@ BUNDLED = {
     "breast_cancer": datasets.load_breast_cancer,
     "digits": datasets.load_digits,
 }
+STATSMODELS = {  # the data frame, and the column that is the label
+    "fair": ("fair", lambda data: data["affairs"] > 0),
+    "anes96": ("anes96", lambda data: data["PID"]),
+}
 QUICK = ["iris", "breast_cancer", "phishing", "ar95_raw"]  # --quick, unless --only names others
 SUITES = {
     "sparse": [
@@ -72,6 +78,15 @@ SUITES = {
         *(Case(*case) for case in product(("sms", "clickbait"), (0.1, 1.0, 10.0, 100.0), (0.0, 1.0))),
         *(Case("text", C, ratio) for C, ratio in ((1.0, 0.0), (100.0, 0.0), (1.0, 1.0))),
         *(Case(*case) for case in product(("a9a", "agaricus"), (1.0, 1e3, 1e5))),
+    ],
+    "wide": [
+        Case("mnist20k"),
+        *(Case(f"embeddings_{k}", C) for k, C in product((2, 10, 100), (0.01, 1.0))),
+        *(Case(f"embeddings_{k}_far", C) for k, C in product((2, 10, 100), (0.01, 1.0))),
+        Case("embeddings_1000"),
+        *(Case(f"softmax_{k}") for k in (2, 5, 20, 100)),
+        Case("noise"),
+        *(Case(*case) for case in product(("letter", "covtype20k", "digits"), (1.0,))),
     ],
 }
 
@@ -92,6 +107,8 @@ def sources(folder, quick=False):
         In the order to run.
     """
     found = {name: Source(lambda load=load: load(return_X_y=True), "bundled") for name, load in BUNDLED.items()}
+    if find_spec("statsmodels"):
+        found |= {name: Source(lambda name=name: _of_statsmodels(name), "bundled") for name in STATSMODELS}
     if folder is not None:
         for path in sorted(Path(folder).glob("*.npz"), key=lambda path: path.stat().st_size):
             with np.load(path) as file:
@@ -115,7 +132,42 @@ def sources(folder, quick=False):
         ),
         "text": Source(lambda: text(words, words), "synthetic", sparse=True, target=1e-6),
     }
+    many, wide = (2_000, 100) if quick else (50_000, 768)
+    for k in (2, 10, 100):
+        found[f"embeddings_{k}"] = Source(lambda k=k: embeddings(many, wide, k), "synthetic")
+        found[f"embeddings_{k}_far"] = Source(lambda k=k: embeddings(many, wide, k, distance=2.0), "synthetic")
+    found["embeddings_1000"] = Source(lambda: embeddings(many // 5 * 2, wide, 1000), "synthetic")
+    for k in (2, 5, 20, 100):
+        found[f"softmax_{k}"] = Source(lambda k=k: softmax(many // 5 * 2, 60, k), "synthetic")
+    found["noise"] = Source(lambda: softmax(many // 5 * 2, 2 * many // 50, 2, size=0.0), "synthetic")
     return found
+
+
+def embeddings(n_samples, n_features, n_classes, *, distance=0.5, dtype=np.float32, seed=0):
+    """Clusters, one a class, in features that are correlated and far from 0: so far apart that they overlap, or do not.
+
+    ``distance`` is that of the classes' centres in units of the clusters' spread, for the direction between two of them
+    and 100 features; in 768 dimensions 0.5 overlaps where there are many classes, and 2 nearly separates.
+    """
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, n_classes, n_samples)
+    spectrum = 1 / np.sqrt(1 + np.arange(n_features) / 10)
+    mixing = (spectrum[:, None] * rng.standard_normal((n_features, n_features)) / np.sqrt(n_features)).astype(dtype)
+    centres = distance * rng.standard_normal((n_classes, n_features)) * np.sqrt(50 / n_features)
+    offset = rng.standard_normal(n_features)
+    X = np.empty((n_samples, n_features), dtype)
+    for rows in np.array_split(np.arange(n_samples), -(-n_samples // 10_000)):
+        noise = rng.standard_normal((len(rows), n_features), dtype=np.float32)
+        X[rows] = (centres[y[rows]] + noise).astype(dtype) @ mixing + offset.astype(dtype)
+    return X, y
+
+
+def softmax(n_samples, n_features, n_classes, *, size=2.0, seed=0):
+    """Independent normal features, and labels of a softmax whose scores have the standard deviation ``size``."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n_samples, n_features))
+    z = X @ rng.standard_normal((n_features, n_classes)) * (size / np.sqrt(n_features))
+    return X, np.unique((z + rng.gumbel(size=z.shape)).argmax(axis=1), return_inverse=True)[1]
 
 
 def autoregressive(n_samples, n_features, *, raw=False, density=1.0, correlation=0.95, dtype=np.float64, seed=0):
@@ -170,6 +222,14 @@ def problem(case, source, relative_gap):
 
 def _parts(X):
     return (X.data, X.indices, X.indptr) if issparse(X) else (X,)
+
+
+def _of_statsmodels(name):
+    import statsmodels.api as sm
+
+    module, label = STATSMODELS[name]
+    data = getattr(sm.datasets, module).load_pandas()
+    return data.exog.to_numpy(float), label(data.data).to_numpy()
 
 
 def _read(path):

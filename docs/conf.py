@@ -55,12 +55,24 @@ sphinx_gallery_conf = {
     "doc_module": ("gdlogit",),
     "backreferences_dir": "generated/backreferences",
     "abort_on_example_error": True,
-    "default_thumb_file": str(HERE.parent / "benchmarks" / "results" / "gap.png"),
+    "default_thumb_file": str(HERE / "figures" / "time.png"),
     "write_computation_times": False,  # nobody reads it, and it loads scripts from a CDN
     "show_memory": False,
     "show_signature": False,
     "download_all_examples": False,
 }
+
+# Pages with tables, code or pictures that need the room of the right sidebar.
+WIDE_PAGES = [
+    "index",
+    "benchmarks",
+    "architecture",
+    "backpropagation",
+    "batch_or_stochastic",
+    "default_solver",
+    "contributing",
+]
+WIDE_PAGES += [f"auto_examples/{example.stem}" for example in (HERE.parent / "examples").glob("*.py")]
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"gdlogit {release}"
@@ -69,7 +81,7 @@ html_theme_options = {
     "header_links_before_dropdown": 7,
     "navbar_end": ["theme-switcher", "navbar-icon-links"],
     "icon_links": [{"name": "Repository", "url": URLS["Repository"], "icon": "fa-brands fa-github"}] if URLS else [],
-    "secondary_sidebar_items": {"**": ["page-toc"], "benchmarks": [], "architecture": []},  # wide tables and code
+    "secondary_sidebar_items": {"**": ["page-toc"]} | dict.fromkeys(WIDE_PAGES, []),
     "footer_start": ["copyright"],
     "footer_end": [],
     "show_prev_next": True,
@@ -79,7 +91,7 @@ html_baseurl = URLS.get("Documentation", "")
 html_show_sourcelink = False
 html_static_path = ["_static"]
 html_css_files = ["widths.css"]
-html_sidebars = {"index": []}  # elsewhere the pages of the same section are listed at the left
+html_sidebars = {"index": [], "getting_started": []}  # elsewhere the pages of the same section are listed at the left
 
 # In the gallery, the "?" of an estimator's diagram leads to the page of this build, not to the public one.
 for estimator in (gdlogit.GDLogisticRegression, gdlogit.GDLogisticRegressionCV):

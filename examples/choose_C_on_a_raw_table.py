@@ -13,6 +13,7 @@ from sklearn.model_selection import StratifiedKFold
 from gdlogit import CVCurveDisplay, GDLogisticRegressionCV, RegularizationPathDisplay
 
 X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+y = y.map({0: "malignant", 1: "benign"})
 folds = StratifiedKFold(10, shuffle=True, random_state=0)
 model = GDLogisticRegressionCV(Cs=60, cv=folds, random_state=0).fit(X, y)
 

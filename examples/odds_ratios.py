@@ -1,6 +1,6 @@
 """
-Odds ratios, intervals and effects
-==================================
+What a survey says, and how sure it is
+======================================
 
 A survey of 6,366 married women, of whom a third report an affair (Fair, 1978; the data are those of statsmodels). What
 do the coefficients of a logistic regression say, and how sure is that?
@@ -15,7 +15,15 @@ import statsmodels.api as sm
 from gdlogit import CoefficientDisplay, EffectsDisplay, GDLogisticRegression
 
 data = sm.datasets.fair.load_pandas().data
-X = data[["rate_marriage", "age", "yrs_married", "children", "religious", "educ"]]
+names = {
+    "rate_marriage": "marriage, rated 1 to 5",
+    "age": "age, years",
+    "yrs_married": "years married",
+    "children": "children",
+    "religious": "religious, rated 1 to 4",
+    "educ": "education, years",
+}
+X = data[list(names)].rename(columns=names)
 y = np.where(data["affairs"] > 0, "affair", "none")
 result = GDLogisticRegression(C=np.inf).fit(X, y).inference(X, y, reference="none")
 result.summary()
@@ -35,21 +43,21 @@ plt.show()
 # %%
 # Contrasts compare two values of a feature, for everybody in the survey: a marriage that is rated 5 against one that is
 # rated 1.
-result.contrast("rate_marriage", 5, 1)
+result.contrast("marriage, rated 1 to 5", 5, 1)
 
 # %%
 # Age and the years of marriage go together: their correlation is 0.89. So their coefficients have opposite signs, and
 # neither should be read alone. Together they count.
-test = result.lr_test(["age", "yrs_married"])
-print(f"correlation {np.corrcoef(X['age'], X['yrs_married'])[0, 1]:.2f}")
+test = result.lr_test(["age, years", "years married"])
+print(f"correlation {np.corrcoef(data['age'], data['yrs_married'])[0, 1]:.2f}")
 print(f"likelihood-ratio test of both: {test.statistic:.1f}, {test.df:.0f} degrees of freedom, p = {test.pvalue:.1e}")
 
 # %%
-# Errors that do not assume the model are nearly the same, which speaks for the model. With so many rows so are the
-# limits of the likelihood's profile.
+# Errors that do not assume the model are nearly the same, which speaks for the model. The limits of the likelihood's
+# profile are nearly the same, too, because there are thousands of rows.
 robust = GDLogisticRegression(C=np.inf).fit(X, y).inference(X, y, reference="none", cov_type="HC3")
 for name, usual, sandwich in zip(result.names, result.bse, robust.bse, strict=True):
-    print(f"{name:15} {usual:.4f}   HC3 {sandwich:.4f}")
+    print(f"{name:24} {usual:.4f}   HC3 {sandwich:.4f}")
 
 # %%
 # statsmodels has the same table.

@@ -22,6 +22,7 @@ f = (p * z).named("f")
 
 print(trace(f))
 draw(f)
+plt.show()
 assert backward(f) == {x: -3, y: -3, z: 4, p: -3, f: 1}
 
 # %%
@@ -35,6 +36,7 @@ step = logistic_step(X, Y, w, b, learning_rate=0.5)
 print()
 print(step)
 draw(step.graph)
+plt.show()
 
 # %%
 # The graph does not know the formula A - Y, but gives the same numbers.
@@ -56,5 +58,5 @@ assert np.all(np.diff(costs) < 0)
 
 _, ax = plt.subplots()
 ax.plot(costs)
-ax.set(xlabel="step", ylabel="cost J", title="gradient descent")
+ax.set(xlabel="step of gradient descent", ylabel="cost J, the mean loss")
 plt.show()

@@ -16,7 +16,14 @@ import statsmodels.api as sm
 from gdlogit import CoefficientDisplay, EffectsDisplay, GDLogisticRegression
 
 data = sm.datasets.anes96.load_pandas()
-X = data.exog[["logpopul", "selfLR", "age", "educ", "income"]]
+names = {
+    "logpopul": "population, log",
+    "selfLR": "left to right, 1 to 7",
+    "age": "age, years",
+    "educ": "education, 1 to 7",
+    "income": "income, 1 to 24",
+}
+X = data.exog[list(names)].rename(columns=names)
 steps = np.array(["1 strong D", "2 weak D", "3 lean D", "4 independent", "5 lean R", "6 weak R", "7 strong R"])
 y = steps[data.endog.to_numpy(dtype=int)]
 model = GDLogisticRegression(C=np.inf).fit(X, y)
@@ -32,8 +39,8 @@ print(result.to_frame().loc["7 strong R"].round(3))
 print(democrats.to_frame().loc["7 strong R"].round(3))
 
 # %%
-# Effects on probabilities do not depend on the reference. A step to the right on the seven-step scale ``selfLR`` moves
-# people from the first classes to the last; and the effects on all classes add up to 0.
+# Effects on probabilities do not depend on the reference. A step to the right, on a scale of seven, moves people from
+# the first classes to the last; and the effects on all classes add up to 0.
 EffectsDisplay.from_inference(result)
 plt.show()
 
@@ -42,7 +49,7 @@ plt.show()
 # side, in a few passes over the rows.
 test = result.lr_test()
 for name, statistic, pvalue in zip(result.features, test.statistic, test.pvalue, strict=True):
-    print(f"{name:10} {statistic:7.1f}   p = {pvalue:.2g}")
+    print(f"{name:22} {statistic:7.1f}   p = {pvalue:.2g}")
 
 # %%
 # What a person of given features may think, with an interval for each probability.

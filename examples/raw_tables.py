@@ -13,6 +13,7 @@ import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from sklearn.compose import make_column_transformer
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -29,7 +30,8 @@ owner = rng.random(n) < 0.3
 city = rng.integers(0, 5, n)
 z = 0.4 * np.log(income / 22_000) - 0.04 * (born - 1975) + 1.2 * owner + np.array([-1, -0.5, 0, 0.5, 1])[city]
 y = (rng.random(n) < 1 / (1 + np.exp(-z))).astype(int)
-table = np.column_stack([income, born, owner, city])
+cities = np.array(["Bonn", "Cork", "Graz", "Oslo", "Rome"])
+table = pd.DataFrame({"income": income, "born": born, "owner": owner, "city": cities[city]})
 
 # %%
 # An ordinary Pipeline, without a scaler.
@@ -38,7 +40,8 @@ table = np.column_stack([income, born, owner, city])
 def pipeline(classifier):
     """One-hot encode the city, pass the rest on, classify."""
     one_hot = OneHotEncoder(sparse_output=False)
-    return make_pipeline(make_column_transformer((one_hot, [3]), remainder="passthrough"), classifier)
+    columns = make_column_transformer((one_hot, ["city"]), remainder="passthrough", verbose_feature_names_out=False)
+    return make_pipeline(columns, classifier)
 
 
 with warnings.catch_warnings():
@@ -60,17 +63,17 @@ print(f"LogisticRegression    J = {objective(theirs):.6f}, {[w.category.__name__
 
 # %%
 # The coefficients are in the units of the table: per year of birth, per city. They are close to those that made the
-# data. To make them comparable, the picture shows them per standard deviation.
-names = ours[0].get_feature_names_out()
-CoefficientDisplay.from_estimator(ours[-1], ours[0].transform(table), feature_names=names)
+# data. To make them comparable, the picture shows them per standard deviation. The display finds the names of the
+# columns through the Pipeline.
+CoefficientDisplay.from_estimator(ours, table)
 plt.show()
-coef = dict(zip(names, ours[-1].coef_[0], strict=True))
+coef = dict(zip(ours[0].get_feature_names_out(), ours[-1].coef_[0], strict=True))
 for name, value in coef.items():
-    print(f"{name:24} {value:+.6f}")
+    print(f"{name:10} {value:+.6f}")
 
 # %%
 assert ours[-1].converged_
 assert any(issubclass(w.category, ConvergenceWarning) for w in caught)
 assert objective(ours) < objective(theirs) - 1e-4
-assert abs(coef["remainder__x1"] + 0.04) < 0.005
-assert abs(coef["remainder__x2"] - 1.2) < 0.15
+assert abs(coef["born"] + 0.04) < 0.005
+assert abs(coef["owner"] - 1.2) < 0.15

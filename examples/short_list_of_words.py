@@ -26,6 +26,7 @@ def message(is_spam):
 labels = rng.random(400) < 0.5
 texts = [message(label) for label in labels]
 labels ^= rng.random(400) < 0.1  # some messages are not what they seem
+labels = np.where(labels, "spam", "no spam")
 
 # %%
 # The rule of one standard error gives the shortest list that is not distinguishably worse than the best.

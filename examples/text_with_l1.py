@@ -22,11 +22,11 @@ happy, sad = ["great", "lovely", "superb", "enjoyed", "perfect"], ["awful", "bor
 vocabulary = np.array([f"word{j}" for j in range(5000)])
 frequency = 1 / np.arange(10, 5010)
 frequency /= frequency.sum()
-y = rng.integers(0, 2, 3000)
+y = np.array(["sad", "happy"])[rng.integers(0, 2, 3000)]
 reviews = []
 for mood in y:
     words = rng.choice(vocabulary, rng.poisson(40), p=frequency)
-    tone = rng.choice(happy if rng.random() < (0.85 if mood else 0.15) else sad, 2)
+    tone = rng.choice(happy if rng.random() < (0.85 if mood == "happy" else 0.15) else sad, 2)
     reviews.append(" ".join([*words, *tone]))
 
 # %%

@@ -71,7 +71,7 @@ class Sigmoid:
 
     @staticmethod
     def secant_curvature(z, y):
-        """The curvature, but of rows on the wrong side, which have hardly any, the mean on the way back: ``secant``."""
+        """The curvature; for rows on the wrong side, which have hardly any, the one that ``secant`` gives."""
         loss, dz = Sigmoid.forward_backward(z, y)
         return secant(loss, np.abs(dz[:, 0]))[:, None]
 
@@ -103,12 +103,12 @@ class Sigmoid:
 
     @staticmethod
     def margins(z, y):
-        """By how much the own class's score is above the other's, shape (m, 1)."""
+        """The score of the row's own class less the score of the other, shape (m, 1)."""
         return np.where(y[:, None] == 1, z, -z)
 
     @staticmethod
     def is_margin(y):
-        """Which of ``margins`` tell the own class from another."""
+        """Which of ``margins`` compare the own class with another."""
         return np.ones((len(y), 1), dtype=bool)
 
     @staticmethod
@@ -123,7 +123,7 @@ class Sigmoid:
 
 
 class Softmax:
-    """More classes, one score each: y is 0, ..., k - 1, z is (m, k)."""
+    """Three or more classes, one score each: y is 0, ..., k - 1, z is (m, k)."""
 
     max_curvature = 1 / 2  # the largest eigenvalue of diag(a) - a a^T, at a = (1/2, 1/2, 0, ...): Boehning 1992
 
@@ -158,7 +158,7 @@ class Softmax:
 
     @staticmethod
     def secant_curvature(z, y):
-        """The same for the odds of a row's own class against all others; these share the rest of c as they share a."""
+        """The same for the odds of a row's own class against all others; the others keep their proportions."""
         own = np.arange(len(y)), y
         loss, c = Softmax.forward_backward(z, y)
         miss = -c[own]
@@ -179,15 +179,15 @@ class Softmax:
         """The diagonal of the curvature: c (1 - c), where 1 - c of the likeliest class is the sum of the others."""
         top, others = (np.arange(len(c)), c.argmax(axis=1)), c.copy()
         others[top] = 0
-        rest = 1 - c
-        rest[top] = others.sum(axis=1)
-        return c * rest
+        complement = 1 - c
+        complement[top] = others.sum(axis=1)
+        return c * complement
 
     @staticmethod
     def bend_sum(c, weight):
         """The weighted sum of the curvatures, shape (k, k): sum_i s_i (diag(c_i) - c_i c_i^T).
 
-        With c_j (1 - c_j) as the sum of the other c_i c_j: each of its rows adds up to 0, to the last digits.
+        c_j (1 - c_j) is computed as the sum of the other c_i c_j, so that each row of the matrix adds up to 0 exactly.
         """
         products = (c.T @ (weight.astype(c.dtype, copy=False)[:, None] * c)).astype(float, copy=False)
         np.fill_diagonal(products, 0)
@@ -202,11 +202,11 @@ class Softmax:
 
     @staticmethod
     def margins(z, y):
-        """By how much the own class's score is above each, shape (m, k); 0 above itself."""
+        """The score of the row's own class less each score, shape (m, k); 0 for the own class."""
         return z[np.arange(len(y)), y][:, None] - z
 
     def is_margin(self, y):
-        """Which of ``margins`` tell the own class from another."""
+        """Which of ``margins`` compare the own class with another."""
         return np.arange(self.n_outputs) != y[:, None]
 
     @staticmethod
@@ -225,16 +225,17 @@ class Softmax:
 
 
 def loss_of(n_classes, n_used=None):
-    """The log-loss of so many classes; of more than two, ``n_used`` have a score, which are all where not given."""
+    """The log-loss of ``n_classes`` classes. Of three or more, ``n_used`` have scores; by default all."""
     return Sigmoid() if n_classes == 2 else Softmax(n_used or n_classes)
 
 
 def secant(loss, miss):
-    """The curvature a (1 - a) of a row whose own class has a = 1 - miss; if a < 1/2, its mean on the way there.
+    """The curvature a (1 - a) of a row whose own class has a = 1 - miss; if a < 1/2, the mean from there to 1/2.
 
-    The mean over the log-odds is (miss - 1/2) / log(miss / a). The parabola with this curvature that touches the loss
-    where the row is touches it once more, where the odds are reversed, and is nowhere below it (Jaakkola and Jordan).
-    So a step to the parabola's minimum lowers the loss, however far the row was on the wrong side.
+    The mean over the log-odds is (miss - 1/2) / log(miss / a). Take the parabola with this curvature that touches the
+    loss at the row's score. It touches the loss once more, at the reversed odds, and is nowhere below the loss
+    (Jaakkola and Jordan). So a step to the parabola's minimum lowers the loss, however far the row is on the wrong
+    side.
     """
     wrong = miss > 0.5
     odds = np.log(miss, where=wrong, out=np.ones_like(loss)) + loss
@@ -242,7 +243,7 @@ def secant(loss, miss):
 
 
 def excess_of_tilt(t):
-    """The terms (1 - t) log(1 - t) + t of a KL divergence, none of them negative; for t < 1, and 0 beyond."""
+    """The terms (1 - t) log(1 - t) + t of a KL divergence, which are never negative, for t < 1; 0 for other t."""
     t = np.where(t < 1, t, 0)
     return (1 - t) * np.log1p(-t) + t
 
@@ -264,7 +265,7 @@ def logistic_backward(X: ArrayLike, Y: ArrayLike, A: ArrayLike) -> LogisticGradi
     Parameters
     ----------
     X : array-like of shape (n_features, m)
-        The examples, one a column (scikit-learn's X, transposed).
+        The examples, one in each column (scikit-learn's X, transposed).
     Y : array-like of shape (m,) or (1, m)
         The labels, 0 or 1.
     A : array-like of shape (m,) or (1, m)

@@ -1,9 +1,9 @@
 """A penalty with bounds: R(theta) where low <= W <= high, and infinity elsewhere.
 
-The conjugate of a term l2/2 w^2 + l1 |w| on an interval has its maximiser in closed form: the one without the
-interval, moved into it. So the proof is as with any penalty. A point of the descent is always within the bounds: a step
-of gradient descent is projected by ``prox``, and a step of Newton's method goes to a point within them, by a straight
-line. A prox of step 0 is the projection.
+The conjugate of a term l2/2 w^2 + l1 |w| on an interval is known in closed form: its maximiser is the maximiser without
+the interval, clipped to the interval. So a proof works as with any penalty. Every point of a descent is within the
+bounds: ``prox`` projects the steps of gradient descent, and Newton's method goes in a straight line to a point within
+the bounds. A prox of step 0 is the projection.
 
 References
 ----------
@@ -24,11 +24,11 @@ class BoxPenalty(L1Penalty):
     """What Newton's methods need where coefficients have bounds."""
 
     def box(self, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-        """The least and the largest value of each entry of theta."""
+        """The smallest and the largest value of each entry of theta."""
 
 
 def bounded(penalty, bounds):
-    """The penalty with bounds (low, high), each of shape (p, k); as it is where they are None."""
+    """The penalty with bounds (low, high), each of shape (p, k); the penalty itself where ``bounds`` is None."""
     return penalty if bounds is None else Bounded(penalty, *bounds)
 
 
@@ -66,7 +66,7 @@ class Bounded(NamedTuple):
         return self.penalty.curvature(theta)
 
     def prox(self, theta, step):
-        """The prox without the bounds, moved into them; with step 0 the nearest theta within them."""
+        """The prox without bounds, clipped to the bounds; with step 0 the nearest theta within the bounds."""
         theta = self.penalty.prox(theta, step)
         return np.vstack([np.clip(theta[:-1], self.low, self.high), theta[-1:]])
 
@@ -75,7 +75,7 @@ class Bounded(NamedTuple):
         return self.penalty.l1_strengths(shape)
 
     def restricted(self, features):
-        """The same of some features alone."""
+        """The same for some features."""
         return Bounded(self.penalty.restricted(features), self.low[features], self.high[features])
 
     def in_units(self, unit):
@@ -89,13 +89,13 @@ class Bounded(NamedTuple):
         return theta
 
     def box(self, shape):
-        """The least and the largest value of each entry of theta; the intercept has no bounds."""
+        """The smallest and the largest value of each entry of theta; the intercept has no bounds."""
         low, high = np.full(shape, -np.inf), np.full(shape, np.inf)
         low[:-1], high[:-1] = self.low, self.high
         return low, high
 
     def ways(self, shape):
-        """In which entries of theta R stays finite and flat for ever: downwards, upwards."""
+        """The entries of theta along which R is finite and constant without end: downwards, and upwards."""
         low, high = self.box(shape)
         flat = (self.l1_strengths(shape) == 0) & (self.curvature(np.empty(shape)) == 0)
         return flat & np.isneginf(low), flat & np.isposinf(high)
@@ -117,7 +117,7 @@ class Bounded(NamedTuple):
         return float((l1[beyond] / np.abs(V[beyond])).min(initial=1.0))
 
     def nearest_dual(self, theta, V, distance):
-        """V, each feature's entries moved by at most a distance (p,) to where the ``fenchel_gap`` is least."""
+        """The V of least ``fenchel_gap``, with each feature's entries moved by at most a distance (p,)."""
         W, V, distance = theta[:-1], V.copy(), distance[:, None]
         l1, l2 = self.l1_strengths(theta.shape)[:-1], self.curvature(theta)[:-1]
         inner = np.where(W == 0, np.clip(V[:-1], -l1, l1), -l2 * W - l1 * np.sign(W))
@@ -127,15 +127,14 @@ class Bounded(NamedTuple):
         return V
 
     def fenchel_gap(self, theta, V):
-        """R(theta) + R*(-V) + <W, V>: how much lower R + <., V> is at its least within the bounds than at theta."""
+        """R(theta) + R*(-V) + <W, V>: the value of R + <., V> at theta less its minimum within the bounds."""
         W, V = theta[:-1], V[:-1]
         l1, l2 = self.l1_strengths(theta.shape)[:-1], self.curvature(theta)[:-1]
         pull = shrink(-V, l1)
         ends = np.where(pull > 0, self.high, np.where(pull < 0, self.low, W if not l1.any() else 0.0))
         ends = np.where((l2 == 0) & (pull == 0), np.where(l1 > 0, 0.0, W), ends)
-        ends = np.where(
-            np.isinf(ends), np.where(l1 > 0, 0.0, W), ends
-        )  # V is beyond l1 by rounding: see ``dual_scale``
+        # Where an end is infinite, V exceeds l1 by its rounding alone: see ``dual_scale``.
+        ends = np.where(np.isinf(ends), np.where(l1 > 0, 0.0, W), ends)
         best = np.clip(np.where(l2 > 0, pull / np.where(l2 > 0, l2, 1.0), ends), self.low, self.high)
         rise = (W - best) * (0.5 * l2 * (W + best) + V) + l1 * (np.abs(W) - np.abs(best))
         return float(np.maximum(rise, 0).sum())

@@ -4,11 +4,11 @@ One Newton step from the fit to all rows, without the row, changes its own score
 
     z~_i = z_i + B_i (I - C_i B_i)^-1 dz_i,    B_i = (I (x) x_i)^T H^-1 (I (x) x_i),    C_i its curvature,
 
-H the Hessian of S J: it takes the leverages of all rows, and no other fit. For one score, z~_i - z_i is q_i dz_i /
-(1 - q_i c_i). With an l1 penalty the features are those whose coefficients are not 0: near the smallest C, where a fit
-without a row may have other features, the mean loss is off by a few percent. Where a row has a large leverage, or its
-score changes much, one step is not enough, and the fit without it is made. The leverages times the curvatures add up to
-at most the number of parameters, so these rows are few. A row of weight 2 is two rows, one of which is left out.
+with H the Hessian of S J. This takes the leverages of all rows, and no other fit. For one score, z~_i - z_i is q_i dz_i
+/ (1 - q_i c_i). With an l1 penalty only features with nonzero coefficients count: near the smallest C, where the fit
+without a row may have other features, the mean loss is wrong by a few percent. Where a row has a large leverage, or its
+score changes much, one step is not enough, and the fit without that row is made. The leverages times the curvatures add
+up to at most the number of parameters, so such rows are few. A row of weight 2 is two rows, one of which is left out.
 
 References
 ----------
@@ -27,10 +27,10 @@ from .quadratic.metric import without_shift
 
 __all__ = ["LeaveOneOut"]
 
-LARGE = 0.9  # a leverage times the curvature: the step to the fit without the row is far too short, or too long
-FAR = 0.5  # a change of a score, which changes the curvature by 5% to 40%: one step is not enough
-MOST_ROWS = 20_000  # whose leverages are computed: so many tell the mean, and its error
-AT_ONCE = 100  # fits without a row, side by side
+LARGE_LEVERAGE = 0.9  # times the curvature: the step to the fit without such a row is far too short, or too long
+LARGE_CHANGE = 0.5  # of a score: it changes the curvature by 5% to 40%, so one step is not enough
+MOST_ROWS = 20_000  # their losses give the mean, and its error, precisely enough
+FITS_AT_ONCE = 100  # fits without a row, side by side
 
 
 class LeaveOneOut:
@@ -49,8 +49,8 @@ class LeaveOneOut:
         if l1_ratio > 0 and not active.all():
             problem, theta = problem.restricted(np.flatnonzero(active)), theta[np.append(active, True)]
         z, far = self._by_one_step(problem, theta)
-        for start in range(0, len(far), AT_ONCE):
-            some = far[start : start + AT_ONCE]
+        for start in range(0, len(far), FITS_AT_ONCE):
+            some = far[start : start + FITS_AT_ONCE]
             z[some] = self._by_fits(self.index[some], fitted, C, l1_ratio)
         return z
 
@@ -74,9 +74,9 @@ class LeaveOneOut:
         left = np.eye(k) - C @ B
         hat = np.einsum("icd,idc->i", C, B)
         if k == 1:
-            left = np.maximum(left, 1 - LARGE)  # rows beyond are fitted
+            left = np.maximum(left, 1 - LARGE_LEVERAGE)  # rows beyond are fitted
         change = unit[:, :, 0] * (B @ np.linalg.solve(left, dz[:, :, None]))[:, :, 0]
-        return z + change, np.flatnonzero((hat > LARGE) | (np.abs(change).max(axis=1) > FAR))
+        return z + change, np.flatnonzero((hat > LARGE_LEVERAGE) | (np.abs(change).max(axis=1) > LARGE_CHANGE))
 
     def _coordinates_of(self, problem):
         """Coordinates that the fits at all C share, as long as they have the same features."""

@@ -2,12 +2,13 @@
 
     J(theta) = 1/S sum_i s_i loss(y_i, W^T x_i + b + o_i) + R(theta),    S = sum_i s_i
 
-Rows know the linear layer, the loss knows scores, the penalty R knows theta; this file multiplies them by the chain
-rule. ``gradient`` is that of J's smooth part, which is all of J unless R has an l1 term. Shapes: theta and gradient
-(p + 1, k), intercept last; Hessians (P, P) over theta flattened, P = (p + 1) k.
+Rows know the linear layer, the loss knows scores, and the penalty R knows theta; this file puts them together by the
+chain rule. ``gradient`` is the gradient of J's smooth part, which is all of J unless R has an l1 term. Shapes: theta
+and gradient (p + 1, k), intercept last; Hessians (P, P) over theta flattened, P = (p + 1) k.
 """
 
 from functools import partial
+from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -16,9 +17,10 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from . import summands
 from .penalty import penalty_in
 
-__all__ = ["Objective", "Overflow", "Point", "at_random", "overflow_raised", "tried"]
+__all__ = ["LossAt", "Objective", "Overflow", "Point", "at_random", "overflow_raised", "tried"]
 
 FORMED_PARAMETERS = 1500  # up to so many, the Hessian is formed and factorised
+CHANCE_ROUNDS = 5  # of setting the largest chances to 1: the others grow by it, hardly any of them beyond 1
 ALWAYS_FORMED_PARAMETERS = 200  # with l1, as many as rows; but so many in any case, for nothing ends more sharply
 
 
@@ -30,21 +32,40 @@ class Point(NamedTuple):
     gradient: np.ndarray
 
 
+class LossAt(NamedTuple):
+    """The mean loss, its slope along a line, its standard error, and what is known of ``each`` row there."""
+
+    mean: float
+    slope: float
+    error: float
+    each: np.ndarray
+
+
 class Overflow(ArithmeticError):
     """A number is beyond what its floating-point type can hold."""
 
 
 def at_random(size, n_rows, rng):
-    """The numbers of so many random rows, in order: one of each of as many stretches of about the same length.
+    """The numbers of ``size`` random rows, in order: one from each of ``size`` stretches of about the same length.
 
-    A sample of rows that come sorted, by class or by time, then has its share of every part of them.
+    So a sample of rows that are sorted, by class or by time, has its share of every stretch.
     """
     ends = np.arange(size + 1) * n_rows // size
     return rng.integers(ends[:-1], ends[1:])
 
 
+def chances(size_of_each, expected):
+    """Chances in proportion to a size, at most 1, that add up to an expected number, which is less than all."""
+    chance = size_of_each * (expected / size_of_each.sum())
+    for _ in range(CHANCE_ROUNDS):
+        surely = chance >= 1
+        rest = expected - np.count_nonzero(surely)
+        chance = np.where(surely, 1.0, size_of_each * (rest / size_of_each[~surely].sum()))
+    return np.minimum(chance, 1.0)
+
+
 def overflow_raised():
-    """Inside, an overflow is raised as ``Overflow``: a FloatingPointError may be one of the caller's own."""
+    """A context in which an overflow raises ``Overflow``, because a FloatingPointError may be the caller's own."""
 
     def raise_it(*_):
         raise Overflow
@@ -53,7 +74,7 @@ def overflow_raised():
 
 
 def tried(objective, theta):
-    """J and dJ at theta; J is infinite where it overflows, as after a step that is much too long."""
+    """J and dJ at theta. Where they overflow, as after a far too long step, J is infinite."""
     try:
         with overflow_raised():
             return objective.at(theta)
@@ -65,7 +86,8 @@ class Objective:
     """J for given rows, loss and penalty.
 
     ``passes`` counts the passes over the rows. ``resolution`` is the relative rounding of J: an excess below
-    resolution J cannot be seen. ``total`` is the S that J divides by, that of the rows unless they are a part.
+    resolution times J cannot be seen. ``total`` is the S by which J divides; where the rows are some of the rows of
+    another objective, it may be the S of all those rows.
     """
 
     def __init__(self, rows, loss, penalty, total=None, formed_parameters=FORMED_PARAMETERS):
@@ -85,7 +107,7 @@ class Objective:
 
     @property
     def forms_hessian(self):
-        """Whether the Hessian is formed: not of very many parameters nor, with l1, of many and more than rows."""
+        """Whether the Hessian is formed: not for very many parameters and, with l1, not for many more than rows."""
         is_wide = self.n_parameters > max(self.n_counted, ALWAYS_FORMED_PARAMETERS)
         return self.n_parameters <= self.formed_parameters and (self.penalty.is_smooth or not is_wide)
 
@@ -106,7 +128,7 @@ class Objective:
 
     @property
     def has_offset(self):
-        """Whether something is added to the rows' scores, so that they are not linear in theta."""
+        """Whether an offset is added to the rows' scores, so that scores are affine in theta, not linear."""
         return self.rows.has_offset
 
     def scores_of_zero(self):
@@ -115,7 +137,7 @@ class Objective:
 
     @property
     def centre(self):
-        """What the features are measured from, shape (p,)."""
+        """The point from which features are measured, shape (p,)."""
         return self.rows.centre
 
     def spread(self):
@@ -138,13 +160,13 @@ class Objective:
         return loss / self.total + self.penalty.value(theta)
 
     def scores(self, theta):
-        """The scores z of every row, shape (n, k), in half a pass; in none where all rows have the same."""
+        """The scores z of every row, shape (n, k), in half a pass; without a pass where all rows share one score."""
         return self._of_each_row(summands.scores, theta)
 
     def score_changes(self, direction):
-        """What a direction changes in the scores, shape (n, k), in half a pass.
+        """The change dz of the scores along a direction, shape (n, k), in half a pass.
 
-        Along a line, with scores z + alpha dz for the changes dz, no step costs a pass.
+        A step alpha changes the scores to z + alpha dz, so further steps along the direction cost no pass.
         """
         return self._of_each_row(summands.score_changes, direction)
 
@@ -174,7 +196,7 @@ class Objective:
         return self._with_penalty(hessian, theta)
 
     def hessian_of_shared(self, theta, shared):
-        """The same where all rows have the same scores, shape (1, k), and so the same curvature."""
+        """The Hessian where all rows have the same scores, shape (1, k), and so the same curvature."""
         (moment,) = self.rows.sum(summands.second_moment, products=self.shape[0])
         bend = self.loss.bend(self.loss.curvature(shared), np.eye(self.shape[1]))
         return self._with_penalty(np.kron(moment, bend), theta)
@@ -193,8 +215,59 @@ class Objective:
         return hessian
 
     def secant_curvature(self, z):
-        """The same as ``curvature``, but of rows on the wrong side, which have hardly any, a mean on the way back."""
+        """The curvature of the rows at scores z; for rows on the wrong side, which have hardly any, a secant's."""
         return self.rows.each(partial(summands.secant_curvature, self.loss), z)
+
+    def labels(self):
+        """The label and the weight of each row: what ``trial`` knows of the rows."""
+        return self.rows.each(summands.label), self.rows.each(summands.weight)
+
+    def trial(self, labels, z, change, rate):
+        """The ``LossAt`` along a line: at scores z + rate dz, for the changes dz that a direction makes; in no pass."""
+        each = self.rows.map(partial(summands.trial, self.loss, rate), z, change, *labels)
+        loss, slope, *moments = map(float, self.rows.sum_known(summands.sums_of_trial, each, labels[1]))
+        mean = loss / self.total
+        squares = np.dot(moments, [1, -2 * mean, mean**2])  # of s (L - mean)
+        return LossAt(mean, slope / self.total, sqrt(max(squares, 0.0)) / self.total, each)
+
+    def gradient_of(self, theta, loss):
+        """The gradient of J's smooth part at theta, whose ``LossAt`` is known, in half a pass."""
+        self.passes += 0.5
+        (gradient,) = self.rows.sum(summands.backward_of_trial, loss.each)
+        return gradient / self.total + self.penalty.gradient(theta)
+
+    @property
+    def work(self):
+        """How many multiplications a product of all rows with one column is worth."""
+        return self.rows.work
+
+    def second_moments(self):
+        """The mean squares of the features, and of the constant, shape (p + 1,), in one pass."""
+        self.passes += 1
+        return self.rows.sum(summands.squares)[0][:, 0] / self.total
+
+    def second_moment(self, size, squares, rng):
+        """The mean of x x^T, shape (p + 1, p + 1): over about so many random rows, or all of them; two passes.
+
+        Half of a row's chance is its share in the sum of squared norms, in units of the mean ``squares``: the few rows
+        that have a rare feature are then among them, and count less.
+        """
+        p = self.shape[0]
+        if size >= self.n_rows:
+            return self.rows.sum(summands.second_moment, products=p)[0] / self.total
+        self.passes += 2
+        leverage = np.asarray(self.rows.each(partial(summands.leverages, squares)))
+        chance = chances(0.5 + 0.5 * leverage / leverage.mean(), size)
+        index = np.flatnonzero(rng.random(self.n_rows) < chance)
+        moment = 0.0
+        for some in np.array_split(index, -(-len(index) // max(1, self.largest_sample))):
+            part = self.rows.take(some).reweighted(1 / chance[some])
+            moment = moment + part.sum(summands.second_moment, products=p)[0]
+        return moment / self.total
+
+    def coupling_at(self, z):
+        """The mean B (k, k) of the rows' Hessians in their scores, at scores z."""
+        return self.rows.sum(partial(summands.coupling_at, self.loss), z)[0] / self.total
 
     def curvature(self, z):
         """The loss's second derivative at every row's scores z, in the form that ``loss.bend`` takes."""
@@ -210,11 +283,11 @@ class Objective:
         return float(curvature / self.total + np.vdot(direction, self.penalty.gradient(direction)))
 
     def coupling(self, c):
-        """The mean B (k, k) of the rows' Hessians in their scores; with an intercept, the Hessian's entries there."""
+        """The mean B (k, k) of the rows' Hessians in their scores: the Hessian's block of the intercepts."""
         return self.rows.sum(partial(summands.coupling, self.loss), c)[0] / self.total
 
     def gram(self, c):
-        """The mean G (p + 1, p + 1) of x x^T over the rows, each counting by the trace of its Hessian in its scores."""
+        """The mean G (p + 1, p + 1) of x x^T, each row weighted by the trace of its Hessian in its scores."""
         gram, total = self.rows.sum(partial(summands.gram, self.loss), c)
         return gram / total
 
@@ -225,7 +298,7 @@ class Objective:
         return diagonal / self.total + self.penalty.curvature(np.empty(self.shape))
 
     def hessian_product(self, c):
-        """The function v -> H v, H the Hessian where the loss has curvature c; one pass each."""
+        """The function v -> H v, with H the Hessian where the loss has curvature c; each call costs one pass."""
 
         def product(v):
             self.passes += 1
@@ -236,13 +309,14 @@ class Objective:
 
     @property
     def has_least_squares(self):
-        """Whether ``least_squares`` can be asked for."""
+        """Whether ``least_squares`` works for this loss and these rows."""
         return self.shape[1] == 1 and self.rows.has_columns
 
     def least_squares(self, z, features, constant):
-        """The loss around scores z as a sum of squares, |u + F d|^2 / 2: u, and what ``Rows.columns`` gives.
+        """The loss around scores z as a sum of squares, |u + F d|^2 / 2: u, and the result of ``Rows.columns``.
 
-        F^T F is the Hessian, F^T u the gradient, d the change of some features' parameters and of a constant feature's.
+        F^T F is the Hessian and F^T u the gradient; d is the change of the parameters of ``features`` and of a constant
+        feature.
         """
         self.passes += 1
         f = partial(summands.least_squares, self.loss, self.total)
@@ -258,7 +332,7 @@ class Objective:
         return self.rows.each(partial(summands.residuals, self.loss), z)
 
     def smoothness(self):
-        """L: no eigenvalue of any Hessian of J is larger. The loss's largest curvature times that of the rows."""
+        """L, which no eigenvalue of any Hessian of J exceeds: the loss's largest curvature times the rows' largest."""
 
         def second_moment(v):
             return self.rows.sum(partial(summands.second_moment_product, v[:, None]))[0][:, 0]
@@ -266,36 +340,36 @@ class Objective:
         n_features = self.shape[0]
         operator = LinearOperator((n_features, n_features), matvec=second_moment, dtype=float)
         start = np.random.default_rng(0).standard_normal(n_features)
-        if not second_moment(start).any():  # no feature but zeros, which ARPACK does not take
+        if not second_moment(start).any():  # all features are 0, which ARPACK refuses
             return self.penalty.largest_curvature
         (largest,) = eigsh(operator, k=1, v0=start, return_eigenvectors=False)
         return self.loss.max_curvature * largest / self.total + self.penalty.largest_curvature
 
     def expected_smoothness(self, batch_size):
-        """The smoothness of a random batch of rows: L for all of them, max_i L_i for one, in between for others."""
+        """The smoothness of a random batch of rows: L for a batch of all rows, max_i L_i for a batch of one row."""
         n = self.n_rows
         b = min(batch_size, n)
         (largest_row,) = self.rows.fold(summands.largest_row, max)
-        of_a_row = self.loss.max_curvature * largest_row * n / self.total + self.penalty.largest_curvature
-        share = (n - b) / (b * max(n - 1, 1))
-        return share * of_a_row + (1 - share) * self.smoothness()
+        row_smoothness = self.loss.max_curvature * largest_row * n / self.total + self.penalty.largest_curvature
+        interpolation = (n - b) / (b * max(n - 1, 1))
+        return interpolation * row_smoothness + (1 - interpolation) * self.smoothness()
 
     # --- For proofs -------------------------------------------------------------------------------------------------
 
     def tilt(self, theta, u):
         """The dual point where a step u tilts the probabilities at theta: see ``duality``.
 
-        S KL(a' || a); 1/S sum_i s_i x_i (a_i - a'_i)^T; and a mask of the rows that leave [0, 1], None where none does.
-        Its passes are counted by the proof, for all rows, of which these may be some.
+        Returns S KL(a' || a); 1/S sum_i s_i x_i (a_i - a'_i)^T; and a mask of the rows that leave [0, 1], None where
+        none does. The proof counts the passes, in passes over all rows, for these rows may be a sample.
         """
-        kl, change, n_outside = self.rows.sum(partial(summands.tilt, self.loss, theta, u))
-        outside = self.rows.each(partial(summands.outside, self.loss, theta, u)) if n_outside else None
-        return kl, change / self.total, outside
+        kl, change, n_infeasible = self.rows.sum(partial(summands.tilt, self.loss, theta, u))
+        infeasible = self.rows.each(partial(summands.infeasible, self.loss, theta, u)) if n_infeasible else None
+        return kl, change / self.total, infeasible
 
     def shrunk(self, theta, factors):
-        """The dual point where the residuals at theta are shrunk, by a factor for each class; one pass.
+        """The dual point where each class's residuals at theta are multiplied by a factor; one pass.
 
-        S KL(a' || a); 1/S sum_i s_i x_i (a'_i - y_i)^T.
+        Returns S KL(a' || a) and 1/S sum_i s_i x_i (a'_i - y_i)^T.
         """
         self.passes += 1
         kl, slope = self.rows.sum(partial(summands.shrunk, self.loss, theta, factors))
@@ -308,46 +382,44 @@ class Objective:
 
     @property
     def n_classes(self):
-        """How many classes there are: one score tells two."""
+        """The number of classes: two where there is one score."""
         return max(2, self.loss.n_outputs)
 
     @property
     def separation_value(self):
-        """Without a penalty, a J below this proves every row on its class's side: J then has no minimum.
+        """Without a penalty, a J below this value proves that every row is on its class's side: J has no minimum.
 
-        An offset may do that alone, and proves nothing; a row whose label is a distribution has no side.
+        With an offset the value is 0, which proves nothing, because the offset alone may put every row on its side. It
+        is 0, too, where labels are distributions, because such a row has no side.
         """
         if self.has_offset or not (self.penalty.is_none and self.loss.is_labelled):
             return 0.0
         return self.rows.smallest_weight * np.log(2) / self.total
 
     def largest_margin(self, theta):
-        """The largest margin at theta: by how much a row's own score exceeds another."""
+        """The largest margin at theta: a row's score of its own class less its score of another class."""
         self.passes += 0.5
         return self.rows.fold(partial(summands.largest_margin, self.loss, theta), max)[0]
 
     def margin_changes(self, direction):
-        """The most by which a direction raises a row's margin, its own class's score less another's, and lowers one."""
+        """The largest rise of a margin along a direction, and the largest fall."""
         self.passes += 0.5
         return self.rows.fold(partial(summands.margin_changes, self.loss, direction), max)
 
-    def least_margins(self, direction, reference, most):
-        """The ``most`` margins that a direction raises least, less what a reference raises them by, cut to [0, 1].
-
-        Their numbers, n row + margin for the loss's n margins a row, and by how much.
-        """
-        f = partial(summands.least_margins, self.loss, direction, reference, most)
-        return self.rows.fold(f, partial(summands.smallest, most))[0]
+    def least_margins(self, direction, reference, n_least):
+        """The numbers of the ``n_least`` margins of least surplus, and the surpluses: see ``summands``."""
+        f = partial(summands.least_margins, self.loss, direction, reference, n_least)
+        return self.rows.fold(f, partial(summands.smallest, n_least))[0]
 
     def margin_matrix(self, numbers):
-        """Margins as a matrix that acts on a flat theta of the rows as they are stored, by the margins' numbers."""
+        """The margins with the given numbers, as a matrix that acts on a flat theta of the rows as stored."""
         index, other = np.divmod(numbers, self.loss.n_margins)
-        part, margin = self.rows.take(index), (np.arange(len(numbers)), other)
+        rows, margin = self.rows.take(index), (np.arange(len(numbers)), other)
         units = np.eye(self.shape[1])[:, None].repeat(len(numbers), axis=1)
-        return part.kronecker(np.stack([self.loss.margins(unit, part.y)[margin] for unit in units], axis=1))
+        return rows.kronecker(np.stack([self.loss.margins(unit, rows.y)[margin] for unit in units], axis=1))
 
     def stored(self):
-        """The same objective over the rows as they are stored, so that a matrix of them is sparse where they are."""
+        """The same objective over the rows as stored, not centred, so that a matrix of sparse rows is sparse."""
         return self._over(self.rows.stored(), self.total)
 
     def theta_in(self, other, theta):
@@ -355,7 +427,7 @@ class Objective:
         return other.rows.enter(self.rows.leave(theta))
 
     def centred(self, theta):
-        """The same objective, and theta, where features are measured from about their means."""
+        """The same objective and the same theta, with features measured from about their means."""
         rows = self.rows.centred()
         if rows is self.rows:
             return self, theta
@@ -365,7 +437,7 @@ class Objective:
         return centred, self.theta_in(centred, theta)
 
     def without_constants(self, theta):
-        """A theta with the same scores, in which features that are constant on these rows have no part."""
+        """A theta with the same scores and a coefficient of 0 on features that are constant on these rows."""
         return self.rows.without_constants(theta)
 
     def on(self, index):
@@ -373,9 +445,9 @@ class Objective:
         return self._over(self.rows.take(index))
 
     def part(self, size, rng, sample=None):
-        """The share of some random rows in J's sum: all of them where size allows, else what may be copied.
+        """What ``size`` random rows contribute to J's sum; at most as many rows as may be copied.
 
-        Where a ``sample`` of enough rows is given, they are of those, up to twice as many, and not copied again.
+        Where a ``sample`` of enough rows is given, the rows are taken from it without a copy, up to twice as many.
         """
         if size >= self.n_rows:
             return self
@@ -387,11 +459,11 @@ class Objective:
         return self._over(rows, self.total)
 
     def without(self, rows):
-        """The share of the other rows in J's sum."""
+        """What the rows other than the given ones contribute to J's sum."""
         return self._over(self.rows.without(rows), self.total)
 
     def batches(self, size, rng):
-        """The rows in a random order, ``size`` at a time: objectives whose mean, over the batches, is J."""
+        """The rows in a random order, ``size`` at a time: an objective for each batch, whose mean is J."""
         order = rng.permutation(self.n_rows)
         for start in range(0, self.n_rows, size):
             index = order[start : start + size]

@@ -1,15 +1,18 @@
 """The solutions of a problem in several weightings of its rows, over a path of C: what cross-validation takes.
 
-A weighting gives every row a share of its weight: 1 for all of them, say, and 0 on the rows that a fold holds out. With
-an l2 penalty, and up to as many parameters as a Hessian is formed of, all weightings and many C go side by side in one
-pass over the rows (``side_by_side``). Every other problem, and every one that did not arrive, goes to ``solve``, from
-the last solution of the same weighting.
+A weighting gives every row a share of its weight: 1 for all of them, say, and 0 on the rows that a fold holds out. Up
+to as many parameters as a Hessian is formed of, all weightings go side by side in one pass over the rows: with an l2
+penalty many C at a time (``side_by_side``), with an l1 penalty one C after another, for the features in play alone
+(``l1_path``). Every other problem, and every one that did not arrive, goes to ``solve``, from the last solution of the
+same weighting.
 """
 
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 
+from .l1_path import FEW_FEATURES, L1Path
 from .problem import Problem
 from .side_by_side import Fits, SideBySide
 from .solve import DEFAULTS, Settings, Solution, coordinates_of, solve
@@ -50,38 +53,53 @@ def paths(
     index, Fits
         The number of a C, and the solutions there; not in order.
     """
-    rng = rng or np.random.default_rng(0)
+    rng, left = rng or np.random.default_rng(0), {*range(len(Cs))}
     one_by_one = OneByOne(problem, shares, l1_ratio, settings, rng, start)
-    problem = problem.penalised(Cs[0], l1_ratio)
-    coordinates = coordinates_of(problem, settings, None)
-    formed = coordinates.zero(problem.loss.n_outputs).size <= settings.formed_parameters
-    goes = settings.solver == "auto" and problem.penalty.is_smooth and formed
-    if goes and (finite := np.isfinite(Cs)).any():
-        inside = None if start is None else coordinates.into(start)
-        terms = (l1_ratio, settings, rng, coordinates, one_by_one, inside)
-        yield from SideBySide(problem, shares, Cs[finite], *terms).path()
-        Cs = np.where(finite, np.nan, Cs)
-    for i in np.flatnonzero(~np.isnan(Cs)):
+    for i, fits in several_paths(problem, shares, Cs[np.isfinite(Cs)], l1_ratio, settings, rng, one_by_one, start):
+        yield i, fits
+        left.remove(i)
+    for i in sorted(left):
         yield i, one_by_one.at(Cs[i])
+
+
+def several_paths(problem, shares, Cs, l1_ratio, settings, rng, one_by_one, start):
+    """The number of each C whose problems go side by side, and its Fits."""
+    if settings.solver != "auto" or not len(Cs):
+        return ()
+    problem = problem.penalised(Cs[0], l1_ratio)
+    if not problem.penalty.is_smooth:
+        few = problem.shape[0] - 1 <= FEW_FEATURES or problem.copies_features
+        if problem.needs_units or not few:
+            return ()
+        return L1Path(problem, shares, Cs, l1_ratio, settings, rng, one_by_one, start).path()
+    coordinates = coordinates_of(problem, settings, None)
+    if coordinates.zero(problem.loss.n_outputs).size > settings.formed_parameters:
+        return ()
+    inside = None if start is None else coordinates.into(start)
+    return SideBySide(problem, shares, Cs, l1_ratio, settings, rng, coordinates, one_by_one, inside).path()
 
 
 class OneByOne:
     """Every problem by ``solve``, from the last solution of the same weighting."""
 
     def __init__(self, problem, shares, l1_ratio, settings, rng, start):
-        self.shares, self.l1_ratio, self.settings, self.rng = shares, l1_ratio, settings, rng
-        self.of = [problem.weighted(share) for share in shares.T]
-        self.last: list[Solution | np.ndarray | None] = [start] * len(self.of)
+        self.problem, self.shares, self.l1_ratio, self.settings, self.rng = problem, shares, l1_ratio, settings, rng
+        self.last: list[Solution | np.ndarray | None] = [start] * shares.shape[1]
+        self.of = cache(self._of)
 
     def solve(self, f, C, start=None):
         """The solution of weighting f at C."""
-        problem = self.of[f].penalised(C, self.l1_ratio)
+        problem = self.of(f).penalised(C, self.l1_ratio)
         self.last[f] = solve(problem, self.settings, self.last[f] if start is None else start, self.rng)
         return self.last[f]
 
     def at(self, C):
         """The solutions of all weightings at C."""
-        return fits_of([self.solve(f, C) for f in range(len(self.of))])
+        return fits_of([self.solve(f, C) for f in range(len(self.last))])
+
+    def _of(self, f):
+        """The problem of weighting f: made once, where it is asked for, as coordinates are those of its rows."""
+        return self.problem.weighted(self.shares[:, f])
 
 
 def fits_of(solutions):

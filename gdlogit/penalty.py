@@ -1,15 +1,15 @@
-"""Penalties: what a solver needs of one, as protocols, and the elastic net, which has all of it.
+"""Penalties: protocols that say what a solver needs of a penalty, and the elastic net, which meets all of them.
 
     R(theta) = smooth(theta) + nonsmooth(theta),    theta = [W; b] of shape (p + 1, k)
 
-The smooth part is a quadratic form 1/2 sum_jc d_jc W_jc^2, so that its gradient is linear in theta. The other part has
-a prox. The last row of theta, the intercept b, is free of every penalty; no other file knows that. The elastic net is
+The smooth part is a quadratic form 1/2 sum_jc d_jc W_jc^2, so that its gradient is linear in theta. The nonsmooth part
+has a prox. The last row of theta, the intercept b, has no penalty; no other file knows that. The elastic net is
 
     R(theta) = sum_j l2_j / 2 |W_j|^2 + l1_j |W_j|_1
 
-with one strength for all features, or one for each: 0 leaves a feature unpenalised, ``LEFT_OUT`` keeps it at zero. In
-scikit-learn's terms, with S the sum of the sample weights and f_j a feature's penalty factor, l2_j = f_j (1 - l1_ratio)
-/ (C S) and l1_j = f_j l1_ratio / (C S).
+with one strength for all features, or one for each. A strength of 0 leaves a feature unpenalised; the l1 strength
+``LEFT_OUT`` keeps its coefficients at zero. In scikit-learn's terms, with S the sum of the sample weights and f_j a
+feature's penalty factor, l2_j = f_j (1 - l1_ratio) / (C S) and l1_j = f_j l1_ratio / (C S).
 
 References
 ----------
@@ -44,10 +44,10 @@ Array = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 
 class Penalty(Protocol):
-    """What every solver needs: all that (proximal) gradient descent and its stopping rule use.
+    """What every solver needs: the names that (proximal) gradient descent and its stopping rule use.
 
-    A penalty with ``is_smooth`` needs no more than this for any solver. Arrays have the shape of theta, but
-    ``curvature`` and ``gradient`` take a single column, too, of shape (p + 1,).
+    These names are enough for every solver if ``is_smooth``. Arrays have the shape of theta; ``curvature`` and
+    ``gradient`` take a single column of shape (p + 1,), too.
     """
 
     @property
@@ -83,7 +83,7 @@ class Penalty(Protocol):
 
 
 class L1Penalty(Penalty, Protocol):
-    """What Newton's methods need besides, where a penalty is not smooth: its nonsmooth part is sum_j l1_j |W_j|_1."""
+    """What Newton's methods need, too, of a penalty that is not smooth: its nonsmooth part is sum_j l1_j |W_j|_1."""
 
     def l1_strengths(self, shape: tuple[int, ...]) -> Array:
         """The l1 strength of each entry of theta: 0 on the intercept and on features without an l1 part."""
@@ -93,26 +93,26 @@ class L1Penalty(Penalty, Protocol):
         """The l1 and the l2 strength that all features share; None where features differ."""
 
     def restricted(self, features: Array) -> "L1Penalty":
-        """The penalty of some features alone, for a theta of these and the intercept."""
+        """The penalty of some features, for a theta of these features and the intercept."""
 
     def balanced(self, theta: Array) -> Array:
-        """Theta with each feature's coefficients shifted by what costs least: a softmax does not see such a shift."""
+        """Theta with each feature's coefficients shifted to the least penalty; no softmax changes by such a shift."""
 
 
 class Conjugate(Protocol):
-    """What a proof needs: R's convex conjugate R*, by which a dual point V bounds J - min J. V has theta's shape.
+    """What a proof needs: R's convex conjugate R*, with which a dual point V bounds J - min J. V has theta's shape.
 
-    A feature without any penalty has the conjugate of the intercept: R*(-V) is infinite unless V_j = 0.
+    For a feature without any penalty, as for the intercept, R*(-V) is infinite unless V_j = 0.
     """
 
     def unpenalised(self, n_features: int) -> Array:
-        """Which rows of theta have no penalty, a Boolean for each feature and True for the intercept."""
+        """Which rows of theta have no penalty: a Boolean for each feature, and True for the intercept."""
 
     def dual_scale(self, V: Array) -> float:
         """The largest rho <= 1 with R*(-rho V) finite."""
 
     def nearest_dual(self, theta: Array, V: Array, distance: Array) -> Array:
-        """V, each feature's entries moved by at most a distance (p,) to where the ``fenchel_gap`` is least."""
+        """The V of least ``fenchel_gap``, with each feature's entries moved by at most a distance (p,)."""
 
     def fenchel_gap(self, theta: Array, V: Array) -> float:
         """R(theta) + R*(-V) + <W, V>, which is never negative, for a V with R*(-V) finite."""
@@ -139,7 +139,7 @@ def penalty_in(penalty, unit):
 
 
 def free_of(penalty, n_features):
-    """Which rows of theta a penalty leaves free, as far as is known: True for the intercept."""
+    """Which rows of theta a penalty is known to leave unpenalised: always the intercept."""
     if hasattr(penalty, "unpenalised"):
         return penalty.unpenalised(n_features)
     free = np.full(n_features + 1, penalty.is_none)
@@ -148,7 +148,7 @@ def free_of(penalty, n_features):
 
 
 def ways_of(penalty, shape):
-    """In which entries of theta a penalty stays flat for ever: downwards, upwards."""
+    """The entries of theta along which a penalty is constant without end: downwards, and upwards."""
     if hasattr(penalty, "ways"):
         return penalty.ways(shape)
     free = np.repeat(free_of(penalty, shape[0] - 1)[:, None], shape[1], axis=1)
@@ -156,7 +156,7 @@ def ways_of(penalty, shape):
 
 
 class ElasticNet(NamedTuple):
-    """Strengths of the two parts, in units of the mean loss: of all features, or of each, in an array (p,)."""
+    """Strengths of the l2 and l1 parts, in units of the mean loss: a number, or an array (p,) with one per feature."""
 
     l2: float | Array
     l1: float | Array = 0.0
@@ -165,8 +165,8 @@ class ElasticNet(NamedTuple):
     def of(cls, C, l1_ratio, total, factors=None):
         """The strengths in scikit-learn's terms, where the weights of the rows add up to ``total``.
 
-        ``factors`` (p,) multiply them, feature by feature; a factor inf leaves the feature out. None is 1 for all. A
-        finite C is a penalty, however large C is.
+        ``factors`` (p,) multiply the strengths, feature by feature; a factor inf keeps the feature at zero. None is 1
+        for all. Every finite C is a penalty, however large C is.
         """
         strength = 1 / (float(C) * float(total))
         if C < np.inf:
@@ -187,7 +187,7 @@ class ElasticNet(NamedTuple):
         return 0.5 * squares + self.nonsmooth_value(theta)
 
     def nonsmooth_value(self, theta):
-        """The part of R(theta) that has no gradient: sum_j l1_j |W_j|_1."""
+        """The nonsmooth part of R(theta): sum_j l1_j |W_j|_1."""
         if self.is_smooth:
             return 0.0
         sizes = np.abs(theta[:-1])
@@ -222,7 +222,7 @@ class ElasticNet(NamedTuple):
 
     @property
     def is_rotation_invariant(self):
-        """Whether only |W| counts: without an l1 part, and with one l2 strength for all features."""
+        """Whether R depends on |W| alone: there is no l1 part, and one l2 strength for all features."""
         return self.is_smooth and not differs(self.l2)
 
     @property
@@ -237,7 +237,7 @@ class ElasticNet(NamedTuple):
         return self
 
     def restricted(self, features):
-        """The penalty of some features alone."""
+        """The penalty of some features."""
         return ElasticNet(*(strength[features] if differs(strength) else strength for strength in self))
 
     def l1_strengths(self, shape):
@@ -252,10 +252,10 @@ class ElasticNet(NamedTuple):
         return theta if self.is_smooth else shrink(theta, step * self.l1_strengths(theta.shape))
 
     def balanced(self, theta):
-        """Theta with each feature's coefficients shifted by what costs least: a softmax does not see such a shift.
+        """Theta with each feature's coefficients shifted to the least penalty; no softmax changes by such a shift.
 
-        The best shift t is 0, or one of the coefficients w_c, or, with i of k of them below it, where
-        l2 (k t - sum w) + l1 (2 i - k) = 0. A feature without any penalty is not shifted.
+        The best shift t of coefficients w_1, ..., w_k is 0, or one of the w_c, or, with i of the w_c below t, the
+        solution of l2 (k t - sum w) + l1 (2 i - k) = 0. A feature without any penalty is not shifted.
         """
         W, k = theta[:-1], theta.shape[1]
         if k == 1:
@@ -287,9 +287,9 @@ class ElasticNet(NamedTuple):
         return float((np.broadcast_to(self.l1, largest.shape)[beyond] / largest[beyond]).min(initial=1.0))
 
     def nearest_dual(self, theta, V, distance):
-        """V, each feature's entries moved by at most a distance (p,) to where the ``fenchel_gap`` is least.
+        """The V of least ``fenchel_gap``, with each feature's entries moved by at most a distance (p,).
 
-        For a feature without any penalty that is towards 0.
+        The entries of a feature without any penalty move towards 0.
         """
         W, V, distance = theta[:-1], V.copy(), distance[:, None]
         l1, l2 = columns(self.l1, W), columns(self.l2, W)
@@ -300,9 +300,9 @@ class ElasticNet(NamedTuple):
     def fenchel_gap(self, theta, V):
         """R(theta) + R*(-V) + <W, V>, as a sum of terms none of which is negative.
 
-        With R*(v) = sum (|v| - l1)_+^2 / (2 l2), and V = U + (V - U) where U is V held within [-l1, l1]:
-        sum (l2 W + V - U)^2 / (2 l2) + (l1 |W| + W U). Where l2_j = 0, V_j = U_j must hold. It is
-        infinite where the smallest of l2 prove nothing.
+        R*(v) = sum (|v| - l1)_+^2 / (2 l2). With U the V clipped to [-l1, l1], the sum is
+        sum (l2 W + V - U)^2 / (2 l2) + (l1 |W| + W U). Where l2_j = 0, V_j = U_j must hold. The sum overflows to
+        infinity where l2 is too small to prove anything.
         """
         W, V = theta[:-1], V[:-1]
         l1, l2 = columns(self.l1, W), columns(self.l2, W)
@@ -334,20 +334,20 @@ def is_any(strength):
 
 
 def columns(strength, array):
-    """Strengths of the features, to multiply an array by that has one of its first index for each feature."""
+    """Strengths of the features, shaped to multiply an array whose first index is the feature."""
     return strength.reshape(-1, *[1] * (array.ndim - 1)) if differs(strength) else strength
 
 
 def with_intercept(strength, theta):
-    """Strengths to multiply all of theta by; the number for the intercept means nothing."""
+    """Strengths shaped to multiply all of theta; the number for the intercept means nothing."""
     return columns(np.append(strength, 0.0), theta) if differs(strength) else strength
 
 
 def divisor(l2):
-    """L2, or 1 where it is 0: what is divided by it there is not used, or 0."""
+    """The strengths l2, with 1 in the place of 0: a quotient by such a 1 is 0, or is not used."""
     return np.where(np.greater(l2, 0), l2, 1.0)
 
 
 def shrink(x, by):
-    """Every entry moved towards 0 by so much, and not beyond."""
+    """The soft threshold: every entry moved towards 0 by ``by``, and not beyond 0."""
     return np.sign(x) * np.maximum(np.abs(x) - by, 0)

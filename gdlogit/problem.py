@@ -1,17 +1,17 @@
-"""What is to be minimised, and the coordinates in which a descent does that.
+"""The problem to solve, and the coordinates in which a descent solves it.
 
     J(theta) = 1/S sum_i s_i loss(y_i, W^T x_i + b + o_i) + R(theta),    S = sum_i s_i
 
-A ``Problem`` is J in the user's terms: rows as they come, with an offset o_i that may be 0, loss and penalty. The
-user's theta holds W and b of those features. A descent works in other ``Coordinates``, in which J is the same function,
-but better conditioned or smaller:
+A ``Problem`` is J in the user's terms: rows as given, with an offset o_i that may be 0, loss and penalty. The user's
+theta has W and b for the given features. A descent works in other ``Coordinates``, in which J has the same values but
+is better conditioned, or has fewer parameters:
 
-    given      features as they come
+    given      features as given
     centred    features measured from about their means:  W' = W,  b' = b + centre^T W
     spanned    few rows of many features, in the space that the rows span:  W' = Q^T W, with Q orthogonal
 
-``into`` takes the user's theta there, ``out_of`` brings it back; both are linear. Coordinates depend on the rows,
-not on the strength of the penalty: a path over C makes them once.
+``into`` makes the descent's theta from the user's, ``out_of`` the user's from the descent's; both are linear.
+Coordinates depend on the rows and not on the strength of the penalty, so a path over C makes them once.
 """
 
 from collections.abc import Callable
@@ -57,9 +57,9 @@ class Problem(NamedTuple):
     ) -> "Problem":
         """The problem of arrays: rows X, class codes from 0, weights; and the penalty in scikit-learn's terms.
 
-        Of more than two classes ``n_used`` have a score, and a code; all of them where it is not given. A ``loss``
-        other than that of labels may take other things for codes: see ``soft_labels``. ``bounds`` are those of the
-        coefficients: see ``bounds``.
+        Where there are more than two classes, ``n_used`` of them have a score and a code; the default is all classes. A
+        ``loss`` other than that of labels may take other values as codes: see ``soft_labels``. ``bounds`` are the
+        bounds of the coefficients: see ``bounds``.
         """
         loss = loss or loss_of(n_classes, n_used)
         rows = rows_of(X, codes, weight, intercept, loss.n_outputs, offset=offset)
@@ -71,18 +71,18 @@ class Problem(NamedTuple):
 
     def weighted(self, share: np.ndarray) -> "Problem":
         """The same, the weight of each row multiplied by its share; the penalty stays."""
-        return self if (share == 1).all() else self._replace(rows=self.rows.reweighted(share))
+        return self._replace(rows=self.rows.reweighted(share))
 
     def restricted(self, features: np.ndarray) -> "Problem":
-        """The same of some features alone, which are copied; the penalty stays."""
+        """The same with only some features, which are copied; the penalty stays."""
         return self._replace(rows=self.rows.with_columns(features))
 
     def augmented(self, weight: np.ndarray) -> "Problem":
-        """The same rows, and each once more for each class, with weights (n, n_classes); a last feature marks these."""
+        """The same rows, and each row once more for each class, with weights (n, n_classes) and a feature as mark."""
         return self._replace(rows=self.rows.augmented(weight))
 
     def best_intercepts(self) -> np.ndarray:
-        """The best intercepts where no feature has a coefficient: the classes' log-frequencies; 0 without any."""
+        """The best intercepts where all coefficients are 0: the classes' log-frequencies; 0 without intercepts."""
         k = self.loss.n_outputs
         if not self.rows.constant:
             return np.zeros(k)
@@ -90,8 +90,18 @@ class Problem(NamedTuple):
         return log_frequency[1:] - log_frequency[:1] if k == 1 else log_frequency
 
     @property
+    def copies_features(self) -> bool:
+        """Whether ``restricted`` can be asked for: rows in memory alone can copy features."""
+        return self.rows.copies_features
+
+    @property
+    def needs_units(self) -> bool:
+        """Whether some features are measured in units of their own, in which their penalties differ."""
+        return np.ndim(self.rows.centred().unit) > 0
+
+    @property
     def has_offset(self) -> bool:
-        """Whether something is added to the rows' scores."""
+        """Whether an offset is added to the rows' scores."""
         return self.rows.has_offset
 
     @property
@@ -106,10 +116,11 @@ class Problem(NamedTuple):
 
 
 class Coordinates(NamedTuple):
-    """Where a descent takes place, and the way there and back.
+    """The coordinates of a descent, and the maps between them and the user's.
 
-    ``given`` are the rows as they come, ``centred`` the same with the features measured from the descent's centre, and
-    ``rows`` those of the descent. ``lower`` and ``lift`` are the linear maps between thetas of the last two.
+    ``given`` are the rows as given, ``centred`` the same rows with features measured from the descent's centre, and
+    ``rows`` the rows of the descent. ``lower`` is the linear map from a theta of ``centred`` to a theta of ``rows``,
+    and ``lift`` the map back.
     """
 
     given: Rows
@@ -121,14 +132,15 @@ class Coordinates(NamedTuple):
 
     @classmethod
     def as_given(cls, rows: Rows) -> "Coordinates":
-        """The features as they come: those of the textbook's descents."""
+        """The features as given, for the textbook's descents."""
         return cls(rows, rows, rows.copied_if_few(), _same, _same)
 
     @classmethod
     def of_newton(cls, rows: Rows, max_rows: int, in_spreads: bool = False) -> "Coordinates":
-        """Features measured from about their means; fewer than ``max_rows`` rows of more features in their span.
+        """Features measured from about their means; in the span of the rows, if there are more features than rows.
 
-        ``in_spreads`` is for no penalty: the span is that of features in units of their spreads.
+        The span needs fewer than ``max_rows`` rows. ``in_spreads`` is for no penalty: it makes the span for features in
+        units of their spreads.
         """
         centred = rows.centred()
         has_units = np.ndim(centred.unit) > 0  # in which a penalty is not the same for all features
@@ -137,14 +149,14 @@ class Coordinates(NamedTuple):
 
     @classmethod
     def of_means(cls, rows: Rows) -> "Coordinates":
-        """Features measured from about their means, and nothing else: no copy, and no span."""
+        """Features measured from about their means, without a copy or a span."""
         centred = rows.centred()
         return cls(rows, centred, centred, _same, _same)
 
     def copied_for_passes(self) -> "Coordinates":
-        """The same over a copy of the rows, where that is in float64 and no larger than a sample may be.
+        """The same over a copy of the rows, if the rows are in float64 and the copy is no larger than a sample may be.
 
-        A copy has the centre taken off once and for all, which pays where tens of Hessians are made of the rows.
+        The copy has the centre subtracted once, which pays where tens of Hessians are made from the rows.
         """
         rows = self.rows
         if rows.dtype != np.float64 or rows.largest_sample < rows.n_rows:
@@ -152,7 +164,7 @@ class Coordinates(NamedTuple):
         return self._replace(rows=rows.take(np.arange(rows.n_rows)))
 
     def measured_like(self, rows: Rows) -> "Coordinates":
-        """Those of other rows, which are the same but for the centre that their features are measured from."""
+        """The coordinates of the same rows, with features measured from another centre."""
         return Coordinates(self.given, rows, rows, _same, _same)
 
     @property
@@ -161,22 +173,22 @@ class Coordinates(NamedTuple):
         return self.rows.n_features != self.given.n_features
 
     def serve(self, rows: Rows, max_rows: int, in_spreads: bool = False) -> bool:
-        """Whether these coordinates are of the rows given, in the span of the rows only where that may be."""
+        """Whether a fit to these rows can use these coordinates; a span only if the fit would make the same one."""
         may_be_spanned = rows.n_counted < max_rows and self.in_spreads == in_spreads
         return self.given is rows and (may_be_spanned or not self.is_spanned)
 
     def zero(self, k: int) -> np.ndarray:
-        """No coefficients: the descent's theta of k outputs."""
+        """The descent's theta of k outputs where all coefficients are 0."""
         return np.zeros((self.rows.n_features + 1, k))
 
     def into(self, theta: np.ndarray) -> np.ndarray:
-        """The descent's theta, of the user's."""
+        """The descent's theta for a theta of the user."""
         return self.lower(self.centred.enter(theta))
 
     def out_of(self, theta: np.ndarray) -> np.ndarray:
-        """The user's theta, of the descent's; of a softmax, with intercepts that add up to 0.
+        """The user's theta for a theta of the descent. The intercepts of a softmax add up to 0.
 
-        A softmax does not see a shift that all intercepts share, and no penalty is on them.
+        A softmax does not change where all its intercepts do by the same amount, and intercepts have no penalty.
         """
         theta = self.centred.leave(self.lift(theta))
         if theta.shape[1] > 1:
@@ -192,17 +204,17 @@ class Coordinates(NamedTuple):
         return np.abs(gradient[:-1]).max(axis=1) * self.centred.unit
 
     def covariance(self, V: np.ndarray, k: int = 1) -> np.ndarray:
-        """The covariance of the user's theta, flattened, where that of the descent's is V (P, P): T V T^T.
+        """The covariance T V T^T of the user's flat theta, where V (P, P) is the covariance of the descent's.
 
-        T is the linear map ``out_of`` between flat thetas of k columns, without the shift of a softmax's intercepts:
-        differences of classes do not see the shift.
+        T is the linear map ``out_of`` between flat thetas of k columns, without the shift of a softmax's intercepts,
+        which does not change differences between classes.
         """
         return self._out_of_columns(self._out_of_columns(V, k).T, k)
 
     def _out_of_columns(self, columns: np.ndarray, k: int) -> np.ndarray:
         n = columns.shape[1]
-        outside = self.centred.leave(self.lift(columns.reshape(-1, k * n)))
-        return outside.reshape(-1, n)
+        users = self.centred.leave(self.lift(columns.reshape(-1, k * n)))
+        return users.reshape(-1, n)
 
 
 def _same(theta: np.ndarray) -> np.ndarray:

@@ -2,14 +2,14 @@
 
     J_m(theta_m) = 1/S_m sum_i s_i h_im loss(y_i, W_m^T x_i + b_m) + R_m(theta_m),    S_m = sum_i s_i h_im
 
-Problem m has its own theta, its own weighting, which gives row i the share h_im of its weight, and its own penalty,
-which is smooth. Cross-validation is such a set: a fold's weighting is 0 on the rows that it holds out and 1 on the
+Problem m has its own theta, its own weighting, which gives row i the share h_im of its weight, and its own penalty.
+Cross-validation is such a set: a fold's weighting is 0 on the rows that it holds out and 1 on the
 others, the fit to all rows has the weighting 1, and all of these are there at every strength of the penalty.
 
 Shapes: M problems, F weightings; shares h (n, F); theta and gradients (M, p + 1, k), intercept last; values (M,).
 """
 
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -22,18 +22,35 @@ MOST_GROUPS = 2  # for each weighting: a Hessian for each group must fit in memo
 
 
 class Columns(NamedTuple):
-    """Problems: the number of each one's weighting, and the diagonal of its penalty's Hessian, (M, p + 1, k)."""
+    """Problems: the number of each one's weighting, (M,); the diagonal of its penalty's Hessian, and its l1 strengths.
+
+    The last two are of shape (M, p + 1, k).
+    """
 
     weighting: np.ndarray
     curvature: np.ndarray
+    strength: np.ndarray
+
+    @classmethod
+    def of(cls, weighting, penalties, shape):
+        """The columns of problems with some penalties, and thetas of a shape."""
+        like = np.empty(shape)
+        curvature = np.stack([penalty.curvature(like) for penalty in penalties])
+        if all(penalty.is_smooth for penalty in penalties):
+            return cls(np.asarray(weighting), curvature, np.broadcast_to(0.0, curvature.shape))
+        return cls(np.asarray(weighting), curvature, np.stack([penalty.l1_strengths(shape) for penalty in penalties]))
 
     def some(self, index):
         """Some of the problems."""
-        return Columns(self.weighting[index], self.curvature[index])
+        return Columns(*(part[index] for part in self))
+
+    def nonsmooth_values(self, theta):
+        """The part of each penalty that has no gradient."""
+        return np.einsum("mjc,mjc->m", self.strength, np.abs(theta))
 
 
 class Points(NamedTuple):
-    """A theta for each problem, with J and its gradient there."""
+    """A theta for each problem, with J, and the gradient of its smooth part, there."""
 
     theta: np.ndarray
     value: np.ndarray
@@ -55,8 +72,20 @@ class Several:
         self.shape = rows.shape[1], loss.n_outputs
         self.resolution = 10 * float(np.finfo(rows.dtype).eps)
         self.passes = self.columns = 0
-        (self.totals,) = rows.sum(summands.weight_totals, shares)
-        self._groups = groups_of(shares)
+
+    @cached_property
+    def totals(self):
+        """The sum of the weights in each weighting, (F,)."""
+        return self.rows.sum(summands.weight_totals, self.shares)[0]
+
+    @cached_property
+    def _groups(self):
+        return self.rows.groups(self.shares, MOST_GROUPS * self.shares.shape[1])
+
+    @property
+    def has_groups(self):
+        """Whether ``hessians`` makes the Hessian of each weighting."""
+        return self._groups is not None
 
     def threads(self):
         """Hold the cores for the length of a fit."""
@@ -68,7 +97,7 @@ class Several:
         with np.errstate(over="ignore", invalid="ignore"):
             loss, gradient = self._rows(len(theta)).sum(f, self.shares)
             total, slope = self.totals[columns.weighting], columns.curvature * theta
-            value = loss / total + 0.5 * np.einsum("mjc,mjc->m", slope, theta)
+            value = loss / total + 0.5 * np.einsum("mjc,mjc->m", slope, theta) + columns.nonsmooth_values(theta)
             return Points(theta, value, apart(gradient, self.shape) / total[:, None, None] + slope)
 
     def capped_losses(self, theta, most):
@@ -103,16 +132,6 @@ class Several:
         self.passes += 1
         self.columns += n_problems
         return self.rows.for_scores(max(1, n_problems * self.shape[1]))
-
-
-def groups_of(shares):
-    """The group of each row, and the shares of each group (G, F): rows with the same shares; None where G is large."""
-    factors = np.random.default_rng(0).integers(2**63, size=shares.shape[1], dtype=np.uint64)
-    if shares.dtype.kind == "f":
-        return None
-    key = shares.astype(np.uint64) @ factors  # modulo 2^64: keys of different rows are hardly ever the same
-    _, first, group = np.unique(key, return_index=True, return_inverse=True)
-    return (group, shares[first]) if len(first) <= MOST_GROUPS * shares.shape[1] else None
 
 
 def side_by_side(theta):

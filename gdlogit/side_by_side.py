@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .descent.several import Metric, descend_side_by_side, factorised
+from .descent.several import Metrics, descend_side_by_side, metric_of
 from .objective import Objective, at_random
 from .penalty import ElasticNet
 from .quadratic.metric import LocalModel
@@ -83,13 +83,13 @@ class SideBySide:
         theta, others = self.theta[i, 0], np.arange(1, self.n_weightings)
         with self.several.threads():
             self.hessians[i] = hessians = self.several.hessians(theta)
-            curvature = self.columns(np.full(self.n_weightings, i), np.arange(self.n_weightings)).curvature
-            own = factorised(self.several, hessians[0], curvature[0])
-        metric = Metric(self.several, lambda m: hessians[1 + m])
-        rest, metrics = self.descend(np.full(len(others), i), others, theta + (ahead - ahead[0])[1:], metric)
+            columns = self.columns(np.full(self.n_weightings, i), np.arange(self.n_weightings))
+            own = metric_of(self.several, hessians[0], columns.some(0))
+        start = Metrics(self.several, lambda m: hessians[1 + m])
+        rest, metrics = self.descend(np.full(len(others), i), others, theta + (ahead - ahead[0])[1:], start)
         with self.several.threads():
-            slopes = (M.solve(c * theta) for M, c, theta in zip([own, *metrics], curvature, self.theta[i], strict=True))
-            self.slopes[i] = np.stack([*slopes])
+            pulls = columns.curvature * self.theta[i]
+            self.slopes[i] = np.stack([M.solve(pull) for M, pull in zip([own, *metrics], pulls, strict=True)])
         parts = (np.concatenate(pair) for pair in zip(first, rest, strict=True))
         return self.fits([i], *(part[None] for part in parts))[0]
 
@@ -107,8 +107,8 @@ class SideBySide:
     def metric_ahead(self, nodes, theta):
         """The metric in which the first weighting starts at a node: that of the last one."""
         if nodes:
-            return Metric(self.several, lambda m: self.hessians[nodes[-1]][0])
-        return Metric(self.several, lambda m: self.several.hessian(theta, 0))
+            return Metrics(self.several, lambda m: self.hessians[nodes[-1]][0])
+        return Metrics(self.several, lambda m: self.several.hessian(theta, 0))
 
     def between(self, nodes, number):
         """Yield the number of each C between two nodes, and its Fits."""
@@ -121,8 +121,8 @@ class SideBySide:
             some = np.arange(begin, min(begin + size, b))
             start = np.stack([self.on_the_curve(near, i) for i in some])
             i, f = np.repeat(some, self.n_weightings), np.tile(np.arange(self.n_weightings), len(some))
-            metric = Metric(self.several, lambda m, i=i, f=f: self.mean_hessian(a, b, i[m], f[m]))
-            found, _ = self.descend(i, f, start.reshape(-1, *self.several.shape), metric)
+            metrics = Metrics(self.several, lambda m, i=i, f=f: self.mean_hessian(a, b, i[m], f[m]))
+            found, _ = self.descend(i, f, start.reshape(-1, *self.several.shape), metrics)
             shaped = (part.reshape(len(some), -1) for part in found)
             yield from zip(some, self.fits(some, *shaped), strict=True)
 
@@ -141,15 +141,14 @@ class SideBySide:
 
     def columns(self, i, f):
         """The problems of some C and some weightings."""
-        like, totals = np.empty(self.several.shape), self.several.totals
-        penalties = (self.penalty(at, totals[of]) for at, of in zip(i, f, strict=True))
-        return Columns(np.asarray(f), np.stack([penalty.curvature(like) for penalty in penalties]))
+        penalties = [self.penalty(at, of) for at, of in zip(i, f, strict=True)]
+        return Columns.of(f, penalties, self.several.shape)
 
-    def penalty(self, i, total):
-        """The penalty at the i-th C, where the weights add up to a total."""
-        return self.coordinates.penalty(ElasticNet.of(self.Cs[i], self.l1_ratio, total))
+    def penalty(self, i, f):
+        """The penalty of a weighting at the i-th C."""
+        return self.coordinates.penalty(ElasticNet.of(self.Cs[i], self.l1_ratio, self.several.totals[f]))
 
-    def descend(self, i, f, start, metric):
+    def descend(self, i, f, start, metrics):
         """Solve for some C and weightings, and keep theta.
 
         Return the excess, the steps, and which have converged; and the metrics in which they did.
@@ -157,7 +156,7 @@ class SideBySide:
         if not len(f):
             return (np.empty(0), np.empty(0, int), np.empty(0, bool)), []
         with self.several.threads():
-            found = descend_side_by_side(self.several, self.columns(i, f), start, metric, self.settings.tol)
+            found = descend_side_by_side(self.several, self.columns(i, f), start, metrics, self.settings.formed_tol)
         self.theta[i, f] = found.theta
         for m in np.flatnonzero(~found.arrived):
             outside = self.coordinates.out_of(found.theta[m])
@@ -179,10 +178,9 @@ class SideBySide:
 
     def gap(self, i, point, excess):
         """The proven bound of the first weighting at its point for the i-th C."""
-        penalty = self.penalty(i, self.several.totals[0])
-        objective = Objective(self.coordinates.rows, self.problem.loss, penalty)
+        objective = Objective(self.coordinates.rows, self.problem.loss, self.penalty(i, 0))
         model = LocalModel(objective, point, sample=self.sample(objective))
-        return duality_gap(model, self.rng, self.settings.tol, excess)
+        return duality_gap(model, self.rng, self.settings.formed_tol, excess)
 
     def sample(self, objective):
         """Some rows that are copied once for all proofs; None where rows are few."""

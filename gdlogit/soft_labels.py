@@ -2,9 +2,9 @@ r"""The loss of rows whose label is a distribution: probabilities of the classes
 
     loss(z) = sum_c q_c loss(z, c) = log sum_c e^{z_c} - q . z,    dz = a - q,    sum_c q_c = 1
 
-A row with the distribution q and the weight s is K rows with the labels c and the weights s q_c: the same loss and the
-same gradient. The curvature and all that follows from it do not depend on the label. y is q_1, shape (m,), for two
-classes and q, shape (m, k), for more. A margin of a row is that of any label whose q is above 0.
+A row with the distribution q and the weight s has the loss and the gradient of K rows with the labels c and the weights
+s q_c. The curvature does not depend on the label. y is q_1, shape (m,), for two classes and q, shape (m, k), for more.
+A row has the margins of every label whose q_c is above 0.
 
 References
 ----------
@@ -28,13 +28,18 @@ class SoftSigmoid(Sigmoid):
 
     @staticmethod
     def forward_backward(z, y):
-        """Loss (m,) and dz (m, 1); a share of 0 or 1 has the digits of a label."""
+        """Loss (m,) and dz (m, 1), for a share of 0 or 1 as precise as for a label."""
         z, y = z[:, 0], y.astype(z.dtype, copy=False)
         e = np.exp(-np.abs(z))
         loss = np.maximum(z, 0) - y * z + np.log1p(e)
         above = np.where(z >= 0, 1, e)  # a = above / (1 + e), 1 - a = e / above / (1 + e)
         dz = ((1 - y) * above - y * np.where(z >= 0, e, 1)) / (1 + e)
         return loss, dz[:, None]
+
+    @staticmethod
+    def secant_curvature(z, y):
+        """That of rows with the label of the larger share."""
+        return Sigmoid.secant_curvature(z, y > 0.5)
 
     @staticmethod
     def labelled(y):
@@ -44,17 +49,17 @@ class SoftSigmoid(Sigmoid):
 
     @staticmethod
     def margins(z, y):
-        """By how much the score of each label of a row is above the other's, shape (m, 2); 0 of no label of the row."""
+        """The score of each class less the other's, shape (m, 2); 0 for a class that is no label of the row."""
         return np.hstack([-z, z]) * SoftSigmoid.is_margin(y)
 
     @staticmethod
     def is_margin(y):
-        """Which of ``margins`` are those of a label of the row."""
+        """Which of ``margins`` belong to a label of the row."""
         return np.column_stack([y < 1, y > 0])
 
 
 class SoftSoftmax(Softmax):
-    """More classes, one score each: y is the share of each, shape (m, k), with rows that add up to 1."""
+    """Three or more classes, one score each: y has the share of each class, shape (m, k); its rows add up to 1."""
 
     is_labelled = False
 
@@ -79,11 +84,16 @@ class SoftSoftmax(Softmax):
         others = e.sum(axis=1)
         e[top] = 1
         a = e / (1 + others)[:, None]
-        rest = 1 - a
-        rest[top] = others / (1 + others)
+        complement = 1 - a
+        complement[top] = others / (1 + others)
         with np.errstate(invalid="ignore"):
-            lost = np.where(y > 0, y * shifted, 0).sum(axis=1)
-        return np.log1p(others) - lost, (1 - y) * a - y * rest
+            mean_score = np.where(y > 0, y * shifted, 0).sum(axis=1)
+        return np.log1p(others) - mean_score, (1 - y) * a - y * complement
+
+    @staticmethod
+    def secant_curvature(z, y):
+        """That of rows with the label of the largest share."""
+        return Softmax.secant_curvature(z, y.argmax(axis=1))
 
     def labelled(self, y):
         """The rows as labelled ones: the share (m, 1) and the label of each row, one class after another."""
@@ -92,17 +102,17 @@ class SoftSoftmax(Softmax):
 
     @staticmethod
     def margins(z, y):
-        """By how much the score of each label of a row is above each other one, shape (m, k k); 0 of no label."""
+        """The score of each class less each other score, shape (m, k k); 0 for a class that is no label of the row."""
         apart = (z[:, :, None] - z[:, None, :]).reshape(len(z), -1)
         return apart * SoftSoftmax.is_margin(y)
 
     @staticmethod
     def is_margin(y):
-        """Which of ``margins`` are those of a label of the row and another class."""
+        """Which of ``margins`` compare a label of the row with another class."""
         other = ~np.eye(y.shape[1], dtype=bool)
         return ((y > 0)[:, :, None] & other).reshape(len(y), -1)
 
 
 def soft_loss_of(n_classes):
-    """The loss of distributions over so many classes."""
+    """The loss of distributions over ``n_classes`` classes."""
     return SoftSigmoid() if n_classes == 2 else SoftSoftmax(n_classes)

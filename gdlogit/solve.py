@@ -1,9 +1,9 @@
-"""From a problem to its solution: the coordinates, the descent, and what is judged where it ended.
+"""From a problem to its solution: the coordinates, the descent, and the verdict on its end.
 
     Problem, Settings -> Coordinates -> Method -> descend -> separation, least norm, duality gap -> Solution
 
-Nothing here knows an estimator. A path over C is a few calls of ``solve``, each from the last one's solution: the
-coordinates are then made once, and the descent starts where the last one ended.
+Nothing here knows an estimator. A path over C is a few calls of ``solve``, each from the solution before: the
+coordinates are then made once, and each descent starts where the descent before ended.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ import numpy as np
 
 from .bounds import BoxPenalty
 from .data.rows import Rows
-from .descent import gradient, newton, stochastic, truncated
+from .descent import gradient, newton, quasi_newton, stochastic, truncated
 from .descent.loop import NOBODY, Ending, Method, Record, Watch, descend, target
 from .descent.status import Status
 from .objective import FORMED_PARAMETERS, Objective, Point
@@ -34,23 +34,33 @@ FEW_TERMS = 5  # of a direction: so many are named
 DOUBTFUL_RELATIVE_GAP = 0.01  # of J: a larger gap with an l1 penalty puts the estimate of its excess in doubt
 # Times the goal: a larger gap does so with l2, in float32 or where the Hessian is singular to rounding.
 DOUBTFUL_GAP_PER_GOAL = 100
+FORMED_TOL, PRODUCTS_TOL = 1e-8, 1e-6  # what tol="auto" asks for, in units of min(1, J)
+SPAN_ROWS = 20  # for each score: the span of so many rows, or of fewer, costs about ten passes
 NO_WEIGHT = 1e-6  # of the largest weight of a feature in a direction: less is rounding
 
 
 class Settings(NamedTuple):
     """How to solve a problem: what a user chooses, and the sizes at which a method gives way to another.
 
+    A ``tol`` of "auto" is FORMED_TOL, or for a descent without a formed Hessian PRODUCTS_TOL. Such a descent ends
+    before its goal where that is far and J falls too slowly to matter: see ``quasi_newton``.
+
     ``patience`` is after how many iterations without a fall of the held-out rows' loss a descent ends; infinite where
     these rows have no say. Up to ``formed_parameters`` parameters, the Hessian is formed.
     """
 
     solver: str = "auto"
-    tol: float = 1e-8
+    tol: float | Literal["auto"] = "auto"
     max_iter: int = 1000
     learning_rate: float | Literal["auto"] = "auto"
     batch_size: int = 256
     patience: float = inf
     formed_parameters: int = FORMED_PARAMETERS
+
+    @property
+    def formed_tol(self) -> float:
+        """The tolerance of a descent that forms Hessians."""
+        return FORMED_TOL if self.tol == "auto" else self.tol
 
 
 DEFAULTS = Settings()
@@ -60,7 +70,8 @@ class Solution(NamedTuple):
     """Where a solve ended, and what is known there.
 
     ``theta`` is the user's. ``model`` is the local model of J, in ``coordinates``: it holds the point and the metric.
-    ``excess`` is the estimated distance of J to its minimum, ``gap`` a proven bound on it. ``direction`` has, where the
+    ``excess`` is the estimated distance of J to its minimum, ``gap`` a proven bound on it, and ``goal`` the distance at
+    which the descent was to end. ``direction`` has, where the
     classes are separable, the terms of a direction along which J falls for ever: an index (feature, score) and the
     coefficient for each.
     """
@@ -69,6 +80,7 @@ class Solution(NamedTuple):
     status: Status
     excess: float
     gap: float
+    goal: float
     history: list[Record]
     model: LocalModel
     coordinates: Coordinates
@@ -90,9 +102,9 @@ class Solution(NamedTuple):
         return self.model.objective
 
     def along(self, names: Sequence[str], classes: Sequence[Any]) -> str:
-        """The direction in words: its first terms by the names of the features, of more than two classes by class.
+        """The direction in words: its first terms, with the names of the features; by class where there are several.
 
-        The coefficients are those of the features' own units, in proportion to the first.
+        Coefficients are per unit of each feature, and relative to the first.
         """
         if not self.direction:
             return ""
@@ -105,8 +117,13 @@ class Solution(NamedTuple):
         more = f" and {len(self.direction) - FEW_TERMS} more" if len(self.direction) > FEW_TERMS else ""
         return f", along {'; '.join(parts)}{more}"
 
+    @property
+    def tolerance(self) -> float:
+        """The goal, in units of min(1, J)."""
+        return self.goal / min(1.0, self.point.value) if self.point.value > 0 else self.goal
+
     def largest_stable_rate(self) -> float:
-        """2 / L, where L is the largest curvature of J over the features as they come; it takes some passes."""
+        """2 / L, where L is the largest curvature of J over the features as given; it takes a few passes."""
         return 2 / Objective(self.coordinates.given, self.objective.loss, self.objective.penalty).smoothness()
 
 
@@ -123,19 +140,19 @@ def solve(
     Parameters
     ----------
     problem : Problem
-        What to minimise.
+        The problem to solve.
     settings : Settings
-        How.
+        The solver, its tolerances and limits.
     start : ndarray, Solution or None
-        Where to begin: the user's theta; or the solution of a problem over the same rows, whose coordinates are then
-        those of this one, too. None is theta = 0.
+        The start: the user's theta, or the solution of a problem over the same rows, whose coordinates are then used
+        again. None is theta = 0.
     rng : numpy Generator or None
-        What draws random rows; one that is seeded with 0 where not given.
+        The generator that draws random rows. None is a generator with the seed 0.
     watch : Watch
-        Is told of each iteration, by ``watch.begin(theta)`` before it and by ``watch.end(record, theta)`` after it,
-        which may ask to stop; ``theta()`` is the user's.
+        ``solve`` calls ``watch.begin(theta)`` before each iteration and ``watch.end(record, theta)`` after it, which
+        returns True to stop. ``theta()`` is the user's theta.
     held_out : Rows or None
-        Rows whose loss is followed.
+        Rows whose loss is recorded after each iteration.
 
     Returns
     -------
@@ -146,6 +163,7 @@ def solve(
     penalty = coordinates.penalty(problem.penalty)
     objective = Objective(coordinates.rows, problem.loss, penalty, formed_parameters=settings.formed_parameters)
     others = held_out and Objective(held_out, problem.loss, ElasticNet(0.0))
+    tol = tolerance(settings, objective)
     method = method_of(settings, objective, rng)
 
     def outside(theta):
@@ -156,17 +174,22 @@ def solve(
             method,
             objective,
             better_start(objective, inside(start, problem, coordinates)),
-            tol=settings.tol,
+            tol=tol,
             max_iter=settings.max_iter,
             validate=others and (lambda theta: others.value(outside(theta))),
             patience=settings.patience,
             watch=told_of_thetas(watch, outside),
         )
-        return judged(ending, objective, coordinates, settings, rng)
+        try:
+            return judged(ending, objective, coordinates, settings, tol, rng)
+        except KeyboardInterrupt:
+            if ending.status is Status.INTERRUPTED:  # by an earlier one
+                raise
+            return judged(ending._replace(status=Status.INTERRUPTED), objective, coordinates, settings, tol, rng)
 
 
 def told_of_thetas(watch: Watch, outside: Callable[[np.ndarray], np.ndarray]) -> Watch:
-    """A watch that is told of points, of one that is told of what makes the user's theta."""
+    """A watch that takes points, and passes functions that make the user's theta on to another watch."""
 
     def theta_at(point):
         return lambda: outside(point.theta)
@@ -178,7 +201,7 @@ def told_of_thetas(watch: Watch, outside: Callable[[np.ndarray], np.ndarray]) ->
 
 
 def path(problem: Problem, penalties: Iterable[Penalty], settings: Settings = DEFAULTS, rng=None) -> Iterator[Solution]:
-    """The solutions for one penalty after another, each from the last one's; all in the same coordinates."""
+    """The solutions for one penalty after another, each from the solution before, all in the same coordinates."""
     solution = None
     for penalty in penalties:
         solution = solve(problem._replace(penalty=penalty), settings, solution, rng)
@@ -189,7 +212,8 @@ def coordinates_of(problem: Problem, settings: Settings, start: np.ndarray | Sol
     """The coordinates in which to solve a problem: those of the solution to start from, where it has the same rows."""
     if settings.solver in TEXTBOOK:
         return Coordinates.as_given(problem.rows)
-    most = settings.formed_parameters // problem.loss.n_outputs if problem.penalty.is_rotation_invariant else 0
+    k = problem.loss.n_outputs
+    most = max(settings.formed_parameters // k, SPAN_ROWS * k) if problem.penalty.is_rotation_invariant else 0
     in_spreads = problem.penalty.is_none
     if isinstance(start, Solution) and start.coordinates.serve(problem.rows, most, in_spreads):
         return start.coordinates
@@ -206,20 +230,22 @@ def inside(start: np.ndarray | Solution | None, problem: Problem, coordinates: C
 
 
 def users(theta: np.ndarray, objective: Objective, coordinates: Coordinates) -> np.ndarray:
-    """The user's theta, of the descent's.
+    """The user's theta for a theta of the descent.
 
-    A softmax does not see a shift that all coefficients of a feature share. Where no penalty chooses, they add up to 0.
+    A softmax does not change where all coefficients of a feature change by the same amount. Where no penalty decides,
+    the coefficients of a feature add up to 0.
     """
     theta = coordinates.out_of(theta if objective.penalty.is_smooth else objective.penalty.prox(theta, 0.0))
     if theta.shape[1] > 1:
-        free = free_of(objective.penalty, objective.shape[0] - 1)
-        free = free if len(free) == len(theta) else np.full(len(theta), free.all())  # in the span of the rows
-        theta[free] -= theta[free].mean(axis=1, keepdims=True)
+        unpenalised = free_of(objective.penalty, objective.shape[0] - 1)
+        if len(unpenalised) != len(theta):  # the descent's parameters are those of the rows' span
+            unpenalised = np.full(len(theta), unpenalised.all())
+        theta[unpenalised] -= theta[unpenalised].mean(axis=1, keepdims=True)
     return theta
 
 
 def better_start(objective: Objective, theta: np.ndarray) -> np.ndarray:
-    """Theta, or no coefficients where J is lower there, as after a fit to the same features on other scales."""
+    """Theta, or zero where J is lower at zero: theta may come from a fit to features on other scales."""
     theta = objective.penalty.prox(theta, 0.0)  # J is infinite outside of bounds
     if not theta.any():
         return theta
@@ -229,8 +255,15 @@ def better_start(objective: Objective, theta: np.ndarray) -> np.ndarray:
     return theta if objective.value(theta) <= at_zero else zero
 
 
+def tolerance(settings: Settings, objective: Objective) -> float:
+    """The tolerance that the settings ask for."""
+    by_products = settings.solver not in TEXTBOOK and objective.penalty.is_smooth and not objective.forms_hessian
+    return PRODUCTS_TOL if by_products and settings.tol == "auto" else settings.formed_tol
+
+
 def method_of(settings: Settings, objective: Objective, rng: np.random.Generator) -> Method:
     """The method that a solver names, and for the default one the one that the objective's size asks for."""
+    tol = tolerance(settings, objective)
     match settings.solver:
         case "gd":
             return gradient.batch(settings.learning_rate)
@@ -239,18 +272,22 @@ def method_of(settings: Settings, objective: Objective, rng: np.random.Generator
         case "sgd":
             return stochastic.minibatch(settings.learning_rate, settings.batch_size, rng)
         case _ if objective.forms_hessian:
-            return newton.sketch(settings.tol, rng)
+            return newton.sketch(tol, rng)
         case _ if not lacking(objective.penalty, BoxPenalty):
             raise ValueError(
                 f"coef_bounds and monotonic_cst with solver={settings.solver!r} need at most "
-                f"{objective.formed_parameters} parameters and not more of them than rows; there are "
+                f"{objective.formed_parameters} parameters, and no more parameters than rows; got "
                 f"{objective.n_parameters} parameters. Use solver='gd' or 'nesterov' on scaled features."
             )
+        case _ if objective.penalty.is_smooth:
+            return quasi_newton.quasi_newton(tol, rng, settles=settings.tol == "auto")
         case _:
-            return truncated.truncated(settings.tol)
+            return truncated.truncated(tol)
 
 
-def judged(ending: Ending, objective: Objective, coordinates: Coordinates, settings: Settings, rng) -> Solution:
+def judged(
+    ending: Ending, objective: Objective, coordinates: Coordinates, settings: Settings, tol: float, rng
+) -> Solution:
     """The solution at the end of a descent: separable or not, of least norm, with a proven gap."""
     model, status, theta = ending.model, ending.status, users(ending.point.theta, objective, coordinates)
     if model.objective is not objective:  # the textbook's descents are judged where features are centred
@@ -263,19 +300,19 @@ def judged(ending: Ending, objective: Objective, coordinates: Coordinates, setti
         if least is not model.point.theta:
             model, theta = model.moved(least), users(least, objective, coordinates)
     settled = ending.excess if status is Status.CONVERGED else 0.0
-    gap = duality_gap(model, rng, settings.tol, settled)
-    if status is Status.CONVERGED and is_doubtful(model, gap, settings.tol):
+    gap = duality_gap(model, rng, tol, settled, brief=status is Status.INTERRUPTED)
+    if status is Status.CONVERGED and is_doubtful(model, gap, tol):
         status = Status.UNPROVEN
     if status is Status.DIVERGED and (settings.learning_rate == "auto" or settings.solver not in TEXTBOOK):
         status = Status.ABOVE_START
     terms = [] if direction is None else terms_of(direction, coordinates)
-    return Solution(theta, status, ending.excess, gap, ending.history, model, coordinates, terms)
+    return Solution(theta, status, ending.excess, gap, ending.goal, ending.history, model, coordinates, terms)
 
 
 def is_doubtful(model: LocalModel, gap: float, tol: float) -> bool:
-    """Whether the estimate of the excess at a model's point may have missed what the gap allows."""
+    """Whether the gap is so large that the estimate of the excess at a model's point may be wrong."""
     objective = model.objective
-    if isinf(gap):  # nothing can be proven, for this penalty
+    if isinf(gap):  # nothing can be proven for this penalty
         return False
     goal = target(objective, model.point, tol)
     if not objective.penalty.is_smooth:
@@ -286,7 +323,7 @@ def is_doubtful(model: LocalModel, gap: float, tol: float) -> bool:
 
 
 def terms_of(direction: np.ndarray, coordinates: Coordinates) -> list[tuple[tuple[int, int], float]]:
-    """A direction as pairs of an index (feature, score) and a coefficient, those with most weight first."""
+    """A direction as pairs of an index (feature, score) and a coefficient, ordered by weight, the largest first."""
     W = coordinates.out_of(direction)[:-1]
     weight = np.abs(coordinates.centred.in_units(W)) * coordinates.centred.spread()[:, None]
     order = [divmod(flat, W.shape[1]) for flat in weight.argsort(axis=None)[::-1].tolist()]

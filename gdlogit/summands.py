@@ -1,11 +1,12 @@
-"""What an objective adds up over blocks of rows: pure functions of the loss, theta and a block.
+"""The terms that an objective adds up over blocks of rows: pure functions of the loss, theta and a block.
 
-The rows call each of them with a block, and with the block's part of what ``Rows.each`` has given before: scores z,
-say, or curvatures c. Functions for ``sum`` and ``fold`` give a tuple, which is combined entry by entry; functions for
-``each`` give an array with a row for each of the block's. None of them captures an objective or rows, nor writes to
-anything, so rows may run them on any thread, in another process, and twice.
+The rows call each function with a block. Some functions also take an array with an entry for each of the block's rows,
+such as scores z or curvatures c, which ``Rows.each`` has made before. Functions for ``sum`` and ``fold`` return tuples,
+which are combined entry by entry. Functions for ``each`` return an array with an entry for each row of the block. No
+function captures an objective or rows, or writes to anything, so rows may run a function on any thread, in another
+process, and twice.
 
-Scores are affine in theta (``block.scores``); what a direction changes in them is linear in it (``block.forward``).
+Scores are affine in theta (``block.scores``); their change along a direction is linear in it (``block.forward``).
 """
 
 from dataclasses import replace
@@ -13,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import xlog1py, xlogy
 
-LEAST_CURVATURE = 1e-12  # curvature that a row has at least, where it is divided by
+LEAST_CURVATURE = 1e-12  # of a row, where a number is divided by the root of the curvature
 CHUNK = 2**18  # numbers of a temporary array: 2 MB, which stay in cache
 
 
@@ -29,9 +30,38 @@ def value_and_gradient(loss, theta, block):
 
 
 def value_and_gradient_at(loss, block, z):
-    """The same at scores z."""
+    """The weighted loss at scores z, and its gradient in theta."""
     losses, dz = loss.forward_backward(z, block.y)
     return float(block.weight @ losses), block.backward(block.weigh(dz))
+
+
+def label(block):
+    """The label of each row: for ``each``."""
+    return block.y
+
+
+def weight(block):
+    """The weight of each row: for ``each``."""
+    return block.weight
+
+
+def trial(loss, rate, z, change, y, weight):
+    """The loss of each row at scores z + rate dz, its slope in the rate, and its residuals, weighted: for ``map``."""
+    losses, dz = loss.forward_backward(z + rate * change, y)
+    dz *= weight[:, None].astype(dz.dtype, copy=False)
+    return np.hstack([losses[:, None], np.einsum("ij,ij->i", dz, change)[:, None], dz])
+
+
+def sums_of_trial(each, weight):
+    """The weighted loss and its slope; the sums of s^2 L^2, s^2 L and s^2 for losses L and weights s."""
+    losses = each[:, 0].astype(float, copy=False)
+    weighted = weight * losses
+    return weight @ losses, each[:, 1].sum(dtype=float), weighted @ weighted, weight @ weighted, weight @ weight
+
+
+def backward_of_trial(block, each):
+    """The gradient of the loss in theta, from the residuals of a ``trial``."""
+    return (block.backward(each[:, 2:]),)
 
 
 def scores(theta, block):
@@ -55,7 +85,7 @@ def hessian_at(block, c):
 
 
 def secant_curvature(loss, block, z):
-    """The curvature at scores z that a step can rely on: for ``each``."""
+    """The curvature at scores z, of rows on the wrong side a secant's: for ``each``."""
     return loss.secant_curvature(z, block.y)
 
 
@@ -77,6 +107,12 @@ def weight_of_classes(n_classes, block):
 def squares(block):
     """The weighted squares of the features."""
     return (block.squared_backward(block.weight[:, None]),)
+
+
+def leverages(squares, block):
+    """The weighted squared norm of each row, in units of the features' mean squares: for ``each``."""
+    scale = np.divide(1, squares[:-1], out=np.zeros(len(squares) - 1), where=squares[:-1] > 0)
+    return block.weight * (block.squared_norms(scale) + block.constant)
 
 
 def largest_row(block):
@@ -107,10 +143,15 @@ def coupling(loss, block, c):
     return (loss.bend_sum(c, block.weight),)
 
 
+def coupling_at(loss, block, z):
+    """The same at scores z, with the curvature that a step can rely on."""
+    return (loss.bend_sum(loss.secant_curvature(z, block.y), block.weight),)
+
+
 def gram(loss, block, c):
-    """The weighted x x^T, each row counting by the trace of its Hessian in its scores; and the sum of those traces."""
-    trace = loss.bend_diagonal(c).sum(axis=1, keepdims=True)
-    return block.gram(trace), float(block.weight @ trace[:, 0])
+    """The sum of x x^T, each row weighted by the trace of its Hessian in its scores, too; and the sum of the traces."""
+    traces = loss.bend_diagonal(c).sum(axis=1, keepdims=True)
+    return block.gram(traces), float(block.weight @ traces[:, 0])
 
 
 def hessian_diagonal(loss, block, c):
@@ -124,11 +165,11 @@ def hessian_product(loss, v, block, c):
 
 
 def least_squares(loss, total, block, z):
-    """The loss around scores z as sum of |u + root dz|^2 / 2: root and u, for ``each``."""
-    bend = np.sqrt(np.maximum(loss.curvature(z), LEAST_CURVATURE))
+    """The loss around scores z as a sum of squares |u + root dz|^2 / 2: root and u, for ``each``."""
+    root_curvature = np.sqrt(np.maximum(loss.curvature(z), LEAST_CURVATURE))
     _, dz = loss.forward_backward(z, block.y)
-    share = np.sqrt(block.weight / total)[:, None]
-    return np.hstack([share * bend, share * (dz / bend)])
+    root_weight = np.sqrt(block.weight / total)[:, None]
+    return np.hstack([root_weight * root_curvature, root_weight * (dz / root_curvature)])
 
 
 # --- Of several problems side by side: theta (p + 1, M k), shares (m, F) of the rows' weights -----------------------
@@ -149,10 +190,14 @@ def values_and_gradients(loss, theta, weightings, block, shares):
     return np.einsum("im,im->m", weight, losses), block.backward(dz)
 
 
-def capped_values(loss, theta, n_problems, most, block):
-    """The weighted loss of each problem, where no row counts for more than ``most``."""
+def capped_values(loss, theta, n_problems, largest_loss, block):
+    """The weighted loss of each problem, each row's loss capped at ``largest_loss``; rows of weight 0 take no time."""
+    if not block.weight.all():
+        block = block[np.flatnonzero(block.weight)]
+        if not len(block):
+            return (np.zeros(n_problems),)
     losses, _ = losses_side_by_side(loss, theta, n_problems, block)
-    return (block.weight @ np.minimum(losses, most),)
+    return (block.weight @ np.minimum(losses, largest_loss),)
 
 
 def weight_totals(block, shares):
@@ -180,7 +225,7 @@ def hessian_of_weighting(loss, theta, number, block, shares):
 
 
 def leverage(root, block):
-    """B = (I (x) x)^T A A^T (I (x) x) of each row, (m, k, k), for a root A (P, rank): for the price of a Hessian."""
+    """B = (I (x) x)^T A A^T (I (x) x) of each row, (m, k, k), for a root A (P, rank); it costs as much as a Hessian."""
     p, m = block.X.shape[1] + 1, len(block)
     k = len(root) // p
     columns = root.reshape(p, k, -1)
@@ -196,22 +241,25 @@ def leverage(root, block):
 
 
 def tilt(loss, theta, u, block):
-    """KL(a' || a) of probabilities tilted by u; the sum of x (a - a')^T; how many rows leave [0, 1] by it."""
+    """KL(a' || a) of probabilities tilted by u; the sum of x (a - a')^T; the number of rows that u tilts out of [0, 1].
+
+    All sums are weighted.
+    """
     kl, change, largest = loss.tilt(block.scores(theta), block.forward(u))
-    n_outside = np.count_nonzero(~(largest < 1) & (block.weight != 0))
-    return float(block.weight @ kl), block.backward(block.weigh(change)), n_outside
+    n_infeasible = np.count_nonzero(~(largest < 1) & (block.weight != 0))
+    return float(block.weight @ kl), block.backward(block.weigh(change)), n_infeasible
 
 
-def outside(loss, theta, u, block):
-    """Which rows of some weight the tilt takes out of [0, 1]: for ``each``."""
+def infeasible(loss, theta, u, block):
+    """Which rows with a nonzero weight the tilt takes out of [0, 1]: for ``each``."""
     _, _, largest = loss.tilt(block.scores(theta), block.forward(u))
     return ~(largest < 1) & (block.weight != 0)
 
 
 def shrunk(loss, theta, factors, block):
-    """KL(a' || a) of residuals shrunk by a factor for each class; the sum of x times these residuals."""
+    """KL(a' || a) where each class's residuals are multiplied by a factor; the sum of x times these residuals."""
     z, total, slope = block.scores(theta), 0.0, 0.0
-    for share, y in loss.labelled(block.y):  # a KL divergence is convex: that of a mixture is at most the mean
+    for share, y in loss.labelled(block.y):  # KL is convex: the KL of a mixture is at most the mean of the KLs
         losses, dz = loss.of_labels.forward_backward(z, y)
         rho = factors[y]
         miss = rho * np.abs(dz).max(axis=1)  # 1 - a'_y
@@ -232,7 +280,7 @@ def flows(loss, theta, n_classes, block):
 
 
 def margin_changes(loss, direction, block):
-    """The most by which a direction raises a margin, and lowers one."""
+    """The largest rise of a margin along a direction, and the largest fall."""
     margins = loss.margins(block.forward(direction), block.y)[block.weight > 0]
     return margins.max(initial=0.0), -margins.min(initial=0.0)
 
@@ -243,24 +291,25 @@ def largest_margin(loss, theta, block):
     return (margins.max(initial=0.0),)
 
 
-def least_margins(loss, direction, reference, most, block):
-    """The numbers n row + margin, for n margins a row, of the ``most`` that a direction raises least, and by how much.
+def least_margins(loss, direction, reference, n_least, block):
+    """The numbers of the ``n_least`` margins of least surplus, and the surpluses.
 
-    Less what a reference raises them by, between 0 and 1.
+    The surplus is the rise of a margin along a direction, less the rise along a reference, clipped to [0, 1]. Where the
+    loss has n margins in each row, the number of a margin is n row + its place in the row.
     """
-    excess = loss.margins(block.forward(direction), block.y)
-    excess -= np.clip(loss.margins(block.forward(reference), block.y), 0, 1)
-    excess[block.weight == 0] = np.inf
-    excess[~loss.is_margin(block.y)] = np.inf
-    m, n = excess.shape
+    surplus = loss.margins(block.forward(direction), block.y)
+    surplus -= np.clip(loss.margins(block.forward(reference), block.y), 0, 1)
+    surplus[block.weight == 0] = np.inf
+    surplus[~loss.is_margin(block.y)] = np.inf
+    m, n = surplus.shape
     numbers = np.arange(block.first * n, (block.first + m) * n)
-    return (smallest(most, (numbers, excess.ravel())),)
+    return (smallest(n_least, (numbers, surplus.ravel())),)
 
 
-def smallest(most, *parts):
-    """The ``most`` smallest values, with their numbers, of parts (numbers, values)."""
-    numbers, values = map(np.concatenate, zip(*parts, strict=True))
-    if len(values) > most:
-        some = np.argpartition(values, most)[:most]
-        numbers, values = numbers[some], values[some]
+def smallest(n_least, *pairs):
+    """The ``n_least`` smallest values and their numbers, from pairs (numbers, values)."""
+    numbers, values = map(np.concatenate, zip(*pairs, strict=True))
+    if len(values) > n_least:
+        least = np.argpartition(values, n_least)[:n_least]
+        numbers, values = numbers[least], values[least]
     return numbers, values

@@ -31,7 +31,7 @@ __all__ = [
 
 
 class Sparse(Protocol):
-    """What a type checker that reads SciPy's source may know of a sparse matrix: not its class, but what it can do."""
+    """A sparse matrix for type checkers that read SciPy's source, and find its methods but not its class."""
 
     @property
     def nnz(self) -> Any:
@@ -44,7 +44,7 @@ class Sparse(Protocol):
 #: X: an array, lists of numbers, a data frame, or a sparse matrix or array of SciPy's, of any format.
 Matrix: TypeAlias = ArrayLike | sp.sparray | sp.spmatrix | Sparse
 
-#: What a model computes: float64, or float32 if it was fitted to float32, which no type checker can tell.
+#: What a model computes: float64, or float32 if the model was fitted to float32, which no type checker can tell.
 Floats: TypeAlias = NDArray[np.float64 | Any]
 
 #: The names of the solvers.
@@ -56,7 +56,7 @@ ClassWeight: TypeAlias = dict[Any, Any] | Literal["balanced"] | None
 #: A number for each feature: an array, or a dict by the features' names or numbers; None is the default for all.
 ByFeature: TypeAlias = ArrayLike | Mapping[Any, float] | None
 
-#: The least and the largest coefficients: (low, high), of all features or of each, or pairs by the features' names.
+#: The smallest and the largest coefficients: (low, high), for all features or for each, or pairs by features' names.
 CoefBounds: TypeAlias = tuple[ArrayLike, ArrayLike] | Mapping[Any, tuple[float, float]] | None
 
 #: The seed of a generator, or scikit-learn's.

@@ -193,7 +193,7 @@ def test_a_flag_separates_the_classes_only_where_its_bounds_are_open(sign):
         ({"coef_bounds": (np.nan, 0)}, "coef_bounds must have low <= high; they are nan"),
         ({"coef_bounds": ([0, 0], 1)}, r"of shape \(4,\) or \(1, 4\); got shape \(2,\)"),
         ({"coef_bounds": ("a", 1)}, r"coef_bounds must be \(low, high\).*got 'a'"),
-        ({"coef_bounds": {"weight": (0, 1)}}, "coef_bounds must be of features of X; it has 'weight'"),
+        ({"coef_bounds": {"weight": (0, 1)}}, "coef_bounds must name features of X; got 'weight'"),
         ({"coef_bounds": {"lwt": 1}}, r"coef_bounds must be \(low, high\).*got 1"),
         ({"monotonic_cst": [1, 0, 0]}, "monotonic_cst must have one number for each of the 4 features"),
         ({"monotonic_cst": {"lwt": 2}}, r"monotonic_cst must be -1, 0 or 1; it is 2\.0 for feature 'lwt'"),
@@ -213,13 +213,13 @@ def test_bounds_that_are_none_are_named_and_change_nothing(parameters, message):
 def test_what_knows_no_bounds_refuses_them_by_name():
     X, y = data("two", 4)
     three = np.arange(len(y)) % 3
-    with pytest.raises(ValueError, match="monotonic_cst is for two classes"):
+    with pytest.raises(ValueError, match="monotonic_cst needs two classes"):
         GDLogisticRegression(monotonic_cst=[1, 0, 0, 0]).fit(X, three)
     for name, value in (("coef_bounds", (0, 1)), ("monotonic_cst", [1, 0, 0, 0])):
         with pytest.raises(AttributeError) as caught:
             GDLogisticRegression(**{name: value}).partial_fit(X, y, classes=[0, 1])
         assert f"{name} is not supported by partial_fit" in str(caught.value.__cause__)
-        with pytest.raises(ValueError, match=f"inference knows no {name}"):
+        with pytest.raises(ValueError, match=f"inference needs {name}=None"):
             fit(X, y, C=np.inf, **{name: value}).inference(X, y)
     wide = np.random.default_rng(0).standard_normal((50, 2000))
     with pytest.raises(ValueError, match="coef_bounds and monotonic_cst with solver='auto' need at most 1500"):

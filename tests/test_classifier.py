@@ -317,7 +317,7 @@ def test_duality_gap_is_above_the_excess_wherever_the_fit_stops(solver, raw, loa
         excess = value(model, X, y, weight) - best
         assert model.duality_gap_ >= excess - 1e-15
         if model.converged_:
-            assert excess <= model.tol
+            assert excess <= model.tol_
 
 
 @pytest.mark.parametrize("load", [load_breast_cancer, load_wine])
@@ -855,7 +855,7 @@ def test_any_finite_c_is_a_penalty_however_large(form, parameters, C):
 
 
 def test_a_hessian_that_is_singular_to_rounding_claims_no_more_than_the_gap_proves(monkeypatch):
-    monkeypatch.setattr(solve, "duality_gap", lambda *_: 1e-5)
+    monkeypatch.setattr(solve, "duality_gap", lambda *_, **__: 1e-5)
     X, y = CANCER
     assert fit(X, y).converged_  # the estimate can be believed
     with pytest.warns(ConvergenceWarning, match=r"only proven to be within 1.0e-05 of the minimum.*Lower C, or scale"):

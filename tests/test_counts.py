@@ -203,10 +203,10 @@ def test_rows_with_several_labels_separate_nothing_that_tells_these_apart():
         (
             np.eye(3)[np.zeros(150, int)],
             None,
-            re.escape("Y must have some of each class, in rows with a weight; there is nothing of [1, 2]"),
+            re.escape("Y must be positive for each class in a row with a positive weight; got only 0 for [1, 2]"),
         ),
-        (np.ones((150, 2)), ["a"], "classes must name the 2 columns of Y"),
-        (np.ones((150, 2)), ["a", "a"], "classes must name the 2 columns of Y"),
+        (np.ones((150, 2)), ["a"], "classes must have 2 different labels, one for each column of Y"),
+        (np.ones((150, 2)), ["a", "a"], "classes must have 2 different labels, one for each column of Y"),
     ],
 )
 def test_counts_that_are_none_are_named_and_change_nothing(Y, classes, message):

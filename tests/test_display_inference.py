@@ -97,3 +97,11 @@ def test_credible_intervals_are_drawn_too():
     X, y, _ = drawn(2)
     result = fitted(X, y, C=1.0).inference(X, y, method="bayes")
     np.testing.assert_allclose(whiskers(CoefficientDisplay.from_inference(result)), result.conf_int()[1:])
+
+
+def test_a_result_shows_its_table_in_a_notebook_and_a_line_at_a_prompt():
+    X, y = birthwt()
+    result = inferred(X, y)
+    assert result._repr_html_() == result.summary()._repr_html_()
+    assert repr(result).startswith(f"<InferenceResult: 1 against 0, {1 + X.shape[1]} terms, 189 rows")
+    assert "<table" in result.margins()._repr_html_()

@@ -66,3 +66,13 @@ def test_an_estimator_shows_itself_as_scikit_learns_do():
     model = GDLogisticRegression(C=2).fit([[0.0], [1.0], [2.0]], [0, 1, 0])
     assert repr(model) == "GDLogisticRegression(C=2)"
     assert "GDLogisticRegression" in model._repr_html_()
+
+
+SENDS_THE_READER_BACK = ("so many", "however many", "pay for themselves", "to be believed", "counts once", "of others")
+PROSE = [*ROOT.glob("*.md"), *PAGES.glob("*.rst"), *ROOT.glob("examples/*.py")]
+
+
+@pytest.mark.parametrize("page", [page for page in PROSE if page.name != "CHANGELOG.md"], ids=lambda page: page.name)
+def test_no_sentence_sends_the_reader_back(page):
+    text = re.sub(r"\s+(# )?", " ", page.read_text(encoding="utf-8"))
+    assert not [phrase for phrase in SENDS_THE_READER_BACK if phrase in text]

@@ -55,7 +55,7 @@ def test_weight_2_is_the_row_twice(X, y):
 
 
 def test_a_gap_that_proves_little_is_named_and_not_called_convergence(monkeypatch):
-    monkeypatch.setattr(solve, "duality_gap", lambda *_: 0.25)
+    monkeypatch.setattr(solve, "duality_gap", lambda *_, **__: 0.25)
     with pytest.warns(ConvergenceWarning, match=r"only proven to be within 2.5e-01 of the minimum"):
         model = fit(*CANCER)
     assert not model.converged_

@@ -9,12 +9,14 @@ import time
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn.model_selection import PredefinedSplit
 
-from gdlogit import GDLogisticRegression
+from gdlogit import GDLogisticRegression, GDLogisticRegressionCV
 from gdlogit.backprop import loss_of
 from gdlogit.data.on_dask import parts_of
 from gdlogit.data.part_rows import PartRows
 from gdlogit.data.parts import surveyed
+from gdlogit.estimators.folds_on_parts import dealt
 from gdlogit.objective import Objective
 from gdlogit.penalty import ElasticNet
 
@@ -37,11 +39,11 @@ def client():
         yield client
 
 
-def rows(k=2, n=4000, p=6, seed=0):
+def rows(k=2, n=4000, p=6, seed=0, scaled=False):
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((n, p)) @ (np.eye(p) + 0.3 * rng.standard_normal((p, p)))
     y = (X @ rng.standard_normal((p, k)) + rng.gumbel(size=(n, k))).argmax(axis=1)
-    return X * 10.0 ** np.linspace(-3, 4, p) + np.append(0.2, np.zeros(p - 1)), y
+    return (X, y) if scaled else (X * 10.0 ** np.linspace(-3, 4, p) + np.append(0.2, np.zeros(p - 1)), y)
 
 
 def in_chunks(*arrays, size=450):
@@ -160,6 +162,36 @@ def test_a_softmax_of_many_parameters_goes_by_products(client):
     ours, theirs = model(tol=1e-10).fit(futures, None), model(tol=1e-10).fit(X, y)
     np.testing.assert_allclose(ours.coef_, theirs.coef_, atol=1e-4)
     assert ours.duality_gap_ < 1e-6
+
+
+@pytest.mark.filterwarnings("ignore:The best score is at:UserWarning")  # of a short grid
+def test_cross_validation_deals_the_rows_of_each_partition(client):
+    X, y = rows(n=2000)
+    X /= X.std(axis=0)
+    weight = np.random.default_rng(1).integers(1, 3, len(y)).astype(float)
+    collections = in_chunks(X, y, weight)
+    ours = GDLogisticRegressionCV(Cs=[0.001, 0.01, 0.1], random_state=0).fit(*collections)
+    assert ours.converged_
+    fold = np.concatenate([dealt(5, i // 450, y[i : i + 450]) for i in range(0, 2000, 450)]).argmax(axis=1)
+    theirs = GDLogisticRegressionCV(Cs=[0.001, 0.01, 0.1], random_state=0, cv=PredefinedSplit(fold)).fit(X, y, weight)
+    np.testing.assert_allclose(ours.scores_, theirs.scores_, rtol=1e-6)
+    assert ours.C_ == theirs.C_
+    assert ours.score(*collections) == pytest.approx(ours.score(X, y, weight))
+
+
+def test_inference_keeps_the_rows_where_they_are(client):
+    X, y = rows(scaled=True)
+    fitted = model(C=np.inf).fit(X, y)
+    frame = dd.from_pandas(pd.DataFrame(X, columns=list("abcdef")).assign(late=y, town=np.arange(len(y)) // 9), 5)
+    named = model(C=np.inf).fit(frame[list("abcdef")], frame["late"])
+    ours = named.inference(frame[list("abcdef")], frame["late"], cov_type="cluster", groups=frame["town"])
+    theirs = fitted.inference(X, y, cov_type="cluster", groups=np.arange(len(y)) // 9)
+    np.testing.assert_allclose(ours.bse, theirs.bse, rtol=1e-6)
+    assert "late" in str(ours.summary())
+    assert ours.names[1] == "a"
+    del ours
+    gc.collect()
+    assert settled(client) is True
 
 
 # --- Predictions ----------------------------------------------------------------------------------------------------

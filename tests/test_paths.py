@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.datasets import load_breast_cancer, load_iris
 
-from gdlogit.descent.several import Metric, descend_side_by_side
+from gdlogit.descent.several import Metrics, descend_side_by_side
 from gdlogit.objective import Objective
 from gdlogit.paths import paths
 from gdlogit.penalty import ElasticNet
@@ -108,14 +108,72 @@ def test_float32_solutions_are_near_those_of_float64():
         assert abs(excess_over(theirs, found[5].theta[f])) < 1e-5
 
 
-def test_l1_penalties_and_no_penalty_are_solved_one_by_one():
+def very_wide():
+    """More features than are all in play from the start."""
+    rng = np.random.default_rng(4)
+    X = rng.standard_normal((80, 400))
+    return X, (X[:, :3].sum(axis=1) + rng.standard_normal(80) > 0).astype(int)
+
+
+def text():
+    """The same as CSR, counts with many zeros, more rows."""
+    rng = np.random.default_rng(5)
+    X = sp.csr_array(rng.poisson(0.1, (300, 500)).astype(float))
+    return X, (X[:, :4].sum(axis=1) + rng.logistic(size=300) > 0.5).astype(int)
+
+
+def three_classes():
+    X, y = very_wide()
+    return X, y + (X[:, 3] > 0.5)
+
+
+WITH_L1 = {**TABLES, "very wide": very_wide, "text": text, "three classes": three_classes}
+
+
+@pytest.mark.parametrize("l1_ratio", [0.5, 1.0])
+@pytest.mark.parametrize("table", WITH_L1)
+def test_each_l1_solution_is_that_of_a_fit_by_itself(table, l1_ratio):
+    X, y = WITH_L1[table]()
+    weight = np.random.default_rng(3).uniform(0.5, 2, len(y))
+    problem, shares = problem_of(X, y, weight), shares_of(len(y))
+    Cs = 0.01 * np.logspace(-1, 1.5, 6) if table == "very wide" else np.logspace(-3, 0, 6)
+    found = dict(paths(problem, shares, Cs, l1_ratio, Settings(tol=1e-10)))
+    assert sorted(found) == [*range(len(Cs))]
+    for i in (0, 3, 5):
+        for f in (0, 1, 4, 5):
+            theirs = alone(problem, shares[:, f], Cs[i], l1_ratio)
+            assert found[i].converged[f]
+            assert abs(excess_over(theirs, found[i].theta[f])) < 1e-10
+
+
+@pytest.mark.parametrize("table", ["raw", "very wide", "text"])
+def test_the_gap_of_an_l1_path_is_proven(table):
+    X, y = WITH_L1[table]()
+    problem, shares = problem_of(X, y), shares_of(len(y))
+    for i, fits in paths(problem, shares, np.logspace(-3, 0, 4), 1.0, Settings(tol=1e-8)):
+        theirs = alone(problem, shares[:, 0], np.logspace(-3, 0, 4)[i], 1.0)
+        assert -1e-12 < excess_over(theirs, fits.theta[0]) <= fits.gap[0] + 1e-14
+        assert fits.gap[0] < 1e-6
+
+
+def test_features_beyond_a_formed_hessian_are_solved_one_by_one():
+    X, y = very_wide()
+    problem, shares = problem_of(X, y), shares_of(len(y))[:, :3]
+    Cs = np.logspace(-2, 1, 6)
+    found = dict(paths(problem, shares, Cs, 1.0, Settings(tol=1e-10, formed_parameters=30)))
+    assert sorted(found) == [*range(len(Cs))]
+    theirs = alone(problem, shares[:, 1], Cs[5], 1.0)
+    assert (theirs.theta != 0).sum() > 30
+    assert abs(excess_over(theirs, found[5].theta[1])) < 1e-10
+
+
+def test_no_penalty_is_solved_one_by_one():
     X, y = load_iris(return_X_y=True)
     problem, shares = problem_of(X, y), shares_of(len(y))
-    for Cs, l1_ratio in ((CS[3:6], 0.5), (CS[3:6], 1.0), (np.array([1.0, np.inf]), 0.0)):
-        found = dict(paths(problem, shares[:, :2], Cs, l1_ratio, Settings(tol=1e-10, max_iter=50)))
-        theirs = alone(problem, shares[:, 1], Cs[0], l1_ratio)
-        assert abs(excess_over(theirs, found[0].theta[1])) < 1e-10
-        assert len(found) == len(Cs)
+    found = dict(paths(problem, shares[:, :2], np.array([1.0, np.inf]), 0.0, Settings(tol=1e-10, max_iter=50)))
+    theirs = alone(problem, shares[:, 1], 1.0)
+    assert abs(excess_over(theirs, found[0].theta[1])) < 1e-10
+    assert len(found) == 2
 
 
 def test_the_gap_of_all_rows_is_proven():
@@ -131,10 +189,10 @@ def test_folds_and_neighbouring_values_share_passes():
     X, y = load_breast_cancer(return_X_y=True)
     rows, shares = problem_of(X, y).rows.centred(), shares_of(len(y))
     several = Several(rows, problem_of(X, y).loss, shares)
-    f, like = np.arange(shares.shape[1]), np.empty(several.shape)
-    curvature = np.stack([ElasticNet.of(0.01, 0.0, total).curvature(like) for total in several.totals])
+    f = np.arange(shares.shape[1])
+    columns = Columns.of(f, [ElasticNet.of(0.01, 0.0, total) for total in several.totals], several.shape)
     theta = np.zeros((len(f), *several.shape))
     hessians = several.hessians(theta[0])
-    found = descend_side_by_side(several, Columns(f, curvature), theta, Metric(several, hessians.__getitem__), 1e-8)
+    found = descend_side_by_side(several, columns, theta, Metrics(several, hessians.__getitem__), 1e-8)
     assert found.arrived.all()
     assert several.passes <= 0.8 * found.n_steps.sum()  # Hessians included: not one for each problem's step

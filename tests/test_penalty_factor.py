@@ -240,8 +240,8 @@ def test_features_that_separate_the_classes_but_are_penalised_are_not_named(vari
         (np.ones((4, 1)), "penalty_factor must have one number for each of the 4 features"),
         ([1.0, -0.5, 1.0, 1.0], r"penalty_factor must not be negative; it is -0\.5 for feature 'lwt'"),
         ([1.0, 1.0, np.nan, 1.0], "penalty_factor must not be negative; it is nan for feature 'smoke'"),
-        ({"weight": 0.0}, "penalty_factor must be of features of X; it has 'weight', and X has .*'age'"),
-        ({4: 0.0}, "penalty_factor must be of features of X; it has 4"),
+        ({"weight": 0.0}, "penalty_factor must name features of X; got 'weight', and X has .*'age'"),
+        ({4: 0.0}, "penalty_factor must name features of X; got 4"),
         ({"lwt": "none"}, "penalty_factor must have a number for each feature; it has 'none' for 'lwt'"),
         ({"lwt": -1}, r"penalty_factor must not be negative; it is -1\.0 for feature 'lwt'"),
     ],
@@ -260,7 +260,7 @@ def test_factors_that_are_none_are_named_and_change_nothing(factors, message):
 
 def test_names_need_a_table_that_has_them():
     X, y = data("three")
-    with pytest.raises(ValueError, match="it has 'lwt', and X has 4 features without names"):
+    with pytest.raises(ValueError, match="got 'lwt', and X has 4 features without names"):
         GDLogisticRegression(penalty_factor={"lwt": 0.0}).fit(X, y)
 
 

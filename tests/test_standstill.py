@@ -68,6 +68,17 @@ def test_no_fit_ends_at_max_iter_with_the_J_of_20_iterations_before(dtype, n_cla
         assert J[-1] < J[-1 - BEFORE] - 10 * np.finfo(dtype).eps * J[-1]
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_few_rows_of_many_classes_and_features_arrive_at_the_minimum(dtype):
+    rng = np.random.default_rng(0)
+    codes = np.repeat(np.arange(20), 5)
+    X = (0.5 * rng.normal(size=(20, 500)))[codes] + 0.6 * rng.normal(size=(100, 500))
+    model = GDLogisticRegression(random_state=0).fit(X.astype(dtype), codes)
+    assert model.converged_
+    assert model.n_iter_[0] < 100
+    assert model.duality_gap_ <= 1e-4 * model.loss_curve_[-1]
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_a_tiny_J_that_float32_does_not_resolve_ends_the_fit():
     rng = np.random.default_rng(1050)

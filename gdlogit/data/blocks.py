@@ -1,12 +1,12 @@
 """Blocks of rows, and the linear layer over them: scores X W + b, backward X^T dz, and the Gram matrix.
 
-What a sum over rows does, it does block by block, and a block knows how its rows are stored:
+A sum over rows goes block by block, and a block knows how its rows are stored:
 
-    DenseBlock, CentredBlock     an array as it comes; the same, measured from a centre, which the products take off
-    CopiedBlock                  a copy with the centre taken off and the constant feature in it, [X - centre, 1]
+    DenseBlock, CentredBlock     an array as given; the same, measured from a centre that the products subtract
+    CopiedBlock                  a copy with the centre subtracted and the constant feature added, [X - centre, 1]
     CsrBlock, CentredCsr         CSR, which is never made dense; the same, measured from a centre
 
-Rows may have an offset, numbers that are added to their scores. Shapes: X (m, p) for a block's m rows; y, weight (m,);
+Rows may have an offset, which is added to their scores. Shapes: X (m, p) for a block's m rows; y, weight (m,);
 theta (p + 1, k), intercept last; z, dz and offset (m, k).
 """
 
@@ -22,23 +22,23 @@ from .layout import LAYOUT, Layout
 
 __all__ = ["Block", "Centred", "fill_own", "is_constant", "spans"]
 
-FIRST_ROWS = 100  # of dense rows, in which most features are seen to vary
-CENTRE_ROWS = 1000  # whose mean is near enough to that of all
+FIRST_ROWS = 100  # most features that vary do so in the first 100 rows
+CENTRE_ROWS = 1000  # the mean of so many rows is near enough to the mean of all rows
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Block(ABC):
-    """Some rows, whatever their storage: a matrix ``X`` of the features, and a ``product`` of it with an array."""
+    """Rows in any storage: a matrix ``X`` of the features, and the ``product`` of X with an array."""
 
-    y: np.ndarray  # class codes from 0, or what else the loss takes for a label
+    y: np.ndarray  # class codes from 0, or other labels that the loss takes
     weight: np.ndarray
     constant: float  # the value of the intercept's feature: 1, or 0 where there is no intercept
-    first: int = 0  # the number of the first row, where these are some of more rows
+    first: int = 0  # the number of the first row, if the block is a part of more rows
     layout: Layout = LAYOUT
-    offset: np.ndarray | None = None  # what is added to the scores, in X's precision; None is 0
+    offset: np.ndarray | None = None  # added to the scores, in X's precision; None is 0
 
-    centre = 0.0  # what the features are measured from, shape (p,), but here
-    origin = 0.0  # what has been taken off them before that: see ``csr``
+    centre = 0.0  # the features are measured from it; shape (p,) in ``Centred``
+    origin = 0.0  # subtracted from the features before that: see ``csr``
 
     # --- The linear layer -------------------------------------------------------------------------------------------
 
@@ -47,11 +47,11 @@ class Block(ABC):
         return self._with_offset(self._affine(theta[:-1], self._intercept(theta)))
 
     def forward(self, theta):
-        """X W + b, in X's precision: linear in theta, so also what a direction changes in the scores."""
+        """X W + b, in X's precision: linear in theta, so also the change of the scores along a direction."""
         return self._affine(theta[:-1], self._intercept(theta))
 
     def backward(self, dz):
-        """[X^T dz; sum dz], the gradient of theta where dz is that of z; in float64 from here on."""
+        """[X^T dz; sum dz], the gradient in theta where dz is the gradient in z; always float64."""
         total = dz.sum(axis=0, dtype=float)
         gradient = np.empty((self.X.shape[1] + 1, dz.shape[1]))
         self._transposed(dz, total, gradient[:-1])
@@ -59,7 +59,7 @@ class Block(ABC):
         return gradient
 
     def weigh(self, dz):
-        """The same dz, each row multiplied by the row's weight: in place, and in dz's own precision."""
+        """Multiply each row of dz by the row's weight, in place and in dz's precision; return dz."""
         dz *= self.weight[:, None]
         return dz
 
@@ -71,9 +71,9 @@ class Block(ABC):
 
     @abstractmethod
     def gram(self, c):
-        """Sum over i of s_i x_i x_i^T (x) B_i: x_i = [X_i, 1]; B_i = c_i, or diag(c_i) - c_i c_i^T for k > 1.
+        """Sum over i of s_i x_i x_i^T (x) B_i, with x_i = [X_i, 1], and B_i = c_i or, for k > 1, diag(c_i) - c_i c_i^T.
 
-        Shape (P, P), P = (p + 1) k: of theta flattened.
+        The shape is (P, P) with P = (p + 1) k, over theta flattened.
         """
 
     @abstractmethod
@@ -81,8 +81,13 @@ class Block(ABC):
         """[(X^2)^T dz; sum dz]: ``backward`` with every feature squared."""
 
     @abstractmethod
+    def squared_norms(self, factors):
+        """The squared norm of each row, each feature's square multiplied by a factor (p,)."""
+
     def largest_row(self):
         """The largest weight_i |[X_i, 1]|^2."""
+        norms = self.squared_norms(np.ones(self.X.shape[1], self.X.dtype))
+        return float((self.weight * (norms + self.constant)).max())
 
     @abstractmethod
     def squares(self):
@@ -105,7 +110,7 @@ class Block(ABC):
         """Which features are 0 or 1 in all rows, as X is stored."""
 
     def _with_offset(self, z):
-        """The same z, with the rows' offset added in place."""
+        """Add the rows' offset to z, in place; return z."""
         if self.offset is not None:
             z += self.offset
         return z
@@ -116,15 +121,15 @@ class Block(ABC):
         return z
 
     def _transposed(self, dz, total, out):
-        """X^T dz, where dz's rows add up to a total."""
+        """Write X^T dz to ``out``; ``total`` is the sum of dz's rows."""
         out[:] = self.product(self._XT, dz)
 
     @cached_property
     def _XT(self):
-        return self.X.T  # of a CSR, as slow to make as the product with some thousands of entries
+        return self.X.T  # for CSR, this takes as long as a product with some thousands of entries
 
     def sums_by(self, dz, group, n_groups):
-        """The ``backward`` of each group's rows alone, shape (n_groups, p + 1, k); group has a number for each row."""
+        """The ``backward`` of each group of rows, shape (n_groups, p + 1, k); ``group`` has each row's number."""
         sums = np.empty((n_groups, self.X.shape[1] + 1, dz.shape[1]))
         for c, column in enumerate(dz.T):
             share = sp.csr_array((column, (group, np.arange(len(group)))), shape=(n_groups, len(group)))
@@ -143,26 +148,26 @@ class Block(ABC):
         return replace(self, **{name: array.astype(np.float64) for name, array in arrays.items()})
 
     def __len__(self):
-        """How many rows."""
+        """The number of rows."""
         return len(self.y)
 
     def __getitem__(self, some):
-        """Some of the rows, stored as these are; a slice of them as views."""
+        """Some of the rows, in the same storage; a slice gives views."""
         return replace(self, X=self.X[some], **self._of(some))
 
     def _of(self, some):
-        """All but the features of some of the rows."""
+        """The fields of some of the rows, without the features."""
         offset = None if self.offset is None else self.offset[some]
         return {"y": self.y[some], "weight": self.weight[some], "offset": offset, "first": 0}
 
     def n_blocks(self, n_scores):
-        """How many blocks are best for so many scores a row."""
+        """The best number of blocks for ``n_scores`` scores a row."""
         layout, n_rows = self.layout, len(self)
         by_scores = min(n_rows * n_scores / layout.block_scores, n_rows / layout.block_rows)
         return round(max(self.n_bytes / layout.block_bytes, by_scores))
 
     def cut(self, n_blocks):
-        """The same rows in so many blocks, at least one and not more than there are rows: views, in order."""
+        """The same rows in ``n_blocks`` blocks, at least one and at most one per row: views, in order."""
         some = spans(len(self), n_blocks)
         return [replace(self[span], first=self.first + span.start) for span in some] if len(some) > 1 else [self]
 
@@ -172,32 +177,33 @@ class Block(ABC):
 
     @abstractmethod
     def about(self, centre):
-        """The same rows of the same storage, measured from a given centre, which may be 0."""
+        """The same rows in the same storage, measured from a given centre, which may be 0."""
 
     @property
     def is_moved(self):
-        """Whether the features are measured from elsewhere than 0."""
+        """Whether the features are measured from a point other than 0."""
         return np.ndim(self.centre) > 0 or np.ndim(self.origin) > 0
 
     @abstractmethod
     def seen(self):
-        """The features that some row has a say in, None for all; and these rows with those features alone."""
+        """The features on which some row's score depends, None for all; and the rows with these features alone."""
 
     def centred(self):
-        """The same rows, measured from about their means: those of some rows, for any centre near the data will do.
+        """The same rows, measured from about their means: the means of a sample, for any centre near the data will do.
 
-        Rows of weight 0 have no part in it, and of few rows one of weight 2 counts twice: a fit does not see another
-        centre, but the path that it takes, and so where it ends if J has no minimum, or many.
+        Rows of weight 0 do not count, and among few rows a row of weight 2 counts twice. The minimum of J does not
+        depend on the centre, but the path of the descent does, and so does its end where J has no minimum, or many.
         """
         some = self._some_counted()
         X, weight = some.X, some.weight
         is_even = (weight == weight[0]).all()
         means = X.mean(axis=0, dtype=float) if is_even else X.T @ (weight / weight.sum())
         means = means.astype(X.dtype, copy=False)
-        return self.about(np.where(is_constant(X), first_row(X), means))  # rounding would pass for a feature
+        # A mean of a constant feature differs from the feature by rounding, which would pass for a feature.
+        return self.about(np.where(is_constant(X), first_row(X), means))
 
     def _some_counted(self):
-        """At most CENTRE_ROWS of the rows that have a weight, one of each stretch; of all rows, where none has."""
+        """At most CENTRE_ROWS of the rows with a nonzero weight, evenly spread; of all rows where there are none."""
         some = self[:: -(-len(self) // CENTRE_ROWS)]
         if some.weight.all():
             return some
@@ -205,11 +211,11 @@ class Block(ABC):
         return self[counted[:: -(-len(counted) // CENTRE_ROWS)]] if len(counted) else some
 
     def parts(self):
-        """All but the features."""
+        """The fields of the block, without the features."""
         return {name: getattr(self, name) for name in ("y", "weight", "constant", "first", "layout", "offset")}
 
     def without_constants(self, theta):
-        """A theta with the same scores, in which features that are constant here have no part."""
+        """A theta with the same scores and a coefficient of 0 on features that are constant here."""
         constant, theta = np.flatnonzero(is_constant(self.X)), theta.copy()
         theta[-1] += (first_row(self.X) - self.centre)[constant] @ theta[constant]
         theta[constant] = 0
@@ -218,12 +224,12 @@ class Block(ABC):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class Centred:
-    """A storage whose features are measured from a centre: to be mixed in before the storage."""
+    """A mixin for storages whose features are measured from a centre; it comes before the storage."""
 
     centre: np.ndarray
 
     def _intercept(self, theta):
-        """The b of X W + b that is (X - centre) W + b."""
+        """The b' with X W + b' = (X - centre) W + b."""
         return self.constant * theta[-1] - self.centre @ theta[:-1]
 
     def _transposed(self, dz, total, out):
@@ -233,17 +239,17 @@ class Centred:
 
     @cached_property
     def still(self):
-        """The features that are nothing but their centre here: the rounding of what they add up to is no gradient."""
+        """The features that equal their centre in all rows: their gradient is 0, and its rounding must not stay."""
         first = first_row(self.X)
         same = np.flatnonzero((first == self.centre) & (first != 0))
         return same[is_constant(self.X[:, same])] if len(same) else same
 
 
 def fill_own(coupled):
-    """Set the coupling of each class with itself, in (..., k, ..., k), to minus the sum of those with the others.
+    """Set the entry of each class with itself, in (..., k, ..., k), to minus the sum of its entries with the others.
 
-    A softmax's curvature diag(c) - c c^T adds up to 0 over either class, so it is all in the products c_i c_j of two.
-    A difference c_i - c_i^2 would lose all digits where a row is certain of its class.
+    A softmax's curvature diag(c) - c c^T adds up to 0 over either class, so the products c_i c_j of two classes give
+    all of it. A difference c_i - c_i^2 would lose all digits where a row is certain of its class.
     """
     own = np.einsum("jclc->jcl", coupled)
     own[:] = 0
@@ -256,7 +262,7 @@ def first_row(X):
 
 
 def is_constant(X):
-    """Whether each column is, dense or CSR."""
+    """Whether each column of a dense array or a CSR is constant."""
     first = first_row(X)
     if sp.issparse(X):
         varies = (first != 0) & (np.bincount(X.indices, minlength=X.shape[1]) < X.shape[0])
@@ -268,6 +274,6 @@ def is_constant(X):
 
 
 def spans(n_rows, n_spans):
-    """So many rows, in about so many slices of the same length."""
+    """Slices of about the same length that divide ``n_rows`` rows: ``n_spans`` of them, if there are enough rows."""
     n_spans = min(max(1, n_spans), n_rows)
     return [slice(*span) for span in pairwise(i * n_rows // n_spans for i in range(n_spans + 1))]

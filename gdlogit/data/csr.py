@@ -1,11 +1,11 @@
 """Blocks of rows in CSR, which is never made dense: see ``blocks``.
 
-Features that are measured from a centre have no zeros; so what the centre adds to a product is worked out, and never
-subtracted from X. A product loses offset / spread in precision by that. A Gram matrix and a sum of squares lose its
-square: they are summed in float64, whatever X's precision is.
+Features that are measured from a centre have no zeros. So the centre is never subtracted from X; its contribution to a
+product is subtracted from the product. A product loses a factor offset / spread in precision by that. A Gram matrix and
+a sum of squares lose the square of that factor, so they are summed in float64, whatever X's precision is.
 
-A feature that has no zero anyway can be moved to its centre. Where it is far from 0, X is copied for that: the feature
-is then measured from an ``origin``, and by the rest of its centre from there.
+A feature that has no zeros anyway can be moved to its centre. Where such a feature is far from 0, X is copied and the
+feature moved: it is then measured from an ``origin``, and the centre is measured from the origin, too.
 """
 
 from dataclasses import dataclass, replace
@@ -20,9 +20,9 @@ from .units import measured_in
 
 __all__ = ["CentredCsr", "CsrBlock", "canonical", "joined", "row_kronecker"]
 
-FAR = 1e3  # times its spread: so far from 0, a feature loses three digits of every product
-SOME_ROWS = 10  # in which nearly every feature shows a zero or its spread
-# Multiplications of a dense X weigh as much as one of CSR: it takes 4 times as long, and the GIL less often.
+FAR = 1e3  # |centre| / spread of a feature that loses three digits of every product
+SOME_ROWS = 10  # nearly every feature has a zero, or shows its spread, in ten rows
+# Multiplications of a dense X that count as much as one of CSR, which takes 4 times as long, and the GIL less often.
 WORK_PER_ENTRY = 16
 
 
@@ -57,7 +57,7 @@ class CsrBlock(Block):
         return replace(self, X=X, **self._of(some))
 
     def gram(self, c):
-        """X^T B X, bordered by what the constant feature adds to it."""
+        """X^T B X, bordered by the rows and columns of the constant feature."""
         moments, border, total = self._moments(c.astype(float, copy=False))
         p, k = self.X.shape[1], c.shape[1]
         gram = np.empty((p + 1, k, p + 1, k))
@@ -84,22 +84,19 @@ class CsrBlock(Block):
         return moments, (X.T @ B.reshape(m, k * k)).reshape(p, k, k), B.sum(axis=0)
 
     def squared_backward(self, dz):
-        """X is squared a piece at a time."""
+        """``Block.squared_backward``; X is squared a piece at a time."""
         gradient = np.zeros((self.X.shape[1] + 1, dz.shape[1]))
         for rows, squared in self._squares():
             gradient[:-1] += squared.T @ dz[rows]
         gradient[-1] = self.constant * dz.sum(axis=0, dtype=float)
         return gradient
 
-    def largest_row(self):
-        """The largest weight_i |[X_i, 1]|^2."""
-        return float((self.weight * (self._squared_norms() + self.constant)).max())
-
-    def _squared_norms(self):
-        return np.concatenate([squared.sum(axis=1) for _, squared in self._squares()])
+    def squared_norms(self, factors):
+        """The squared norm of each row, each feature's square multiplied by a factor."""
+        return np.concatenate([squared @ factors for _, squared in self._squares()])
 
     def _squares(self):
-        """The squares of X, some rows at a time: a copy of its values, which is kept small."""
+        """Yield slices of the rows and the squares of X there, few at a time, because squares are a copy."""
         for span in spans(len(self), -(-self.X.data.nbytes // self.layout.piece_bytes)):
             rows = csr_view(self.X, span.start, span.stop)
             yield span, csr_of(rows.data**2, rows.indices, rows.indptr, rows.shape[1])
@@ -126,24 +123,24 @@ class CsrBlock(Block):
         return flags
 
     def copied(self, index):
-        """A copy of the rows at ``index``, in CSR, measured from where these are."""
+        """A copy of the rows at ``index``, in CSR, measured from the same centre."""
         return self[index]
 
     def about(self, centre):
-        """The same rows, measured from a given centre; features that are far from 0 are moved there in a copy."""
+        """The same rows, measured from a given centre; a copy moves features that are far from 0 to the centre."""
         moved = self.moved(self._far(centre - self.origin))
         return moved._measured_from(centre - moved.origin)
 
     def stored(self):
-        """The same rows, measured from 0, or their origin: a matrix of their margins is sparse."""
+        """The same rows, measured from 0 or from their origin, so that a matrix of their margins is sparse."""
         return self
 
     def sparse(self):
-        """The features as CSR, where those that have a zero are not measured from a centre."""
+        """The features as CSR; features that have a zero are not measured from a centre."""
         return self.X
 
     def given(self):
-        """The features as they came, without what SciPy has noted on them, such as that they are sorted."""
+        """The features as given, without the flags that SciPy sets, such as that entries are sorted."""
         X = self.moved(np.zeros(self.X.shape[1], self.X.dtype) - self.origin).X
         return csr_of(X.data, X.indices, X.indptr, X.shape[1])
 
@@ -152,19 +149,19 @@ class CsrBlock(Block):
         return np.bincount(self.X.indices, minlength=self.X.shape[1]) == len(self)
 
     def moved(self, by):
-        """The same rows measured from the same centre, with features that have no zero moved by a distance each."""
+        """The same rows, measured from the same centre, with features that have no zero moved by ``by``."""
         if not by.any():
             return self
         X = csr_of(self.X.data - by[self.X.indices], self.X.indices, self.X.indptr, self.X.shape[1])
         return replace(self, X=X, origin=self.origin + by)._measured_from(self.centre - by)
 
     def _measured_from(self, centre):
-        """The same features, measured from a centre that is given from where they are."""
+        """The same features, measured from a centre that is itself measured from their origin."""
         parts = {"X": self.X, "origin": self.origin, **self.parts()}
         return CentredCsr(**parts, centre=centre) if np.any(centre) else CsrBlock(**parts)
 
     def _far(self, centre):
-        """The centre of those features without a zero whose centre is FAR from 0, and 0 for all others."""
+        """The centre, for features without a zero whose centre is FAR from 0; 0 for all other features."""
         far = self[:: -(-len(self) // SOME_ROWS)]._is_far(centre)
         return np.where(far.any() and self._is_far(centre), centre, 0)
 
@@ -175,7 +172,7 @@ class CsrBlock(Block):
             return self.without_zeros() & (spread > 0) & (np.abs(centre) > FAR * spread)
 
     def seen(self):
-        """The features that some row has, and these rows with those alone."""
+        """The features that some row has, and these rows with these features alone."""
         there = np.zeros(self.X.shape[1], dtype=bool)
         there[self.X.indices] = True
         features = np.flatnonzero(there)
@@ -192,7 +189,7 @@ class CsrBlock(Block):
 
     @property
     def has_columns(self):
-        """Whether ``columns`` can be asked for: indices of 32 bits must reach."""
+        """Whether ``columns`` works: indices of 32 bits must suffice."""
         return self.X.nnz + len(self) < 2**31
 
     def columns(self, features, root, constant):
@@ -217,7 +214,7 @@ class CsrBlock(Block):
 
     @cached_property
     def _scratch(self):
-        """Where ``columns`` writes: new memory, a page at a time, costs more than what is done with it."""
+        """The arrays to which ``columns`` writes: new memory would cost more than the work in it."""
         n_entries = self.X.nnz + len(self)
         return np.empty(n_entries, np.int32), np.empty(n_entries)
 
@@ -227,14 +224,14 @@ class CentredCsr(Centred, CsrBlock):
     """Some rows in CSR, measured from a centre."""
 
     def seen(self):
-        """All features count: where a row lacks one, it is off the centre."""
+        """All features count: a zero differs from the centre, too."""
         return None, self
 
     def _moments(self, c):
         near, far = self._from_the_centre()
         moments, border, total = near._moments(c)
         half = 0.5 * far[:, None, None] * total
-        border -= half  # half of m m^T (x) total goes with either side
+        border -= half  # either side takes half of m m^T (x) total, with m the centre
         moments -= np.einsum("jcd,l->jcld", border, far)
         moments -= np.einsum("lcd,j->jcld", border, far)
         border -= half
@@ -247,32 +244,33 @@ class CentredCsr(Centred, CsrBlock):
         gradient[:-1] += far**2 * dz.sum(axis=0, dtype=float) - 2 * far * (near.X.T @ dz)
         return gradient
 
-    def _squared_norms(self):
+    def squared_norms(self, factors):
+        """(X - centre)^2 = X^2 - 2 centre X + centre^2."""
         near, far = self._from_the_centre()
-        return near._squared_norms() + near.X @ (-2 * far) + far @ far
+        return near.squared_norms(factors) + near.X @ (-2 * factors * far) + factors * far @ far
 
     def stored(self):
-        """The same rows, measured from their centre only where they have no zero."""
+        """The same rows, with only features without a zero measured from their centre."""
         return self._measured_from(np.where(self.without_zeros(), self.centre, 0))
 
     def sparse(self):
-        """The features as CSR, those without a zero measured from the centre."""
+        """The features as CSR; features without a zero are measured from the centre."""
         return self._from_the_centre()[0].X
 
     def _from_the_centre(self):
-        """The same rows with the features that have no zero here moved to their centre, and what is left of the centre.
+        """The rows with features that have no zero here moved to their centre, and the centre of the other features.
 
-        What a square of a feature loses to its offset is (offset / spread)^2 in precision; a feature with a zero
-        among m rows has a spread, and that ratio is at most about m.
+        A square of a feature loses a factor (offset / spread)^2 in precision. For a feature with a zero among m rows
+        this factor is at most about m, because the zero gives the feature a spread.
         """
         near = self.moved(np.where(self.without_zeros(), self.centre, 0))
         return near._measured_from(np.zeros(1)), (np.zeros(self.X.shape[1]) + near.centre).astype(float, copy=False)
 
 
 def joined(blocks, **changed):
-    """One block of the rows of several, which are all measured from the same centre, whatever their origins.
+    """One block of the rows of several blocks with the same centre, whatever their origins.
 
-    ``changed`` is what belongs to the rows besides their features.
+    ``changed`` has the fields of the joined rows, without the features.
     """
     if any(np.ndim(block.origin) for block in blocks):
         origins = np.stack([np.zeros(block.X.shape[1]) + block.origin for block in blocks])
@@ -282,8 +280,8 @@ def joined(blocks, **changed):
 
 
 def canonical(X):
-    """A sparse matrix as a CSR array, sorted and without duplicates: a copy only where X is not."""
-    X = sp.csr_array(X)  # of a csr_matrix, whose sums are matrices
+    """A sparse matrix as a CSR array, sorted and without duplicates; X is copied only if it is not so already."""
+    X = sp.csr_array(X)  # X may be a csr_matrix, whose sums are matrices
     if not X.has_canonical_format:
         X = X.copy()
         X.sum_duplicates()
@@ -291,13 +289,13 @@ def canonical(X):
 
 
 def csr_view(X, start, stop):
-    """Rows start to stop of X, sharing its values and indices: slicing copies."""
+    """Rows start to stop of X, sharing values and indices with X; slicing would copy them."""
     first, last = X.indptr[start], X.indptr[stop]
     return csr_of(X.data[first:last], X.indices[first:last], X.indptr[start : stop + 1] - first, X.shape[1])
 
 
 def csr_of(data, indices, indptr, n_columns):
-    """A CSR array of these very parts: the constructor reads them all for a check, and may copy them."""
+    """A CSR array of these very arrays; the constructor would check all of them, and might copy them."""
     X = sp.csr_array((len(indptr) - 1, n_columns), dtype=data.dtype)
     X.data, X.indices, X.indptr = data, indices, indptr
     return X

@@ -10,7 +10,7 @@ Dask is imported where it is used.
 """
 
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from copy import copy
+from copy import copy, deepcopy
 from functools import partial, reduce
 from typing import Any
 from uuid import uuid4
@@ -95,7 +95,7 @@ class DaskParts:
     def _combined(self, futures, combine):
         while len(futures) > 1:
             some = [futures[start : start + FAN_IN] for start in range(0, len(futures), FAN_IN)]
-            futures = self._run("gdlogit-sum", partial(combined, combine), some)
+            futures = self._run("gdlogit-sum", partial(added_up, combine), some)
         return self._fetched(futures)[0]
 
     def _fetched(self, futures):
@@ -178,6 +178,12 @@ def same(value):
 def combined(combine, tuples):
     """Several tuples, combined entry by entry."""
     return reduce(partial(by_entry, combine), tuples)
+
+
+def added_up(combine, tuples):
+    """The same of results that workers hold, and may be asked for again: a sum that adds in place gets a copy."""
+    first, *others = tuples
+    return combined(combine, [deepcopy(first), *others])
 
 
 def each_of(f, *groups):

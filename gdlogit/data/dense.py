@@ -29,7 +29,7 @@ class Dense(Block):
         return self.X.size
 
     def gram(self, c):
-        """The copy of X that has s_i and c_i in it is made in pieces."""
+        """The sum of ``Block.gram``; the copy of X that is multiplied by s_i and c_i is made in pieces."""
         (m, k), p = c.shape, self.X.shape[1] + 1
         root = np.sqrt(self.weight * c[:, 0] if k == 1 else self.weight).astype(self.X.dtype, copy=False)[:, None]
         gram = np.zeros((p * k, p * k))
@@ -52,13 +52,13 @@ class Dense(Block):
         """[X, 1] of some rows, each row times its factor."""
 
     def squared_backward(self, dz):
-        """In X's precision, or X would be copied for dz's."""
+        """``Block.squared_backward`` in X's precision: the precision of dz would need a copy of X."""
         squared = DenseBlock(X=self._squared(), y=self.y, weight=self.weight, constant=self.constant)
         return squared.backward(dz.astype(self.X.dtype, copy=False))
 
-    def largest_row(self):
-        """The largest weight_i |[X_i, 1]|^2."""
-        return float((self.weight * (self._squared().sum(axis=1) + self.constant)).max())
+    def squared_norms(self, factors):
+        """The squared norm of each row, each feature's square multiplied by a factor."""
+        return self.product(self._squared(), factors.astype(self.X.dtype, copy=False))
 
     def _squared(self):
         return np.square(self.X)
@@ -106,7 +106,7 @@ class Dense(Block):
         return None, self
 
     def copied(self, index):
-        """A copy of the rows at ``index``, centred once and for all, with the constant feature in it."""
+        """A copy of the rows at ``index``, with the centre subtracted and the constant feature added."""
         whole = np.empty((len(index), self.X.shape[1] + 1), self.X.dtype)
         for some in spans(len(index), -(-whole.nbytes // self.layout.few_bytes)):
             np.subtract(_gathered(self.X, index[some]), self.centre, out=whole[some, :-1])
@@ -127,7 +127,7 @@ class Dense(Block):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class DenseBlock(Dense):
-    """Rows of an array, as they come."""
+    """Rows of an array, as given."""
 
     X: np.ndarray
 
@@ -160,7 +160,7 @@ class CentredBlock(Centred, DenseBlock):
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class CopiedBlock(Dense):
-    """Rows of a copy that holds all that theta multiplies, [X - centre, 1]: one product each way."""
+    """Rows of a copy with everything that theta multiplies, [X - centre, 1]: one product forward, one backward."""
 
     whole: np.ndarray
 

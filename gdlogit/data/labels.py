@@ -10,16 +10,17 @@ import numpy as np
 
 __all__ = ["Columns", "codes_of", "distinct", "factorize", "joined", "strangers", "totals_of"]
 
-PIECE = 2**16  # rows of y at a time
+PIECE = 2**16  # rows of y that are encoded at a time
 NUMBERS = "biuf"  # kinds of dtype
-NEVER = -1e30  # a score beside which any other has all the probability, in float32, too
+NEVER = -1e30  # a score with the probability 0, in float32, too
 
 
 class Columns(NamedTuple):
-    """The classes, which of them have a column of theta, and by what the weights of each class's rows are multiplied.
+    """The classes, which of them have a column of theta, and the factors of the weights of each class's rows.
 
-    All classes have a column, except for a class without weight beside an intercept. The minimum of J is then a limit:
-    the coefficients of that class are 0, its intercept goes to -inf, and the other classes are as if it did not exist.
+    Every class has a column, unless there is an intercept and the class has no weight. The minimum of J is then a
+    limit: the coefficients of that class are 0, its intercept goes to -inf, and the other classes have the minimum that
+    they have without this class.
     """
 
     classes: np.ndarray
@@ -84,7 +85,7 @@ def distinct(y, name="y"):
 
 
 def codes_of(classes, y):
-    """Each row's class as a code from 0, of classes that are known; any code for a label that is none of them."""
+    """Each row's class as a code from 0, for known classes; any code for a label that is not a known class."""
     known, codes = _code_of(classes.tolist()), np.empty(len(y), np.min_scalar_type(len(classes)))
     for piece in _pieces(y):
         labels, index = _factorize_piece(y[piece])
@@ -99,19 +100,19 @@ def strangers(classes, y, name="y"):
 
 
 def joined(some, others):
-    """The distinct labels of two arrays; numbers and strings together are an error, and never all strings."""
+    """The distinct labels of two arrays. Numbers and strings together are an error; NumPy would make them strings."""
     numbers = [labels.dtype.kind in NUMBERS for labels in (some, others)]
     return distinct(np.concatenate([some, others], dtype=object if any(numbers) > all(numbers) else None))
 
 
 def totals_of(codes, weight, n_classes):
-    """The weight of each class's rows; None for all 1."""
+    """The sum of the weights of each class's rows; a weight of None is 1 for all rows."""
     weight = np.broadcast_to(1.0, len(codes)) if weight is None else weight
     return sum(np.bincount(codes[piece], weight[piece], n_classes) for piece in _pieces(codes))
 
 
 def _factorize_piece(y):
-    """``factorize`` for a few rows. Objects are hashed: to sort them takes ten times as long."""
+    """``factorize`` for a few rows. Objects are hashed, because sorting takes ten times as long."""
     if len(y) and y.dtype.kind in NUMBERS:
         least, largest = y.min(), y.max()
         is_largest = y == largest
@@ -135,7 +136,7 @@ def _code_of(classes):
 
 
 def _pieces(y):
-    """Slices that together are all rows; one where there are none."""
+    """Slices that cover all rows; one slice where there are no rows."""
     return [slice(start, start + PIECE) for start in range(0, len(y) or 1, PIECE)]
 
 
@@ -145,7 +146,8 @@ def _of_one_kind(values, name):
     try:
         yield
     except TypeError:
-        some = [*{type(value): value for value in reversed(values.tolist())}.values()]
+        examples = [*{type(value): value for value in reversed(values.tolist())}.values()]
         raise ValueError(
-            f"Unknown label type: {name} must hold strings only or numbers only, none of them missing; it holds {some}."
+            f"Unknown label type: {name} must hold strings only or numbers only, none of them missing; it holds "
+            f"{examples}."
         ) from None

@@ -1,9 +1,9 @@
-"""Rows in memory: one block of all rows, cut into smaller ones for the sums, which threads take whole.
+"""Rows in memory: one block of all rows, cut into smaller blocks for the sums. A thread takes whole blocks.
 
-Each thread must have enough to do: a pass over 2,000,000 entries is done before a second thread has got going, a
-Hessian takes half as long. Nothing is copied but what ``take`` or ``columns`` is asked for, X of a few rows (256 kB), a
-CSR that is not in canonical form, and the values of one that has a feature far from 0 (see ``csr``). How large blocks
-are stands in ``layout``.
+Each thread must have enough to do: a pass over 2,000,000 entries ends before a second thread has started, but a
+Hessian takes half as long with two threads. These are copied, and nothing else: the results of ``take`` and
+``columns``; an X of few rows (256 kB); a CSR that is not in canonical form; and the values of a CSR with a feature far
+from 0 (see ``csr``). ``layout`` has the sizes of blocks.
 """
 
 from contextlib import nullcontext
@@ -26,9 +26,9 @@ from .units import largest_of_features, least_and_most, measured_in, unit_of
 
 __all__ = ["MemoryRows", "concatenated", "rows_of"]
 
-SAMPLE_BYTES = 40 * 2**20  # of rows may be copied, or
-SAMPLE_SHARE, MOST_BYTES = 0.065, 160 * 2**20  # a share of X, up to so much, beyond which more rows tell little
-MIXED_BYTES = 32 * 2**20  # of dense rows and CSR together, that are made dense: 2,000 rows of 2,000 features
+SAMPLE_BYTES = 40 * 2**20  # a sample may always have so many bytes
+SAMPLE_SHARE, MOST_BYTES = 0.065, 160 * 2**20  # or this share of X, but no more than so many bytes: more tell little
+MIXED_BYTES = 32 * 2**20  # dense and CSR rows of up to so many bytes are joined as dense: 2,000 rows of 2,000 features
 
 
 def rows_of(
@@ -62,6 +62,8 @@ def rows_of(
 class MemoryRows(Rows):
     """Rows in memory, of any storage: see ``rows_of``."""
 
+    copies_features = True
+
     def __init__(self, block, n_scores=1, cores=None, unit=1.0):
         self.block, self.n_scores, self.cores, self.unit = block, n_scores, cores or Cores(), unit
         self.X, self.y, self.weight = block.X, block.y, block.weight
@@ -78,7 +80,7 @@ class MemoryRows(Rows):
         return np.zeros(self.n_features, self.dtype) + self.block.origin + self.block.centre
 
     def __getstate__(self):
-        """Numbers alone, by the names of version 0.1: blocks and threads are those of the place where the rows are."""
+        """The arrays and numbers alone, by the names of version 0.1; unpickling makes blocks and threads anew."""
         whole = self.block.whole if isinstance(self.block, CopiedBlock) else None
         return {
             "X": self.block.given() if whole is None else None,
@@ -90,7 +92,7 @@ class MemoryRows(Rows):
         }
 
     def __setstate__(self, state):
-        """From the numbers, or from all that version 0.1 pickled."""
+        """Restore the rows from the arrays and numbers, or from a pickle of version 0.1."""
         if state["whole"] is None:
             names = ("X", "y", "weight", "constant", "n_scores", "centre", "first")
             block = rows_of(*(state[name] for name in names)).block
@@ -123,6 +125,11 @@ class MemoryRows(Rows):
         """Of X."""
         return self.block.n_bytes
 
+    @property
+    def work(self):
+        """How many multiplications a product with one column is worth."""
+        return self.block.work
+
     # --- Sums -------------------------------------------------------------------------------------------------------
 
     def fold(self, f, combine, *each, products=None):
@@ -147,7 +154,7 @@ class MemoryRows(Rows):
         return self.cores.fold(of_blocks, pair, [blocks[part] for part in spans(len(blocks), n_threads)])
 
     def each(self, f, *each):
-        """What f(block, ...) gives for each of the block's rows: an array with a row for each."""
+        """The values of f(block, ...) for each of the block's rows: an array with an entry for each row."""
         found, lock = [], Lock()
 
         def keep(block, *each):
@@ -162,12 +169,16 @@ class MemoryRows(Rows):
         return found[0]
 
     def map(self, f, *each):
-        """What f makes of what is known of ``each`` row, without the rows themselves."""
+        """The values of f of arrays with an entry for each row, without the rows themselves."""
         return self.each(lambda _, *each: f(*each), *each)
+
+    def sum_known(self, f, *each):
+        """Sum the tuples that f makes of what is known of ``each`` row, without the rows themselves."""
+        return self.fold(lambda _, *each: f(*each), add, *each)
 
     @cached_property
     def blocks(self):
-        """All rows in blocks of the size that is best: views of X, in order."""
+        """All rows in blocks of the best size: views of X, in order."""
         return self._cut(self.block.n_blocks(self.n_scores))
 
     def _cut(self, n_blocks):
@@ -176,7 +187,7 @@ class MemoryRows(Rows):
         return self._cuts[n_blocks]
 
     def _span(self, block):
-        """Which of these rows a block's are."""
+        """The slice of these rows that a block has."""
         start = block.first - self.block.first
         return slice(start, start + len(block))
 
@@ -208,11 +219,11 @@ class MemoryRows(Rows):
         return self._with(self.block.copied(index))
 
     def every(self, step):
-        """Every step-th row, of a copy without another one."""
+        """Every step-th row of rows that are a copy, without a further copy."""
         return self._with(self.block[::step])
 
     def after(self, earlier):
-        """A copy of earlier rows, and of these after them; CSR if both are, or if they would be large otherwise."""
+        """A copy of earlier rows followed by these: CSR if both are CSR, or if dense rows would be large."""
         return concatenated([earlier, self.take(np.arange(self.n_rows))])
 
     def without(self, mask):
@@ -221,7 +232,7 @@ class MemoryRows(Rows):
 
     def reweighted(self, share):
         """The same rows, the weight of each multiplied by its share."""
-        return self._with(replace(self.block, weight=self.weight * share))
+        return self if (share == 1).all() else self._with(replace(self.block, weight=self.weight * share))
 
     def centred(self):
         """The same rows, their features measured from about their means, and in units whose squares are numbers."""
@@ -243,7 +254,7 @@ class MemoryRows(Rows):
         return MemoryRows(block, self.n_scores, self.cores, self.unit * unit)
 
     def seen(self):
-        """The rows of theta that some row has a say in, None for all; and these rows with those features alone."""
+        """The rows of theta on which some score depends, None for all; and the rows with these features alone."""
         features, block = self.block.seen()
         return features if features is None else np.append(features, self.n_features), self._with(block)
 
@@ -261,14 +272,14 @@ class MemoryRows(Rows):
         return self._with(self.block.about(centre))
 
     def copied_if_few(self):
-        """A copy of these rows if they are dense and few; else these."""
+        """A copy of these rows if they are dense and few; otherwise these rows."""
         few = isinstance(self.block, DenseBlock) and self.n_bytes <= self.block.layout.few_bytes
         return self.take(np.arange(self.n_rows)) if few else self
 
     def augmented(self, weight):
-        """These rows, and each once more for each class c, with the weights (n, n_classes); a last feature marks these.
+        """These rows, and each row once more for each class c, with the weights (n, n_classes) and a feature as mark.
 
-        A copy of all, as they come, in X's storage.
+        The marks are the last feature, 1 for the added rows. All rows are copied, in X's storage and not centred.
         """
         n_classes, stack = weight.shape[1], sp.hstack if sp.issparse(self.X) else np.hstack
         marks = [np.full((self.n_rows, 1), mark, self.dtype) for mark in (0, 1)]
@@ -292,7 +303,7 @@ class MemoryRows(Rows):
     def _with(self, block):
         return MemoryRows(block, self.n_scores, self.cores, self.unit)
 
-    # --- What else is asked of rows in memory -----------------------------------------------------------------------
+    # --- Further questions to rows in memory -----------------------------------------------------------------------
 
     @property
     def has_columns(self):
@@ -302,8 +313,9 @@ class MemoryRows(Rows):
     def columns(self, features, root, constant):
         """Some features and then a constant one, column by column, each row times its root: float64.
 
-        Returns F, CSC with 32-bit indices or a Fortran-ordered ndarray; the centre to measure features from, where F's
-        are not; and their sums of squares from there, with that of a constant 1. A CSC is good until the next call.
+        Returns F, a CSC with 32-bit indices or a Fortran-ordered ndarray; the centre from which features are measured,
+        for F's features are not centred; and the sums of squares of the centred features and of a constant 1. The next
+        call writes to the same CSC.
         """
         return self.block.columns(features, root, constant)
 
@@ -324,15 +336,15 @@ class MemoryRows(Rows):
         return row_kronecker(sp.hstack([X, ones], format="csr"), c)
 
     def without_constants(self, theta):
-        """A theta with the same scores, in which features that are constant here have no part: a flag never set, say.
+        """A theta with the same scores and a coefficient of 0 on features that are constant here: an unset flag, say.
 
-        Their coefficients are anything, and would be nonsense on rows where the features are not constant.
+        These rows do not determine such coefficients, so the coefficients would be wrong on other rows.
         """
         return self.block.without_constants(theta) if self.constant else theta
 
 
 def concatenated(parts):
-    """One Rows of several of one centre, which ``take`` gave; CSR if all are, or if they would be large otherwise."""
+    """The rows of several copies with one centre, joined: CSR if all are CSR, or if dense rows would be large."""
     blocks, last = [part.block for part in parts], parts[-1].block
     names = ("y", "weight") if last.offset is None else ("y", "weight", "offset")
     changed = {name: np.concatenate([getattr(block, name) for block in blocks]) for name in names}

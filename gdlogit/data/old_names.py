@@ -1,6 +1,6 @@
-"""The classes of rows by the names that version 0.1 pickled them by: of a stream's rows that wait.
+"""The classes of rows under the names in version 0.1's pickles, which hold the waiting rows of a stream.
 
-Its rows are read by ``MemoryRows.__setstate__``, which has no use for its blocks.
+``MemoryRows.__setstate__`` reads these rows, and makes new blocks of them.
 """
 
 from .dense import DenseBlock as Block

@@ -9,7 +9,7 @@ import numpy as np
 from .dask_parts import DaskParts
 from .parts import Given
 
-__all__ = ["is_collection", "lazily", "meta_of", "parts_of"]
+__all__ = ["fetched", "is_collection", "lazily", "meta_of", "parts_of"]
 
 NO_CLIENT = (
     "X is a Dask collection, which needs a cluster to be fitted on: start one, client = dask.distributed.Client(), or "
@@ -130,6 +130,11 @@ def futures_of(client, collection, name):
             "memory, dask.array.from_array makes one."
         )
     return client.compute(np.ravel(collection.to_delayed()).tolist())
+
+
+def fetched(values: Any, client: Any) -> Any:
+    """The values of a collection, in memory; others as they are."""
+    return client.compute(values).result() if is_held(values) else values
 
 
 def require_whole_rows(array, name):

@@ -15,7 +15,7 @@ import numpy as np
 
 from .memory import SAMPLE_BYTES, MemoryRows, concatenated
 from .parts import Measure, noted
-from .rows import Rows
+from .rows import Rows, keys_of
 from .threads import Cores
 
 __all__ = ["PartArray", "PartRows"]
@@ -41,6 +41,11 @@ class PartRows(Rows):
         n_bytes = self.held.facts.n_bytes + self.n_rows * self.dtype.itemsize  # a copy has the constant feature, too
         return max(1, SAMPLE_BYTES * self.n_rows // n_bytes)
 
+    @property
+    def work(self):
+        """How many multiplications a product with one column is worth, about."""
+        return self.held.facts.n_bytes // self.dtype.itemsize
+
     def fold(self, f, combine, *each, products=None):
         """Combine the tuples f(block, ...), entry by entry, over all blocks of all parts: one pass."""
         self.held.n_passes += 1
@@ -57,6 +62,11 @@ class PartRows(Rows):
         first, *others = each
         return first.map(f, *others)
 
+    def sum_known(self, f, *each):
+        """Sum the tuples that f makes of what is known of ``each`` row: fetched."""
+        first, *others = (array.parts for array in each)
+        return first.reduce(f, add, *others)
+
     def repeated(self, values):
         """The same values, of shape (1, k), for each row: a PartArray."""
         return self._array(partial(repeated, values.astype(self.dtype)))
@@ -68,6 +78,25 @@ class PartRows(Rows):
         rows = concatenated(self._fetched("among", partial(taken, asked), places(self.held.firsts, index)))
         rows = MemoryRows(rows.block, self.n_scores, self.cores)
         return rows if self.share is None else rows.reweighted(self.share[index])
+
+    def groups(self, shares, most):
+        """The group of each row, and the shares of each group, found part by part and then together."""
+        keys = shares.map(keys_of)
+        (found,) = keys.parts.reduce(distinct_shares, merged, shares.parts)
+        if len(found) > most:
+            return None
+        known = np.array(sorted(found), np.uint64)
+        return keys.map(partial(np.searchsorted, known)), np.stack([found[key] for key in known.tolist()])
+
+    def of_parts(self, f, n_columns=None):
+        """What f(number, y) gives for each row of a part, of its number and its class codes: a PartArray."""
+        return PartArray(self.held.parts.map(partial(of_labels, f)), self.held.firsts, n_columns)
+
+    def placed(self, array):
+        """An array of here with a row for each row, where the rows are: a PartArray."""
+        pieces = [array[start:stop] for start, stop in pairwise(self.held.firsts.tolist())]
+        n_columns = array.shape[1] if array.ndim > 1 else None
+        return PartArray(self.held.parts.scatter(pieces), self.held.firsts, n_columns)
 
     def without(self, mask):
         """The same rows, with a weight of 0 where the mask holds."""
@@ -174,13 +203,16 @@ def overflow_as_here():
 class PartArray:
     """An array with a row for each row, or a number, that lies where the rows are.
 
-    Sums and multiples of it lie there, too; ``[index]`` fetches some rows of it, and ``np.asarray`` all of them.
+    Sums and multiples of it lie there, too, and ``[:, some]`` of its columns; ``[index]`` fetches some rows of it, and
+    ``np.asarray`` all of them. It has a ``shape`` if the number of columns is given.
     """
 
     __array_ufunc__ = None  # so that NumPy's numbers leave + and * to these
 
-    def __init__(self, parts, firsts):
+    def __init__(self, parts, firsts, n_columns=None):
         self.parts, self.firsts = parts, firsts
+        if n_columns is not None:
+            self.shape = int(firsts[-1]), n_columns
 
     def map(self, f, *others):
         """What f makes of this array and others, part by part."""
@@ -197,7 +229,10 @@ class PartArray:
     __rmul__ = __mul__
 
     def __getitem__(self, index):
-        """The rows at ``index``, which is sorted: fetched."""
+        """Some columns, which stay where they are; or the rows at ``index``, which is sorted: fetched."""
+        if isinstance(index, tuple):
+            n_columns = None if np.ndim(index[1]) == 0 else len(index[1])
+            return PartArray(self.parts.map(partial(some_columns, index)), self.firsts, n_columns)
         return np.concatenate(self.parts.among(some_of, places(self.firsts, index)))
 
     def __array__(self, dtype=None, copy=None):
@@ -208,6 +243,10 @@ class PartArray:
     def sum(self):
         """The sum of all numbers: fetched."""
         return self.parts.reduce(sum_of, add)[0]
+
+    def max(self):
+        """The largest of all numbers: fetched."""
+        return self.parts.reduce(largest_of, max)[0]
 
 
 def places(firsts, index):
@@ -254,14 +293,40 @@ def taken(asked, part, index):
         return rows.take(index)
 
 
+def of_labels(f, part):
+    """What f makes of a part's number and class codes."""
+    return f(part.number, part.y)
+
+
+def distinct_shares(keys, shares):
+    """The distinct shares, by their keys."""
+    some, first = np.unique(keys, return_index=True)
+    return (dict(zip(some.tolist(), shares[first], strict=True)),)
+
+
+def merged(left, right):
+    """Two dicts in one."""
+    return left | right
+
+
 def repeated(values, part):
     """The same values for each of a part's rows."""
     return np.repeat(values, len(part), axis=0)
 
 
+def some_columns(index, array):
+    """Some columns of an array."""
+    return array[index]
+
+
 def some_of(array, index):
     """Some rows of an array."""
     return array[index]
+
+
+def largest_of(array):
+    """The largest number of an array."""
+    return (array.max(),)
 
 
 def sum_of(array):

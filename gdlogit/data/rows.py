@@ -1,20 +1,19 @@
-"""Rows, wherever they are: what a fit asks of its data.
+"""Rows, wherever they are stored: the interface between a fit and its data.
 
-A fit asks one thing: what some function f makes of all rows, for a few functions f. Each f is pure. It takes a block
-of rows (see ``blocks``) and, of arrays with a row for each row, which ``each`` has made, the part of the block's rows.
-It captures nothing but a loss, theta and arrays, and writes to nothing, so rows may run it on any thread or machine,
-and again.
+A fit asks its rows for the values of a few functions f over all rows. Each f is pure. It takes a block of rows (see
+``blocks``) and the block's part of arrays with an entry for each row, which ``each`` has made before. f captures only a
+loss, theta and arrays, and writes to nothing, so rows may run f on any thread or machine, and twice.
 
-    sum(f, *each)             the sum of the tuples that f gives, entry by entry
-    fold(f, combine, *each)   the same, combined by any associative function of two
-    each(f, *each)            what f gives for each row: it stays where the row is, as an ndarray here
-    map(f, *each)             the same, of what is known of each row, without the rows
+    sum(f, *each)             the sum of the tuples that f returns, entry by entry
+    fold(f, combine, *each)   the same, combined by any associative function of two entries
+    each(f, *each)            the values of f for each row; they stay where the row is, here in an ndarray
+    map(f, *each)             the values of f for each row, from arrays with an entry for each row alone
     take(index)               a copy of some rows, in memory
 
-``MemoryRows`` are arrays in memory, ``BatchRows`` are read anew for each pass. A row's constant feature, which carries
-the intercept, is implied. An offset, which is added to the scores, is data of a row, as y and the weight are; centring
-does not touch it. Shapes: X (n, p); y (n,), class codes; weight (n,), called s_i in formulas; offset (n, k); theta
-(p + 1, k), intercept last; z and dz (m, k) for a block's m rows.
+``MemoryRows`` are arrays in memory, ``BatchRows`` are read anew for each pass. The constant feature of a row, which
+carries the intercept, is implied. An offset, which is added to the scores, belongs to the data of a row, as y and the
+weight do; centring does not change it. Shapes: X (n, p); y (n,), class codes; weight (n,), called s_i in formulas;
+offset (n, k); theta (p + 1, k), intercept last; z and dz (m, k) for a block's m rows.
 """
 
 from abc import ABC, abstractmethod
@@ -24,7 +23,7 @@ import numpy as np
 
 from .overflow import held
 
-__all__ = ["Rows"]
+__all__ = ["Rows", "keys_of"]
 
 
 class Rows(ABC):
@@ -42,12 +41,14 @@ class Rows(ABC):
     smallest_weight : float, of the rows that have any.
     n_counted : int, how many rows have a weight.
     largest_sample : int, how many rows ``take`` may copy.
+    work : float, how many multiplications a product of all rows with one column is worth.
     cores : Cores, the threads that sums may use.
     has_columns : bool, whether ``columns`` can be asked for.
+    copies_features : bool, whether ``with_columns`` can be asked for.
     has_offset : bool, whether something is added to the rows' scores.
     """
 
-    has_columns = has_offset = False
+    has_columns = has_offset = copies_features = False
     unit = 1.0
 
     @property
@@ -63,18 +64,21 @@ class Rows(ABC):
         ----------
         f : function of a block and its part of each array, which gives a tuple.
         combine : associative function of two entries.
-        *each : arrays with a row for each of these rows, as the method ``each`` makes them.
-        products : float, how many multiplications f takes for an entry of X; those of a forward and a backward product
-            if None.
+        *each : arrays with an entry for each of these rows, as the method ``each`` makes them.
+        products : float, the multiplications of f for an entry of X; None stands for a forward and a backward product.
         """
 
     @abstractmethod
     def each(self, f, *each):
-        """What f(block, ...) gives for each of the block's rows: an array with a row for each, for one pass."""
+        """The values of f(block, ...) for each of the block's rows: an array with an entry for each row; one pass."""
 
     @abstractmethod
     def map(self, f, *each):
-        """What f makes of what is known of ``each`` row, without the rows themselves: no pass."""
+        """The values of f of arrays with an entry for each row, without the rows themselves: no pass."""
+
+    @abstractmethod
+    def sum_known(self, f, *each):
+        """Sum the tuples that f makes of what is known of ``each`` row, without the rows themselves: no pass."""
 
     @abstractmethod
     def take(self, index):
@@ -95,11 +99,11 @@ class Rows(ABC):
 
     @abstractmethod
     def for_scores(self, n_scores):
-        """The same rows, cut into blocks that are best for so many scores a row."""
+        """The same rows, cut into blocks that are best for ``n_scores`` scores a row."""
 
     @abstractmethod
     def stored(self):
-        """The same rows, CSR measured from 0 where it has zeros: a matrix of their margins is then sparse."""
+        """The same rows, with CSR features that have zeros measured from 0, so that a matrix of margins is sparse."""
 
     # --- What follows -----------------------------------------------------------------------------------------------
 
@@ -108,16 +112,26 @@ class Rows(ABC):
         return self.fold(f, add, *each, products=products)
 
     def threads(self):
-        """Hold the cores for the length of a fit: inside, sums with enough to do run on a pool of threads."""
+        """A context for the length of a fit, in which large sums run on a pool of threads."""
         return self.cores.held()
 
     def copied_if_few(self):
-        """A copy of these rows where that costs less than the calls that it spares; else these."""
+        """A copy of these rows where a copy saves more than it costs; otherwise these rows."""
         return self
 
     def repeated(self, values):
         """The same values, of shape (1, k), for each row."""
         return np.full((self.n_rows, values.shape[1]), values, self.dtype)
+
+    def groups(self, shares, most):
+        """The group of each row, and the shares of each group, (G, F): rows of a group have the same of shares (n, F).
+
+        None where there would be more than ``most`` groups, or shares are no whole numbers.
+        """
+        if shares.dtype.kind == "f":
+            return None
+        _, first, group = np.unique(keys_of(shares), return_index=True, return_inverse=True)
+        return (group, shares[first]) if len(first) <= most else None
 
     def shared_scores(self, theta):
         """The scores at theta, shape (1, k), where all rows have the same; else None."""
@@ -154,6 +168,12 @@ class Rows(ABC):
     def _at_centre(self, W):
         """Centre W. Einsum calls no BLAS, so it adds up in the same order everywhere, and starts no threads."""
         return np.einsum("j,jk->k", self.centre, W)
+
+
+def keys_of(shares):
+    """A number for each row of shares, of whole numbers: hardly ever the same for others."""
+    factors = np.random.default_rng(0).integers(2**63, size=shares.shape[1], dtype=np.uint64)
+    return shares.astype(np.uint64) @ factors  # modulo 2^64
 
 
 def _squares(block):

@@ -1,16 +1,17 @@
 """Rows that do not fit in memory: read anew, batch by batch, for every pass over them.
 
-``Source`` reads the batches; a first pass, its survey, finds what a fit has to know beforehand: how many rows there
-are, of which classes, and their fingerprint, which every later pass must have too. ``BatchRows`` is a ``Rows`` whose
-sums go over one batch after another, so objective, descent and duality gap run on it as on any other.
+``Source`` reads the batches. A first pass, the survey, finds what a fit must know beforehand: the number of rows, their
+classes, and their fingerprint, which every later pass must have, too. ``BatchRows`` is a ``Rows`` whose sums go over
+one batch after another, so objective, descent and duality gap work as on any other rows.
 
-What is kept between batches are sums, and the rows that a sample takes: 40 MB at most. More than 1,500 parameters need
-a few numbers for each score of each row besides.
+Between batches, only sums and the rows of a sample are kept: 40 MB at most. A fit of more than 1,500 parameters also
+keeps a few numbers for each score of each row.
 """
 
 from collections.abc import Generator
 from contextvars import copy_context
 from functools import reduce
+from operator import add
 from zlib import crc32
 
 import numpy as np
@@ -140,6 +141,11 @@ class BatchRows(Rows):
         n_bytes = self.source.facts.n_bytes + self.n_rows * self.dtype.itemsize  # a copy has the constant feature, too
         return max(1, SAMPLE_BYTES * self.n_rows // n_bytes)
 
+    @property
+    def work(self):
+        """How many multiplications a product with one column is worth, about: reading the batches comes on top."""
+        return self.source.facts.n_bytes // self.dtype.itemsize
+
     def fold(self, f, combine, *each, products=None):
         """Combine the tuples f(block, ...), entry by entry, over all blocks of all batches: one pass."""
 
@@ -154,8 +160,11 @@ class BatchRows(Rows):
 
     def map(self, f, *each):
         """What f makes of what is known of ``each`` row: no pass."""
-        pieces = spans(self.n_rows, self.n_rows * self.n_scores // self.layout.block_scores)
-        return self._array((span, f(*(array[span] for array in each))) for span in pieces)
+        return self._array(self._pieces(f, each))
+
+    def sum_known(self, f, *each):
+        """Sum the tuples that f makes of what is known of ``each`` row: no pass."""
+        return reduce(added, (values for _, values in self._pieces(f, each)))
 
     def take(self, index):
         """A copy of the rows at ``index``, which is sorted: one pass."""
@@ -183,6 +192,11 @@ class BatchRows(Rows):
     def stored(self):
         """The same rows, those in CSR measured from their centre only where they have no zero."""
         return self._like(np.where(self.source.facts.without_zeros, self.centre, 0), self.skipped)
+
+    def _pieces(self, f, each):
+        """What f makes of a few rows of the arrays at a time, and which rows these are."""
+        pieces = spans(self.n_rows, self.n_rows * self.n_scores // self.layout.block_scores)
+        return ((span, f(*(array[span] for array in each))) for span in pieces)
 
     def _with(self, each=()):
         """One pass over the batches: which rows they have, these as MemoryRows, and their part of each array."""
@@ -219,3 +233,8 @@ def printed(fingerprint, first, X, y, weight, offset=None):
     weight, offset = (b"" if array is None else array.tobytes() for array in (weight, offset))
     parts = labels, weight, features.tobytes(), offset
     return tuple(map(crc32, parts, fingerprint))
+
+
+def added(left, right):
+    """The sum of two tuples, entry by entry."""
+    return tuple(map(add, left, right))

@@ -15,17 +15,18 @@ __all__ = ["compact"]
 def compact(rows, max_rows, in_spreads=False):
     """Few rows of many features, in coordinates of the space that they span; other rows as they are.
 
-    With X = V s Q^T, its thin singular value decomposition, the scores X W are (V s) W' for W' = Q^T W, and |W| = |W'|
-    in the span of the rows, where a minimum with an l2 penalty lies. s and V come from the R of a QR decomposition of
-    X^T, a few columns of X at a time; Q = X^T V / s is never formed. W = Q W' loses s_1 / s_i in precision, which one
-    step of iterative refinement, Q times what W lacks of W', makes good. X is measured from the rows' centre.
+    X = V s Q^T is the thin singular value decomposition of X, measured from the rows' centre. The scores X W are
+    (V s) W' for W' = Q^T W, and |W| = |W'| in the span of the rows, where a minimum with an l2 penalty lies. s and V
+    come from the R of a QR decomposition of X^T, a few columns of X at a time; Q = X^T V / s is never formed. W = Q W'
+    loses a factor s_1 / s_i in precision. One step of iterative refinement restores it.
 
-    Only rows that have a weight span the space. ``in_spreads``, the X above is in units of the features' spreads, and
-    W in units of their inverses: of all W with the same scores, the span then has the one of least norm in these units.
+    Only rows with a nonzero weight span the space. With ``in_spreads``, X is in units of the features' spreads and W in
+    units of their inverses. Of all W with the same scores, the span then has the W of least norm in these units.
 
     Returns
     -------
-    rows : Rows of shape (n, rank), for dense X in memory of less rows that count than p and max_rows; else those given
+    rows : Rows of shape (n, rank), if X is dense, in memory, and has fewer rows of nonzero weight than p and than
+        max_rows; otherwise the given rows
     lower, lift : functions from theta to theta', and back
     """
     n, p = rows.n_counted, rows.n_features
@@ -44,8 +45,8 @@ def compact(rows, max_rows, in_spreads=False):
         for piece in pieces:
             R = qr(np.vstack([R, columns(piece).T]), mode="r", check_finite=False)[0][:n]
         _, s, Vt = svd(R, full_matrices=False, check_finite=False)
-    of_centre = np.sqrt(n) * np.linalg.norm(rows.centre / unit) * np.finfo(rows.dtype).eps  # what rows do not add up to
-    rank = max(1, np.count_nonzero(s > s[0] * max(n, p) * np.finfo(float).eps + of_centre))
+    rounding_of_centre = np.sqrt(n) * np.linalg.norm(rows.centre / unit) * np.finfo(rows.dtype).eps
+    rank = max(1, np.count_nonzero(s > s[0] * max(n, p) * np.finfo(float).eps + rounding_of_centre))
     s, V = np.maximum(s[:rank], np.finfo(float).tiny), Vt[:rank].T
 
     def lower(theta):
@@ -61,13 +62,13 @@ def compact(rows, max_rows, in_spreads=False):
         return rough + roughly_lifted(theta - lower(rough))
 
     features = V * s
-    if n < rows.n_rows:  # the others have a place in the span, too
+    if n < rows.n_rows:  # the rows of weight 0 are projected to the span
         features = sum(columns(piece, slice(None)) @ (columns(piece).T @ (V / s)) for piece in pieces)
     return rows.with_features(features), lower, lift
 
 
 def _units(rows, pieces):
-    """What each feature is divided by: its spread; infinity where that is nothing but the rounding of an offset."""
+    """The unit of each feature: its spread, or infinity where the spread is only the rounding of an offset."""
     share = rows.weight / rows.total
     spread = np.empty(rows.n_features)
     for piece in pieces:
@@ -78,6 +79,6 @@ def _units(rows, pieces):
 
 
 def _comparable(X, centre):
-    """Whether the features' scales are near enough for the small ones not to drown in an SVD's rounding."""
+    """Whether the features' scales are so near to each other that an SVD's rounding spares the small features."""
     scales = np.maximum(X.max(axis=0) - centre, centre - X.min(axis=0))
     return scales.max() <= 1e8 * np.min(scales, where=scales > 0, initial=np.inf)

@@ -1,4 +1,4 @@
-"""The threads that rows are summed on: BLAS is held to one thread each, and whole blocks are handed to them.
+"""The threads on which rows are summed: each takes whole blocks, and BLAS has one thread in each.
 
 Measured 1.3 to 1.5 times faster on dense data than two products with the whole matrix, and twice as fast on CSR, whose
 products BLAS does not thread.
@@ -21,12 +21,12 @@ class _OneBlasThread:
     """Hold BLAS to one thread while any fit of this process runs; gives the number of threads to use instead.
 
     BLAS's own threads wait for each other by spinning, which on a busy machine costs more than small products gain. The
-    limit is the process's: fits side by side must not restore each other's, so the first sets and the last restores it.
+    process has one limit for all fits, so the first of several fits sets the limit, and the last restores it.
 
-    Other users of ``threadpool_limits``, such as KMeans in another thread, also save the number that they find and put
-    it back later. A number that is no longer 1 when the last fit ends is therefore theirs, and stays. From
-    threadpoolctl 3.8 on, one thread at a time controls OpenBLAS, and what others set is ignored: the last fit takes the
-    control from the first, and the next fit takes it from the last.
+    Other users of ``threadpool_limits``, such as KMeans in another thread, also save the number that they find and
+    restore it later. So if the number is no longer 1 when the last fit ends, another user has set it, and it stays.
+    From threadpoolctl 3.8 on, one thread at a time controls OpenBLAS, and a number that another thread sets is ignored:
+    the last fit takes the control from the first, and the next fit takes it from the last.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class _OneBlasThread:
                 self._before = [(library, library.num_threads) for library in blas]
                 self._n_threads = max(1, min([cores, *(number for _, number in self._before)]))
                 try:
-                    for library, number in self._before:  # as the last fit left it, so nobody else limits it now
+                    for library, number in self._before:  # a number as the last fit left it is no other user's limit
                         _set_threads(library, 1, take_control=self._left.get(library) == number)
                 except KeyboardInterrupt:
                     self._restore()
@@ -61,7 +61,7 @@ class _OneBlasThread:
     def _restore(self):
         try:
             for library, number in self._before:
-                if library.num_threads == 1:  # as it was set, so by nobody else since
+                if library.num_threads == 1:  # still as the fit has set it
                     _set_threads(library, number, take_control=True)
                     self._left[library] = number
         except KeyboardInterrupt:  # at this very moment
@@ -69,7 +69,7 @@ class _OneBlasThread:
             raise
 
     def forked(self):
-        """The fits of the parent do not run in its child, where this is called."""
+        """Restore the limit in a forked child, where the parent's fits do not run."""
         if self._users:
             self._restore()
         self.__init__(self.find)
@@ -93,14 +93,14 @@ if hasattr(os, "register_at_fork"):
 
 
 class Cores:
-    """The threads of a fit, shared by all rows that are made in it; outside of a fit, the caller's alone."""
+    """The threads of a fit, shared by all rows that are made in the fit; outside of a fit, the caller's thread."""
 
     def __init__(self, guard=ONE_BLAS_THREAD):
         self._guard, self._pool, self.n_threads = guard, None, 1
 
     @contextmanager
     def held(self):
-        """Inside, there is a pool of threads, and BLAS has one for each."""
+        """A context with a pool of threads, in which BLAS has one thread for each."""
         with self._guard as n_threads, ThreadPoolExecutor(n_threads) as self._pool:
             self.n_threads = n_threads
             try:

@@ -68,6 +68,8 @@ class Method(NamedTuple):
     """A way to take one step.
 
     Every method takes a ``Penalty`` that is smooth. Of a penalty that is not, the method needs what ``needs`` has.
+    ``goal(objective, State)`` is the excess at which to stop, where that is not ``target``. A method that
+    ``counts_the_rest`` gives estimates that need not be raised where they hardly shrink.
     """
 
     start: Callable[[Objective, np.ndarray], Any]
@@ -77,6 +79,12 @@ class Method(NamedTuple):
     model: Callable[[Objective, Any], LocalModel] = lambda objective, state: LocalModel.about_means(
         objective, state.point
     )
+    goal: Callable[[Objective, Any], float] | None = None
+    counts_the_rest: bool = False
+
+    def target(self, objective: Objective, state: State, tol: float) -> float:
+        """The excess at which to stop."""
+        return target(objective, state.point, tol) if self.goal is None else self.goal(objective, state)
 
 
 class Record(NamedTuple):
@@ -124,6 +132,7 @@ class Ending(NamedTuple):
     status: Status
     history: list[Record]
     model: LocalModel
+    goal: float  # the excess at which the descent was to stop
 
 
 class Best:
@@ -190,9 +199,9 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
             history.append(record)  # after ``best``: an interrupt between the two keeps a point that is no worse
             stop = watch.end(record, point)
             standstill.update(point.value, excess, objective.resolution * abs(point.value))
-            goal = target(objective, point, tol)
+            goal = method.target(objective, state, tol)
             small = is_small(excess, point, goal)
-            stays = state.rate > 0 and point is last.point  # as no step is worth taking
+            stays = method.counts_the_rest or (state.rate > 0 and point is last.point)  # as no step is worth taking
             creeps = not stays and last.excess > 0 and excess > goal * max(1 - excess / last.excess, LEAST_GOAL_SHARE)
             if overflows:
                 status = Status.DIVERGED
@@ -257,12 +266,13 @@ def conclude(method, objective, state, status, history, tol) -> Ending:
     """The ending at a state: CONVERGED wherever J is within tol of its minimum, unless separable or interrupted."""
     model = method.model(objective, state)
     excess = model.excess if isnan(state.excess) else state.excess
+    goal = method.target(objective, state, tol)
     if status not in (Status.SEPARABLE, Status.INTERRUPTED):
-        if is_small(excess, state.point, target(objective, state.point, tol)):
+        if is_small(excess, state.point, goal):
             status = Status.CONVERGED
         elif status is Status.CONVERGED:  # at the last state; an earlier one, chosen by the held-out rows, has not
             status = Status.EARLY_STOPPED
-    return Ending(state.point, excess, status, history, model)
+    return Ending(state.point, excess, status, history, model, goal)
 
 
 def target(objective, point, tol):

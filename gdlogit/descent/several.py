@@ -12,44 +12,62 @@ enough, what their first step will leave.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..penalty import ElasticNet
+from ..quadratic.active_set import ActiveSetMetric
 from ..quadratic.curvature import Cholesky
-from ..quadratic.metric import NewtonMetric, without_shift
+from ..quadratic.metric import L1Metric, NewtonMetric, without_shift
 from ..several import Columns, Points, Several
 from .armijo import ARMIJO
 
-__all__ = ["Arrivals", "Metric", "descend_side_by_side"]
+__all__ = ["Arrivals", "Metrics", "descend_side_by_side", "metric_of"]
 
 MOST_STEPS = 40  # then the problem is one for ``solve``
 MOST_OWN = 6  # Hessians of a problem's own
+FEW_OWN = 2  # of them, at a time: more take longer than those of all weightings at once
 WORTH = 6  # steps: if more are left to go, a Hessian costs less
 NEAR = 10.0  # times the goal: a good metric goes from there to the minimum in one step
 LEAST = 1e-4  # of the goal: what the last step leaves, if it contracts as the one before; the error is its root
 
 
-class Metric:
-    """The Hessian of the loss that each problem starts with, ``of(number)``, and the one at a theta of its own."""
+class Metrics:
+    """The Hessian of the loss that each problem starts with, ``of(number)``, and those at thetas of its own.
+
+    ``shared`` are the Hessians of all weightings that were made last, for several problems at once.
+    """
 
     def __init__(self, several: Several, of: Callable[[int], np.ndarray]):
-        self.several, self.of = several, of
+        self.several, self.of, self.shared = several, of, None
 
-    def factor(self, columns, m):
-        """The factorised metric of problem m."""
-        return factorised(self.several, self.of(m), columns.curvature[m])
+    def at_start(self, columns):
+        """The metrics of all problems."""
+        return [metric_of(self.several, self.of(m), columns.some(m)) for m in range(len(columns.weighting))]
 
-    def own(self, columns, m, theta):
-        """The same of its own Hessian at its own theta."""
-        return factorised(self.several, self.several.hessian(theta, columns.weighting[m]), columns.curvature[m])
+    def own(self, columns, theta):
+        """Those of some problems at their thetas; where they are many, at about their thetas, of all weightings."""
+        if len(theta) <= FEW_OWN or not self.several.has_groups:
+            hessians = [self.several.hessian(*each) for each in zip(theta, columns.weighting, strict=True)]
+        else:
+            self.shared = self.several.hessians(theta[len(theta) // 2])
+            hessians = self.shared[columns.weighting]
+        return [metric_of(self.several, hessian, columns.some(m)) for m, hessian in enumerate(hessians)]
 
 
-def factorised(several, hessian, curvature):
-    """A Hessian of the loss and a penalty's, factorised."""
+def metric_of(several, hessian, column):
+    """What a Hessian of the loss and a problem's penalty make: a factorised metric, or with l1 one by active sets."""
     hessian = hessian.copy()
-    np.einsum("ii->i", hessian)[:] += curvature.ravel()
-    return NewtonMetric(Cholesky(without_shift(hessian, several.shape, slice(None))))
+    np.einsum("ii->i", hessian)[:] += column.curvature.ravel()
+    if not column.strength.any():
+        return NewtonMetric(Cholesky(without_shift(hessian, several.shape, slice(None))))
+    penalty = ElasticNet(column.curvature[:-1, 0], column.strength[:-1, 0])
+    if several.shape[1] > 1:
+        return L1Metric(without_shift(hessian, several.shape, column.strength[:, 0] == 0), penalty)
+    diagonal = np.einsum("ii->i", hessian)
+    diagonal[diagonal == 0] = 1  # without an intercept
+    return ActiveSetMetric(hessian, penalty)
 
 
 class Arrivals(NamedTuple):
@@ -62,7 +80,7 @@ class Arrivals(NamedTuple):
     excess: np.ndarray
     n_steps: np.ndarray
     arrived: np.ndarray
-    metrics: list[NewtonMetric]
+    metrics: list[Any]
 
 
 class Descents(NamedTuple):
@@ -89,13 +107,13 @@ class Descents(NamedTuple):
         return self.some(np.arange(len(self.number)))
 
 
-def descend_side_by_side(several: Several, columns: Columns, theta, metric: Metric, tol: float) -> Arrivals:
+def descend_side_by_side(several: Several, columns: Columns, theta, start: Metrics, tol: float) -> Arrivals:
     """Minimise every problem, from its own theta."""
     n_problems = len(theta)
-    factors = [metric.factor(columns, m) for m in range(n_problems)]
+    metrics = start.at_start(columns)
     inf, zeros = np.full(n_problems, np.inf), np.zeros(n_problems, int)
-    found = Arrivals(theta.copy(), inf, zeros, np.zeros(n_problems, dtype=bool), factors)
-    running, n_own = begin(several, columns, theta, factors), np.zeros(n_problems, int)
+    found = Arrivals(theta.copy(), inf, zeros, np.zeros(n_problems, dtype=bool), metrics)
+    running, n_own = begin(several, columns, theta, metrics), np.zeros(n_problems, int)
     for step in range(MOST_STEPS):
         arrived, lost = has_arrived(several, running, tol), is_lost(several, running)
         if arrived.any() or lost.any():
@@ -104,27 +122,31 @@ def descend_side_by_side(several: Several, columns: Columns, theta, metric: Metr
         if not len(running.number):
             break
         going = np.arange(len(running.number)) if step else first_to_go(several, running, tol)
-        running = advance(several, running, going, factors)
-        for m in np.flatnonzero(contracts_poorly(several, running, tol) & (n_own[running.number] < MOST_OWN)):
-            running = in_own_metric(metric, running, m, factors)
-            n_own[running.number[m]] += 1
+        running = advance(several, running, going, metrics)
+        poorly = np.flatnonzero(contracts_poorly(several, running, tol) & (n_own[running.number] < MOST_OWN))
+        if len(poorly):
+            some, number = running.some(poorly), running.number[poorly]
+            for m, own in zip(number, start.own(some.columns, some.point.theta), strict=True):
+                metrics[m] = own
+            running.direction[poorly], running.excess[poorly] = aim(metrics, number, some.point)
+            n_own[number] += 1
     return found
 
 
-def begin(several, columns, theta, factors):
+def begin(several, columns, theta, metrics):
     """The problems at their start; those whose J is beyond all numbers there are lost."""
     point = several.at(theta, columns)
-    direction, excess = aim(factors, np.arange(len(theta)), point)
+    direction, excess = aim(metrics, np.arange(len(theta)), point)
     ones = np.where(np.isfinite(point.value), 1.0, 0.0)
     return Descents(np.arange(len(theta)), columns, point, direction, ones, excess, np.full(len(theta), np.inf))
 
 
-def aim(factors, numbers, point):
+def aim(metrics, numbers, point):
     """The step of each problem to the minimum of its model, and how far the model falls."""
-    direction = np.empty_like(point.theta)
-    for to, number, gradient in zip(direction, numbers, point.gradient, strict=True):
-        to[:] = -factors[number].solve(gradient)
-    return direction, -0.5 * np.einsum("mjc,mjc->m", point.gradient, direction)
+    direction, excess = np.empty_like(point.theta), np.empty(len(numbers))
+    for m, number in enumerate(numbers):
+        direction[m], excess[m] = metrics[number].aim(point.some(m))
+    return direction, excess
 
 
 def goals(several, point, tol):
@@ -168,14 +190,15 @@ def is_lost(several, running):
 
 def contracts_poorly(several, running, tol):
     """Which problems have so many steps to go in their metric that a Hessian of their own costs less."""
-    stepped = np.flatnonzero((running.before < np.inf) & (running.excess > 0) & ~has_arrived(several, running, tol))
+    known = (np.maximum(running.before, running.excess) < np.inf) & (np.minimum(running.before, running.excess) > 0)
+    stepped = np.flatnonzero(known & ~has_arrived(several, running, tol))
     poorly, some = np.zeros(len(running.number), dtype=bool), running.some(stepped)
-    gained = np.log(some.before / some.excess)
+    gained = np.log(some.before) - np.log(some.excess)
     poorly[stepped] = np.log(some.excess / (LEAST * goals(several, some.point, tol))) > WORTH * gained
     return poorly
 
 
-def advance(several, running, going, factors):
+def advance(several, running, going, metrics):
     """One pass: each problem of some numbers tries its step; where J falls enough it is taken, elsewhere halved."""
     some = running.some(going)
     step = some.rate[:, None, None] * some.direction
@@ -183,7 +206,7 @@ def advance(several, running, going, factors):
     taken = np.flatnonzero(falls_enough(several, some, trial))
     for m in taken:
         number = some.number[m]
-        factors[number] = factors[number].updated(step[m], trial.gradient[m] - some.point.gradient[m])
+        metrics[number] = metrics[number].updated(step[m], trial.gradient[m] - some.point.gradient[m])
     new, of = running.copy(), going[taken]
     for part, of_trial in zip(new.point, trial, strict=True):
         part[of] = of_trial[taken]
@@ -191,23 +214,16 @@ def advance(several, running, going, factors):
     new.rate[of] = 1.0
     new.before[:] = np.inf
     new.before[of] = running.excess[of]
-    new.direction[of], new.excess[of] = aim(factors, running.number[of], new.point.some(of))
+    new.direction[of], new.excess[of] = aim(metrics, running.number[of], new.point.some(of))
     return new
 
 
 def falls_enough(several, running, trial):
     """Armijo's condition at the ends of the steps that were tried."""
+    value, theta, nonsmooth = running.point.value, running.point.theta, running.columns.nonsmooth_values
     slope = np.einsum("mjc,mjc->m", running.point.gradient, running.direction)
-    value = running.point.value
+    slope += nonsmooth(theta + running.direction) - nonsmooth(theta)
     return trial.value <= value + ARMIJO * running.rate * slope + several.resolution * np.abs(value)
-
-
-def in_own_metric(metric, running, m, factors):
-    """The same problems, of which the m-th aims in the metric of its own Hessian."""
-    number, point = running.number[m], running.point.some([m])
-    factors[number] = metric.own(running.columns, m, point.theta[0])
-    running.direction[m : m + 1], running.excess[m : m + 1] = aim(factors, [number], point)
-    return running
 
 
 def leave(found, running, arrived, step):

@@ -1,7 +1,7 @@
-"""scikit-learn's classifier with types: scikit-learn has none, and a type checker takes all that it gives as Any.
+"""scikit-learn's classifier with types: scikit-learn has no types, and a type checker sees its methods as Any.
 
-Its classes stay the bases, as its stubs, where they are installed, and ``isinstance`` know them. What a user meets of
-them, and what a fit sets, is declared here for type checkers only.
+scikit-learn's classes stay the bases, which ``isinstance`` and scikit-learn's stubs, where installed, need. The
+inherited methods that a user calls, and the attributes that a fit sets, are declared here for type checkers only.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def available_if(check: Callable[[Any], bool]) -> Callable[[Method], Method]:
-    """scikit-learn's ``available_if``: a method that is there if the check of the estimator says so."""
+    """scikit-learn's ``available_if``: the method exists if the check of the estimator is true."""
     return sklearn.utils.metaestimators.available_if(check)
 
 
@@ -56,6 +56,7 @@ class Classifier(DocumentationLink, CallbackSupportMixin, ClassifierMixin, BaseE
         validation_loss_curve_: NDArray[np.float64]
         progressive_loss_curve_: NDArray[np.float64]
         converged_: bool
+        tol_: float
         duality_gap_: float
         n_passes_: int
         has_offset_: bool

@@ -50,6 +50,7 @@ OF_A_FIT = (
     "loss_curve_",
     "validation_loss_curve_",
     "converged_",
+    "tol_",
     "duality_gap_",
     "n_passes_",
     "has_offset_",
@@ -73,11 +74,11 @@ def is_streamable(estimator) -> bool:
 
 
 def refuse_in_a_stream(estimator):
-    """Raise a ValueError for parameters that ``partial_fit`` does not know what to do with."""
+    """Raise a ValueError for parameters that ``partial_fit`` does not support."""
     if estimator.early_stopping:
         raise ValueError(
-            "early_stopping=True is not supported by partial_fit, which takes each row once; watch "
-            "progressive_loss_curve_."
+            "early_stopping=True is not supported by partial_fit, which sees each row once. Set early_stopping=False, "
+            "and watch progressive_loss_curve_."
         )
 
 
@@ -104,13 +105,13 @@ class BatchLearner(Classifier):
         ----------
         source : iterable, or function that returns an iterator
             Yields batches ``(X, y)``, ``(X, y, sample_weight)`` or ``(X, y, sample_weight, offset)``, or dicts of these
-            by name, as ``fit`` takes them, dense or CSR, of any size. A weight may be None. An offset must be in every
-            batch or in none. Batches without rows are skipped. The source must yield the same rows in the same order
-            each time: a list does, or an object with ``__iter__``. A generator can be read only once, so pass the
-            function that makes it.
+            by name. X and y are as in ``fit``, dense or CSR, of any size. sample_weight may be None. Either every batch
+            has an offset, or none has. Batches without rows are skipped. The source must yield the same rows in the
+            same order each time: a list does, or an object with ``__iter__``. A generator can be read only once, so
+            pass the function that makes the generator.
         classes : array-like of shape (n_classes,), default=None
-            All labels. Each must belong to some row, if of weight 0, and any other label is an error. With None the
-            first pass finds the labels.
+            All labels. Each label must belong to a row, whose weight may be 0; any other label is an error. With None
+            the first pass finds the labels.
 
         Returns
         -------
@@ -120,10 +121,10 @@ class BatchLearner(Classifier):
         Raises
         ------
         ValueError, TypeError
-            If a parameter, the source or a batch is not as described; if the rows of one pass differ from those of the
-            first; or with ``solver="sgd"`` or ``early_stopping=True``, which need random access to the rows. The
-            estimator then stays as it was. This also holds for an error that the source raises. A note on the error
-            says in which pass and at which batch it happened.
+            If a parameter, the source or a batch is not as described; if the rows of one pass differ from the rows of
+            the first; or with ``solver="sgd"`` or ``early_stopping=True``, which need random access to the rows. The
+            estimator then stays as it was, also after an error that the source raises. A note on the error says in
+            which pass and at which batch the error happened.
 
         Warns
         -----
@@ -193,10 +194,10 @@ class BatchLearner(Classifier):
         None) have an effect; ``early_stopping=True`` is an error. A call of ``fit`` ends the stream. The next
         ``partial_fit`` then begins a new stream, which keeps the classes of that fit, but nothing of its rows.
 
-        The state of the stream is pickled with the model. Up to 1,500 parameters, which are (n_features + 1) times the
-        number of scores, it has a full matrix of second derivatives and a factorised one; beyond that only the
-        diagonal, and CSR of any width is never made dense. It also has up to 1,000 rows that have not yet been summed
-        up.
+        The state of the stream is pickled with the model. With up to 1,500 parameters, which are (n_features + 1) times
+        the number of scores, the state has a full matrix of second derivatives and its factor. With more parameters it
+        has only the diagonal, and CSR is never made dense. The state also has the last rows, up to 1,000, which wait
+        until there are enough of them to be summed up.
 
         Parameters
         ----------

@@ -23,7 +23,7 @@ def penalty_factors(estimator):
 
 
 def by_feature(name, given, estimator, default):
-    """A number for each of the estimator's features: of an array, or of a dict, where others have the default."""
+    """A number for each of the estimator's features, from an array or a dict; others have a default."""
     if isinstance(given, Mapping):
         values = np.full(estimator.n_features_in_, default, dtype=float)
         for feature, value in given.items():
@@ -38,7 +38,7 @@ def by_feature(name, given, estimator, default):
 
 
 def number_of(name, feature, estimator):
-    """The number, from 0, of a feature that is called by its name or by that number."""
+    """The number, from 0, of a feature that is given by its name or by its number."""
     names = getattr(estimator, "feature_names_in_", None)
     if isinstance(feature, Integral) and not isinstance(feature, bool | np.bool_):
         if 0 <= feature < estimator.n_features_in_:
@@ -48,11 +48,11 @@ def number_of(name, feature, estimator):
         if len(found):
             return found[0]
     known = f"{estimator.n_features_in_} features without names, numbered from 0" if names is None else f"{[*names]}"
-    raise ValueError(f"{name} must be of features of X; it has {feature!r}, and X has {known}.")
+    raise ValueError(f"{name} must name features of X; got {feature!r}, and X has {known}.")
 
 
 def number(name, feature, value):
-    """A number that was given for a feature."""
+    """The value given for a feature, as a float."""
     try:
         return float(value)
     except (TypeError, ValueError):
@@ -60,6 +60,6 @@ def number(name, feature, value):
 
 
 def called(estimator, feature):
-    """What a feature is called: its name, or its number where features have none."""
+    """How a message calls a feature: by its name, or by its number where features have no names."""
     names = getattr(estimator, "feature_names_in_", None)
     return repr(str(names[feature])) if names is not None else feature

@@ -4,8 +4,8 @@ r"""The smallest C with a nonzero coefficient, at which a path of l1 penalties b
 
 with a_i the probabilities at W = 0 and the best intercept: the weighted frequencies of the classes, or equal
 probabilities without an intercept. W = 0 is the minimum as long as no slope of the loss exceeds the slope of the
-penalty, f_j l1_ratio / C. Features whose penalty factor f_j is 0 are in the model from the start, and so is an offset:
-a_i are then the probabilities of the best model that has these alone.
+penalty, f_j l1_ratio / C. Features whose penalty factor f_j is 0, and an offset, are in the model from the start: a_i
+are then the probabilities of the best model with these features and the offset alone.
 
 References
 ----------
@@ -48,8 +48,8 @@ def c_min(
 ) -> float:
     """The smallest C at which `GDLogisticRegression` has a nonzero coefficient.
 
-    For every C up to this value all coefficients are exactly 0, but those of features that are not penalised. So a grid
-    of ``C`` begins here, for example ``c_min(X, y) * np.logspace(0, 4)``.
+    For every C up to this value all penalised coefficients are exactly 0. So a grid of ``C`` begins here, for example
+    ``c_min(X, y) * np.logspace(0, 4)``.
 
     Parameters
     ----------
@@ -66,9 +66,9 @@ def c_min(
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes, as in `GDLogisticRegression`.
     penalty_factor : array-like of shape (n_features,), dict or None, default=None
-        What multiplies the penalty of each feature, as in `GDLogisticRegression`.
+        The factor of each feature's penalty, as in `GDLogisticRegression`.
     offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
-        What is added to the scores, as in ``fit``.
+        Numbers that are added to the scores, as in ``fit``.
 
     Returns
     -------
@@ -79,8 +79,8 @@ def c_min(
     Raises
     ------
     ValueError, TypeError
-        If a parameter is not as described; or if features without a penalty separate the classes, so that there is no
-        model for a path to begin with.
+        If a parameter is not as described; or if features without a penalty separate the classes, so that no model
+        exists at which a path could begin.
 
     See Also
     --------
@@ -125,7 +125,7 @@ def c_min(
 
 
 def smallest_C(problem: Problem, l1_ratio: float, factors: Any = 1.0, start: np.ndarray | None = None) -> float:
-    """The same of a problem, whose penalty is not used; ``start`` is the best theta of what is never penalised."""
+    """The smallest C for a problem, whose own penalty is not used; ``start`` has the best unpenalised parameters."""
     if start is None:
         start = np.zeros(problem.shape)
         start[-1] = problem.best_intercepts()
@@ -139,11 +139,11 @@ def smallest_C(problem: Problem, l1_ratio: float, factors: Any = 1.0, start: np.
 
 
 def of_the_unpenalised(problem):
-    """The theta of the model that has nothing but the features without a penalty."""
+    """The theta of the model with only the unpenalised features."""
     solution = solve(problem, Settings(tol=0.0))
     if solution.status is Status.SEPARABLE:
         raise ValueError(
-            "penalty_factor is 0 for features that separate the classes: without a penalty they have no best "
-            "coefficients, and there is no model for a path to begin with."
+            "penalty_factor is 0 for features that separate the classes: without a penalty these features have no best "
+            "coefficients, so no model exists at which a path could begin. Give them a penalty_factor above 0."
         )
     return solution.theta

@@ -1,8 +1,8 @@
 """scikit-learn's callbacks, from scikit-learn 1.9 on. With earlier versions this module does nothing.
 
-A fit is a task, and each of its iterations is a task within it. Callbacks are told of the beginning and the end of each
-task. At the end of an iteration a callback may ask the fit to stop. scikit-learn's interface, ``sklearn.callback``, is
-experimental and may change without a deprecation, so only this module uses it.
+A fit is a task, and each of its iterations is a task within the fit. Callbacks are called at the beginning and at the
+end of each task. At the end of an iteration a callback may ask the fit to stop. scikit-learn's interface,
+``sklearn.callback``, is experimental and may change without a deprecation, so only this module uses it.
 """
 
 from contextvars import copy_context

@@ -1,4 +1,4 @@
-"""The choice of a point on a grid of C and l1_ratio by the scores of held-out rows, and what there is to warn of."""
+"""The choice of a point on a grid of C and l1_ratio by the scores of held-out rows, and the warnings after it."""
 
 from typing import NamedTuple
 

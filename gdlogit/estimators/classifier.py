@@ -54,16 +54,16 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         J(W, b) = 1/S sum_i s_i loss(y_i, W x_i + b + o_i) + 1/(C S) [(1 - r)/2 |W|^2 + r |W|_1]
         S = sum_i s_i
 
-    with the log-loss of a sigmoid for two classes and of a softmax for more. The intercept b is not penalised,
-    ``penalty_factor`` gives each feature a penalty of its own, and o_i is an offset, 0 unless ``fit`` gets one.
+    with the log-loss of a sigmoid for two classes and of a softmax for more. The intercept b is not penalised.
+    ``penalty_factor`` gives each feature a penalty of its own. o_i is an offset, which is 0 unless ``fit`` gets one.
 
     Parameters
     ----------
     solver : {"auto", "newton-sketch", "gd", "nesterov", "sgd"}, default="auto"
-        How to descend. "auto" is "newton-sketch": Newton's method with exact gradients and the Hessian of a sample of
-        the rows; it needs neither scaled features nor a rate. "gd" is batch gradient descent, "nesterov" its
-        accelerated form, "sgd" mini-batch (with ``batch_size=1`` stochastic) gradient descent. These three are the
-        textbook's methods; they need scaled features.
+        The method of descent. "auto" is "newton-sketch": Newton's method with exact gradients and the Hessian of a
+        sample of the rows, which needs neither scaled features nor a learning rate. "gd" is batch gradient descent,
+        "nesterov" its accelerated form, "sgd" mini-batch (with ``batch_size=1`` stochastic) gradient descent. These
+        three are the textbook's methods, and need scaled features.
     C : float, default=1.0
         Inverse strength of the penalty, at least 1e-100; ``np.inf`` for no penalty.
     l1_ratio : float, default=0.0
@@ -71,46 +71,50 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         exactly 0.
     penalty_factor : array-like of shape (n_features,), dict or None, default=None
         A number f_j for each feature, which multiplies its penalty: the penalty is
-        ``1/(C S) sum_j f_j [(1 - r)/2 |W_j|^2 + r |W_j|_1]``. With 0 a feature is never penalised, with ``np.inf`` it
-        is left out. A dict has numbers by the name of a feature, or by its number from 0; features that it does not
-        have get 1. The numbers are used as they are: glmnet rescales them to a mean of 1.
+        ``1/(C S) sum_j f_j [(1 - r)/2 |W_j|^2 + r |W_j|_1]``. A feature with the factor 0 is not penalised; a feature
+        with ``np.inf`` is left out. A dict has factors by the name of a feature, or by its number from 0; features that
+        are not in the dict have 1. The factors are not rescaled; glmnet rescales its factors to a mean of 1.
     coef_bounds : tuple (low, high), dict or None, default=None
-        Bounds that ``coef_`` meets exactly: two numbers for all features, two arrays of shape (n_features,) or of the
-        shape of ``coef_``, or a dict of pairs by the name of a feature, or its number. Infinite ends are none. With
-        bounds, "newton-sketch" needs at most 1,500 parameters.
+        Bounds that ``coef_`` meets exactly: two numbers for all features; two arrays of shape (n_features,) or of the
+        shape of ``coef_``; or a dict of pairs by the name of a feature, or by its number. An infinite end is no bound.
+        With bounds, "newton-sketch" needs at most 1,500 parameters.
     monotonic_cst : array-like of int of shape (n_features,), dict or None, default=None
-        For two classes: 1 for features whose coefficient must not be negative, so that the probability of
-        ``classes_[1]`` never falls as they rise; -1 for not positive; 0 for any. By name or number in a dict.
+        For two classes: 1 for a feature whose coefficient must not be negative, so that the probability of
+        ``classes_[1]`` never falls as the feature rises; -1 for a coefficient that must not be positive; 0 for any
+        coefficient. A dict has these by the name of a feature, or by its number.
     bias_reduction : "firth" or None, default=None
         "firth" maximises the likelihood times the root of ``|I|``, the determinant of its information: Jeffreys' prior.
-        The coefficients are then finite for separable classes, too, and less biased for few rows or rare events. It
-        needs ``C=np.inf`` and at most 1,500 parameters. J is then that function, per row, less a constant;
-        ``inference`` gives its tests and intervals. The result does not depend on the units of the features.
+        The coefficients are then finite for separable classes, too, and less biased for few rows or rare events. The
+        result does not depend on the units of the features. "firth" needs ``C=np.inf`` and at most 1,500 parameters. J
+        is then minus the logarithm of the maximised function, per row, less a constant. ``inference`` gives tests and
+        intervals that belong to this estimate.
     intercept_correction : {"flic", "flac"} or None, default=None
-        How to correct the intercept of "firth", so that predicted probabilities are not drawn towards 1/2. "flic" moves
-        the intercept to where the probabilities add up to the number of rows of each class. "flac" changes all
-        coefficients a little; it copies the rows once for each class and once more.
+        How to correct the intercept of "firth", which draws predicted probabilities towards 1/2. "flic" moves the
+        intercept such that the probabilities of each class add up to its number of rows. "flac" changes all
+        coefficients a little, and needs memory for the rows once for each class and once more.
     fit_intercept : bool, default=True
         Whether to fit b; otherwise it is 0.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, ``{label: weight}``, not negative; classes that are not named get 1. "balanced" gives
-        each class that has any weight the same total weight. The weights multiply ``sample_weight`` and bias predicted
-        probabilities.
+        Weights of the classes, ``{label: weight}``, not negative; classes that are not named have 1. "balanced" gives
+        each class with a positive total weight the same total weight. The weights multiply ``sample_weight`` and bias
+        predicted probabilities.
     learning_rate : float or "auto", default="auto"
-        The step length alpha of "gd", "nesterov" and "sgd". "auto" computes one that cannot diverge, from the largest
-        curvature that J can have.
+        The step length alpha of "gd", "nesterov" and "sgd". "auto" computes an alpha that cannot diverge, from the
+        largest curvature that J can have.
     batch_size : int, default=256
         Number of rows in a step of "sgd".
     max_iter : int, default=1000
         Largest number of iterations, which are steps, or epochs of "sgd". With 0 the fit returns its start: zero
         coefficients, or those of a warm start.
-    tol : float, default=1e-8
+    tol : float or "auto", default="auto"
         The fit ends when J is within ``tol * min(1, J)`` of its minimum, estimated by half the squared Newton
         decrement. The unit is the mean log-loss, whatever the scale of the features. In float32 at least 1.2e-6.
+        "auto" is 1e-8; or, with more than 1,500 parameters and no l1 share, 1e-6, where the fit also ends after 100
+        passes over the rows once ten steps lower J by less than its standard error, as a mean over the rows.
     early_stopping : bool, default=False
         Whether to return the coefficients of the iteration with the lowest log-loss on held-out rows, and to stop when
-        that loss no longer falls. Meant for the textbook's solvers. The default solver takes only about five steps, so
-        there is little to choose from; lower ``C`` instead.
+        that loss no longer falls. Early stopping is meant for the textbook's solvers. The default solver takes only
+        about five steps, so there are few iterations to choose from; lower ``C`` instead.
     validation_fraction : float, default=0.1
         Share of the rows of each class to hold out for early stopping, drawn by ``random_state``. Not used if ``fit``
         gets X_val and y_val.
@@ -121,8 +125,8 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         Whether to start from the coefficients of the last fit, if J is lower there than at zero coefficients. Any
         parameter may have changed since.
     random_state : int, RandomState instance or None, default=None
-        Seed for the rows that "newton-sketch" samples and "sgd" shuffles. With ``None`` each fit draws other rows,
-        which changes the J of "newton-sketch" by less than ``tol``.
+        Seed for the rows that "newton-sketch" samples and "sgd" shuffles. With ``None`` each fit draws other rows; the
+        J of "newton-sketch" then differs by less than ``tol``.
     verbose : int or bool, default=0
         With 1 or more, print one line per iteration: J, its estimated excess over the minimum (or "-"), the rate, and
         the passes over X. The last line says why the fit ended, the duality gap, the seconds, and which iteration early
@@ -149,18 +153,21 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
     validation_loss_curve_ : ndarray of shape (n_iterations,)
         Mean log-loss of the held-out rows after each iteration, weighted as in J. Exists only if rows were held out.
     converged_ : bool
-        Whether J is within ``tol * min(1, J)`` of its minimum, or below the rounding of 1; False after an interrupt.
+        Whether J is within ``tol_ * min(1, J)`` of its minimum, or below the rounding of 1; False after an interrupt.
+    tol_ : float
+        The tolerance that was to be reached: ``tol``; or what "auto" has come to, which is what was left, by estimate,
+        where a fit ended because J fell too slowly; or the rounding of X's precision.
     duality_gap_ : float
-        A proven bound on J - min J at the returned coefficients, by Fenchel duality. It holds whatever the solver did,
-        is at most J and at least the rounding of J, and is sharp on raw scales too, up to scales of about 1e20, where
-        rounding limits it. Infinite if ``C=np.inf``.
+        A proven bound on J - min J at the returned coefficients, by Fenchel duality. The bound holds whatever the
+        solver did. It is at most J and at least the rounding of J. It is sharp for unscaled features, too, up to scales
+        of about 1e20, where rounding limits it. Infinite if ``C=np.inf``.
     class_prior_ : ndarray of shape (n_classes,)
         The share of each class in the weights of the fit, or the prior of ``calibrated_for``.
     has_offset_ : bool
-        Whether ``fit`` got an offset, which predictions then need, too.
+        Whether ``fit`` got an offset; predictions then need one, too.
     progressive_loss_curve_ : ndarray of shape (n_batches,)
-        After ``partial_fit``: the mean log-loss of each batch before the model learned from it, an honest estimate of
-        the loss on new rows; nan if all weights of the batch are 0. 8 bytes per batch.
+        After ``partial_fit``: the mean log-loss of each batch before the model learned from it, which estimates the
+        loss on new rows without bias; nan if all weights of the batch are 0. It takes 8 bytes per batch.
     n_passes_ : int
         Number of passes over the batches or partitions. Exists only after ``fit_batches``, and after ``fit`` of a Dask
         collection.
@@ -205,7 +212,7 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         learning_rate: float | Literal["auto"] = "auto",
         batch_size: int = 256,
         max_iter: int = 1000,
-        tol: float = 1e-8,
+        tol: float | Literal["auto"] = "auto",
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 5,
@@ -250,7 +257,7 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         """Fit the model.
 
         Ctrl-C ends the fit at the best coefficients so far, with a warning. Before the end of the first iteration, and
-        while the gap is being proven at the end, it raises KeyboardInterrupt, and the estimator stays as it was.
+        while the gap is being proven at the end, Ctrl-C raises KeyboardInterrupt, and the estimator stays as it was.
 
         Parameters
         ----------
@@ -276,9 +283,9 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
             With an intercept its probability is 0: its coefficients are 0 and its intercept is -1e30, because J has its
             minimum in that limit. Without an intercept it is fitted as the other classes are.
         offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
-            Numbers o_i that are added to the scores, such as the scores of a base model or the logarithm of odds that
-            are known; with more than two classes a column for each. A model that was fitted with an offset does not
-            predict without one.
+            Numbers o_i that are added to the scores, such as the scores of a base model or the logarithm of known odds.
+            Three or more classes have a column each. A model that was fitted with an offset does not predict without
+            one.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
             Validation rows. ``validation_loss_curve_`` records their log-loss; with ``early_stopping=True`` they choose
             the coefficients. In a Pipeline with ``transform_input=["X_val"]`` they are transformed as X is.
@@ -287,7 +294,7 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         sample_weight_val : array-like of shape (n_val,), default=None
             Weights of the validation rows, which ``class_weight`` multiplies as it does those of X. Default: all 1.
         offset_val : float or array-like, default=None
-            The offset of the validation rows, if there is one of X.
+            The offset of the validation rows; required if X has an offset.
         client : distributed.Client, default=None
             The cluster of a Dask collection; None is the client of this process.
 
@@ -308,8 +315,8 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         Warns
         -----
         ConvergenceWarning
-            If the minimum was not reached or does not exist. The warning says how far away it is and what to do. There
-            is no warning if held-out rows or a callback ended the fit.
+            If the minimum was not reached or does not exist. The warning says how far away the minimum is and what to
+            do. There is no warning if held-out rows or a callback ended the fit.
         """
         validation = X_val, y_val, sample_weight_val, offset_val
         at_hand = self.solver == "sgd" or self.early_stopping or any(part is not None for part in validation)
@@ -350,7 +357,7 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows. Default: all 1.
         offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
-            What is added to the scores, as in ``fit``; required if ``fit`` got one, and 0 for none.
+            Numbers that are added to the scores, as in ``fit``; required if ``fit`` got an offset; 0 for none.
 
         Returns
         -------
@@ -434,9 +441,10 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         if held_out is not None:
             self.validation_loss_curve_ = self.history_["validation_loss"].copy()
         self.converged_, self.duality_gap_ = solution.status is Status.CONVERGED, solution.gap
+        self.tol_ = solution.tolerance
         if self.verbose:
             kept = iteration_kept(self.validation_loss_curve_) if self.early_stopping else None
-            print(closing_line(solution.status.label, len(self.history_), solution.gap, perf_counter() - began, kept))
+            print(closing_line(solution, perf_counter() - began, kept))
         aliased = [] if self.bias_reduction is None else aliased_features(solution)
         return message_of_end(self, solution, columns.classes[columns.used]) or message_of_aliased(self, aliased)
 

@@ -16,7 +16,7 @@ from .lazy import bare
 from .offset import as_columns
 from .validation import check_held_out, check_labels, check_parameters, columns_of, generator, weight_of_rows
 
-__all__ = ["CollectionLearner"]
+__all__ = ["CollectionLearner", "surveyed_for"]
 
 OF_ROWS = ("X", "y", "sample_weight", "offset")
 OF_VALIDATION = ("X_val", "y_val", "sample_weight_val", "offset_val")
@@ -75,6 +75,15 @@ class CollectionLearner(BatchLearner):
         if not held.facts.total:
             raise ValueError("sample_weight_val must be positive for some rows; every weight is zero.")
         return PartRows(held, self.fit_intercept)
+
+
+def surveyed_for(estimator, parts, meta):
+    """Partitions of Parts of Given, whose features ``meta`` has: the estimator then knows these, too."""
+    validate_data(estimator, meta, skip_check_array=True)
+    factors = partial(columns_of, estimator.class_weight, estimator.fit_intercept)
+    return surveyed(
+        parts, partial(check_rows, bare(estimator)), partial(check_labels, None), partial(facts_of, factors)
+    )
 
 
 def check_rows(estimator, X, y, sample_weight, offset):

@@ -43,26 +43,26 @@ class CountLearner(Classifier):
         classes: ArrayLike | None = None,
         offset: ArrayLike | None = None,
     ) -> Self:
-        """Fit the model to probabilities, or counts, of the classes in place of one label a row.
+        """Fit the model to probabilities, or counts, of the classes in the place of one label for each row.
 
-        The loss of a row is sum_k Y_k loss(k): as if the row were there once for each class k, with the label k and the
-        weight Y_k, but without the copies. Probabilities are soft labels, as of several annotators or of another model
-        (distillation). Counts are aggregated rows, R's ``cbind(successes, failures)`` (the other way round: the first
-        column is that of ``classes_[0]``).
+        The loss of a row is sum_k Y_k loss(k), as if X had the row once for each class k, with the label k and the
+        weight Y_k; no row is copied. Probabilities are soft labels, for example of several annotators or of another
+        model (distillation). Counts are aggregated rows, like R's ``cbind(successes, failures)``, but with the columns
+        in the order of ``classes_``: failures first.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows, as in ``fit``.
         Y : array-like of shape (n_samples, n_classes)
-            Probabilities or counts of the classes, not negative; each class has some. Rows need not add up to 1: what a
-            row adds up to is part of its weight.
+            Probabilities or counts of the classes, not negative. Each class must have a positive one. Rows need not add
+            up to 1: the sum of a row multiplies the row's weight.
         sample_weight : array-like of shape (n_samples,), default=None
-            What multiplies the rows of Y. Default: all 1.
+            Factors of the rows of Y. Default: all 1.
         classes : array-like of shape (n_classes,), default=None
             The label of each column of Y, in any order. Default: 0, 1, ...
         offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
-            What is added to the scores, as in ``fit``, in the order of ``classes_``.
+            Numbers that are added to the scores, as in ``fit``, in the order of ``classes_``.
 
         Returns
         -------
@@ -126,7 +126,7 @@ class CountLearner(Classifier):
 
 
 def check_counts(Y, X, classes):
-    """The classes, sorted, and Y with its columns in their order, as an array."""
+    """The classes, sorted, and Y as an array with its columns in the order of the classes."""
     Y = check_array(Y, dtype=float, ensure_2d=False, input_name="Y")
     if Y.ndim != 2 or Y.shape[1] < 2:
         raise ValueError(f"Y must have shape (n, n_classes), with a column for each class; got shape {Y.shape}.")
@@ -140,19 +140,21 @@ def check_counts(Y, X, classes):
     classes = distinct(given, "classes")
     check_targets(classes)
     if not len(classes) == len(given) == Y.shape[1]:
-        raise ValueError(f"classes must name the {Y.shape[1]} columns of Y, each another one; got {given!r}.")
+        raise ValueError(f"classes must have {Y.shape[1]} different labels, one for each column of Y; got {given!r}.")
     return classes, Y[:, np.argsort(given)]
 
 
 def shares_of(Y, weight, class_weight, classes):
-    """What the loss takes for labels: the distribution of each row; and the weight of the rows."""
+    """The distribution of each row, which the loss takes as its label; and the weight of each row."""
     Y = Y if weight is None else Y * weight[:, None]
     totals = Y.sum(axis=0)
     factors = class_factors(class_weight, classes, totals)
     totals *= factors
     if not (totals > 0).all():
         lacking = classes[totals == 0].tolist()
-        raise ValueError(f"Y must have some of each class, in rows with a weight; there is nothing of {lacking}.")
+        raise ValueError(
+            f"Y must be positive for each class in a row with a positive weight; got only 0 for {lacking}."
+        )
     Y = Y * factors
     weight = Y.sum(axis=1)
     shares = np.divide(Y, weight[:, None], out=np.full_like(Y, 1 / len(classes)), where=weight[:, None] > 0)

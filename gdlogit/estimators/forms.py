@@ -18,7 +18,7 @@ __all__ = ["OtherForms", "to_sklearn"]
 
 TRANSLATES = ContextVar("whether a deep copy of a GDLogisticRegression is a LogisticRegression", default=False)
 
-ROUNDING = 1e-6  # of shares that add up to 1, as people write them
+ROUNDING = 1e-6  # shares that are written with six digits may differ from a sum of 1 by so much
 
 
 class OtherForms(Classifier):
@@ -28,20 +28,21 @@ class OtherForms(Classifier):
     def penalty(self) -> str | None:
         """The penalty by scikit-learn's name, read-only: "l2", "l1", "elasticnet", or None if ``C`` is infinite.
 
-        ``C`` and ``l1_ratio`` set it. SelectFromModel reads it: of an l1 model it keeps all nonzero coefficients.
+        ``C`` and ``l1_ratio`` determine the penalty. SelectFromModel reads this attribute: it keeps all nonzero
+        coefficients of an l1 model.
         """
         return named(self.C, self.l1_ratio)
 
     def to_sklearn(self) -> LogisticRegression:
-        """The same model as a LogisticRegression, for programs that know only that, such as exports to ONNX or PMML.
+        """The same model as a LogisticRegression, for programs that know only that class, such as exports to ONNX.
 
         Returns
         -------
         sklearn.linear_model.LogisticRegression
             A fitted model with the same coefficients (dense), C, l1_ratio, fit_intercept and class_weight. Labels,
             scores and probabilities are the same to the last bit (after ``sparsify``, up to rounding), with one
-            exception: for two classes scikit-learn computes the probability of the first as 1 - p, which is 0 if this
-            model's probability is below 1e-16 (6e-8 in float32).
+            exception. For two classes scikit-learn computes the probability of the first class as 1 - p, which is 0
+            where the probability is below 1e-16 (6e-8 in float32); this model gives the probability itself.
 
         Raises
         ------
@@ -67,17 +68,17 @@ class OtherForms(Classifier):
         return model
 
     def calibrated_for(self, prior: float | ArrayLike | Mapping[Any, float]) -> Self:
-        """The same model for other shares of the classes than those of the fit, as after undersampling.
+        """The same model for other shares of the classes than those of the fit, for example after undersampling.
 
-        The intercept moves by log(prior / ``class_prior_``) of each class: Bayes's rule, where the rows of each class
-        are as before. So a model of undersampled rows, or of ``class_weight="balanced"``, gets the probabilities of the
-        population. The other coefficients stay.
+        The intercept of each class moves by log(prior / ``class_prior_``). That is Bayes's rule, if the rows within
+        each class are distributed as in the fit. So a model of undersampled rows, or of ``class_weight="balanced"``,
+        gives the probabilities of the population. The other coefficients do not change.
 
         Parameters
         ----------
         prior : float, array-like of shape (n_classes,) or dict
-            The shares of the classes where the model is to be used: positive, adding up to 1; by label in a dict. For
-            two classes a number is the share of ``classes_[1]``.
+            The shares of the classes where the model is to be used: positive numbers that add up to 1. A dict has them
+            by label. For two classes, a single number is the share of ``classes_[1]``.
 
         Returns
         -------
@@ -160,7 +161,7 @@ class OtherForms(Classifier):
 
 
 def shares_of_classes(prior, classes):
-    """The share of each class; for two classes a number is that of the second."""
+    """The share of each class; for two classes a single number is the share of the second."""
     given = prior
     if isinstance(prior, Mapping):
         if set(prior) != set(classes.tolist()):
@@ -171,7 +172,7 @@ def shares_of_classes(prior, classes):
     shares = check_array(np.atleast_1d(prior), ensure_2d=False, dtype=float, input_name="prior")
     if shares.shape != classes.shape or not (shares > 0).all() or abs(shares.sum() - 1) > ROUNDING:
         raise ValueError(
-            f"prior must have a positive share for each of {len(classes)} classes, 1 in all; got {given!r}."
+            f"prior must have a positive share for each of {len(classes)} classes, which add up to 1; got {given!r}."
         )
     return shares / shares.sum()
 
@@ -199,17 +200,17 @@ def to_sklearn(estimator: Any) -> Any:
     Parameters
     ----------
     estimator : object
-        Any estimator, fitted or not, that holds GDLogisticRegression anywhere: as a step, as a candidate of a search,
-        or as a member of an ensemble. Nothing in it is changed.
+        Any estimator, fitted or not, that holds a GDLogisticRegression anywhere: as a step, as a candidate of a search,
+        or as a member of an ensemble. The estimator itself does not change.
 
     Returns
     -------
     object
-        A deep copy of the estimator that predicts the same. Each fitted GDLogisticRegression is replaced by the result
-        of its method ``to_sklearn``. One that is not fitted, such as the template of a search, is replaced by a
-        LogisticRegression with the same C, l1_ratio, fit_intercept and class_weight. GDLogisticRegressionCV is treated
-        alike, with LogisticRegressionCV for one that is not fitted. The copy can be fitted again if no grid in it names
-        a parameter that only GDLogisticRegression has.
+        A deep copy of the estimator that predicts the same. The result of the method ``to_sklearn`` replaces each
+        fitted GDLogisticRegression. A LogisticRegression with the same C, l1_ratio, fit_intercept and class_weight
+        replaces each GDLogisticRegression that is not fitted, such as the template of a search. The same holds for
+        GDLogisticRegressionCV, with a LogisticRegressionCV for one that is not fitted. The copy can be fitted again if
+        no grid in it names a parameter that only GDLogisticRegression has.
 
     See Also
     --------

@@ -1,4 +1,4 @@
-"""A grid of C from the data: where a path begins, and where it ends."""
+"""A grid of C from the data: where a path over C begins, and where it ends."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,33 +12,36 @@ from .c_min import smallest_C
 
 __all__ = ["grid_of"]
 
-FEWEST, MOST = 0.01, 0.99  # effective degrees of freedom at the ends of a grid: a number, and a share of all
-BEYOND = 100  # times that: a good fit has less curvature than 0, and on the letters the best C is 3 times as large
-WIDE, TALL = 1e2, 1e4  # how far a grid with l1 reaches beyond C_min, where there are more features than rows or not
-NO_SIGNAL = 1e-4, 1e4  # the ends where no feature tells anything
+# Effective degrees of freedom at the ends of a grid: their number at the first C, their share at the last.
+FEWEST, MOST = 0.01, 0.99
+# The last C is 100 times as large: a good fit has less curvature than theta = 0, and on letters the best C is 3 times.
+BEYOND = 100
+WIDE, TALL = 1e2, 1e4  # last C / C_min of a grid with l1: for more features than rows, and for more rows than features
+NO_SIGNAL = 1e-4, 1e4  # the ends of a grid where no feature has any signal
 
 
 def grid_of(problem: Problem, n_Cs: int, l1_ratio: float) -> NDArray[np.float64]:
-    """Values of C from where no feature has a say to where the penalty has hardly any, in equal steps of log C.
+    """Values of C, in equal steps of log C, from hardly any effect of the features to hardly any penalty.
 
-    With l1 from the smallest C with a nonzero coefficient. With l2 alone by the effective degrees of freedom that the
-    penalty leaves the features: df(C) = sum_j e_j / (e_j + 1 / C), with e_j the eigenvalues of the loss's Hessian at 0.
-    Near a good fit the curvature is smaller, so the grid goes on beyond where hardly any are missing.
+    With l1 the first is the smallest C with a nonzero coefficient. With l2 alone the ends follow from the effective
+    degrees of freedom that the penalty leaves the features: df(C) = sum_j e_j / (e_j + 1 / C), with e_j the eigenvalues
+    of the loss's Hessian at 0. Near a good fit the curvature is smaller, so the grid goes beyond the C at which nearly
+    all degrees of freedom are left.
     """
     if l1_ratio > 0:
         first, rows = smallest_C(problem, l1_ratio), problem.rows
         last = first * (TALL if rows.n_rows > rows.n_features else WIDE)
     else:
         first, last = ends_of_ridge(*curvatures_at_zero(problem))
-    if not (np.isfinite(first) and 0 < first < last):  # no feature tells anything
+    if not (np.isfinite(first) and 0 < first < last):  # no feature has any signal
         first, last = NO_SIGNAL
     return np.geomspace(first, last, n_Cs)
 
 
 def curvatures_at_zero(problem):
-    """The eigenvalues of the loss's Hessian at 0 as a sum over rows, the intercept fitted; how often each occurs.
+    """The eigenvalues of the Hessian at 0 of the summed loss, with the intercept fitted; and how often each occurs.
 
-    Where too many parameters are in play for a Hessian, its diagonal stands for the eigenvalues.
+    Where there are too many parameters to form a Hessian, the Hessian's diagonal stands for the eigenvalues.
     """
     rows = Coordinates.of_newton(problem.rows, FORMED_PARAMETERS).rows
     objective, k = Objective(rows, Sigmoid(), ElasticNet(0.0)), problem.loss.n_outputs
@@ -57,7 +60,7 @@ def curvatures_at_zero(problem):
 
 
 def ends_of_ridge(curvatures, times):
-    """The C at which an l2 penalty leaves 0.01 degrees of freedom, and 100 times the one at which it leaves 99%."""
+    """The C at which an l2 penalty leaves 0.01 degrees of freedom, and 100 times the C at which it leaves 99%."""
     seen = curvatures[curvatures > len(curvatures) * np.finfo(float).eps * curvatures.max(initial=0.0)]
     if not len(seen):
         return np.nan, np.nan

@@ -1,4 +1,4 @@
-"""Inference for a fitted model: checks, names, and the way to the room ``inference``, which knows no estimator."""
+"""Inference for a fitted model: checks and names for the package ``inference``, which knows no estimator."""
 
 from functools import partial
 from typing import Any, Literal, NoReturn
@@ -6,22 +6,21 @@ from typing import Any, Literal, NoReturn
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from ..data.labels import codes_of, totals_of
 from ..data.memory import rows_of
+from ..data.on_dask import is_collection
 from ..data.overflow import overflow_named
 from ..inference.ask import Asked, infer
 from ..inference.covariance import COVARIANCES
 from ..inference.result import InferenceResult
 from ..inference.terms import Terms
-from ..problem import Problem
 from ..typing import Matrix
 from .base import Classifier
 from .by_feature import penalty_factors
+from .counted import counted_in_memory, counted_on_parts
 from .offset import offset_of_prediction, scores_of
 from .pipelines import UnwrappedModel, unwrapped
-from .validation import check_labels, check_weight, columns_of
 
 __all__ = ["WithInference", "inference"]
 
@@ -32,7 +31,7 @@ ACCEPTED = {"cov_type": COVARIANCES, "weights": ("frequency", "sampling"), "meth
 
 
 class WithInference(Classifier):
-    """What GDLogisticRegression can say of its coefficients."""
+    """The method of GDLogisticRegression that infers from its coefficients."""
 
     def inference(
         self,
@@ -65,23 +64,23 @@ class WithInference(Classifier):
             The offset of the fit, if it got one.
         cov_type : {"nonrobust", "HC0", "HC1", "HC2", "HC3", "cluster"}, default="nonrobust"
             The covariance of the coefficients. "nonrobust" is the inverse of the information matrix, which is right if
-            the model is. "HC0" to "HC3" are robust (sandwich) covariances, HC2 and HC3 with leverages for few rows.
-            "cluster" lets the rows of a group depend on each other.
+            the model is right. "HC0" to "HC3" are robust (sandwich) covariances; HC2 and HC3 use leverages, for few
+            rows. "cluster" lets the rows of a group depend on each other.
         groups : array-like of shape (n_samples,), default=None
             The group of each row, for ``cov_type="cluster"``.
         weights : {"frequency", "sampling"}, default="frequency"
-            What a weight means. "frequency" is how often there is such a row: ``nobs`` is the sum of the weights.
-            "sampling" is how many rows of a population a row stands for: ``nobs`` is the number of rows, and the
-            covariance is robust, "HC0" where ``cov_type`` is "nonrobust".
+            The meaning of a weight. "frequency": how often the row occurs; ``nobs`` is the sum of the weights.
+            "sampling": how many rows of a population the row stands for; ``nobs`` is the number of rows, and the
+            covariance is robust, namely "HC0" if ``cov_type`` is "nonrobust".
         reference : label, default=None
-            The class that the others are compared with; the first of ``classes_`` if None.
+            The class with which the others are compared. None is the first of ``classes_``.
         method : {"wald", "debiased", "bayes"}, default="wald"
-            "wald" is for models without a penalty, ``C=np.inf``. With a penalty, "debiased" goes on to the maximum of
-            the likelihood, and gives its intervals. "bayes" takes an l2 penalty as a prior and gives credible
-            intervals.
+            "wald" is for models without a penalty, ``C=np.inf``. For models with a penalty, "debiased" goes on from the
+            coefficients to the maximum of the likelihood, and gives the intervals there. "bayes" takes an l2 penalty as
+            a prior, and gives credible intervals.
         features : list of names or indices, default=None
-            Terms to compute standard errors for, with a conjugate-gradient solve each; for models with more than 1,500
-            parameters. The others have nan.
+            Terms to compute standard errors for, by a conjugate-gradient solve for each; for models with more than
+            1,500 parameters. The standard errors of other terms are nan.
 
         Returns
         -------
@@ -113,7 +112,7 @@ class WithInference(Classifier):
 
 
 class WithoutInference(Classifier):
-    """What GDLogisticRegressionCV says instead."""
+    """The method of GDLogisticRegressionCV that refuses inference and says what to do."""
 
     def inference(self, *given: Any, **asked: Any) -> NoReturn:
         """Refused: see Raises.
@@ -125,8 +124,8 @@ class WithoutInference(Classifier):
         """
         raise ValueError(
             "GDLogisticRegressionCV has chosen C by cross-validation on the same rows, and the penalty draws the "
-            "coefficients towards 0: no interval around them would cover as often as it says. For inference, fit "
-            "GDLogisticRegression(C=np.inf), whatever C is best for predictions."
+            "coefficients towards 0: no interval around them would cover the true coefficients as often as it claims. "
+            "For inference, fit GDLogisticRegression(C=np.inf), whatever C is best for predictions."
         )
 
 
@@ -189,52 +188,45 @@ def inference(
     return _infer(found, X, y, sample_weight, offset, groups, reference, features, asked)
 
 
-def placed(model, y, weight):
-    """The class code of each row, and its weight with that of its class."""
-    codes = codes_of(model.classes_, y)
-    totals = totals_of(codes, weight, len(model.classes_))
-    columns = columns_of(model.class_weight, model.fit_intercept, model.classes_, totals)
-    if not columns.used.all():
-        raise ValueError(
-            f"y must hold rows with a positive weight of each class; {model.classes_[~columns.used]!r} has none."
-        )
-    return columns.place(codes, weight)
-
-
 def _infer(found, X, y, sample_weight, offset, groups, reference, features, asked):
     model = found.model
     check_is_fitted(model)
     check_asked(model, **asked)
-    outcome, names = getattr(y, "name", None) or "y", found.feature_names(X)
-    X, y = validate_data(model, found.transform(X), y, reset=False, accept_sparse="csr", dtype=[np.float64, np.float32])
-    check_labels(model.classes_, y)
-    codes, weight = placed(model, y, check_weight(sample_weight, X))
-    offset = offset_of_prediction(model, offset, X, scores_of(model.classes_))
-    names = names or [f"x{j}" for j in range(X.shape[1])]
+    factors = penalty_factors(model)
+    if factors is not None and np.isinf(factors).any():
+        raise ValueError("penalty_factor leaves some features out (np.inf). Fit the model to the others alone.")
+    outcome, names = name_of(y), found.feature_names(X)
+    check_groups(groups, asked["cov_type"])
+    read = counted_on_parts if is_collection(X, y, sample_weight, offset, groups) else counted_in_memory
+    counted = read(found, X, y, sample_weight, offset, groups)
+    if groups is not None and counted.n_groups < 2:
+        raise ValueError(f"groups must be at least two, in rows with a weight; got {counted.n_groups}.")
+    names = names or [f"x{j}" for j in range(model.n_features_in_)]
     code = code_of(reference, model.classes_)
     terms = Terms(tuple(names), tuple(model.classes_.tolist()), code, bool(model.fit_intercept))
     if is_robust(**asked):
         asked = asked | {"cov_type": "HC0"}
     if model.bias_reduction is not None:
         asked = asked | {"method": "firth"}
-    factors = penalty_factors(model)
-    if factors is not None and np.isinf(factors).any():
-        raise ValueError("penalty_factor leaves some features out (np.inf). Fit the model to the others alone.")
     known = Asked(
         **asked,
         reference=code,
         settings=model._settings(),
         converged=model.converged_,
-        outcome=str(outcome),
+        outcome=outcome,
         read=partial(rows_to_predict, found),
         value=model.loss_curve_[-1] if len(model.loss_curve_) else np.nan,
         features=features_asked(features, **asked),
-        **numbered(groups, asked["cov_type"], weight),
+        group=counted.group,
+        n_groups=counted.n_groups,
     )
-    with overflow_named(X):
-        parts = {"C": model.C, "l1_ratio": model.l1_ratio, "intercept": model.fit_intercept, "factors": factors}
-        problem = Problem.of(X, codes, weight, len(model.classes_), offset=offset, **parts)
-        return infer(problem, theta_of(model), terms, known)
+    with overflow_named(counted.numbers):
+        return infer(counted.problem, theta_of(model), terms, known)
+
+
+def name_of(y):
+    """The name of a Series, pandas' or Dask's; "y" for others."""
+    return str((hasattr(y, "dtypes") and getattr(y, "name", None)) or "y")
 
 
 def rows_to_predict(found, X, offset, like):
@@ -247,7 +239,7 @@ def rows_to_predict(found, X, offset, like):
 
 
 def is_robust(cov_type, weights, method):
-    """Whether the errors of weights that say how many rows of a population a row stands for must be made robust."""
+    """Whether sampling weights ask for a robust covariance in the place of "nonrobust"."""
     return weights == "sampling" and cov_type == "nonrobust" and method != "bayes"
 
 
@@ -280,25 +272,16 @@ def code_of(reference, classes):
     return int(found[0])
 
 
-def numbered(groups, cov_type, weight):
-    """Each row's group as a number, and how many groups have a row with a weight."""
-    if cov_type != "cluster":
-        if groups is not None:
-            raise ValueError(f"groups are for cov_type='cluster'; cov_type is {cov_type!r}.")
-        return {}
-    if groups is None:
+def check_groups(groups, cov_type):
+    """Raise a ValueError for groups without a covariance that takes them, and the other way round."""
+    if cov_type == "cluster" and groups is None:
         raise ValueError("cov_type='cluster' needs groups, the group of each row.")
-    groups = column_or_1d(groups)
-    check_consistent_length(weight, groups)
-    group = np.unique(groups, return_inverse=True)[1]
-    n_groups = len(np.unique(group[weight > 0]))
-    if n_groups < 2:
-        raise ValueError(f"groups must be at least two, in rows with a weight; got {n_groups}.")
-    return {"group": group, "n_groups": n_groups}
+    if cov_type != "cluster" and groups is not None:
+        raise ValueError(f"groups are for cov_type='cluster'; cov_type is {cov_type!r}.")
 
 
 def check_asked(model, cov_type, weights, method):
-    """Raise a ValueError for arguments that are not accepted, or not for this model, which says what to do."""
+    """Raise a ValueError for arguments that are not accepted, or not for this model. The message says what to do."""
     for name, value in (("cov_type", cov_type), ("weights", weights), ("method", method)):
         if value not in ACCEPTED[name]:
             raise ValueError(f"{name} must be one of {ACCEPTED[name]}; got {value!r}.")
@@ -319,12 +302,12 @@ def check_asked(model, cov_type, weights, method):
         )
     for name in ("coef_bounds", "monotonic_cst"):
         if getattr(model, name) is not None:
-            raise ValueError(f"inference knows no {name}: fit the model without it; got {getattr(model, name)!r}.")
+            raise ValueError(f"inference needs {name}=None, fitted anew; got {getattr(model, name)!r}.")
     check_method(model, cov_type, weights, method)
 
 
 def check_method(model, cov_type, weights, method):
-    """Raise a ValueError for a method that the model's penalty, or its bias reduction, does not go with."""
+    """Raise a ValueError for a method that does not fit the model's penalty or its bias reduction."""
     if model.bias_reduction is not None:
         if (cov_type, weights, method) != ("nonrobust", "frequency", "wald"):
             raise ValueError(
@@ -340,7 +323,7 @@ def check_method(model, cov_type, weights, method):
     if method == "wald" and is_penalised:
         raise ValueError(
             f"C={model.C!r} penalises the coefficients: they are biased towards 0, and the inverse of their Hessian "
-            "makes intervals that miss the true coefficients far more often than they say. Fit with C=np.inf; or pass "
+            "makes intervals that miss the true coefficients far more often than they say. Fit with C=np.inf, or pass "
             "method='debiased' for intervals of the coefficients without the penalty, or, with an l2 penalty, "
             "method='bayes' for credible intervals."
         )

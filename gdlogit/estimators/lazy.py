@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
+from ..data.labels import codes_of
 from ..data.on_dask import is_collection, lazily, parts_of
 
-__all__ = ["also_lazy", "bare", "mean_over_rows", "refuse_collections"]
+__all__ = ["also_lazy", "bare", "log_likelihoods", "mean_over_rows", "refuse_collections"]
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 KNOWN = ("n_features_in_", "feature_names_in_")  # of the features, for checks of other rows
@@ -57,6 +58,13 @@ def scored(score, model, given):
         return 0.0, 0.0
     weight = np.ones(n_rows) if given.weight is None else np.asarray(given.weight, float)
     return float(weight @ score(model, given.X, np.asarray(given.y), given.offset)), float(weight.sum())
+
+
+def log_likelihoods(model, X, y, offset):
+    """The log-probability of each row's label, capped where scikit-learn's log_loss is."""
+    probabilities = model.predict_proba(X)
+    own = np.take_along_axis(probabilities, codes_of(model.classes_, y)[:, None].astype(int), axis=1)[:, 0]
+    return np.log(np.maximum(own, np.finfo(probabilities.dtype).eps))
 
 
 def refuse_collections(method: str, *values: Any) -> None:

@@ -9,12 +9,13 @@ from .by_feature import by_feature, called, number_of
 __all__ = ["limits"]
 
 FORM = (
-    "coef_bounds must be (low, high), numbers or arrays of one for each feature, or a dict of features and (low, high)"
+    "coef_bounds must be (low, high), two numbers or two arrays with a number for each feature, or a dict of features "
+    "and (low, high)"
 )
 
 
 def limits(estimator, columns, factors):
-    """The least and the largest coefficients, (p, k) each, of classes that have a column; None without any bounds."""
+    """The smallest and the largest coefficients, (p, k) each, for classes that have a column; None without bounds."""
     if estimator.coef_bounds is None and estimator.monotonic_cst is None:
         return None
     k = 1 if len(columns.classes) == 2 else len(columns.classes)
@@ -27,7 +28,7 @@ def limits(estimator, columns, factors):
 
 
 def of_bounds(estimator, k):
-    """The bounds that ``coef_bounds`` has, infinite for those that it does not have."""
+    """The bounds of ``coef_bounds``, infinite for coefficients that have none."""
     given, p = estimator.coef_bounds, estimator.n_features_in_
     low, high = np.full((p, k), -np.inf), np.full((p, k), np.inf)
     if given is None:
@@ -38,7 +39,7 @@ def of_bounds(estimator, k):
                 pair_of(pair)
             )
         return low, high
-    return tuple(whole(side, p, k) for side in pair_of(given))
+    return tuple(end_of_each(side, p, k) for side in pair_of(given))
 
 
 def pair_of(pair):
@@ -50,8 +51,8 @@ def pair_of(pair):
     return low, high
 
 
-def whole(side, p, k):
-    """One end of the bounds for each coefficient, (p, k): of a number, of one for each feature, or of coef_'s shape."""
+def end_of_each(side, p, k):
+    """One end of the bounds for each coefficient, (p, k), from a number, one for each feature, or coef_'s shape."""
     try:
         array = np.asarray(side, dtype=float)
     except (TypeError, ValueError):
@@ -70,13 +71,13 @@ def signs_of(estimator, k):
         raise ValueError(f"monotonic_cst must be -1, 0 or 1; it is {signs[strange][0]} for feature {feature}.")
     if k > 1:
         raise ValueError(
-            f"monotonic_cst is for two classes, whose probability rises or falls; y has {k}. Use coef_bounds."
+            f"monotonic_cst needs two classes, because it constrains one probability; y has {k}. Use coef_bounds."
         )
     return signs
 
 
 def check(estimator, low, high, factors):
-    """Raise a ValueError for bounds that no coefficient meets."""
+    """Raise a ValueError for bounds that no coefficient can meet."""
     wrong = ~(low <= high) | np.isposinf(low) | np.isneginf(high)  # nan, too
     if wrong.any():
         j, c = np.argwhere(wrong)[0]
@@ -89,5 +90,5 @@ def check(estimator, low, high, factors):
         if wrong.any():
             feature = called(estimator, np.argwhere(wrong)[0][0])
             raise ValueError(
-                f"penalty_factor leaves out feature {feature}, but coef_bounds do not allow 0 for that one."
+                f"penalty_factor leaves out feature {feature}, but coef_bounds do not allow the coefficient 0 for it."
             )

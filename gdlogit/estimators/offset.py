@@ -9,8 +9,8 @@ __all__ = ["as_columns", "check_offset", "check_width", "narrowed", "offset_of_p
 
 MISSING = (
     "{name} is missing: this model was fitted with an offset, and its coefficients mean nothing without one. Pass "
-    "{name}=... here, too, or {name}=0 for none. A scorer of scikit-learn's drops it; the method score takes it, in a "
-    "cross-validation by metadata routing."
+    "{name}=... here, too, or {name}=0 for none. scikit-learn's scorers drop the offset; the method score takes it, "
+    "and in a cross-validation metadata routing passes it on."
 )
 
 
@@ -26,7 +26,7 @@ def check_offset(offset, X, n_scores, name="offset"):
 
 
 def as_columns(offset, X, name="offset"):
-    """An offset with a row for each of X's, which a model of X can hold; None for None."""
+    """An offset as columns with a row for each of X's rows, finite in X's precision; None for None."""
     if offset is None:
         return None
     offset = check_array(offset, ensure_2d=False, allow_nd=True, dtype=float, ensure_all_finite=False, input_name=name)
@@ -42,7 +42,7 @@ def as_columns(offset, X, name="offset"):
 
 
 def scores_of(classes):
-    """How many scores a row has: one for two classes, else one for each."""
+    """How many scores a row has: one for two classes, otherwise one for each class."""
     return 1 if len(classes) == 2 else len(classes)
 
 
@@ -52,22 +52,22 @@ def narrowed(offset, columns):
 
 
 def check_width(width, n_scores, name="offset"):
-    """Raise a ValueError for an offset of so many columns that does not go with so many scores."""
+    """Raise a ValueError if an offset of ``width`` columns does not fit ``n_scores`` scores."""
     if width == n_scores:
         return
     if n_scores == 1:
         raise ValueError(
-            f"{name} must have shape (n,) for two classes, in log-odds of the second; got {width} columns. Of a number "
-            "for each class, pass the second less the first."
+            f"{name} must have shape (n,) for two classes, in log-odds of the second; got {width} columns. If you have "
+            "a number for each class, pass the second less the first."
         )
     raise ValueError(
-        f"{name} must have shape (n, {n_scores}) for {n_scores} classes, as a softmax does not see a number that is "
-        f"added to all scores; got {width} column{'s' * (width != 1)}."
+        f"{name} must have shape (n, {n_scores}) for {n_scores} classes, because a number that is added to all scores "
+        f"of a softmax changes nothing; got {width} column{'s' * (width != 1)}."
     )
 
 
 def offset_of_prediction(estimator, offset, X, n_scores, name="offset"):
-    """The offset of rows to predict; an error where there is none and the model was fitted with one."""
+    """The offset of rows to predict; a ValueError if there is none and the model was fitted with one."""
     if offset is None and getattr(estimator, "has_offset_", False):
         raise ValueError(MISSING.format(name=name))
     return check_offset(offset, X, n_scores, name)

@@ -1,4 +1,4 @@
-"""GDLogisticRegressionCV: logistic regression over a path of C and l1_ratio, and the choice by cross-validation."""
+"""GDLogisticRegressionCV: logistic regression over a path of C and l1_ratio, chosen by cross-validation."""
 
 import warnings
 from collections.abc import Callable, Iterable
@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from ..data.on_dask import is_collection
 from ..data.overflow import held, overflow_named
 from ..loo import LeaveOneOut
 from ..paths import paths
@@ -21,11 +22,20 @@ from .callbacks import FitTask, with_callbacks
 from .choice import Choice, end_of_grid, messages_of, results_of
 from .classifier import GDLogisticRegression
 from .folds import LOG_LOSS, Folds, Found, Rows, embedded, folds_of, held_out_scores, scorer_of
+from .folds_on_parts import on_parts
 from .forms import OtherForms, named, with_l1
 from .grid import grid_of
 from .inference import WithoutInference
+from .lazy import log_likelihoods, mean_over_rows
 from .predictor import Predictor
-from .validation import check_finite, check_path_parameters, check_weight, encode, generator
+from .validation import (
+    check_finite,
+    check_path_parameters,
+    check_weight,
+    encode,
+    generator,
+    require_all_classes,
+)
 
 __all__ = ["GDLogisticRegressionCV"]
 
@@ -37,41 +47,43 @@ SAME_C = 1e-9  # relative
 
 
 class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
-    """Logistic regression whose C, and l1_ratio, cross-validation chooses; it needs no scaling and no tuning.
+    """Logistic regression with C and l1_ratio chosen by cross-validation; it needs no scaling and no tuning.
 
-    Fits `GDLogisticRegression` at every value of a grid, to all rows and to those of every fold, with one pass over X
-    for many of these fits. The grid comes from the data, and the choice is by log-loss.
+    Fits `GDLogisticRegression` at every point of a grid, to all rows and to the rows of every fold. One pass over X
+    serves many of these fits. The grid comes from the data, and the choice is by log-loss.
 
     Parameters
     ----------
     Cs : int or array-like of floats, default=100
-        The values of C. An int asks for a grid of so many from the data: with l1 it begins at ``c_min`` and reaches
-        10,000 times as far, or 100 times where there are more features than rows; with l2 alone it reaches from the C
-        at which the penalty leaves 0.01 effective degrees of freedom to 100 times the one where it leaves 99% of all.
+        The values of C. An int is the size of a grid that is made from the data. With l1 this grid begins at ``c_min``
+        and ends at 10,000 times ``c_min``, or 100 times if there are more features than rows. With l2 alone it begins
+        at the C at which the penalty leaves 0.01 effective degrees of freedom, and ends at 100 times the C at which it
+        leaves 99% of all.
     l1_ratios : sequence of floats, default=(0.0,)
         Shares of the l1 penalty, from 0 to 1. With an int for Cs, each has a grid of its own.
     cv : int, splitter, iterable of (train, test), "loo" or None, default=None
-        The folds: None is 5 stratified ones, or as many as the largest class has rows; an int asks for so many. Rows
-        that the training part of a split names several times count several times. "loo" is leave-one-out without the
-        fits: the scores of every row without itself follow from the fits to all rows by the leverages, but for rows of
-        a very large leverage, which are left out one by one. It is for log-loss, and for up to 1,500 parameters that
-        are not 0; of more than 20,000 rows, as many are drawn. ``scores_`` then has one fold, the mean.
+        The folds. None is 5 stratified folds, or as many as the largest class has rows, if fewer; an int is the number
+        of stratified folds. A row that the training part of a split names several times counts several times. "loo" is
+        leave-one-out without a fit for each row: the score of a row without itself follows from the fit to all rows and
+        the row's leverage. Only rows with a very large leverage are left out one by one. "loo" needs log-loss as the
+        score, and at most 1,500 nonzero parameters. If there are more than 20,000 rows, it uses 20,000 random rows.
+        ``scores_`` then has one fold, the mean.
     scoring : str or callable, default="neg_log_loss"
-        What to choose by: a name of scikit-learn's scorers, or ``scorer(model, X, y)``. Log-loss sees how good the
-        probabilities are; accuracy cannot tell most values of C apart.
+        The score to choose by: the name of one of scikit-learn's scorers, or a callable ``scorer(model, X, y)``.
+        Log-loss measures the probabilities; accuracy is the same at many values of C.
     rule : {"best", "1se"} or callable, default="best"
-        Which point of the grid to take. "best" has the best mean score. "1se" is the simplest within one standard error
-        of that: the smallest C there, and for that the largest l1_ratio. A callable gets ``cv_results_`` and returns
-        the index.
+        Which point of the grid to take. "best" is the point with the best mean score. "1se" is the simplest point
+        within one standard error of the best score: the smallest C there, and of equal C the largest l1_ratio. A
+        callable gets ``cv_results_`` and returns an index.
     refit : bool, default=True
-        Whether ``coef_`` are the coefficients of the fit to all rows at the chosen point. With False they are the mean
-        of the folds' coefficients there.
+        Whether ``coef_`` has the coefficients of the fit to all rows at the chosen point. With False ``coef_`` has the
+        mean of the folds' coefficients there.
     store_cv_results : bool, default=False
         Whether to keep ``coefs_paths_``, the coefficients of every fold.
     fit_intercept : bool, default=True
         Whether to fit b; otherwise it is 0.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, as in `GDLogisticRegression`. The scores do not have them.
+        Weights of the classes, as in `GDLogisticRegression`. Scores are computed without these weights.
     max_iter : int, default=1000
         Largest number of iterations of one fit.
     tol : float, default=1e-8
@@ -86,7 +98,7 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
     C_, l1_ratio_ : float
         The point of the grid that is used.
     C_best_, C_1se_ : float
-        The C that each of the two rules takes, whichever is used.
+        The C that each of the two rules would take.
     coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
         W at that point.
     intercept_ : ndarray of shape (1,) or (n_classes,)
@@ -94,15 +106,15 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
     classes_ : ndarray of shape (n_classes,)
         The labels, sorted.
     Cs_ : ndarray of shape (n_cs,) or (n_l1_ratios, n_cs)
-        The grid, ascending; one for each l1_ratio where these differ.
+        The values of C, ascending; a row for each l1_ratio if these rows differ.
     l1_ratios_ : ndarray of shape (n_l1_ratios,)
         The shares of the l1 penalty.
     scores_ : ndarray of shape (n_folds, n_l1_ratios, n_cs)
-        The score of each fold's held-out rows, nan where an interrupt came before.
+        The score of each fold's held-out rows; nan at points that an interrupt has left out.
     cv_results_ : dict of ndarrays
-        As of GridSearchCV: ``params``, ``param_C``, ``param_l1_ratio``, ``split0_test_score`` and so on,
-        ``mean_test_score``, ``std_test_score``, ``rank_test_score``; and ``se_test_score``, the standard error of the
-        mean, and ``n_nonzero``. No times: the fits share their passes.
+        As in GridSearchCV: ``params``, ``param_C``, ``param_l1_ratio``, ``split0_test_score`` and so on,
+        ``mean_test_score``, ``std_test_score``, ``rank_test_score``; also ``se_test_score``, the standard error of the
+        mean, and ``n_nonzero``. There are no times, because the fits share their passes.
     best_index_ : int
         The index in ``cv_results_`` of the point that is used.
     best_score_ : float
@@ -187,25 +199,31 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
         sample_weight: ArrayLike | None = None,
         *,
         groups: ArrayLike | None = None,
+        client: Any = None,
         **params: Any,
     ) -> Self:
         """Fit the path to all rows and to every fold, and choose.
 
-        Ctrl-C ends it, with a warning: points of the grid that every fold has reached stay, the others are nan. Before
-        the first of them it raises KeyboardInterrupt, and the estimator stays as it was.
+        Ctrl-C ends the fit with a warning: points of the grid that every fold has reached stay, the others are nan.
+        Before every fold has reached a point, Ctrl-C raises KeyboardInterrupt, and the estimator stays as it was.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows, on any scale; float64 and float32 are used without a copy, also from a memory map.
+            The rows, on any scale; float64 and float32 are used without a copy, also from a memory map. A Dask
+            collection, as in `GDLogisticRegression.fit`, stays on its cluster. A number of folds, or None, then deals
+            the rows of each class in each partition; a splitter gets the numbers of all rows, and their labels. The
+            scoring must be "neg_log_loss", and ``cv="loo"`` is not for collections.
         y : array-like of shape (n_samples,)
             The labels, at least two different ones. A class that a fold's training part lacks has the probability 0 in
             that fold, and a warning says so.
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows, not negative, in the fits and in the scores: those that scikit-learn names by a string,
-            or that metadata routing asks for. Default: all 1.
+            Weights of the rows, not negative. The fits use them, and so do the scores of a ``scoring`` that is a string
+            or that asks for them by metadata routing. Default: all 1.
         groups : array-like of shape (n_samples,), default=None
             Groups of rows, for a splitter such as GroupKFold.
+        client : distributed.Client, default=None
+            The cluster of a Dask collection; None is the client of this process.
         **params : dict
             Metadata for the splitter and the scorer, by scikit-learn's metadata routing.
 
@@ -227,7 +245,7 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
             If the best score is at an end of the grid and still rises there, or a fold lacks a class.
         """
         with self._unchanged_on_error():
-            messages = self._fit(X, y, sample_weight, groups, params)
+            messages = self._fit(X, y, sample_weight, groups, params, client)
         for message, category in messages:
             warnings.warn(message, category, stacklevel=2)
         return self
@@ -270,7 +288,7 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
         )
 
     def score(self, X: Matrix, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any) -> float:
-        """The score that the parameter ``scoring`` names, of rows given.
+        """The score of given rows, by the parameter ``scoring``.
 
         Parameters
         ----------
@@ -288,8 +306,15 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
         float
             The score: by default the negative mean log-loss.
         """
+        if is_collection(X, y, sample_weight):
+            return self._score_of_collection(X, y, sample_weight)
         _, of_scorer = self._routed("score", sample_weight, params)
         return float(scorer_of(self.scoring)(self, X, y, **of_scorer))
+
+    def _score_of_collection(self, X, y, sample_weight):
+        if self.scoring != LOG_LOSS:
+            raise ValueError(f"scoring must be {LOG_LOSS!r} for a Dask collection; got {self.scoring!r}.")
+        return mean_over_rows(log_likelihoods, self, X, y, sample_weight)
 
     def to_sklearn(self) -> LogisticRegression:
         """The chosen model as a LogisticRegression: see `GDLogisticRegression.to_sklearn`.
@@ -340,42 +365,48 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
         return {} if groups is None else {"groups": groups}, {"sample_weight": sample_weight} if weighted else {}
 
     @with_callbacks
-    def _fit(self, X, y, sample_weight, groups, params):
+    def _fit(self, X, y, sample_weight, groups, params, client):
         """Set the fitted attributes; return warnings to give, each with its category."""
         check_path_parameters(self)
         given = X, y, sample_weight
+        if client is not None and not is_collection(*given):
+            raise ValueError("client is for Dask collections: X is in memory, so client must be None.")
         of_splitter, of_scorer = self._routed("fit", sample_weight, {"groups": groups, **params})
-        accepted = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "ensure_all_finite": False}
-        X, y = validate_data(self, X, y, **accepted)
-        sample_weight = check_weight(sample_weight, X)
-        columns, codes, weight = encode(y, sample_weight, self.class_weight, self.fit_intercept)
-        classes = columns.classes
-        if not columns.used.all():
-            raise ValueError(
-                "y must hold rows with a positive weight, sample_weight times class_weight, of each class; "
-                f"{classes[~columns.used]!r} has none."
-            )
-        with overflow_named(X):
-            problem = Problem.of(X, codes, weight, len(classes), intercept=self.fit_intercept)
-        check_finite(self, problem.rows)
-        is_loo = isinstance(self.cv, str)
-        folds = Folds.none(len(y)) if is_loo else folds_of(self.cv, X, y, codes, weight, len(classes), **of_splitter)
+        if is_collection(*given):
+            problem, folds, of_rows, numbers = on_parts(self, *given, client, **of_splitter)
+        else:
+            problem, folds, of_rows, numbers = self._in_memory(*given, **of_splitter)
         l1_ratios = np.array([float(ratio) for ratio in self.l1_ratios])
         rng = generator(self.random_state)
-        with overflow_named(X):
+        with overflow_named(numbers):
             grids = self._grids(problem, l1_ratios)
             task = FitTask(self, *given, grids.size)
-            of_rows = Rows(X, y, codes, weight, sample_weight, classes)
             found = self._solutions(problem, folds, grids, l1_ratios, of_rows, rng, task)
-            if is_loo:
+            if isinstance(self.cv, str):
                 scores, std, n_scored = self._scores_without(problem, grids, l1_ratios, found, of_rows, rng)
             else:
                 scores, std, n_scored = self._scores_of(folds, grids, l1_ratios, found, of_rows, of_scorer), None, None
-        self.classes_, self.l1_ratios_ = classes, l1_ratios
+        self.classes_, self.l1_ratios_ = of_rows.classes, l1_ratios
         self.Cs_ = grids[0] if (grids == grids[0]).all() else grids
         messages = self._keep(folds, grids, l1_ratios, found, (scores, std, n_scored), problem.dtype)
         task.end()
         return messages
+
+    def _in_memory(self, X, y, sample_weight, **of_splitter):
+        """The problem, its folds, the rows for the scores, and X, whose numbers an overflow names."""
+        accepted = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "ensure_all_finite": False}
+        X, y = validate_data(self, X, y, **accepted)
+        sample_weight = check_weight(sample_weight, X)
+        columns, codes, weight = encode(y, sample_weight, self.class_weight, self.fit_intercept)
+        require_all_classes(columns)
+        with overflow_named(X):
+            problem = Problem.of(X, codes, weight, len(columns.classes), intercept=self.fit_intercept)
+        check_finite(self, problem.rows)
+        if isinstance(self.cv, str):
+            folds = Folds.none(len(y))
+        else:
+            folds = folds_of(self.cv, X, y, codes, weight, len(columns.classes), **of_splitter)
+        return problem, folds, Rows(X, y, codes, weight, sample_weight, columns.classes), X
 
     def _grids(self, problem, l1_ratios):
         """The values of C for each l1_ratio, ascending."""

@@ -28,7 +28,7 @@ class Predictor(Classifier):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows. A Dask array gives a lazy array, a Dask DataFrame a Series or a DataFrame with the same index.
         offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
-            What is added to the scores, as in ``fit``; required if ``fit`` got one, and 0 for none.
+            Numbers that are added to the scores, as in ``fit``; required if ``fit`` got an offset; 0 for none.
 
         Returns
         -------
@@ -47,7 +47,7 @@ class Predictor(Classifier):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows. A Dask array gives a lazy array, a Dask DataFrame a Series or a DataFrame with the same index.
         offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
-            What is added to the scores, as in ``fit``; required if ``fit`` got one, and 0 for none.
+            Numbers that are added to the scores, as in ``fit``; required if ``fit`` got an offset; 0 for none.
 
         Returns
         -------
@@ -66,7 +66,7 @@ class Predictor(Classifier):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows. A Dask array gives a lazy array, a Dask DataFrame a Series or a DataFrame with the same index.
         offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
-            What is added to the scores, as in ``fit``; required if ``fit`` got one, and 0 for none.
+            Numbers that are added to the scores, as in ``fit``; required if ``fit`` got an offset; 0 for none.
 
         Returns
         -------
@@ -85,7 +85,7 @@ class Predictor(Classifier):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The rows. A Dask array gives a lazy array, a Dask DataFrame a Series or a DataFrame with the same index.
         offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
-            What is added to the scores, as in ``fit``; required if ``fit`` got one, and 0 for none.
+            Numbers that are added to the scores, as in ``fit``; required if ``fit`` got an offset; 0 for none.
 
         Returns
         -------

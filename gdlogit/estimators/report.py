@@ -1,4 +1,4 @@
-"""What a fit prints: one line per iteration with ``verbose``, and a warning if it did not end at the minimum."""
+"""What a fit prints: one line per iteration with ``verbose``, and a warning if the fit did not end at the minimum."""
 
 import warnings
 from math import inf, isfinite, isnan
@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from ..solve import TEXTBOOK
+from ..descent.status import Status
+from ..solve import TEXTBOOK, Solution
 
 __all__ = ["closing_line", "iteration_kept", "message_of_aliased", "message_of_end", "print_record", "warn_of_end"]
 
@@ -27,28 +28,31 @@ def print_record(record: Any) -> None:
 
 FINITE = "Set a finite C, or bias_reduction='firth'."
 ALIASED = (
-    "{names} {are} of the features before, so that bias_reduction='firth' has no estimate: the coefficients are 0. "
+    "{names} {are} of the features before, so bias_reduction='firth' cannot estimate their coefficients, which are 0. "
     "Leave collinear features out."
 )
 
 
-def closing_line(reason: str, n_iter: int, gap: float, seconds: float, kept: int | None = None) -> str:
+def closing_line(solution: Solution, seconds: float, kept: int | None = None) -> str:
     """The last line: why the fit ended, the proven gap, the time, and the iteration whose coefficients are kept."""
-    proven = f"{gap:.1e}" if isfinite(gap) else "not known"
+    reason, n_iter = solution.status.label, len(solution.history)
+    within = f" to {solution.tolerance:.1e}" if solution.status is Status.CONVERGED else ""
+    proven = f"{solution.gap:.1e}" if isfinite(solution.gap) else "not known"
     chosen = "" if kept is None else f"   kept iteration {kept}"
-    return f"{reason} after {n_iter} iteration{'s' * (n_iter != 1)}   gap {proven}   seconds {seconds:.3g}{chosen}"
+    steps = f"{n_iter} iteration{'s' * (n_iter != 1)}"
+    return f"{reason}{within} after {steps}   gap {proven}   seconds {seconds:.3g}{chosen}"
 
 
 def iteration_kept(validation_loss: NDArray[np.float64]) -> int:
-    """The iteration with the lowest loss of held-out rows, the last of equals; 0, the start, where none has a loss."""
+    """The iteration with the lowest loss of held-out rows, the last of equals; 0, the start, if there is no loss."""
     lowest = np.flatnonzero(validation_loss <= np.fmin.reduce(validation_loss, initial=np.inf))
     return 1 + int(lowest[-1]) if len(lowest) else 0
 
 
 def message_of_end(estimator, solution, classes):
-    """Where a fit did not end at the minimum, unasked: how far from it, and what to do. Else None.
+    """The warning of a fit that did not end at the minimum, with the distance and a remedy; None if all is well.
 
-    ``classes`` are those whose scores the solution has.
+    ``classes`` are the classes whose scores the solution has.
     """
     is_textbook = estimator.solver in TEXTBOOK
     return solution.status.told(
@@ -62,12 +66,13 @@ def message_of_end(estimator, solution, classes):
         or_solver=", scale the features, or use solver='auto'" if is_textbook else "",
         or_penalty="use an l2 share (l1_ratio below 1)" if estimator.l1_ratio == 1 else "scale the features",
         stable_rate=Lazy(solution.largest_stable_rate),
-        **{name: getattr(estimator, name) for name in ("tol", "max_iter", "learning_rate")},
+        tol=solution.tolerance,
+        **{name: getattr(estimator, name) for name in ("max_iter", "learning_rate")},
     )
 
 
 def message_of_aliased(estimator, aliased):
-    """That some features, by their numbers, have no estimate; None where there are none."""
+    """The warning that some features, given by their numbers, have no estimate; None if there are none."""
     if not len(aliased):
         return None
     names = names_of(estimator)
@@ -76,7 +81,7 @@ def message_of_aliased(estimator, aliased):
 
 
 class Lazy:
-    """A number that takes passes over the rows: worked out only where a message names it."""
+    """A number that takes passes over the rows: computed only where a message names it."""
 
     def __init__(self, number):
         self.number = number
@@ -86,19 +91,19 @@ class Lazy:
 
 
 def warn_of_end(message: str | None) -> None:
-    """Warn the caller of ``fit``, where there is a message of its end."""
+    """Warn the caller of ``fit`` with a message, unless the message is None."""
     if message is not None:
         warnings.warn(message, ConvergenceWarning, stacklevel=3)
 
 
 def names_of(estimator):
-    """The names of the features, or what to call them where they have none."""
+    """The names of the features, or "feature 0" and so on where they have none."""
     names = getattr(estimator, "feature_names_in_", None)
     return [f"feature {j}" for j in range(estimator.n_features_in_)] if names is None else names
 
 
 def penalise(estimator):
-    """What gives a minimum to coefficients without a penalty."""
+    """The remedy for separable classes."""
     is_bounded = estimator.coef_bounds is not None or estimator.monotonic_cst is not None
     if is_bounded:
         remedy = "Set a finite C" if estimator.C == inf else "Give such features a penalty_factor above 0"

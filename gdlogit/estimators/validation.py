@@ -30,6 +30,7 @@ __all__ = [
     "generator",
     "hold_out",
     "named_classes",
+    "require_all_classes",
     "shares",
     "stream_classes",
     "weight_of_rows",
@@ -66,7 +67,12 @@ def check_parameters(estimator):
         require(name, "a positive integer", is_number(value, Integral) and value > 0)
     max_iter = estimator.max_iter
     require("max_iter", "an integer that is not negative", is_number(max_iter, Integral) and max_iter >= 0)
-    require("tol", "a number that is not negative", is_number(estimator.tol) and 0 <= estimator.tol < np.inf)
+    require(
+        "tol",
+        'a number that is not negative, or "auto"',
+        (isinstance(estimator.tol, str) and estimator.tol == "auto")
+        or (is_number(estimator.tol) and 0 <= estimator.tol < np.inf),
+    )
     for name in ("fit_intercept", "early_stopping", "warm_start"):
         require(name, "True or False", isinstance(getattr(estimator, name), bool | np.bool_))
     verbose = estimator.verbose  # as in scikit-learn, a number above 1 means the same as 1
@@ -186,12 +192,22 @@ def columns_of(class_weight, intercept, classes, totals):
     return Columns.of(classes, totals, class_factors(class_weight, classes, totals), intercept)
 
 
+def require_all_classes(columns):
+    """Raise a ValueError for a class whose rows have no weight, where a fit has no limit to go to."""
+    if not columns.used.all():
+        raise ValueError(
+            "y must hold rows with a positive weight, sample_weight times class_weight, of each class; "
+            f"{columns.classes[~columns.used]!r} has none."
+        )
+
+
 def check_targets(classes):
     """Raise a ValueError for values that cannot be labels: numbers with a fraction, or objects other than strings."""
     kind = classes.dtype.kind
     whole = kind in COUNTABLE or (kind == "f" and (classes % 1 == 0).all())
-    if not (whole or (kind == "O" and isinstance(classes[0], str))):  # and so the others, or they were not sorted
-        check_classification_targets(np.repeat(classes, 2))  # twice, or it warns of as many classes as rows
+    # If the first of sorted objects is a string, all are.
+    if not (whole or (kind == "O" and isinstance(classes[0], str))):
+        check_classification_targets(np.repeat(classes, 2))  # twice: scikit-learn warns of as many classes as rows
 
 
 def class_factors(class_weight, classes, totals=None):
@@ -209,7 +225,7 @@ def class_factors(class_weight, classes, totals=None):
 
 
 def shares(totals, columns):
-    """The share of each class, of the total weights of all classes, or of those that have a column."""
+    """The share of each class in the weights. ``totals`` has all classes, or those that have a column."""
     if len(totals) < len(columns.used):
         totals = np.bincount(np.flatnonzero(columns.used), totals, len(columns.used))
     return totals / totals.sum()
@@ -225,7 +241,7 @@ def generator(random_state):
 def hold_out(X, codes, weight, fraction, rng, offset=None):
     """Rows held out at random (X, class codes, weights, offset), and the weights of all rows, 0 for those held out.
 
-    Each class gives its share of rows, at least one and never its last. Rows that are not held out are not copied.
+    The given fraction of each class is held out, at least one row and never all. Only held-out rows are copied.
     """
     held, counted = [], np.flatnonzero(weight > 0)
     by_class = counted[codes[counted].argsort(kind="stable")]
@@ -235,19 +251,19 @@ def hold_out(X, codes, weight, fraction, rng, offset=None):
     index = np.sort(np.concatenate(held))
     if not len(index):
         raise ValueError(
-            "early_stopping=True holds out rows of classes with at least two, and y has no such class. "
+            "early_stopping=True holds out rows of classes with at least two rows, and y has no such class. "
             "Give X_val and y_val, or set early_stopping=False."
         )
-    rest = np.array(weight)
-    rest[index] = 0
+    remaining_weight = np.array(weight)
+    remaining_weight[index] = 0
     offset = None if offset is None else offset[index]
-    return (X[index], codes[index], weight[index], offset), rest
+    return (X[index], codes[index], weight[index], offset), remaining_weight
 
 
 def check_held_out(estimator, X_val, y_val, sample_weight_val, offset_val, columns, has_offset=False):
-    """The user's validation rows: X, checked as in ``fit``; the column of each row; weights times those of the classes.
+    """The user's validation rows: X, checked as in ``fit``; the column of each row's class; weights with class_weight.
 
-    A "balanced" class_weight balances the classes of the rows of the fit.
+    A "balanced" class_weight uses the class totals of the fit.
     """
     for name, value in (("X_val", X_val), ("y_val", y_val)):
         if value is None:
@@ -297,7 +313,7 @@ def named_classes(classes):
 
 
 def check_labels(classes, y):
-    """Raise a ValueError for labels that cannot be, or that are not among the ``classes``, where these are given."""
+    """Raise a ValueError for values that cannot be labels, or for labels that are not among given ``classes``."""
     if classes is None:
         return check_targets(y)
     strange = strangers(classes, y)

@@ -1,7 +1,7 @@
-"""From a problem and its coefficients to the result: what is asked for, what is refused, and the way out.
+"""From a problem and its coefficients to the result: the request, the refusals, and what the messages recommend.
 
-A number that would not mean what it seems to mean is not given. Refused here is what takes the rows to see: rows that
-are not those of the fit, coefficients that are not at their optimum, classes that are separable.
+A number that would not mean what it seems to mean is not given. This module refuses what only the rows can show: rows
+other than those of the fit, coefficients that are not at the optimum, and separable classes.
 """
 
 from collections.abc import Callable
@@ -27,8 +27,8 @@ from .terms import Terms
 __all__ = ["Asked", "infer"]
 
 RESULTS = {"bayes": CredibleResult, "firth": FirthResult}
-MARGIN = 10  # times the goal of the fit: its estimate of the excess may be wrong by so much
-FLOOR = 1e-10  # of the mean loss: no smaller excess counts, as rounding may make it
+MARGIN = 10  # allowed excess / goal of the fit: the fit's estimate of the excess may be wrong by so much
+FLOOR = 1e-10  # of the mean loss: a smaller excess may be rounding
 NOT_THE_ROWS = (
     "X, y and the weights are not the rows that this model was fitted to: {evidence}. Pass the X, y and sample_weight "
     "of fit, or fit the model to these rows."
@@ -41,10 +41,10 @@ SEPARABLE = (
 
 
 class Asked(NamedTuple):
-    """What is asked for, and what is known of the fit: its settings, whether it has converged, and the J in the end.
+    """What a user asks for, and facts of the fit: its settings, whether it has converged, and J at its end.
 
-    ``reference`` is the code of a class. ``read(X, offset, centre)`` gives other rows. ``group`` has
-    the number of each row's group, from 0 to ``n_groups`` - 1.
+    ``reference`` is the code of a class. ``read(X, offset, centre)`` makes rows of other data. ``group`` has the number
+    of each row's group, from 0 to ``n_groups`` - 1.
     """
 
     cov_type: str
@@ -62,12 +62,12 @@ class Asked(NamedTuple):
 
     def allowed(self, problem: Problem, value: float) -> float:
         """How far J may be above its minimum at the coefficients of the fit."""
-        tol = max(self.settings.tol, 10 * float(np.finfo(problem.dtype).eps))
+        tol = max(self.settings.formed_tol, 10 * float(np.finfo(problem.dtype).eps))
         return MARGIN * max(tol * min(1.0, value), FLOOR)
 
 
 def infer(problem: Problem, theta: np.ndarray, terms: Terms, asked: Asked) -> InferenceResult:
-    """The result for the user's theta, the minimum of a problem."""
+    """The result at the user's theta, which is the minimum of a problem."""
     if not asked.converged:
         raise ValueError(why_not(problem, theta, terms, asked))
     if asked.features is not None:
@@ -92,14 +92,14 @@ def infer(problem: Problem, theta: np.ndarray, terms: Terms, asked: Asked) -> In
 
 
 def at_maximum(problem: Problem, theta: np.ndarray, asked: Asked) -> Estimate:
-    """The maximum of the likelihood, near a theta of the user's."""
+    """The maximum of the likelihood, near the user's theta."""
     likelihood = likelihood_of(Likelihood, problem, asked)
     start = likelihood.inside(theta)
     return maximum(likelihood, start, rows_check(problem, likelihood, asked))
 
 
 def of_some(problem: Problem, theta: np.ndarray, terms: Terms, asked: Asked) -> SomeResult:
-    """The result for some terms."""
+    """The result with standard errors for some terms only."""
     likelihood = likelihood_of(Likelihood, problem, asked)
     start = likelihood.inside(theta)
     places = np.sort(np.concatenate([terms.parameters(term) for term in asked.features]))
@@ -111,14 +111,14 @@ def of_some(problem: Problem, theta: np.ndarray, terms: Terms, asked: Asked) -> 
 
 
 def at_mode(problem: Problem, theta: np.ndarray, asked: Asked) -> Estimate:
-    """The mode of the posterior, near a theta of the user's."""
+    """The mode of the posterior, near the user's theta."""
     likelihood = likelihood_of(Posterior, problem, asked, problem.penalty)
     require_optimum(problem, theta, asked)
     return maximum(likelihood, likelihood.inside(theta), lambda *_: None)
 
 
 def unpenalised(problem: Problem, theta: np.ndarray, terms: Terms, asked: Asked) -> tuple[Problem, np.ndarray]:
-    """The problem without its penalty, and its minimum, sought from that with the penalty."""
+    """The problem without its penalty, and its minimum, sought from the minimum with the penalty."""
     require_optimum(problem, theta, asked)
     bare = problem._replace(penalty=ElasticNet(0.0))
     solution = solve(bare, Settings(), theta)
@@ -128,7 +128,7 @@ def unpenalised(problem: Problem, theta: np.ndarray, terms: Terms, asked: Asked)
 
 
 def likelihood_of(kind: type[Likelihood], problem: Problem, asked: Asked, *more) -> Likelihood:
-    """The likelihood of a problem's rows, where features are measured from about their means."""
+    """The likelihood of a problem's rows, for features measured from about their means."""
     contrasts = Contrasts(problem.loss.n_outputs, asked.reference)
     coordinates = Coordinates.of_means(problem.rows)
     if kind is FirthLikelihood:
@@ -140,7 +140,7 @@ def likelihood_of(kind: type[Likelihood], problem: Problem, asked: Asked, *more)
 
 
 def require_formed(problem: Problem, terms: Terms) -> None:
-    """Refuse more parameters than an information matrix is formed of."""
+    """Refuse models with too many parameters to form an information matrix."""
     n = problem.shape[0] * len(terms.classes)
     if n > FORMED_PARAMETERS:
         raise ValueError(
@@ -150,7 +150,7 @@ def require_formed(problem: Problem, terms: Terms) -> None:
 
 
 def require_rows(value: float, excess: float, known: float, allowed: float) -> None:
-    """Refuse rows at which J could fall further than the fit left it, or is not the J that is known."""
+    """Refuse rows on which J could fall further than on the rows of the fit, or J differs from J in the fit."""
     evidence = None
     if not excess <= allowed:
         evidence = f"there J is {excess:.1e} above its minimum, where the fit leaves at most {allowed:.1e}"
@@ -161,7 +161,7 @@ def require_rows(value: float, excess: float, known: float, allowed: float) -> N
 
 
 def rows_check(problem: Problem, likelihood: Likelihood, asked: Asked) -> Callable[[float, float], None]:
-    """What refuses other rows, by l at the coefficients of the fit, and how far l can rise."""
+    """The function that refuses other rows, by l at the coefficients of the fit and by how far l can rise."""
 
     def check(loglik, rise):
         value, excess = -loglik / likelihood.total, rise / likelihood.total
@@ -172,7 +172,7 @@ def rows_check(problem: Problem, likelihood: Likelihood, asked: Asked) -> Callab
 
 
 def require_optimum(problem: Problem, theta: np.ndarray, asked: Asked) -> None:
-    """Refuse rows at which the penalised J is not at its minimum."""
+    """Refuse rows on which the penalised J is not at its minimum."""
     audit = audited(problem, theta, asked)
     require_rows(audit.point.value, audit.excess, asked.value, asked.allowed(problem, audit.point.value))
 
@@ -185,12 +185,12 @@ def why_not(problem: Problem, theta: np.ndarray, terms: Terms, asked: Asked) -> 
 
 
 def reason(solution: Solution, terms: Terms, otherwise: str) -> str:
-    """That the classes are separable, where a solution says so; else what is given."""
+    """The message that the classes are separable, if a solution says so; otherwise another message."""
     if solution.status is not Status.SEPARABLE:
         return otherwise
     return SEPARABLE.format(direction=solution.along(terms.features, terms.all_classes))
 
 
 def audited(problem: Problem, theta: np.ndarray, asked: Asked) -> Solution:
-    """What ``solve`` finds at the coefficients themselves: the excess, and whether the classes are separable."""
+    """The solution without a step: the excess at theta, and whether the classes are separable."""
     return solve(problem, asked.settings._replace(max_iter=0, patience=np.inf), theta)

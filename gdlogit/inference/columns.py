@@ -1,12 +1,12 @@
-"""Several problems over the same rows, solved side by side: one pass serves all.
+"""Several constrained maxima of a likelihood over the same rows, climbed side by side: one pass serves all.
 
-Column m is a theta that moves within a_m^T theta = const, for normals a_m (P, q). The information V^-1 at the maximum
-of l serves all columns at first. With it, the step to the maximum within, its rise, and the tangent, along which that
-maximum moves where the constants change, are
+Column m is a theta that moves within the constraint a_m^T theta = const, for normals a_m (P, q). At first all columns
+use the information V^-1 at the maximum of l. With V and the score u, the step to the constrained maximum, the rise of l
+by that step, and the tangent, along which the constrained maximum moves when the constants change, are
 
-    d = V u - T a^T V u,    rise = u^T d / 2,    T = V a (a^T V a)^-1,    u the score.
+    d = V u - T a^T V u,    rise = u^T d / 2,    T = V a (a^T V a)^-1.
 
-A column that comes near too slowly gets the information at its own theta.
+A column that approaches its maximum too slowly gets the information at its own theta.
 """
 
 from typing import NamedTuple
@@ -17,14 +17,14 @@ from .information import Information
 
 __all__ = ["PASSES", "SLOW", "Columns", "climb"]
 
-SETTLED = 1e-11  # rise of l that is left: 1e-5 standard errors, of which the last step leaves a part
-SLOW = 0.5  # of the last distance, in standard errors
+SETTLED = 1e-11  # promised rise of l at which a column ends: a step of less than 1e-5 standard errors
+SLOW = 0.5  # distance after a step / distance before, in standard errors: more is slow
 PASSES = 100  # at most
-ROUNDING = 1e-10  # of l: a smaller fall is none, but perhaps the rounding of a nearly singular log |I|
+ROUNDING = 1e-10  # relative to l: a smaller fall may be the rounding of a nearly singular log |I|
 
 
 class Moves(NamedTuple):
-    """Of each column: the step within (P, M), the rise of l by it (M,), the tangents (P, M, q), a^T V a (M, q, q)."""
+    """For each column: the step (P, M), the rise of l by the step (M,), the tangents (P, M, q), a^T V a (M, q, q)."""
 
     step: np.ndarray
     rise: np.ndarray
@@ -33,7 +33,7 @@ class Moves(NamedTuple):
 
 
 class Columns:
-    """Thetas (P, M) of a likelihood, with normals (P, M, q), and for each the information that it steps with."""
+    """Thetas (P, M) of a likelihood, with normals (P, M, q), and the information for the steps of each."""
 
     def __init__(self, likelihood, information, normals, thetas):
         self.likelihood, self.normals, self.thetas = likelihood, normals, thetas
@@ -48,7 +48,7 @@ class Columns:
         return loglik, score.reshape(thetas.shape)
 
     def refresh(self, some):
-        """Give some columns the information at their own thetas, unless hardly a row has any curvature left there."""
+        """Give some columns the information at their own thetas, unless that information has a lower rank."""
         for column in some:
             theta = self.thetas[:, column].reshape(self.likelihood.shape)
             information = Information(self.likelihood.information(theta)[2], self.likelihood.shape[1])
@@ -80,9 +80,9 @@ def moves_with(information, normals, score):
 
 
 def climb(columns):
-    """Take each column to the maximum of l within; the l (M,) there, nan where a column did not arrive.
+    """Take each column to its constrained maximum of l; return l (M,) there, nan where a column did not arrive.
 
-    A step after which l is lower is halved, and the information then is that where the step began.
+    A step after which l is lower is halved, and its column gets the information at the step's start.
     """
     M = columns.thetas.shape[1]
     reached, left = np.full(M, np.nan), np.arange(M)

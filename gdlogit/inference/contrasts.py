@@ -1,8 +1,9 @@
 """Contrasts: coefficients as differences from those of a reference class.
 
-A softmax of k scores does not see a shift that all of them share; so only differences mean something. Of more than two
-classes the contrasts are theta_c - theta_r for the classes c but the reference r. Two classes have one score, the
-log-odds of the second: its coefficients are the contrasts with the first as reference, and minus those with the second.
+A softmax does not change where all its k scores change by the same amount, so only differences between classes have a
+meaning. For three or more classes the contrasts are theta_c - theta_r, for every class c other than the reference r.
+Two classes have one score, the log-odds of the second class. Its coefficients are the contrasts with the first class as
+the reference, and minus the contrasts with the second class as the reference.
 """
 
 from typing import NamedTuple
@@ -13,7 +14,7 @@ __all__ = ["Contrasts"]
 
 
 class Contrasts(NamedTuple):
-    """Of how many outputs k, and which class is the reference."""
+    """The number of outputs k, and the code of the reference class."""
 
     n_outputs: int
     reference: int = 0
@@ -30,7 +31,7 @@ class Contrasts(NamedTuple):
 
     @property
     def sign(self) -> int:
-        """Of two classes: 1 where the score is that of the class that is not the reference, else -1."""
+        """For two classes: -1 if the reference is the class whose log-odds the score is, otherwise 1."""
         return -1 if self.n_outputs == 1 and self.reference == 1 else 1
 
     def of(self, theta: np.ndarray) -> np.ndarray:
@@ -46,16 +47,16 @@ class Contrasts(NamedTuple):
         return np.insert(contrasts, self.reference, 0.0, axis=1)
 
     def of_slopes(self, dz: np.ndarray) -> np.ndarray:
-        """The derivatives in the contrasts' scores, of those in all scores; shapes (m, k') and (m, k)."""
+        """The derivatives (m, k') in the contrasts' scores, from the derivatives (m, k) in all scores."""
         return self.sign * dz if self.n_outputs == 1 else dz[:, self.others]
 
     def of_hessian(self, H: np.ndarray) -> np.ndarray:
-        """The Hessian (p + 1) k' of the contrasts, of that of all scores; shapes (P, P), flat feature by feature."""
+        """The Hessian of the contrasts, from the Hessian of all scores; both over theta flattened."""
         if self.n_outputs == 1:
             return H
-        p, k, some = len(H) // self.n_outputs, self.n_outputs, self.others
-        return H.reshape(p, k, p, k)[:, some][:, :, :, some].reshape(p * self.n, -1)
+        p, k, others = len(H) // self.n_outputs, self.n_outputs, self.others
+        return H.reshape(p, k, p, k)[:, others][:, :, :, others].reshape(p * self.n, -1)
 
     def probabilities(self, z: np.ndarray, loss) -> np.ndarray:
-        """P of every class (m, n_classes), of the contrasts' scores (m, k')."""
+        """P of every class (m, n_classes), from the contrasts' scores (m, k')."""
         return loss.probabilities(self.theta(z))

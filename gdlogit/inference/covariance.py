@@ -1,13 +1,13 @@
 """Covariances of the coefficients: from the information alone, or robust.
 
-    nonrobust  V = I^-1                                           right if the model is
-    HC0        V (sum_i u_i u_i^T) V                              right for large n whatever the model is
+    nonrobust  V = I^-1                                           right if the model is right
+    HC0        V (sum_i u_i u_i^T) V                              right for large n, also if the model is wrong
     HC1        HC0 times n / (n - P)
     HC2, HC3   with u_i divided by (1 - h_i)^1/2, by 1 - h_i      h_i the hat value: better for small n
     cluster    V (sum_g u_g u_g^T) V G/(G - 1) (n - 1)/(n - P)    rows of a group may depend on each other
 
-u_i = x_i (x) dz_i is the score of row i, u_g the sum of those of a group's rows, n the number of rows, P that of the
-parameters which can be estimated. For more than two classes h_i is the matrix C_i B_i: see ``summands``.
+u_i = x_i (x) dz_i is the score of row i, and u_g the sum of the scores of a group's rows. n is the number of rows, and
+P the number of parameters with an estimate. For three or more classes h_i is the matrix C_i B_i: see ``summands``.
 
 References
 ----------
@@ -27,7 +27,7 @@ COVARIANCES = ("nonrobust", "HC0", "HC1", "HC2", "HC3", "cluster")
 
 
 def covariance_root(estimate, kind, group=None, n_groups=0):
-    """A (P, rank) with the covariance A A^T of a kind, 0 for aliased parameters; group has a number for each row."""
+    """A root A (P, rank) of the covariance A A^T of a kind, 0 for aliased parameters; ``group`` numbers the groups."""
     likelihood, theta, root = estimate.likelihood, estimate.theta, estimate.information.root
     n, rank = likelihood.n_observations, estimate.information.rank
     if kind == "nonrobust":
@@ -43,7 +43,7 @@ def covariance_root(estimate, kind, group=None, n_groups=0):
 
 
 def adjustment(estimate, kind):
-    """What adjusts the residuals of a kind; None where nothing does."""
+    """The adjustment of the residuals for a kind; None for a kind without one."""
     if kind not in POWERS:
         return None
     likelihood = estimate.likelihood

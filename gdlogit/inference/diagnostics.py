@@ -6,6 +6,7 @@ Pregibon, "Logistic regression diagnostics", Annals of Statistics 9 (1981).
 """
 
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +17,10 @@ __all__ = ["Diagnostics"]
 
 
 class Diagnostics:
-    """What a result says of its rows, in their order. A row that occurs several times, by weight, is one of these."""
+    """Diagnostics of the rows, in their order. A row of weight 2 gets the diagnostics of each one of two equal rows."""
 
     @cached_property
-    def _influence(self) -> NDArray[np.float64]:
+    def _influence(self) -> Any:
         estimate = self._estimate
         likelihood, information = estimate.likelihood, estimate.information
         of = likelihood.loss, likelihood.contrasts, estimate.theta, information.root, likelihood.weighted
@@ -27,22 +28,22 @@ class Diagnostics:
 
     @property
     def hat(self) -> NDArray[np.float64]:
-        """The leverage of each row, shape (n_samples,): how strongly it determines its own prediction.
+        """The leverage of each row, shape (n_samples,): how strongly the row determines its own prediction.
 
-        Between 0 and 1 for two classes, and at most n_classes - 1; weighted, the leverages add up to ``rank``.
+        It is between 0 and 1 for two classes, and at most n_classes - 1. The weighted sum of the leverages is ``rank``.
         """
-        return self._influence[:, 0]
+        return np.asarray(self._influence[:, 0])
 
     @property
     def cooks_distance(self) -> NDArray[np.float64]:
-        """Cook's distance of each row, shape (n_samples,): how far the coefficients move without it, to first order."""
-        return self._influence[:, 1] / self.rank
+        """Cook's distance of each row, shape (n_samples,): the move of the coefficients without it, to first order."""
+        return np.asarray(self._influence[:, 1]) / self.rank
 
     @cached_property
     def resid_deviance(self) -> NDArray[np.float64]:
         """Deviance residuals, shape (n_samples,): their squares add up to -2 ``llf``.
 
-        Of two classes they have the sign of y - p; of more they are not negative.
+        For two classes they have the sign of y - p; for three or more they are not negative.
         """
         return self._residuals(summands.deviance_residuals)[:, 0]
 
@@ -54,4 +55,4 @@ class Diagnostics:
 
     def _residuals(self, f) -> NDArray[np.float64]:
         likelihood = self._estimate.likelihood
-        return likelihood.each(partial(f, likelihood.loss, likelihood.contrasts, self._estimate.theta))
+        return np.asarray(likelihood.each(partial(f, likelihood.loss, likelihood.contrasts, self._estimate.theta)))

@@ -4,8 +4,8 @@ The average marginal effect of feature j on the probability of class c is a mean
 
     E_jc = mean_i dP_ic / dx_ij = sum_d W_jd M_dc,    M_dc = mean_i a_id (1[d = c] - a_ic),
 
-and depends on theta through W and through M. A contrast compares the mean probabilities if a feature had one value in
-all rows, and if it had another (standardisation). Both take one block of rows at a time.
+and depends on theta through W and through M. A contrast compares two mean probabilities (standardisation): if a feature
+had one value in all rows, and if it had another value. Both take one block of rows at a time.
 
 References
 ----------
@@ -34,18 +34,18 @@ MEASURES = ("difference", "ratio", "odds")
 
 
 class Effects:
-    """Effects on the probability of the class that is compared with the reference, or of every class of several.
+    """Effects on probabilities: for two classes of the class that is not the reference, for more of every class.
 
     Parameters
     ----------
     values : ndarray of shape (n, n_classes)
-        The effects; of "ratio" and "odds" their logarithms.
+        The effects; for "ratio" and "odds" their logarithms.
     root : ndarray of shape (n, n_classes, rank)
         A, with the covariance A A^T of ``values``.
     names : tuple of str
-        What the effects are of.
+        The names of the effects.
     classes : tuple of labels
-        Whose probabilities they are on.
+        The classes on whose probabilities the effects are.
     measure : str
         "dy/dx", "difference", "ratio" or "odds".
     has_tests : bool
@@ -54,11 +54,11 @@ class Effects:
     Attributes
     ----------
     estimate : ndarray of shape (n,) or (n, n_classes)
-        The effects, and ratios as ratios.
+        The effects; ratios are not logarithms here.
     se : ndarray in the same shape
-        Their standard errors; of a ratio that of its logarithm.
+        The standard errors of the effects; for a ratio, of its logarithm.
     margeff, margeff_se : ndarrays
-        The same, by statsmodels' names.
+        ``estimate`` and ``se``, by statsmodels' names.
     """
 
     def __init__(
@@ -93,18 +93,18 @@ class Effects:
 
     @property
     def zvalues(self) -> Array:
-        """The effects, of a ratio the logarithms, in units of their standard errors."""
+        """The effects in units of their standard errors; for a ratio, its logarithm in units of ``se``."""
         return self._values / self.se
 
     @property
     def pvalues(self) -> Array:
-        """The two-sided p-values: that there is no effect."""
+        """The two-sided p-values of the hypothesis that there is no effect."""
         if not self._has_tests:
             raise AttributeError("method='bayes' gives credible intervals, which have no p-value.")
         return 2 * ndtr(-np.abs(self.zvalues))
 
     def cov_params(self) -> Array:
-        """The covariance of the effects, of a ratio of their logarithms, flattened."""
+        """The covariance of the flattened effects; for ratios, of their logarithms."""
         root = self._root.reshape(-1, self._root.shape[-1])
         return root @ root.T
 
@@ -114,7 +114,7 @@ class Effects:
         Parameters
         ----------
         alpha : float, default=0.05
-            One less the coverage.
+            1 less the coverage.
 
         Returns
         -------
@@ -170,6 +170,10 @@ class Effects:
     def __repr__(self) -> str:
         """The summary."""
         return str(self.summary())
+
+    def _repr_html_(self) -> str:
+        """The summary, in a notebook."""
+        return self.summary()._repr_html_()
 
     def _columns(self, alpha: float) -> dict[str, Array]:
         limits = self.conf_int(alpha)

@@ -2,13 +2,14 @@ r"""Firth's bias reduction: the maximum of the likelihood times Jeffreys' prior,
 
     l*(theta) = l(theta) + 1/2 log |I(theta)|
 
-One exact formula serves sigmoid and softmax. With B_i the leverage of row i (see ``summands``; the reference has zeros)
-and a its probabilities, the score gains
+One exact formula serves sigmoid and softmax. Let B_i be the leverage of row i (see ``summands``; the reference has
+zeros) and a its probabilities. The prior adds
 
     1/2 a_c (q_c - E),    q_c = (e_c - a)^T B_i (e_c - a),    E = sum_c a_c q_c,
 
-for each class c; for two classes that is h_i (1/2 - a), h_i the hat value. The result does not depend on the reference.
-A step is I^-1 u*, halved until l* rises; each takes one information and one pass for the leverages.
+to the row's score for each class c; for two classes that is h_i (1/2 - a), with h_i the hat value. The result does not
+depend on the reference. A step is I^-1 u*, halved until l* rises. It takes one information, and one pass for the
+leverages.
 
 References
 ----------
@@ -36,20 +37,18 @@ from .likelihood import Likelihood
 
 __all__ = ["FirthLikelihood", "aliased_features", "solve_firth"]
 
-SHARE = (
-    1e-4  # of ``tol`` in units of the whole l*: a step contracts the distance linearly, so that the digits take more
-)
-
-LEAST = 1e-6  # of a step
-NOISE = 1e-10  # of J: the rounding of log |I|, where I is nearly singular
-SLOW = 0.1  # of the last excess: after such a step, secant pairs improve the metric
+# Excess at which a fit ends / ``tol``, in units of the whole l*: steps contract the distance only linearly.
+TOL_SHARE = 1e-4
+LEAST_RATE = 1e-6
+NOISE = 1e-10  # relative to J: the rounding of log |I|, where I is nearly singular
+SLOW = 0.1  # excess after a step / excess before: where it is more, secant pairs improve the metric
 
 
 class FirthLikelihood(Likelihood):
-    """L*, in the place of l."""
+    """A likelihood that adds Jeffreys' prior: l* in the place of l."""
 
     def evaluate(self, theta):
-        """L*, its score and the information, in two passes."""
+        """The value of l*, its score and the information, in two passes."""
         loglik, score, matrix = self.information(theta)
         information = Information(matrix, self.shape[1])
         f = partial(summands.jeffreys_score, self.loss, self.contrasts, theta, information.root)
@@ -58,7 +57,7 @@ class FirthLikelihood(Likelihood):
 
 
 class FirthState(NamedTuple):
-    """Theta, its excess, the rate that led there, the information, and the metric, which the last steps improve."""
+    """theta, its excess, the last rate, the information, and the metric, which the last steps improve."""
 
     point: Point
     excess: float
@@ -68,7 +67,7 @@ class FirthState(NamedTuple):
 
 
 class PerRow(NamedTuple):
-    """The information divided by S, as a metric has it."""
+    """The information divided by S, as a metric for J."""
 
     information: Information
     total: float
@@ -79,9 +78,9 @@ class PerRow(NamedTuple):
 
 
 class FirthObjective:
-    """-l* / S, as the loop of descent sees it, plus half of log |I| / S at theta = 0.
+    """The objective -l* / S for the loop of descent, plus half of log |I| / S at theta = 0.
 
-    With that constant the value does not depend on the units of the features, and is not negative for two classes.
+    That constant makes the value independent of the units of the features, and not negative for two classes.
     """
 
     penalty = ElasticNet(0.0)
@@ -103,7 +102,7 @@ class FirthObjective:
         return self.likelihood.passes
 
     def state(self, theta, rate=1.0, last=None):
-        """The state at a theta, after a last one."""
+        """The state at a theta, after the ``last`` state."""
         loglik, score, information = self.likelihood.evaluate(theta)
         total = self.likelihood.total
         if self.log_det is None:
@@ -118,9 +117,9 @@ class FirthObjective:
 
 
 def step(objective, state):
-    """The state after a step, halved until J falls; a change that is J's rounding passes if the slope halves."""
+    """The state after a step, halved until J falls; a rise within J's rounding is accepted if the slope halves."""
     direction, rate = -state.metric.solve(state.point.gradient), 1.0
-    while rate >= LEAST:
+    while rate >= LEAST_RATE:
         new = objective.state(state.point.theta + rate * direction, rate, state)
         rise = new.point.value - state.point.value
         if rise <= 0 or (rise <= NOISE * abs(state.point.value) and new.excess <= state.excess / 4):
@@ -130,7 +129,7 @@ def step(objective, state):
 
 
 class FirthModel(NamedTuple):
-    """What is known at the end of the descent."""
+    """The end of the descent, in the place of a ``LocalModel``."""
 
     objective: FirthObjective
     point: Point
@@ -149,7 +148,7 @@ METHOD = Method(
 def solve_firth(
     problem: Problem, settings: Settings, start: np.ndarray | None = None, watch: Watch = NOBODY, held_out=None
 ) -> Solution:
-    """The maximum of l* for a problem's rows, from the user's theta; arguments and result as those of ``solve``."""
+    """The maximum of l* for a problem's rows, from the user's theta; arguments and result are those of ``solve``."""
     n = problem.shape[0] * max(1, problem.loss.n_outputs - 1)
     if n > FORMED_PARAMETERS:
         raise ValueError(f"bias_reduction='firth' is for at most {FORMED_PARAMETERS} parameters; the model has {n}.")
@@ -162,17 +161,18 @@ def solve_firth(
             METHOD,
             objective,
             likelihood.inside(np.zeros(problem.shape) if start is None else start),
-            tol=SHARE * settings.tol / likelihood.total,
+            tol=TOL_SHARE * settings.formed_tol / likelihood.total,
             max_iter=settings.max_iter,
             validate=others and (lambda theta: others.value(likelihood.users(theta))),
             watch=Watch(watch.begin, lambda record, point: watch.end(record, lambda: likelihood.users(point.theta))),
         )
     theta = likelihood.users(ending.model.information.without_aliased(ending.point.theta))
     status = Status.ABOVE_START if ending.status is Status.DIVERGED else ending.status
-    return Solution(theta, status, ending.excess, inf, ending.history, ending.model, coordinates, [])
+    goal = settings.formed_tol * min(1.0, ending.point.value)
+    return Solution(theta, status, ending.excess, inf, goal, ending.history, ending.model, coordinates, [])
 
 
 def aliased_features(solution: Solution) -> np.ndarray:
-    """The numbers of the features without an estimate, linear functions of those before them."""
+    """The numbers of the features without an estimate, which are linear functions of the features before them."""
     estimable = solution.model.information.estimable.reshape(solution.point.theta.shape)
     return np.flatnonzero(~estimable[:-1].all(axis=1))

@@ -1,8 +1,8 @@
 """The result for Firth's bias reduction: penalised likelihood-ratio tests, and penalised profile intervals.
 
-Wald's tests and intervals mislead where classes are separable: the penalised likelihood is far from quadratic there. So
-p-values and intervals follow l* itself, with the |I| of all parameters also where one of them is held at a value, as in
-R's logistf.
+Wald's tests and intervals mislead where classes are separable, because the penalised likelihood is far from quadratic
+there. So p-values and intervals follow l* itself. Where a parameter is held at a value, |I| is still that of all
+parameters, as in R's logistf.
 """
 
 from functools import cached_property
@@ -18,12 +18,12 @@ from .result import Array, InferenceResult
 
 __all__ = ["FirthResult", "firth_maximum"]
 
-STEPS = 100  # at most
-NEAR = 1e-13  # of l*: the rise that is left
+MOST_FIRTH_STEPS = 100
+LAST_RISE = 1e-13  # promised rise of l* at which the steps end
 
 
 class Metric(NamedTuple):
-    """The information at a theta, which secant pairs of the last steps may improve: it is not all of l*'s curvature."""
+    """The information at a theta, which is not all of l*'s curvature; secant pairs of the last steps may add to it."""
 
     smooth: NewtonMetric
 
@@ -33,9 +33,9 @@ class Metric(NamedTuple):
 
 
 class FirthColumns(Columns):
-    """Thetas that step with the information at their own place: l* has no pass that serves all of them.
+    """Thetas that step with the information at their own theta, for no pass can serve several columns of l*.
 
-    A column that comes near too slowly improves its metric from then on.
+    A column that approaches its maximum too slowly improves its metric by secant pairs from then on.
     """
 
     def __init__(self, likelihood, information, normals, thetas):
@@ -43,7 +43,7 @@ class FirthColumns(Columns):
         self.last, self.slow = {}, set()
 
     def evaluate(self, some):
-        """L* (n,) and its scores (P, n) of some columns."""
+        """The l* (n,) and its scores (P, n) of some columns."""
         self.passes += 1
         found = [self._evaluate(m) for m in some]
         return np.array([loglik for loglik, _ in found]), np.array([score for _, score in found]).T.reshape(
@@ -65,7 +65,7 @@ class FirthColumns(Columns):
         return loglik, score
 
     def refresh(self, some):
-        """Nothing is to be made anew; but from now on these columns improve their metrics."""
+        """Let some columns improve their metrics from now on; they have the information at their own thetas already."""
         self.slow.update(int(m) for m in some)
 
 
@@ -76,19 +76,19 @@ def firth_maximum(likelihood: FirthLikelihood, theta: np.ndarray, check) -> Esti
 
 
 def climbed(likelihood: FirthLikelihood, theta: np.ndarray, check) -> Estimate:
-    """The same, where the cores are held."""
+    """``firth_maximum``, on the threads of a fit."""
     start = None
-    for _ in range(STEPS):
+    for _ in range(MOST_FIRTH_STEPS):
         loglik, score, information = likelihood.evaluate(theta)
         step = information.solve(score)
         rise = 0.5 * float(np.vdot(score, step))
         if start is None:
             check(loglik, rise)
             start = last = rise
-        elif rise > last / 2 and rise < NEAR:  # nothing but rounding
+        elif rise > last / 2 and rise < LAST_RISE:  # the rise is only rounding
             break
         last, theta = rise, information.without_aliased(theta) + step
-        if rise <= NEAR:
+        if rise <= LAST_RISE:
             break
     return Estimate(likelihood, theta, loglik + rise, information, start)
 
@@ -96,9 +96,9 @@ def climbed(likelihood: FirthLikelihood, theta: np.ndarray, check) -> Estimate:
 class FirthResult(InferenceResult):
     """Standard errors, tests and intervals of a fit with ``bias_reduction="firth"``.
 
-    ``pvalues`` are those of penalised likelihood-ratio tests, and ``conf_int`` gives penalised profile intervals by
-    default. ``llf`` is the penalised log-likelihood ``l + log |I| / 2``, and ``llr`` compares it with that of a model
-    in which all features have coefficients of 0. There is no AIC, BIC or pseudo R^2.
+    ``pvalues`` come from penalised likelihood-ratio tests, and ``conf_int`` gives penalised profile intervals by
+    default. ``llf`` is the penalised log-likelihood ``l + log |I| / 2``, and ``llr`` compares ``llf`` with the
+    penalised log-likelihood where all features have coefficients of 0. There is no AIC, BIC or pseudo R^2.
     """
 
     _method = "Firth"

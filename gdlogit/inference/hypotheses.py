@@ -14,7 +14,7 @@ __all__ = ["HypothesisTest", "HypothesisTests"]
 class HypothesisTest(NamedTuple):
     """A test: its statistic, with a chi-squared distribution of ``df`` degrees of freedom, and its p-value.
 
-    Arrays, where there is a test for each feature.
+    The fields are arrays where there is a test for each feature.
     """
 
     statistic: Any
@@ -38,7 +38,8 @@ class HypothesisTests:
         Parameters
         ----------
         r_matrix : name or list of names of terms, or array-like of shape (n_functions, n_params)
-            Terms whose coefficients, for all classes, are to be 0; or the functions, over ``params.T.ravel()``.
+            The terms whose coefficients, for all classes, are 0 under the hypothesis; or the functions, as
+            coefficients over ``params.T.ravel()``.
 
         Returns
         -------

@@ -1,8 +1,8 @@
 r"""Corrections of Firth's intercept, whose predicted probabilities are otherwise drawn towards 1/2.
 
-    flic    the intercept alone is moved to where the predicted probabilities add up to the number of each class
-    flac    rows (x, c) with the weights of Firth's correction are added to the data, with a feature that marks them,
-            and the likelihood of all is maximised
+    flic    the intercept alone moves such that the predicted probabilities of each class add up to its number of rows
+    flac    rows (x, c) with the weights of Firth's correction are added to the data, with a feature that marks the
+            added rows, and the likelihood of all rows is maximised
 
 For two classes the added rows are (x, 0) and (x, 1), each with half the hat value; ``pseudo_weights`` generalises that
 to more classes.
@@ -24,7 +24,7 @@ from .firth import NOBODY, solve_firth
 
 __all__ = ["solve_reduced"]
 
-EXACT = 1e-14  # the tol of flac's fit
+FLAC_TOL = 1e-14  # of flac's fit
 
 
 def solve_reduced(problem, settings, start=None, watch=NOBODY, held_out=None, correction=None) -> Solution:
@@ -39,15 +39,15 @@ def solve_reduced(problem, settings, start=None, watch=NOBODY, held_out=None, co
 
 
 def flic(solution: Solution) -> np.ndarray:
-    """The user's theta of Firth's solution, with the intercepts of the maximum of l for these coefficients."""
+    """The user's theta of Firth's solution, with the intercepts that maximise l for these coefficients."""
     likelihood = solution.objective.likelihood
     return likelihood.users(likelihood.with_best_intercepts(solution.point.theta))
 
 
 def flac(problem: Problem, solution: Solution) -> np.ndarray:
-    """The user's theta at the maximum of the likelihood of the rows and of those that stand for the correction."""
+    """The user's theta at the maximum of the likelihood of the rows and of the rows added for the correction."""
     likelihood, model = solution.objective.likelihood, solution.model
     of = likelihood.loss, likelihood.contrasts, model.point.theta, model.information.root
     added = likelihood.each(partial(summands.pseudo_weights, *of))
-    theta = solve(problem.augmented(added), Settings(tol=EXACT), np.insert(solution.theta, -1, 0.0, axis=0)).theta
+    theta = solve(problem.augmented(added), Settings(tol=FLAC_TOL), np.insert(solution.theta, -1, 0.0, axis=0)).theta
     return np.delete(theta, -2, axis=0)

@@ -1,4 +1,4 @@
-"""The log-likelihood of the contrasts, over rows: its passes, as ``Objective`` has those of J.
+"""The log-likelihood of the contrasts over rows: it does for l what ``Objective`` does for J.
 
     l(theta) = -sum_i s_i loss(y_i, W^T x_i + b),    score u = dl/dtheta,    information I = -d^2 l / dtheta^2
 
@@ -11,22 +11,21 @@ from operator import add
 
 import numpy as np
 
+from ..summands import weight_of_classes
 from . import summands
 
 __all__ = ["Likelihood"]
 
-MOST_INTERCEPT_STEPS, LARGEST_INTERCEPT_STEP = (
-    100,
-    2.0,
-)  # Newton's steps for intercepts alone, at most, and how far one goes
-INTERCEPT_SLOPE = 1e-12  # of a row's share of the slope
+MOST_INTERCEPT_STEPS = 100  # of Newton's method for the intercepts alone
+LARGEST_INTERCEPT_STEP = 2.0  # change of an intercept in one such step
+INTERCEPT_SLOPE = 1e-12  # slope per row at which these steps end
 
 
 class Likelihood:
-    """The log-likelihood over rows, in the coordinates given.
+    """The log-likelihood over rows, in given coordinates.
 
-    ``weighted`` says what a weight is: that of a sampled row, or how often there is such a row. ``passes`` counts the
-    passes over the rows.
+    ``weighted`` says what weights mean: True for sampling weights, False for how often a row occurs. ``passes`` counts
+    the passes over the rows.
     """
 
     def __init__(self, coordinates, loss, contrasts, weighted=False):
@@ -44,17 +43,17 @@ class Likelihood:
 
     @property
     def has_offset(self):
-        """Whether something is added to the rows' scores."""
+        """Whether an offset is added to the rows' scores."""
         return self.rows.has_offset
 
     @property
     def n_observations(self):
-        """The rows: those with a weight, or as many as the frequencies add up to."""
-        return float(np.count_nonzero(self.rows.weight)) if self.weighted else self.rows.total
+        """The number of rows: of those with a weight, for sampling weights; otherwise the sum of the frequencies."""
+        return float(self.rows.n_counted) if self.weighted else self.rows.total
 
     @contextmanager
     def threads(self):
-        """Hold the cores for several passes: to get and leave them takes longer than a pass over few rows."""
+        """A context that keeps the threads for several passes, as starting them takes longer than a small pass."""
         if self._holds:
             yield
             return
@@ -66,21 +65,21 @@ class Likelihood:
                 self._holds = False
 
     def users(self, theta):
-        """The user's theta of all scores; of a softmax, with coefficients of each feature that add up to 0."""
+        """The user's theta of all scores; the coefficients of each feature of a softmax add up to 0."""
         theta = self.contrasts.theta(self.coordinates.centred.leave(theta))
         return theta if theta.shape[1] == 1 else theta - theta.mean(axis=1, keepdims=True)
 
     def inside(self, theta):
-        """The inverse of ``users``: contrasts, where features are measured from about their means."""
+        """The inverse of ``users``: contrasts, for features measured from about their means."""
         return self.contrasts.of(self.coordinates.into(theta))
 
     def user_parameters(self):
-        """The user's parameters, flat, as linear functions of a flat theta: T (P, P), one a row."""
+        """The user's flat parameters as linear functions of a flat theta: T (P, P), a row for each parameter."""
         T = self.coordinates.centred.leave(np.eye(self.n_parameters).reshape(self.shape[0], -1))
         return T.reshape(self.n_parameters, -1)
 
     def user_parameter(self, row, c):
-        """One of the user's parameters as a linear function of theta, in its shape: that of a row and a class."""
+        """The user's parameter of a row and a class as a linear function of theta, in theta's shape."""
         function, centred = np.zeros(self.shape), self.coordinates.centred
         if row == len(function) - 1:
             function[:-1, c], function[-1, c] = -centred.centre, 1
@@ -89,7 +88,7 @@ class Likelihood:
         return function
 
     def score(self, theta):
-        """L and its score, in one pass."""
+        """The value of l and its score, in one pass."""
         loss, slope = self.sum(partial(summands.score, self.loss, self.contrasts, theta))
         return -loss, -slope
 
@@ -104,22 +103,22 @@ class Likelihood:
         return -losses, -slopes
 
     def information(self, theta):
-        """L, its score and its information (P, P), in one pass."""
+        """The value of l, its score and its information (P, P), in one pass."""
         f = partial(summands.information, self.loss, self.contrasts, theta)
         loss, slope, information = self.sum(f, products=self.n_parameters * self.shape[1])
         return -loss, -slope, information
 
     def null(self):
-        """L of a model without features: of the best intercepts, or without any."""
+        """The largest l of a model without features: at the best intercepts, if there are intercepts."""
         theta = np.zeros(self.shape)
         if self.has_offset or not self.has_intercept:
             return self.score(self.with_best_intercepts(theta) if self.has_intercept else theta)[0]
-        weight = np.bincount(self.rows.y, self.rows.weight, self.contrasts.n + 1)
+        (weight,) = self.rows.sum(partial(weight_of_classes, self.contrasts.n + 1))
         seen = weight[weight > 0]
         return float(seen @ np.log(seen / seen.sum()))
 
     def with_best_intercepts(self, theta):
-        """A theta with the intercepts of the largest l for its coefficients, by Newton's method."""
+        """A theta with the same coefficients and the intercepts that maximise l, by Newton's method."""
         theta = theta.copy()
         with self.threads():
             for _ in range(MOST_INTERCEPT_STEPS):
@@ -144,13 +143,13 @@ class Likelihood:
         return self.fold(f, add, *each, products=products)
 
     def fold(self, f, combine, *each, products=None):
-        """What f gives, in float64, combined over all rows."""
+        """The values of f, in float64, combined over all rows."""
         self.passes += 1
         with self.threads():
             return self.rows.fold(partial(summands.in_float64, f), combine, *each, products=products)
 
     def each(self, f, *each):
-        """What f gives for each row, in float64."""
+        """The values of f for each row, in float64."""
         self.passes += 1
         with self.threads():
             return self.rows.each(partial(summands.in_float64, f), *each)

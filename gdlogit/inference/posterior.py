@@ -1,8 +1,8 @@
 r"""An l2 penalty as a prior: Laplace's approximation of the posterior.
 
-With W_jc ~ N(0, 1 / d_j), d_j = 1 / C in scikit-learn's terms, the mode is the penalised fit, and the precision there
-I + D. Of a softmax the contrasts of a feature have the prior precision d_j (E - 1 1^T / k), E the identity of k - 1,
-which is what k independent coefficients give.
+With W_jc ~ N(0, 1 / d_j), where d_j = 1 / C in scikit-learn's terms, the mode is the penalised fit, and the precision
+there is I + D. The k - 1 contrasts of a feature in a softmax have the prior precision d_j (E - 1 1^T / k), with E the
+identity, because the k coefficients are independent.
 
 References
 ----------
@@ -17,7 +17,7 @@ __all__ = ["Posterior"]
 
 
 class Posterior(Likelihood):
-    """The log-likelihood plus the log-density of the prior, but for a constant."""
+    """The log-likelihood plus the log-density of the prior, up to a constant."""
 
     def __init__(self, coordinates, loss, contrasts, weighted, penalty):
         super().__init__(coordinates, loss, contrasts, weighted)
@@ -33,5 +33,5 @@ class Posterior(Likelihood):
         return loglik - 0.5 * theta.ravel() @ pull, score - pull.reshape(theta.shape), information + self.prior
 
     def of_data(self, theta, value):
-        """The log-likelihood alone, of the log-posterior."""
+        """The log-likelihood alone, from the log-posterior ``value``."""
         return value + 0.5 * float(theta.ravel() @ self.prior @ theta.ravel())

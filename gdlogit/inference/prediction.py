@@ -1,7 +1,7 @@
 """Predicted probabilities with intervals.
 
-The interval of the log-odds eta_c = log(P_c / (1 - P_c)) of each class, with the error of the delta method, and back by
-the sigmoid: it stays within 0 and 1, and for two classes it is that of the score itself.
+The delta method gives an interval for the log-odds eta_c = log(P_c / (1 - P_c)) of each class, and the sigmoid makes an
+interval for P_c of it, which stays within 0 and 1. For two classes it is the interval of the score itself.
 """
 
 from functools import partial
@@ -22,10 +22,10 @@ Array = NDArray[np.float64]
 
 
 class Prediction(NamedTuple):
-    """Probabilities of rows: of the class that is compared with the reference, or with several of every class.
+    """Probabilities of rows: for two classes of the class that is not the reference, for more of every class.
 
-    ``probability``, ``lower`` and ``upper``, the log-odds ``linear`` and their standard error ``se_linear``, each of
-    shape (n_samples,) or (n_samples, n_classes).
+    The fields are ``probability``, ``lower`` and ``upper``, the log-odds ``linear`` and their standard error
+    ``se_linear``, each of shape (n_samples,) or (n_samples, n_classes).
     """
 
     probability: Array
@@ -35,14 +35,14 @@ class Prediction(NamedTuple):
     se_linear: Array
 
     def to_frame(self) -> "pd.DataFrame":
-        """The same as a pandas DataFrame, with several classes one below the other."""
+        """The prediction as a pandas DataFrame; the rows of several classes stand one class below the other."""
         import pandas as pd
 
         return pd.DataFrame({name: array.T.ravel() for name, array in self._asdict().items()})
 
 
 class Predictions:
-    """What a result predicts."""
+    """The predictions of a result."""
 
     def predict(self, X: Any, interval: float = 0.95, *, offset: Any = None) -> Prediction:
         """Predict the probability of each row, with its interval.
@@ -54,7 +54,7 @@ class Predictions:
         interval : float, default=0.95
             The coverage of the intervals: confidence intervals of the probability, not of a label.
         offset : float or array-like, default=None
-            What is added to the scores, as in ``fit``; required if ``fit`` got one.
+            Numbers that are added to the scores, as in ``fit``; required if ``fit`` got an offset.
 
         Returns
         -------
@@ -86,9 +86,9 @@ def log_odds(z: Array, covariance: Array, others: list[int]) -> tuple[Array, Arr
     """
     linear, error = np.empty_like(z), np.empty_like(z)
     for c in range(z.shape[1]):
-        rest = np.delete(z, c, axis=1)
-        total = logsumexp(rest, axis=1, keepdims=True)
-        slope = np.insert(-np.exp(rest - total), c, 1.0, axis=1)[:, others]
+        other_scores = np.delete(z, c, axis=1)
+        total = logsumexp(other_scores, axis=1, keepdims=True)
+        slope = np.insert(-np.exp(other_scores - total), c, 1.0, axis=1)[:, others]
         linear[:, c] = z[:, c] - total[:, 0]
         error[:, c] = np.sqrt(np.maximum(np.einsum("id,ide,ie->i", slope, covariance, slope), 0))
     return linear, error

@@ -1,9 +1,9 @@
 r"""Profile likelihood: intervals and tests that follow the likelihood itself, not its curvature at the maximum.
 
-The profile l_a(c) is the maximum of l where a^T theta = c. Its 95% limits are the c at which l_a has fallen by half the
-quantile of chi-squared with one degree of freedom. All limits of all parameters are sought side by side (see
-``columns``), each by two moves a pass: the step to the maximum within a^T theta = c, and along the tangent t the root x
-of
+The profile l_a(c) is the maximum of l subject to a^T theta = c. Its 95% limits are the c at which l_a has fallen by
+half the 95% quantile of chi-squared with one degree of freedom. All limits of all parameters are sought side by side
+(see ``columns``). In each pass, each makes two moves: the step to the maximum subject to a^T theta = c, and along the
+tangent t a step x, the root of
 
     f + s x - x^2 / (2 a^T V a) = 0,    f = l + rise - level,  s = u^T t.
 
@@ -23,11 +23,11 @@ from .columns import SLOW, Columns, climb
 
 __all__ = ["drop_tests", "profile_limits"]
 
-NEAR = 1e-6  # of a standard error: the last move
-FARTHEST = 2.0  # standard errors in one move
-SIDE_BY_SIDE = 30  # passes, before what is left is sought by itself
-BRACKETS = 40  # steps outwards, each half as long again
-LOWEST = 4  # times the fall of l at the limit: a theta with a larger fall is half as far from the maximum
+LAST_MOVE = 1e-6  # in standard errors: the move at which a limit is found
+LONGEST_MOVE = 2.0  # in standard errors
+MOST_SHARED_PASSES = 30  # then the limits that are not found are sought one by one
+MOST_BRACKETS = 40  # steps outwards, each 1.5 times as long as the last
+LARGEST_FALL = 4  # fall of l / fall at the limit: where it is more, theta is moved halfway back to the maximum
 
 MISSED = (
     "{n} profile limits were not found and are nan: the likelihood is far from quadratic, as where the classes are "
@@ -36,7 +36,7 @@ MISSED = (
 
 
 def profile_limits(estimate, normals, alpha, kind=Columns):
-    """The limits (n, 2) of the profile intervals for the functions a^T theta, normals (P, n)."""
+    """The limits (n, 2) of the profile intervals for n functions a^T theta, with the normals (P, n) as columns."""
     drop = 0.5 * float(chdtri(1, alpha))
     n = normals.shape[1]
     side, of = np.tile([-1.0, 1.0], n), np.repeat(np.arange(n), 2)
@@ -48,18 +48,18 @@ def profile_limits(estimate, normals, alpha, kind=Columns):
     columns.thetas += start.tangent[:, :, 0] * side * error * np.sqrt(2 * drop)
     limits = np.full(2 * n, np.nan)
     left, last = np.arange(2 * n), np.full(2 * n, np.inf)
-    while len(left) and columns.passes < SIDE_BY_SIDE:
+    while len(left) and columns.passes < MOST_SHARED_PASSES:
         loglik, score = columns.evaluate(left)
-        low = loglik < estimate.loglik - LOWEST * drop
+        low = loglik < estimate.loglik - LARGEST_FALL * drop
         columns.thetas[:, left[low]] = 0.5 * (columns.thetas[:, left[low]] + top)
         loglik, score, some = loglik[~low], score[:, ~low], left[~low]
         far, move = approach(columns, some, loglik, score, estimate.loglik - drop, side, error)
-        slow = (far > SLOW * last[some]) & (far > NEAR)
+        slow = (far > SLOW * last[some]) & (far > LAST_MOVE)
         if slow.any():
             columns.refresh(some[slow])
             far, move = approach(columns, some, loglik, score, estimate.loglik - drop, side, error)
         columns.thetas[:, some] += move
-        last[some], done = far, some[far <= NEAR]
+        last[some], done = far, some[far <= LAST_MOVE]
         limits[done] = np.einsum("jm,jm->m", both[:, done], columns.thetas[:, done])
         left = np.setdiff1d(left, done)
     for m in left:
@@ -71,14 +71,14 @@ def profile_limits(estimate, normals, alpha, kind=Columns):
 
 
 def limit_by_root(estimate, normal, step, drop, kind):
-    """One limit, as the root of the profile's fall: each value of a^T theta has a climb of its own.
+    """One limit, as the root of the profile's fall, with a climb for each value of a^T theta; nan if not found.
 
-    For limits that are not found side by side, as where classes are nearly separable. Nan where it is not found.
+    This is for limits that are not found side by side, for example where classes are nearly separable.
     """
     thetas = estimate.theta.reshape(-1, 1).copy()
 
     def beyond(value):
-        """By how much the profile has fallen below the level."""
+        """How far the profile is below the level of the limit."""
         columns = kind(estimate.likelihood, estimate.information, normal[:, None, None], thetas)
         tangent = columns.moves(np.arange(1), np.zeros_like(thetas)).tangent[:, 0, 0]
         thetas[:, 0] += tangent * (value - normal @ thetas[:, 0])
@@ -86,30 +86,30 @@ def limit_by_root(estimate, normal, step, drop, kind):
         return estimate.loglik - drop - climb(columns)[0]
 
     inside = float(normal @ thetas[:, 0])
-    for _ in range(BRACKETS):
+    for _ in range(MOST_BRACKETS):
         outside = inside + step
         fall = beyond(outside)
         if not fall < 0:
             break
         inside, step = outside, 1.5 * step
-    return brentq(beyond, inside, outside, xtol=NEAR * abs(step)) if fall >= 0 else np.nan
+    return brentq(beyond, inside, outside, xtol=LAST_MOVE * abs(step)) if fall >= 0 else np.nan
 
 
 def approach(columns, some, loglik, score, level, side, error):
-    """How far some columns are from their limits, in standard errors, and the move there."""
+    """The distance of some columns to their limits, in standard errors, and the move to the limits."""
     moves = columns.moves(some, score)
     tangent, curvature = moves.tangent[:, :, 0], 1 / moves.spread[:, 0, 0]
     f, s = loglik + moves.rise - level, np.einsum("jm,jm->m", score, tangent)
-    s = np.where(side[some] * s < 0, s, 0.0)  # a profile that rises outwards has not come to its top
+    s = np.where(side[some] * s < 0, s, 0.0)  # a profile that rises outwards is not at its top yet
     root = np.sqrt(np.maximum(s**2 + 2 * curvature * f, 0))
     x = (s + side[some] * root) / curvature
-    x = np.clip(x, -FARTHEST * error[some], FARTHEST * error[some])
+    x = np.clip(x, -LONGEST_MOVE * error[some], LONGEST_MOVE * error[some])
     far = np.maximum(np.abs(x) / error[some], np.sqrt(2 * np.maximum(moves.rise, 0)))
     return far, moves.step + tangent * x
 
 
 def drop_tests(estimate, normals, kind=Columns):
-    """The l (M,) of the maxima where a_m^T theta = 0, for normals (P, M, q)."""
+    """The l (M,) at the maxima subject to a_m^T theta = 0, for normals (P, M, q)."""
     P, M, _ = normals.shape
     theta = estimate.theta.ravel()
     columns = kind(estimate.likelihood, estimate.information, normals, np.repeat(theta[:, None], M, axis=1))

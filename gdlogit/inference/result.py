@@ -1,4 +1,4 @@
-"""The result of inference: what statsmodels calls by the same names."""
+"""The result of inference, with statsmodels' names."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -35,9 +35,9 @@ Array = NDArray[np.float64]
 class InferenceResult(HypothesisTests, HasEffects, Predictions, Diagnostics):
     """Standard errors, tests, intervals and effects of a fitted model.
 
-    ``model.inference(X, y)`` and ``gdlogit.inference(pipeline, X, y)`` make it. The names are statsmodels'. Arrays have
-    the order of ``names``, the intercept first; with more than two classes they have a column for each class but the
-    reference, whose coefficients are 0.
+    ``model.inference(X, y)`` and ``gdlogit.inference(pipeline, X, y)`` make this result. The names are statsmodels'.
+    Arrays have the order of ``names``, the intercept first. With three or more classes, arrays have a column for each
+    class other than the reference, whose coefficients are 0.
 
     Attributes
     ----------
@@ -53,25 +53,25 @@ class InferenceResult(HypothesisTests, HasEffects, Predictions, Diagnostics):
     bse, zvalues, pvalues : ndarray in the shape of ``params``
         Standard errors, ``params / bse``, and the p-values of the normal distribution.
     llf, llnull : float
-        The log-likelihood, and that of the model without features.
+        The log-likelihood of the model, and of the model without features.
     llr, llr_pvalue : float
         The likelihood-ratio statistic of all features, and its p-value.
     aic, bic, prsquared : float
         Information criteria, and McFadden's pseudo R^2.
     nobs, df_model, df_resid : float
-        The number of rows; that of the parameters without intercepts; the number of rows less that of all parameters.
+        The number of rows; the number of parameters without intercepts; the number of rows less all parameters.
     rank, aliased : int, tuple of str
-        The number of parameters with an estimate; the names of those without one.
+        The number of parameters with an estimate; the names of the parameters without one.
     cov_type, method, weights : str
-        As they were asked for.
+        The arguments of ``inference``.
     excess : float
-        By how much J was above its minimum at the coefficients of the model; the estimates here are at the minimum.
+        How far J was above its minimum at the coefficients of the model; the estimates here are at the minimum.
     """
 
     _method = "MLE"
     _notes: tuple[str, ...] = ()
     _columns_class = Columns
-    _interval = "wald"  # of ``conf_int``, unless told
+    _interval = "wald"  # the default of ``conf_int``
     _columns = ("coef", "std err", "z", "P>|z|")  # of a summary, before the limits
 
     def __init__(self, estimate: Estimate, root: Array | None, terms: Terms, asked: Any) -> None:
@@ -102,7 +102,7 @@ class InferenceResult(HypothesisTests, HasEffects, Predictions, Diagnostics):
 
     @property
     def aliased(self) -> tuple[str, ...]:
-        """The parameters without an estimate: linear functions of those before them."""
+        """The parameters without an estimate, whose features are linear functions of the features before them."""
         return tuple(np.array(self._terms.labels(), dtype=object)[~self._is_estimated])
 
     def cov_params(self) -> Array:
@@ -190,7 +190,7 @@ class InferenceResult(HypothesisTests, HasEffects, Predictions, Diagnostics):
 
     @property
     def _largest_hat(self) -> float:
-        return float(self.hat.max())
+        return float(self._influence[:, 0].max())
 
     def _numbers(self) -> tuple[Array, ...]:
         return self.params, self.bse, self.zvalues, self.pvalues
@@ -245,6 +245,18 @@ class InferenceResult(HypothesisTests, HasEffects, Predictions, Diagnostics):
         Table
         """
         return summary_of(self, alpha)
+
+    def __repr__(self) -> str:
+        """What the result is about, in a line; ``summary()`` has the table."""
+        of = ", ".join(map(str, self.classes))
+        return (
+            f"<{type(self).__name__}: {of} against {self.reference}, {len(self.names)} terms, {self.nobs:g} rows, "
+            f"cov_type={self.cov_type!r}, method={self.method!r}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """The summary, in a notebook."""
+        return self.summary()._repr_html_()
 
     def to_frame(self, conf_level: float = 0.95, exponentiate: bool = False, tidy: bool = False) -> "pd.DataFrame":
         """The table of coefficients as a pandas DataFrame.

@@ -1,8 +1,8 @@
 """Standard errors of some parameters, where there are too many to form an information matrix.
 
-The covariance of two linear functions of theta is a^T I^-1 b. I^-1 b comes from conjugate gradients on products with I:
-one solve for each function. Of a softmax, I is that of all k scores, and singular along shifts that all of them share;
-contrasts do not see these, so that the solves are consistent.
+The covariance of two linear functions a and b of theta is a^T I^-1 b. Conjugate gradients on products with I give I^-1
+b, with one solve for each function. For a softmax, I is the information of all k scores, and is singular along shifts
+that all scores share. Contrasts do not change along these shifts, so the solves are consistent.
 """
 
 from typing import Any, Literal, NoReturn
@@ -18,21 +18,21 @@ from .terms import Terms
 
 __all__ = ["SomeInformation", "SomeResult", "solved"]
 
-SOLVED_RESIDUAL = 1e-8  # residual of a solve, relative to that of no step
-LOST = 1e3  # times the least residual: rounding has taken over
+SOLVED_RESIDUAL = 1e-8  # relative residual of a solve
+LOST = 1e3  # residual / smallest residual so far: rounding has taken over
 MOST_SOLVE_PRODUCTS = 3000  # of the information with a vector, in one solve
 UNSOLVED = (
     "The standard error of {name} was not found by {n} products with the information matrix: the feature is collinear "
     "with others, or nearly so. Leave collinear features out of the model."
 )
 ONLY_SOME = (
-    "{what} needs the covariance of all parameters, and features= has asked for some. There are params, bse, zvalues, "
-    "pvalues, conf_int, wald_test and summary."
+    "{what} needs the covariance of all parameters, and features= has asked for some features only. Available are "
+    "params, bse, zvalues, pvalues, conf_int, wald_test and summary."
 )
 
 
 class SomeInformation:
-    """The information at theta, by its products. It is taken to have full rank: nobody looks for aliased features."""
+    """The information at theta, by its products. Its rank is taken to be full: no aliased features are looked for."""
 
     def __init__(self, likelihood, theta):
         self.likelihood = likelihood
@@ -45,13 +45,13 @@ class SomeInformation:
         self.solver.most_products = MOST_SOLVE_PRODUCTS
 
     def solve(self, u):
-        """I^-1 u, for a vector in the shape of all scores' theta; and the residual that is left.
+        """I^-1 u, for a vector in the shape of all scores' theta, and its residual.
 
-        Where I is singular, rounding makes the residual grow again: the best solution is kept.
+        Where I is singular, rounding makes the residual grow again, so the best solution is returned.
         """
         u = u / self.objective.total
         if u.shape[1] > 1:
-            u -= u.mean(axis=1, keepdims=True)  # rounding along the shifts, which I does not see, would grow
+            u -= u.mean(axis=1, keepdims=True)  # rounding along the shifts, on which I is 0, would grow
         best, least = np.zeros_like(u), 1.0
         for iterate in self.solver.iterates(u):
             if iterate.residual < least:
@@ -61,7 +61,7 @@ class SomeInformation:
         return best, least
 
     def step(self):
-        """The step to the maximum of l as contrasts, and by how much l rises."""
+        """The step to the maximum of l, as contrasts, and the rise of l by this step."""
         step, _ = self.solve(-self.objective.total * self.point.gradient)
         rise = -0.5 * self.objective.total * float(np.vdot(self.point.gradient, step))
         return self.likelihood.contrasts.of(step), rise
@@ -79,7 +79,7 @@ class SomeInformation:
         return 0.5 * (V + V.T)
 
     def of_all_scores(self, function):
-        """A function of the contrasts as one of all scores: the reference's coefficients count with the other sign."""
+        """A linear function of the contrasts as one of all scores: the reference's coefficients get the other sign."""
         all_scores = self.likelihood.contrasts.theta(function)
         if all_scores.shape[1] > 1:
             all_scores[:, self.likelihood.contrasts.reference] = -function.sum(axis=1)
@@ -87,9 +87,9 @@ class SomeInformation:
 
 
 def solved(likelihood, start, parameters, names, check):
-    """The maximum of l near a theta; l and the excess there; its information; the covariance of some parameters.
+    """The maximum of l near a theta; l there; the excess at the start; the information; some parameters' covariance.
 
-    ``parameters`` are pairs (row of theta, class), the intercept's as the user has it.
+    ``parameters`` are pairs (row of theta, class) of the user's parameters.
     """
     with likelihood.threads():
         theta, first = start, None
@@ -106,7 +106,7 @@ def solved(likelihood, start, parameters, names, check):
 
 
 class SomeResult(InferenceResult):
-    """The result for some of the terms; the others have nan."""
+    """The result with standard errors for some of the terms; the other terms have nan."""
 
     def __init__(self, estimate: Estimate, covariance: Array, places: Any, terms: Terms, asked: Any) -> None:
         super().__init__(estimate, None, terms, asked)
@@ -171,4 +171,4 @@ class SomeResult(InferenceResult):
     @property
     def _notes(self):
         others = len(self.names) - len(self._shown)
-        return (f"features= has asked for these; the {others} other terms have no standard errors.",)
+        return (f"Standard errors only for the terms in features=; the {others} other terms have none.",)

@@ -1,11 +1,12 @@
-"""What inference adds up over blocks of rows: pure functions of the loss, the contrasts, theta and a block.
+"""The terms that inference adds up over blocks of rows: pure functions of the loss, the contrasts, theta and a block.
 
-As in ``gdlogit.summands``, but in float64 whatever X is, and for contrasts with a reference class: theta (p + 1, k'),
+They are as in ``gdlogit.summands``, but always in float64, and for contrasts with a reference class: theta (p + 1, k'),
 scores z and their derivatives dz (m, k'), P = (p + 1) k' parameters. The leverage of row i is the matrix
 
     B_i = (I (x) x_i)^T V (I (x) x_i)    (k', k'),    V = A A^T = I^-1,    x_i with the constant feature,
 
-the covariance of its scores; with the curvature C_i of its loss, the trace of C_i B_i is what is called its hat value.
+which is the covariance of the row's scores. The hat value of row i is the trace of C_i B_i, with C_i the curvature of
+its loss.
 """
 
 import numpy as np
@@ -41,12 +42,12 @@ CHUNK = 2**18  # numbers of a temporary array: 2 MB, which stay in cache
 
 
 def in_float64(f, block, *each):
-    """What f makes of the block in float64."""
+    """The value of f for the block in float64."""
     return f(block.in_float64(), *each)
 
 
 def scores(contrasts, theta, block):
-    """The scores z (m, k') of the contrasts, with those of the rows' offset."""
+    """The scores z (m, k') of the contrasts, with the contrasts of the rows' offset added."""
     z = block.forward(theta)
     return z if block.offset is None else z + contrasts.of(block.offset)
 

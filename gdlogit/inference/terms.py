@@ -1,7 +1,7 @@
 """The parameters as a user sees them: named, the intercept first, class by class.
 
-Inside, theta is (p + 1, k') with the intercept last; flat, it goes feature by feature. Outside, ``params`` is (terms,)
-for two classes and (terms, k') for more; flat, as ``cov_params`` has it, it goes class by class.
+The package's theta is (p + 1, k') with the intercept last; a flat theta goes feature by feature. The user's ``params``
+is (terms,) for two classes and (terms, k') for more; flat, as in ``cov_params``, it goes class by class.
 """
 
 from typing import Any, NamedTuple
@@ -39,18 +39,18 @@ class Terms(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of ``params``."""
+        """The shape of ``params``."""
         return (len(self.names),) if len(self.classes) == 1 else (len(self.names), len(self.classes))
 
     @property
     def rows(self) -> np.ndarray:
-        """Which row of theta each term is."""
+        """The row of theta for each term."""
         n = len(self.names)
         return np.roll(np.arange(n), 1) if self.has_intercept else np.arange(n)
 
     @property
     def order(self) -> np.ndarray:
-        """Where each parameter of the user's flat order is in a flat theta."""
+        """The index in a flat theta of each parameter, in the user's flat order."""
         k = len(self.classes)
         return (self.rows[None, :] * k + np.arange(k)[:, None]).ravel()
 
@@ -59,7 +59,7 @@ class Terms(NamedTuple):
         return theta[self.rows].reshape(self.shape)
 
     def shaped(self, flat: np.ndarray) -> np.ndarray:
-        """What there is of each parameter, in the user's flat order, in the shape of ``params``."""
+        """An array with an entry for each parameter, in the user's flat order, in the shape of ``params``."""
         return flat.reshape(len(self.classes), -1, *flat.shape[1:]).swapaxes(0, 1).reshape(*self.shape, *flat.shape[1:])
 
     def flat(self, array: np.ndarray) -> np.ndarray:
@@ -80,7 +80,7 @@ class Terms(NamedTuple):
         return self.row(term) + len(self.names) * np.arange(len(self.classes))
 
     def labels(self) -> list[str]:
-        """A name for each parameter in the user's flat order: that of the term and, of several, of the class."""
+        """A name for each parameter, in the user's flat order: the term's name, and the class if there are several."""
         if len(self.classes) == 1:
             return list(self.names)
         return [f"{label}:{name}" for label in self.classes for name in self.names]

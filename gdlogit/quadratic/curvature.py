@@ -27,7 +27,7 @@ from scipy.linalg import lapack
 
 __all__ = ["Cholesky", "ConjugateGradients", "Iterate", "Jacobi", "Kronecker", "Updated"]
 
-EPS = np.finfo(float).eps
+EPS, TINY = np.finfo(float).eps, float(np.finfo(float).tiny)
 MOST_PRODUCTS = 500  # of H with a vector, in one solve
 NO_CURVATURE = 1e-6  # relative to the largest: a softmax has no curvature where all scores move together
 SINGULAR = 1e3  # curvature / rounding of an entry: a smaller ratio may hide that there is no curvature
@@ -147,7 +147,7 @@ class Kronecker:
 
     def __init__(self, gram, coupling, penalty):
         gamma, self.vectors = np.linalg.eigh(coupling)
-        rounded = 4.0 ** np.round(0.5 * np.log2(np.maximum(gamma, NO_CURVATURE * gamma[-1])))
+        rounded = 4.0 ** np.round(0.5 * np.log2(np.maximum(gamma, max(NO_CURVATURE * gamma[-1], TINY))))
         self.columns = [(rounded == g, Cholesky(g * gram + np.diag(penalty))) for g in np.unique(rounded)]
 
     def solve(self, g):
@@ -166,7 +166,8 @@ class Iterate(NamedTuple):
     """
 
     x: np.ndarray
-    residual: float  # in the norm of M^-1, relative to that of g
+    rest: np.ndarray  # g - H x
+    residual: float  # the same in the norm of M^-1, relative to that of g
     fall: float
     estimate: float
     bound: float
@@ -192,7 +193,7 @@ class ConjugateGradients:
         v = q = self.preconditioner.solve(r)
         start = rest = float(np.vdot(r, q))
         fall = 0.0
-        yield Iterate(x, 1.0, fall, 0.5 * rest, self.bound(r))
+        yield Iterate(x, r, 1.0, fall, 0.5 * rest, self.bound(r))
         for _ in range(self.most_products):
             Hv = self.product(v)
             curvature = float(np.vdot(v, Hv))
@@ -205,14 +206,18 @@ class ConjugateGradients:
             q = self.preconditioner.solve(r)
             last, rest = rest, float(np.vdot(r, q))
             v = q + (rest / last) * v
-            yield Iterate(x, sqrt(rest / start), fall, fall + 0.5 * rest, fall + self.bound(r))
+            yield Iterate(x, r, sqrt(rest / start), fall, fall + 0.5 * rest, fall + self.bound(r))
 
     def solve(self, g):
-        """H^-1 g, near enough for the bound to be sharp; to a small residual where there is no bound."""
+        """H^-1 g, as near as ``solved`` comes."""
+        return self.solved(g).x
+
+    def solved(self, g):
+        """The iterate whose bound is sharp; the one of a small residual where there is no bound."""
         for iterate in self.iterates(g):
             if iterate.residual <= self.fine if isinf(iterate.bound) else iterate.bound <= self.sharp * iterate.fall:
                 break
-        return iterate.x
+        return iterate
 
     def decrement(self, g):
         """1/2 g^T H^-1 g, as estimated at a small residual."""

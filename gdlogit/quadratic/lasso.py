@@ -198,7 +198,7 @@ def minimise_roughly(M, g, theta, strength, rtol):
 
 
 def reduced_newton(M, point, strength, steps, rtol=0.0):
-    """Newton steps on the nonzeros; whether they end at the minimum, or at rtol times the slope at the start.
+    """Newton steps on the nonzeros; whether they end at the minimum, or at a slope of rtol times the first slope.
 
     Zeros are freed only after a full step. After a shorter step the same coordinates would leave zero and come back.
     """

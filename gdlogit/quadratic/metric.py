@@ -19,10 +19,12 @@ from .box import minimise_in_box
 from .curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker
 from .lasso import INTERCEPT_FEATURE, ColumnModel, ProductModel, minimise_formed, minimise_roughly
 from .proximal import Proximal
+from .secant import Secant
 
 __all__ = [
     "LocalModel",
     "NewtonMetric",
+    "Solved",
     "L1Metric",
     "formed_metric",
     "metric_at",
@@ -32,13 +34,12 @@ __all__ = [
 ]
 
 PRECONDITIONER_ROWS_PER_FEATURE, PRECONDITIONER_ROWS = 10, 1000  # a Kronecker product is made of at least so many
-LBFGS_PAIRS = 10  # secant pairs
 WORKING_SET_SLOPE = 0.9  # slope / l1: a zero with a larger ratio may leave zero in the next step
 PROXIMAL_RESIDUAL = 1e-3  # slope / slope at the start, where a solve for an estimate or a proof ends
 
 
 class NewtonMetric(NamedTuple):
-    """No l1 penalty: M factorised, with the secant pairs of L-BFGS (Nocedal and Wright 2006, section 7.2)."""
+    """No l1 penalty: M factorised, with the secant pairs of L-BFGS."""
 
     hessian: Cholesky | ConjugateGradients
     pairs: tuple = ()
@@ -62,22 +63,31 @@ class NewtonMetric(NamedTuple):
         return next(self.hessian.iterates(point.gradient)).estimate
 
     def solve(self, g):
-        """M^-1 g: the two loops of L-BFGS, with the Hessian as its first matrix."""
-        g = g.copy()
-        parts = []
-        for ds, dg, curvature in reversed(self.pairs):
-            part = np.vdot(ds, g) / curvature
-            parts.append(part)
-            g -= part * dg
-        step = self.hessian.solve(g)
-        for (ds, dg, curvature), part in zip(self.pairs, reversed(parts), strict=True):
-            step += (part - np.vdot(dg, step) / curvature) * ds
-        return step
+        """M^-1 g."""
+        return Secant(self.hessian, self.pairs).solve(g)
 
     def updated(self, ds, dg):
         """With one more pair, where it has positive curvature."""
-        curvature = np.vdot(ds, dg)
-        return self._replace(pairs=(*self.pairs, (ds, dg, curvature))[-LBFGS_PAIRS:]) if curvature > 0 else self
+        pairs = Secant(self.hessian, self.pairs).with_step(ds, dg).pairs
+        return self if pairs is self.pairs else self._replace(pairs=pairs)
+
+
+class Solved(NamedTuple):
+    """A metric that has been asked for the step from a point already: the step, and the excess there."""
+
+    direction: np.ndarray
+    fall: float
+    is_singular = False
+
+    def aim(self, point):
+        """The step, and how far the model falls."""
+        return self.direction, self.fall
+
+    def excess(self, point):
+        """J - min J, estimated by that fall."""
+        return self.fall
+
+    preconditioner_excess = excess
 
 
 class L1Metric(NamedTuple):
@@ -299,15 +309,18 @@ def preconditioner_at(objective, z):
     return Kronecker(sample.gram(c), sample.coupling(c), objective.penalty.curvature(np.empty(p)))
 
 
-def products_at(objective, c, preconditioner):
-    """The Hessian where the loss has curvature c, known by its products and a rough metric."""
+def products_at(objective, c, preconditioner, **limits):
+    """The Hessian where the loss has curvature c, known by its products and a rough metric.
+
+    ``limits`` are those of ``ConjugateGradients``.
+    """
     least = float(objective.penalty.curvature(np.empty(objective.shape))[:-1].min())
 
     def bound(r):
         """A bound on 1/2 r^T H^-1 r, because H has at least the penalty's curvature; the intercept is left out."""
         return float(np.vdot(r[:-1], r[:-1])) / (2 * least) if least else np.inf
 
-    return ConjugateGradients(objective.hessian_product(c), preconditioner, bound)
+    return ConjugateGradients(objective.hessian_product(c), preconditioner, bound, **limits)
 
 
 def without_shift(hessian, shape, features):

@@ -35,12 +35,14 @@ Rockafellar, "Convex Analysis" (1970), section 31. Yu, Huang and Lin, "Dual coor
 regression and maximum entropy models", Machine Learning 85 (2011).
 """
 
+from functools import partial
+
 import numpy as np
 
 from ..objective import Overflow, overflow_raised
 from ..penalty import Conjugate, lacking
 from ..quadratic.curvature import ConjugateGradients, Jacobi
-from ..quadratic.metric import LocalModel
+from ..quadratic.metric import LocalModel, Solved
 
 __all__ = ["duality_gap"]
 
@@ -57,8 +59,10 @@ CORRECTIONS = 4  # of a tilt's step, in the parameters without a penalty
 TILTS = 5  # at most. Each leaves out the rows that the tilt before would have pushed out of [0, 1]
 
 
-def duality_gap(model, rng, tol=0.0, excess=0.0):
+def duality_gap(model, rng, tol=0.0, excess=0.0, brief=False):
     """Bound J(theta) - min J at a model's point; infinite without a penalty.
+
+    A ``brief`` one takes two passes, however far the bound is.
 
     The bound is at most J itself, and at least the rounding of J, because no smaller excess can be seen. Without a
     penalty, J need not have a minimum. The bound is also infinite for a penalty whose conjugate is not known. Further
@@ -68,7 +72,8 @@ def duality_gap(model, rng, tol=0.0, excess=0.0):
     objective, value = model.objective, model.point.value
     if objective.penalty.is_none or lacking(objective.penalty, Conjugate):
         return np.inf
-    return float(np.clip(proven_bound(model, rng, tol, excess), objective.resolution * value, value))
+    bound = shrunk_bound(objective, model.point) if brief else proven_bound(model, rng, tol, excess)
+    return float(np.clip(bound, objective.resolution * value, value))
 
 
 def proven_bound(model, rng, tol, excess=0.0):
@@ -77,10 +82,11 @@ def proven_bound(model, rng, tol, excess=0.0):
     goal = max(tol, objective.resolution) * point.value
     wanted = max(goal, ENOUGH_GAP * point.value)
     if objective.penalty.is_smooth and not objective.forms_hessian:
-        bound = shrunk_bound(objective, point)
-        if bound <= SHRUNK_BOUND_RATIO * model.metric.preconditioner_excess(point):
-            return bound
-        return min(bound, tilted_bound(objective, model, wanted))
+        enough = SHRUNK_BOUND_RATIO * model.metric.preconditioner_excess(point)
+        cheap, dear = partial(shrunk_bound, objective, point), partial(tilted_bound, objective, model, wanted)
+        first, second = (dear, cheap) if isinstance(model.metric, Solved) else (cheap, dear)
+        bound = first()
+        return bound if bound <= max(goal, enough) else min(bound, second())
     some = sample_of(model, rng) if objective.forms_hessian else model
     wanted = max(wanted, SAMPLE_BOUND_RATIO * objective.n_rows / some.objective.n_rows * min(excess, point.value))
     bound = tilted_bound(objective, some, goal if objective.forms_hessian else wanted)
@@ -123,6 +129,8 @@ def tilted_bound(objective, model, wanted=0.0):
                     if proven <= wanted:
                         return proven
                     return min(proven, bound(objective, point, kl, V, rounding_of_slopes(objective, tilted)))
+                if objective.penalty.is_smooth and not objective.forms_hessian:
+                    break  # another tilt would take as many products as the first
                 model = LocalModel(tilted.without(infeasible), point)
     except Overflow:  # the step overflows where hardly a row has any curvature left
         pass
