@@ -46,7 +46,7 @@ LATE = 10.0  # times the passes so far: a G that costs more is not waited for
 FADED = 0.5  # of the loss where B was taken, at which B is taken anew
 STRETCH, FAST = 4, 0.3  # steps, and the part of the fall before that J falls in as many: less is fast
 PART, FEW = 0.25, 10  # of the passes, or so many, may the solve for Newton's step take
-FEW_ROWS = 2  # for each feature
+FEW_ROWS, ROWS_PER_FEATURE = 2000, 2  # at most: a product is then cheap
 NOW_AND_THEN = 7  # steps: first after so many, then whenever their number has doubled
 KEPT = 0.25  # of the fall that Newton's step has promised
 TINY = float(np.finfo(float).tiny)
@@ -220,7 +220,7 @@ def goes_by_newton(objective, state, values):
 
     Passes are cheap there. A metric of features cannot know which of few rows have curvature left.
     """
-    if objective.n_counted > FEW_ROWS * objective.shape[0]:
+    if objective.n_counted > min(FEW_ROWS, ROWS_PER_FEATURE * objective.shape[0]):
         return False
     if state.solved is None:
         return len(values) > NOW_AND_THEN and (len(values) & (len(values) - 1)) == 0
