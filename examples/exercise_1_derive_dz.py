@@ -72,10 +72,10 @@ for y in (0, 1):
 
 # %%
 # **Check 2: the computational graph.** It knows the derivatives of log, sigmoid, * and -, and the chain rule.
-z = Node(1.5, "z")
-a = sigmoid(z).named("a")
-L = -log(1 - a)  # the label is 0
-np.testing.assert_allclose(backward(L)[z], my_dz(sigma(1.5), 0), rtol=1e-12)
+score = Node(1.5, "z")
+prediction = sigmoid(score).named("a")
+L = -log(1 - prediction)  # the label is 0
+np.testing.assert_allclose(backward(L)[score], my_dz(sigma(1.5), 0), rtol=1e-12)
 
 # %%
 # **Check 3: many examples at once.** Three examples are the columns of X. The gradient of the mean loss is

@@ -30,7 +30,7 @@ assert backward(f) == {x: -3, y: -3, z: 4, p: -3, f: 1}
 
 X = np.array([[1.0, 2.0, -1.0], [0.0, 1.0, 1.0]])
 Y = np.array([1, 1, 0])
-w, b = np.array([0.1, -0.2]), 0.0
+w, b = np.array([0.1, -0.2]), np.array(0.0)
 step = logistic_step(X, Y, w, b, learning_rate=0.5)
 
 print()
@@ -56,7 +56,7 @@ for _ in range(50):
     costs.append(step.cost)
 assert np.all(np.diff(costs) < 0)
 
-_, ax = plt.subplots()
+figure, ax = plt.subplots()
 ax.plot(costs)
 ax.set(xlabel="step of gradient descent", ylabel="cost J, the mean loss")
 plt.show()

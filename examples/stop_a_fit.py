@@ -6,6 +6,8 @@ Held-out rows can end a fit, and from scikit-learn 1.9 on a callback can, too. H
 mostly noise. Gradient descent first learns what matters, and then the noise.
 """
 
+from typing import Any
+
 import numpy as np
 from sklearn.metrics import log_loss
 
@@ -23,7 +25,7 @@ given = {"X": X[train], "y": y[train], "X_val": X[held_out], "y_val": y[held_out
 # With ``X_val`` and ``y_val``, ``validation_loss_curve_`` has the log-loss of the held-out rows. That loss falls, and
 # then rises while J still falls. With ``early_stopping=True`` the fit returns the coefficients with the lowest loss.
 
-settings = {"solver": "gd", "learning_rate": 0.1, "C": 0.1, "tol": 1e-3}
+settings: dict[str, Any] = {"solver": "gd", "learning_rate": 0.1, "C": 0.1, "tol": 1e-3}
 watched = GDLogisticRegression(**settings).fit(**given)
 stopped = GDLogisticRegression(early_stopping=True, **settings).fit(**given)
 LossCurveDisplay.from_estimators({"to the minimum": watched, "stopped": stopped})

@@ -15,7 +15,7 @@ import numpy as np
 from .bounds import BoxPenalty
 from .data.rows import Rows
 from .descent import gradient, newton, quasi_newton, stochastic, truncated
-from .descent.loop import NOBODY, Ending, Method, Record, Watch, descend, target
+from .descent.loop import NOBODY, Ending, Method, Record, Watch, descend, even_if_interrupted, target
 from .descent.status import Status
 from .objective import FORMED_PARAMETERS, Objective, Point
 from .penalty import ElasticNet, Penalty, free_of, lacking
@@ -180,12 +180,10 @@ def solve(
             patience=settings.patience,
             watch=told_of_thetas(watch, outside),
         )
-        try:
-            return judged(ending, objective, coordinates, settings, tol, rng)
-        except KeyboardInterrupt:
-            if ending.status is Status.INTERRUPTED:  # by an earlier one
-                raise
-            return judged(ending._replace(status=Status.INTERRUPTED), objective, coordinates, settings, tol, rng)
+        return even_if_interrupted(
+            lambda status: judged(ending._replace(status=status), objective, coordinates, settings, tol, rng),
+            ending.status,
+        )
 
 
 def told_of_thetas(watch: Watch, outside: Callable[[np.ndarray], np.ndarray]) -> Watch:

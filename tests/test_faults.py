@@ -280,7 +280,10 @@ def test_an_interrupt_at_any_block_either_keeps_the_best_or_changes_nothing(make
             assert model.loss_curve_.min() <= np.log(2)  # J at zero
             assert np.isfinite(model.coef_).all()
             model.__dict__ = before.copy()
-    assert [key for key, _ in groupby(kept)] == [False, True, False]  # before the first step; later; at the proof
+    assert [key for key, _ in groupby(kept)] == [
+        False,
+        True,
+    ]  # before the first step; later, also while the end is judged
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4])

@@ -13,6 +13,7 @@ from sklearn.model_selection import PredefinedSplit
 
 from gdlogit import GDLogisticRegression, GDLogisticRegressionCV
 from gdlogit.backprop import loss_of
+from gdlogit.data.labels import Columns
 from gdlogit.data.on_dask import parts_of
 from gdlogit.data.part_rows import PartRows
 from gdlogit.data.parts import surveyed
@@ -34,7 +35,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def client():
-    how = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    how = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
     with distributed.LocalCluster(**how) as cluster, distributed.Client(cluster) as client:
         yield client
 
@@ -319,23 +320,37 @@ def test_a_fit_takes_few_round_trips(client, monkeypatch):
 
 def test_the_partitions_of_a_worker_are_one_task_of_a_pass(client):
     X, y = rows(n=1000)
-    parts = parts_of(dict(zip(("X", "y"), in_chunks(X, y, size=10), strict=True)), client)
-    held = surveyed(parts, lambda *arrays: arrays, lambda labels: None, facts)
-    objective = Objective(PartRows(held), loss_of(2), ElasticNet(0.1))
+    objective = Objective(PartRows(surveyed_parts(client, X, y, size=10)), loss_of(2), ElasticNet(0.1))
     objective.at(np.zeros((7, 1)))
     before = transitions(client)
     objective.at(np.ones((7, 1)))
     assert transitions(client) - before <= 40
 
 
-def facts(survey):
-    from gdlogit.data.labels import Columns
-
-    return survey.facts(None, Columns.of)
+def surveyed_parts(client, X, y, size=450):
+    parts = parts_of(dict(zip(("X", "y"), in_chunks(X, y, size=size), strict=True)), client)
+    return surveyed(parts, lambda *arrays: arrays, lambda labels: None, lambda survey: survey.facts(None, Columns.of))
 
 
 def transitions(client):
     return client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.transition_counter)
+
+
+def test_the_threads_of_a_worker_share_its_partitions_and_no_bit_depends_on_them(client):
+    X, y = rows(3)
+    reference = model().fit(*in_chunks(X, y))
+    how = {"n_workers": 1, "threads_per_worker": 3, "processes": False, "dashboard_address": ":0"}
+    with distributed.LocalCluster(**how) as cluster, distributed.Client(cluster, set_as_default=False) as threads:
+        ours = model().fit(*in_chunks(X, y), client=threads)
+        many = Objective(PartRows(surveyed_parts(threads, X, y), n_scores=3), loss_of(3), ElasticNet(0.1))
+        theta = np.ones((7, 3)) / np.append(X.std(axis=0), 1)[:, None]
+        z = many.scores(theta)
+        assert np.asarray(z).shape == (4000, 3)
+        np.testing.assert_array_equal(z[np.array([0, 900, 3999])], np.asarray(z)[[0, 900, 3999]])
+        placed = np.asarray(many.rows.placed(np.arange(4000)))
+        del many, z
+    np.testing.assert_array_equal(ours.coef_, reference.coef_)
+    np.testing.assert_array_equal(placed, np.arange(4000))
 
 
 # --- Lost workers ---------------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def assert_true(problem, **parameters):
     assert excess <= model.duality_gap_ + rounding + residuals
     assert np.isinf(model.duality_gap_) == np.isinf(problem.parameters["C"])
     if model.converged_:
-        assert excess <= max(model.tol, 10 * np.finfo(problem.X.dtype).eps) + rounding
+        assert excess <= max(model.tol_, 10 * np.finfo(problem.X.dtype).eps) + rounding
 
 
 # --- The oracle ------------------------------------------------------------------------------------------

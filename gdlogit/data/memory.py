@@ -24,7 +24,7 @@ from .rows import Rows
 from .threads import Cores
 from .units import largest_of_features, least_and_most, measured_in, unit_of
 
-__all__ = ["MemoryRows", "concatenated", "rows_of"]
+__all__ = ["MemoryRows", "aligned", "concatenated", "rows_of"]
 
 SAMPLE_BYTES = 40 * 2**20  # a sample may always have so many bytes
 SAMPLE_SHARE, MOST_BYTES = 0.065, 160 * 2**20  # or this share of X, but no more than so many bytes: more tell little
@@ -39,7 +39,7 @@ def rows_of(
     Parameters
     ----------
     X : ndarray or CSR of shape (n, p), float64 or float32; never written to, and copied only where a CSR has unsorted
-        or duplicate entries.
+        or duplicate entries, or an array is not aligned.
     y : ndarray of shape (n,), class codes from 0.
     weight : ndarray of shape (n,), not negative, with a positive sum.
     intercept : bool, whether each row carries a constant feature 1.
@@ -51,12 +51,20 @@ def rows_of(
     offset : ndarray of shape (n, k), what is added to the scores; None is 0.
     unit : 1.0 or ndarray of shape (p,), what the features are divided by, in a copy.
     """
-    storage, X = (CsrBlock, canonical(X)) if sp.issparse(X) else (DenseBlock, X)
+    storage, X = (CsrBlock, canonical(X)) if sp.issparse(X) else (DenseBlock, aligned(X))
     parts = {"constant": float(intercept), "first": first, "layout": layout or _layout.LAYOUT}
     if offset is not None:
         parts["offset"] = offset.astype(X.dtype, copy=False)
     block = storage(X=measured_in(X, unit), y=y, weight=weight, **parts)
     return MemoryRows(block if centre is None else block.about(centre), n_scores, cores, unit)
+
+
+def aligned(array):
+    """The array, or a copy where its numbers do not begin at multiples of their size, as after some networks.
+
+    No BLAS takes such an array: NumPy would copy it for each product.
+    """
+    return array if array.flags.aligned else array.copy()
 
 
 class MemoryRows(Rows):

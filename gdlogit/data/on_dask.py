@@ -9,7 +9,7 @@ import numpy as np
 from .dask_parts import DaskParts
 from .parts import Given
 
-__all__ = ["fetched", "is_collection", "lazily", "meta_of", "parts_of"]
+__all__ = ["fetched", "is_collection", "is_frame", "lazily", "meta_of", "parts_of"]
 
 NO_CLIENT = (
     "X is a Dask collection, which needs a cluster to be fitted on: start one, client = dask.distributed.Client(), or "
@@ -39,14 +39,18 @@ def is_future(value):
     return "distributed" in sys.modules and isinstance(value, sys.modules["distributed"].Future)
 
 
-def is_frame(value):
-    """Whether a collection is a DataFrame, or a Series."""
-    return hasattr(value, "map_partitions") and hasattr(value, "dtypes")
+def is_frame(value: Any) -> bool:
+    """Whether a value is a DataFrame or a Series, Dask's or pandas'."""
+    from dask.utils import is_dataframe_like, is_series_like
+
+    return bool(is_dataframe_like(value) or is_series_like(value))
 
 
 def is_array(value):
-    """Whether a collection is an array."""
-    return hasattr(value, "map_blocks")
+    """Whether a value is an array."""
+    from dask.utils import is_arraylike
+
+    return is_arraylike(value)
 
 
 # --- To be fitted -----------------------------------------------------------------------------------------------------

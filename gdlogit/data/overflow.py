@@ -3,7 +3,7 @@
 import numpy as np
 import scipy.sparse as sp
 
-__all__ = ["held", "largest", "overflow_named"]
+__all__ = ["held", "largest", "overflow_as_here", "overflow_named"]
 
 
 def overflow_named(X):
@@ -37,3 +37,9 @@ def largest(X):
     """The largest |x|. SciPy's abs and max of a CSR matrix would sort the caller's entries."""
     values = X.data if sp.issparse(X) else X
     return max(float(values.max(initial=0)), -float(values.min(initial=0)))
+
+
+def overflow_as_here():
+    """Call what NumPy's settings here would call for an overflow, which may raise an error of its own."""
+    if np.geterr()["over"] == "call":
+        np.geterrcall()("overflow", 0)

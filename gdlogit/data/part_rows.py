@@ -8,17 +8,20 @@ size, or the rows that a sample takes, 40 MB at most. Numbers for each row stay 
 from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
-from operator import add, mul
+from operator import add
 from typing import NamedTuple
 
 import numpy as np
 
+from .exact_sum import ExactSum
 from .memory import SAMPLE_BYTES, MemoryRows, concatenated
+from .overflow import overflow_as_here
+from .part_array import PartArray, places
 from .parts import Measure, noted
 from .rows import Rows, keys_of
 from .threads import Cores
 
-__all__ = ["PartArray", "PartRows"]
+__all__ = ["PartRows"]
 
 ELSEWHERE = {"call": "raise", "log": "warn"}  # of NumPy's error settings: a function of here cannot be called there
 
@@ -152,110 +155,6 @@ class PartRows(Rows):
             raise
 
 
-# --- Sums over parts --------------------------------------------------------------------------------------------------
-
-
-class ExactSum:
-    """A sum of floats, or of arrays of them, with what rounding has taken off it.
-
-    In twice the precision the order of the sum does not matter, so a fit has the same bits wherever the parts lie, and
-    whichever worker is lost meanwhile.
-
-    References
-    ----------
-    Knuth, "The Art of Computer Programming", volume 2 (1997), section 4.2.2 (the rounding of a sum, exactly).
-    """
-
-    def __init__(self, high, low):
-        self.high, self.low = high, low
-
-    @classmethod
-    def of(cls, value):
-        """The sum of one value; what is no float is added up as it is."""
-        is_float = isinstance(value, float) or (isinstance(value, np.ndarray) and value.dtype.kind == "f")
-        return cls(value, np.zeros_like(value)) if is_float else value
-
-    def __add__(self, other):
-        """The sum of both."""
-        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            high = self.high + other.high
-            moved = high - self.high
-            rounding = (self.high - (high - moved)) + (other.high - moved)
-            return ExactSum(high, self.low + other.low + rounding)
-
-    def value(self):
-        """The sum, rounded; an overflow is one here, where NumPy's settings may name it."""
-        if not np.isfinite(self.high).all():
-            overflow_as_here()
-            return self.high
-        return self.high + self.low
-
-
-def overflow_as_here():
-    """Call what NumPy's settings here would call for an overflow, which may raise an error of its own."""
-    if np.geterr()["over"] == "call":
-        np.geterrcall()("overflow", 0)
-
-
-# --- Numbers of each row ----------------------------------------------------------------------------------------------
-
-
-class PartArray:
-    """An array with a row for each row, or a number, that lies where the rows are.
-
-    Sums and multiples of it lie there, too, and ``[:, some]`` of its columns; ``[index]`` fetches some rows of it, and
-    ``np.asarray`` all of them. It has a ``shape`` if the number of columns is given.
-    """
-
-    __array_ufunc__ = None  # so that NumPy's numbers leave + and * to these
-
-    def __init__(self, parts, firsts, n_columns=None):
-        self.parts, self.firsts = parts, firsts
-        if n_columns is not None:
-            self.shape = int(firsts[-1]), n_columns
-
-    def map(self, f, *others):
-        """What f makes of this array and others, part by part."""
-        return PartArray(self.parts.map(f, *(other.parts for other in others)), self.firsts)
-
-    def __add__(self, other):
-        """The sum with another."""
-        return self.map(add, other)
-
-    def __mul__(self, factor):
-        """A multiple, or the product with another."""
-        return self.map(mul, factor) if isinstance(factor, PartArray) else self.map(partial(mul, factor))
-
-    __rmul__ = __mul__
-
-    def __getitem__(self, index):
-        """Some columns, which stay where they are; or the rows at ``index``, which is sorted: fetched."""
-        if isinstance(index, tuple):
-            n_columns = None if np.ndim(index[1]) == 0 else len(index[1])
-            return PartArray(self.parts.map(partial(some_columns, index)), self.firsts, n_columns)
-        return np.concatenate(self.parts.among(some_of, places(self.firsts, index)))
-
-    def __array__(self, dtype=None, copy=None):
-        """All of it: fetched."""
-        whole = np.concatenate(self.parts.among(some_of, dict.fromkeys(range(len(self.parts)), slice(None))))
-        return whole if dtype is None else whole.astype(dtype)
-
-    def sum(self):
-        """The sum of all numbers: fetched."""
-        return self.parts.reduce(sum_of, add)[0]
-
-    def max(self):
-        """The largest of all numbers: fetched."""
-        return self.parts.reduce(largest_of, max)[0]
-
-
-def places(firsts, index):
-    """Of row numbers, sorted: the part that each is in, and its numbers within the part."""
-    ends = np.searchsorted(index, firsts)
-    spans = enumerate(pairwise(ends.tolist()))
-    return {part: index[start:stop] - firsts[part] for part, (start, stop) in spans if start < stop}
-
-
 # --- What runs where a part lies --------------------------------------------------------------------------------------
 
 
@@ -312,26 +211,6 @@ def merged(left, right):
 def repeated(values, part):
     """The same values for each of a part's rows."""
     return np.repeat(values, len(part), axis=0)
-
-
-def some_columns(index, array):
-    """Some columns of an array."""
-    return array[index]
-
-
-def some_of(array, index):
-    """Some rows of an array."""
-    return array[index]
-
-
-def largest_of(array):
-    """The largest number of an array."""
-    return (array.max(),)
-
-
-def sum_of(array):
-    """The sum of an array."""
-    return (array.sum(dtype=float),)
 
 
 def weight_and_number(block):

@@ -180,9 +180,9 @@ def survey_of(check_labels, given):
     return (Surveys({given.number: survey.n_rows}, survey),)
 
 
-def encoded(facts, given, first):
-    """The rows of a partition as a fit takes them."""
-    return Part(given.number, first, *facts.encoded(*given[1:]))
+def encoded(facts, first_of, given):
+    """The rows of a partition as a fit takes them, with the number of the first one, by the partition's number."""
+    return Part(given.number, first_of[given.number], *facts.encoded(*given[1:]))
 
 
 class Partitions:
@@ -211,6 +211,5 @@ def surveyed(parts, check, check_labels, facts_of) -> Partitions:
         raise ValueError(f"X must have at least one row; its {len(parts)} partitions have none.")
     facts, some = facts_of(found.survey), sorted(found.sizes)
     firsts = np.append(0, np.cumsum([found.sizes[place] for place in some]))
-    given = given.only(some)
-    encoding = given.map(partial(encoded, facts), given.scatter(firsts[:-1].tolist()))
-    return Partitions(encoding.grouped(), facts, firsts)
+    first_of = dict(zip(some, firsts.tolist(), strict=False))
+    return Partitions(given.only(some).map(partial(encoded, facts, first_of)).grouped(), facts, firsts)

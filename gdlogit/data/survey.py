@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .labels import Columns, codes_of, factorize, joined, totals_of
-from .memory import rows_of
+from .memory import aligned, rows_of
 from .overflow import largest, overflow_named
 from .units import measured_in, unit_of
 
@@ -56,7 +56,9 @@ class Facts(NamedTuple):
             X = X.toarray()
         columns, weight = self.columns.place(codes_of(self.columns.classes, y), weight)
         offset = None if offset is None else self.columns.narrow(offset)
-        return measured_in(X.astype(self.dtype, copy=False), self.unit), columns, weight, offset
+        X = measured_in(X.astype(self.dtype, copy=False), self.unit)
+        X = X if sp.issparse(X) else aligned(X)
+        return X, columns, aligned(weight), None if offset is None else aligned(offset)
 
 
 @dataclass(frozen=True, eq=False)

@@ -49,7 +49,18 @@ from ..penalty import Penalty, lacking
 from ..quadratic.metric import LocalModel
 from .status import Status
 
-__all__ = ["NOBODY", "Ending", "Method", "Record", "State", "Watch", "descend", "table", "target"]
+__all__ = [
+    "NOBODY",
+    "Ending",
+    "Method",
+    "Record",
+    "State",
+    "Watch",
+    "descend",
+    "even_if_interrupted",
+    "table",
+    "target",
+]
 
 LEAST_GOAL_SHARE = 1e-3  # estimate / goal: a smaller estimate is accepted, however slowly the estimates fall
 # Steps without a visible change. If the excess falls by 4% a step or more, J shows it until J is at its minimum.
@@ -229,7 +240,17 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
         status = Status.DIVERGED
     keeps_best = by_validation or status in (Status.DIVERGED, Status.INTERRUPTED, Status.STALLED)
     chosen = best.state if keeps_best else state
-    return conclude(method, objective, chosen, status, history, tol)
+    return even_if_interrupted(lambda status: conclude(method, objective, chosen, status, history, tol), status)
+
+
+def even_if_interrupted(finish, status):
+    """What finish(status) makes; finish(INTERRUPTED) if Ctrl-C is pressed meanwhile. A second Ctrl-C is raised."""
+    try:
+        return finish(status)
+    except KeyboardInterrupt:
+        if status is Status.INTERRUPTED:
+            raise
+        return finish(Status.INTERRUPTED)
 
 
 def claimed_at_start(objective, first, tol):

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from ..backprop import loss_of
 from ..data.on_dask import meta_of, parts_of
-from ..data.part_rows import PartArray, PartRows
+from ..data.part_array import PartArray
+from ..data.part_rows import PartRows
 from ..data.parts import Parts
 from ..penalty import ElasticNet
 from ..problem import Problem

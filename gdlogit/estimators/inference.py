@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..data.memory import rows_of
-from ..data.on_dask import is_collection
+from ..data.on_dask import is_collection, is_frame
 from ..data.overflow import overflow_named
 from ..inference.ask import Asked, infer
 from ..inference.covariance import COVARIANCES
@@ -225,8 +225,9 @@ def _infer(found, X, y, sample_weight, offset, groups, reference, features, aske
 
 
 def name_of(y):
-    """The name of a Series, pandas' or Dask's; "y" for others."""
-    return str((hasattr(y, "dtypes") and getattr(y, "name", None)) or "y")
+    """The name of a Series, pandas' or Dask's; "y" for others. The name of a Dask array is that of its tasks."""
+    has_name = is_frame(y) if is_collection(y) else True
+    return str((has_name and getattr(y, "name", None)) or "y")
 
 
 def rows_to_predict(found, X, offset, like):

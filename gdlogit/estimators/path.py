@@ -159,7 +159,7 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
     ((5, 1, 20), True)
     """
 
-    __metadata_request__fit = {"groups": UNUSED}  # of the splitter's, not of the fit's
+    __metadata_request__fit = {"groups": UNUSED, "client": UNUSED}  # groups are of the splitter's
 
     def __init__(
         self,
