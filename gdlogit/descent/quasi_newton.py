@@ -15,7 +15,9 @@ does not rely on the model. J falls in each step, from any start, and each step 
    falls of J so far: how much further J falls if it goes on in the same way. If the estimate is within the goal twice
    in a row, conjugate gradients solve with the Hessian of all rows, preconditioned by the metric. The solve gives a
    reliable estimate, Newton's step, which removes most of the excess, and the dual point for the proof.
-4. *End*. J is a mean over the rows, with a standard error. Where the minimum is far and flat, J falls for thousands of
+4. *Few rows*. No metric of the features knows which rows have curvature left, and on few rows a product is cheap. There
+   Newton's step is tried after 8, 16, 32, ... steps, and again as long as J falls as the step promised.
+5. *End*. J is a mean over the rows, with a standard error. Where the minimum is far and flat, J falls for thousands of
    steps by less than its standard error. If the user has left the tolerance open, a long descent ends there.
 
 References
@@ -24,6 +26,7 @@ Nocedal and Wright, "Numerical Optimization" (2006), sections 7.1 (truncated New
 Martens and Grosse, "Optimizing neural networks with Kronecker-factored approximate curvature", ICML 2015.
 """
 
+from math import log
 from typing import NamedTuple
 
 import numpy as np
@@ -38,11 +41,14 @@ from .wolfe import Trial, search
 __all__ = ["quasi_newton"]
 
 CHEAP_GRAM = 10.0  # passes: a G that costs no more is formed before the first step
-WORTH_GRAM = 3.0  # price of G / passes so far, at which G is formed
+WORTH_GRAM = 3.0  # price of G / passes so far, at which G is formed, if it costs less than the steps that are left
 LATE_GRAM = 10.0  # price of G / passes so far, beyond which a long descent does not wait for G
 FADED = 0.5  # loss / loss where B was made, at which B is made anew
 STRETCH, FAST = 4, 0.3  # steps of a stretch; fall in a stretch / fall in the stretch before, up to which J falls fast
 SOLVE_SHARE, LEAST_PRODUCTS = 0.25, 10  # most products of the solve for Newton's step: a share of the passes, or ten
+FEW_ROWS, ROWS_PER_FEATURE = 2000, 2  # most rows on which Newton's step is tried, where a product is cheap
+STEPS_BEFORE_NEWTON = 7  # before the first trial; the next ones are where the number of steps is a power of two
+KEPT_PROMISE = 0.25  # fall of J / fall that Newton's step promised, from which on the next step is Newton's, too
 TINY = float(np.finfo(float).tiny)
 LONG_DESCENT = 100  # passes, after which a descent may end although J still falls
 WINDOW = 10  # steps over which the fall of J is compared with its standard error
@@ -64,6 +70,7 @@ class QuasiState(NamedTuple):
     direction: np.ndarray
     values: tuple[float, ...] = ()  # of J, from the start on
     times: float = 1.0  # reliable estimate of the excess / cheap estimate, at the last solve
+    goal: float = 0.0  # the excess at which to stop
     is_small: bool = False  # whether the cheap estimate is within the goal
     solved: Solved | None = None  # Newton's step from here, if a solve was made
 
@@ -116,8 +123,22 @@ def is_stale(objective, state):
 
 
 def wants_gram(objective, state):
-    """Whether G is to be formed now: G is cheap, or the descent so far has cost a third of the price of G."""
-    return state.features.gram is None and gram_price(objective) <= max(CHEAP_GRAM, WORTH_GRAM * objective.passes)
+    """Whether G is to be formed now: G is cheap, or the descent so far has cost a third of the price of G.
+
+    A descent that needs fewer steps than G costs passes does without.
+    """
+    worth = min(WORTH_GRAM * objective.passes, steps_left(state))
+    return state.features.gram is None and gram_price(objective) <= max(CHEAP_GRAM, worth)
+
+
+def steps_left(state):
+    """How many steps the goal is away, if J goes on falling as in the last two stretches; 0 without these."""
+    if len(state.values) <= 2 * STRETCH:
+        return 0.0
+    first, second = falls(state.values, 2 * STRETCH + 1, STRETCH + 1)
+    if second >= first:
+        return np.inf
+    return STRETCH * log(max(state.excess / state.goal, 1.0)) / log(first / max(second, TINY))
 
 
 def renewed(objective, state, rng):
@@ -126,7 +147,7 @@ def renewed(objective, state, rng):
     if wants_gram(objective, state):
         features = with_gram(objective, features, rng)
     penalty = objective.penalty.curvature(np.empty(objective.shape[0]))
-    first = features.metric(objective.coupling_at(state.scores), penalty)
+    first = features.metric(objective.coupling_at(state.scores), penalty, state.metric.first)
     metric = state.metric._replace(first=first).scaled()
     return state._replace(features=features, metric=metric, made_at=state.loss)
 
@@ -206,9 +227,20 @@ def with_direction(objective, state, tol):
     direction, values = quasi_newton_step(state), (*state.values, state.point.value)
     decrement = -0.5 * float(np.vdot(state.point.gradient, direction))
     excess = min(state.times * max(decrement, left(state, values)), state.point.value)
-    small, is_first = excess <= goal_of(objective, state.point, tol), len(values) == 1
-    directed = state._replace(direction=direction, excess=excess, values=values, is_small=small, solved=None)
-    return verified(objective, directed) if small and (state.is_small or is_first) else directed
+    goal, is_first = goal_of(objective, state.point, tol), len(values) == 1
+    small = excess <= goal
+    directed = state._replace(direction=direction, excess=excess, values=values, goal=goal, is_small=small, solved=None)
+    solves = small and (state.is_small or is_first)
+    return verified(objective, directed) if solves or tries_newton(objective, state, values) else directed
+
+
+def tries_newton(objective, state, values):
+    """Whether to solve for Newton's step on few rows: now and then, and again after one that kept its promise."""
+    if objective.n_counted > min(FEW_ROWS, ROWS_PER_FEATURE * objective.shape[0]):
+        return False
+    if state.solved is None:
+        return len(values) > STEPS_BEFORE_NEWTON and (len(values) & (len(values) - 1)) == 0
+    return values[-2] - values[-1] >= KEPT_PROMISE * state.solved.fall
 
 
 def left(state, values):
