@@ -225,7 +225,8 @@ def objective_of(estimator, X, y):
     if len(classes) != 2:
         raise ValueError(f"y must have two classes; got {len(classes)}.")
     terms = {"C": estimator.C, "l1_ratio": estimator.l1_ratio, "intercept": estimator.fit_intercept}
-    return Objective(*Problem.of(X, codes, np.ones(len(y)), 2, **terms))
+    problem = Problem.of(X, codes, np.ones(len(y)), 2, **terms)
+    return Objective(problem.rows, problem.loss, problem.penalty)
 
 
 def make_method(estimator, solver, objective):
