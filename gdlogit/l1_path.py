@@ -1,12 +1,13 @@
 """The solutions in several weightings over a path of C, with an l1 penalty: all of them at once, one C after another.
 
-At each C the weightings go side by side from where the last two C point to, on some features: those that are off zero,
-and those that the strong rule does not leave out. With slopes g_j of the loss at the last C and l1 strengths l' there
-and l here, a feature with |g_j| < 2 l - l' hardly ever leaves zero. One pass over all features then finds the others,
-which come in. The features of all weightings together are copied, and more of them only where some are missing.
+At each C all weightings go side by side, from a start that the solutions at the last two C extrapolate, on a working
+set of features: the features with a nonzero coefficient, and those that the strong rule does not leave out. Let g_j be
+the slopes of the loss at the last C, l' the l1 strength there, and l the l1 strength at this C. A feature with
+|g_j| < 2 l - l' hardly ever leaves zero. One pass over all features finds the exceptions, which then join the working
+set. The features of the working set are copied, and copied again only if features are missing.
 
-The metric is the Hessians of all weightings, at the solution of the first one, of some C before; where a problem took
-many steps, they are made anew.
+The metric is the Hessians of all weightings, made at an earlier C, at the solution of one weighting. If a problem takes
+many steps, the Hessians are made anew.
 
 References
 ----------
@@ -28,15 +29,16 @@ from .verdict.duality import duality_gap
 
 __all__ = ["FEW_FEATURES", "L1Path"]
 
-FEW_FEATURES = 200  # which are all in play from the start
-SURE = 1e-9  # of l1: a slope so little above it is rounding
-MANY_STEPS = 3  # at one C: the metric is then made anew for the next
-OF_SOFTMAX = 0.01  # of tol: what classes share moves J by so little that theta would not be known to five digits
-AHEAD = 3.0  # steps of C to come, for which features are copied
+FEW_FEATURES = 200  # up to this number, all features are in the working set from the start
+SLOPE_TOLERANCE = 1e-9  # relative to l1: a slope that exceeds l1 by less is rounding
+MANY_STEPS = 3  # at one C: if a problem takes more, the metric is made anew for the next C
+# Factor of tol for a softmax. A shift of all classes hardly moves J, so theta would not be known to five digits.
+SOFTMAX_TOL = 0.01
+STEPS_AHEAD = 3.0  # steps of C for which features are copied at a time
 
 
 class Part(NamedTuple):
-    """Some features of a problem: which rows of theta they are, with the intercept; and these features alone."""
+    """A problem with some of its features. ``index`` has their rows of theta, and the row of the intercept."""
 
     index: np.ndarray
     coordinates: Coordinates
@@ -44,7 +46,7 @@ class Part(NamedTuple):
 
     @classmethod
     def of(cls, problem, shares, features=None):
-        """The part of some features, or of all."""
+        """The part with some features, or with all."""
         p = problem.shape[0] - 1
         coordinates = Coordinates.of_newton((problem if features is None else problem.restricted(features)).rows, 0)
         index = np.append(np.arange(p) if features is None else features, p)
@@ -62,14 +64,14 @@ class L1Path:
     def __init__(self, problem, shares, Cs, l1_ratio, settings, rng, alone, start=None):
         self.problem, self.shares, self.Cs, self.l1_ratio = problem, shares, Cs, l1_ratio
         self.settings, self.rng, self.alone = settings, rng, alone
-        self.tol = settings.formed_tol * (1 if problem.loss.n_outputs == 1 else OF_SOFTMAX)
+        self.tol = settings.formed_tol * (1 if problem.loss.n_outputs == 1 else SOFTMAX_TOL)
         self.all = self.part = Part.of(problem, shares)
         self.weightings, self.shape = np.arange(shares.shape[1]), problem.shape
         self.last = [self.first(start)]
         self.hessians = self.slopes = None
 
     def first(self, start):
-        """Where all weightings start."""
+        """The thetas at which all weightings start."""
         theta = np.zeros((len(self.weightings), *self.shape))
         if start is not None:
             theta[:] = self.all.coordinates.into(start)
@@ -79,11 +81,11 @@ class L1Path:
 
     @property
     def takes_all(self):
-        """Whether all features are in play."""
+        """Whether all features are in the working set."""
         return len(self.all.features) <= FEW_FEATURES
 
     def path(self):
-        """Yield the number of each C and its Fits; end where more features are in play than a Hessian is formed of."""
+        """Yield the number of each C and its Fits; end where the working set is too large to form a Hessian."""
         for i in range(len(self.Cs)):
             theta = self.ahead(i)
             if not self.takes_all:
@@ -97,7 +99,7 @@ class L1Path:
             yield i, fits
 
     def at(self, i, theta):
-        """The Fits at the i-th C, from some thetas; None where too many features are in play."""
+        """The Fits at the i-th C, from given thetas; None where the working set is too large."""
         n_iter = np.zeros(len(self.weightings), int)
         while True:
             if len(self.part.index) * self.shape[1] > self.settings.formed_parameters:
@@ -118,7 +120,7 @@ class L1Path:
     # --- Which features -----------------------------------------------------------------------------------------------
 
     def look(self, i, theta):
-        """The point of the first weighting; with it, where only some features are in play, the slopes of all."""
+        """The point of the first weighting, after a pass that finds the slopes of all features and weightings."""
         several, seen = self.all.several, self.weightings[: 1 if self.takes_all else None]
         with several.threads():
             points = several.at(theta[seen], self.columns(self.all, i).some(seen))
@@ -130,32 +132,32 @@ class L1Path:
         return self.columns(self.all, i).strength
 
     def in_play(self, i, theta, steps):
-        """Which features the strong rule lets in, for some steps of C to come."""
+        """Which features the strong rule does not leave out, for some steps of C to come."""
         l1 = self.strengths(i)
         before = self.strengths(i - 1) if i else self.slopes[:, :-1].max(axis=(1, 2), keepdims=True)
         return ((self.slopes >= l1 - steps * np.maximum(before - l1, 0)) | (theta != 0))[:, :-1].any(axis=(0, 2))
 
     def violating(self, i, theta):
-        """Which features left out have a slope beyond their l1."""
+        """Which features outside of the working set have a slope that exceeds their l1 strength."""
         if self.takes_all:
             return np.zeros(0, dtype=bool)
-        rises = (self.slopes > self.strengths(i) * (1 + SURE))[:, :-1].any(axis=(0, 2))
+        rises = (self.slopes > self.strengths(i) * (1 + SLOPE_TOLERANCE))[:, :-1].any(axis=(0, 2))
         rises[self.part.features] = False
         return rises
 
     def take(self, i, theta, needed):
-        """Bring features into play that are needed and not there, and those that the next few C need."""
+        """If the working set lacks needed features, make a new one with these and with what the next few C need."""
         here = np.zeros(self.shape[0] - 1, dtype=bool)
         if self.part is not self.all:
             here[self.part.features] = True
         if self.part is self.all or (needed & ~here).any():
-            features = np.flatnonzero(needed | self.in_play(i, theta, AHEAD))
+            features = np.flatnonzero(needed | self.in_play(i, theta, STEPS_AHEAD))
             self.part, self.hessians = Part.of(self.problem, self.shares, features), None
 
     # --- The descent --------------------------------------------------------------------------------------------------
 
     def ahead(self, i):
-        """Where the weightings start: linear in log C, no coefficient beyond 0."""
+        """The start of the weightings: extrapolated linearly in log C, without a change of sign."""
         if i < 2:
             return self.last[-1]
         before, last = self.last
@@ -165,7 +167,7 @@ class L1Path:
         return theta
 
     def descend(self, i, theta):
-        """Solve at the i-th C from some thetas, with the features in play: theta, excess, steps, which converged."""
+        """Solve at the i-th C with the working set: theta, the excess, the number of steps, and which converged."""
         part, columns = self.part, self.columns(self.part, i)
         start = self.moved(theta, self.all, part)
         with part.several.threads():
@@ -186,7 +188,7 @@ class L1Path:
         return theta, *found[1:4]
 
     def moved(self, thetas, source, target):
-        """The thetas of one part, in the coordinates of the other."""
+        """The thetas of one part, in the coordinates of another part."""
         if source is target:
             return thetas
         users = np.zeros((len(thetas), *self.shape))
@@ -205,7 +207,7 @@ class L1Path:
         return Columns.of(self.weightings, penalties, part.several.shape)
 
     def penalty(self, i, total):
-        """The penalty at the i-th C of a weighting whose weights have some total."""
+        """The penalty at the i-th C, for a weighting whose weights add up to ``total``."""
         return ElasticNet.of(self.Cs[i], self.l1_ratio, total)
 
     def gap(self, i, point, excess):

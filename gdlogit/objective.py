@@ -19,9 +19,10 @@ from .penalty import penalty_in
 
 __all__ = ["LossAt", "Objective", "Overflow", "Point", "at_random", "overflow_raised", "tried"]
 
-FORMED_PARAMETERS = 1500  # up to so many, the Hessian is formed and factorised
+FORMED_PARAMETERS = 1500  # up to this number of parameters, the Hessian is formed and factorised
 CHANCE_ROUNDS = 5  # of setting the largest chances to 1: the others grow by it, hardly any of them beyond 1
-ALWAYS_FORMED_PARAMETERS = 200  # with l1, as many as rows; but so many in any case, for nothing ends more sharply
+# With l1, up to the number of rows; but in any case up to this number, since a Newton step gives the sharpest minimum.
+ALWAYS_FORMED_PARAMETERS = 200
 
 
 class Point(NamedTuple):
@@ -55,12 +56,12 @@ def at_random(size, n_rows, rng):
 
 
 def chances(size_of_each, expected):
-    """Chances in proportion to a size, at most 1, that add up to an expected number, which is less than all."""
+    """Probabilities in proportion to a size, at most 1, that add up to an expected number of rows, less than all."""
     chance = size_of_each * (expected / size_of_each.sum())
     for _ in range(CHANCE_ROUNDS):
         surely = chance >= 1
-        rest = expected - np.count_nonzero(surely)
-        chance = np.where(surely, 1.0, size_of_each * (rest / size_of_each[~surely].sum()))
+        remaining = expected - np.count_nonzero(surely)
+        chance = np.where(surely, 1.0, size_of_each * (remaining / size_of_each[~surely].sum()))
     return np.minimum(chance, 1.0)
 
 
@@ -219,11 +220,11 @@ class Objective:
         return self.rows.each(partial(summands.secant_curvature, self.loss), z)
 
     def labels(self):
-        """The label and the weight of each row: what ``trial`` knows of the rows."""
+        """The label and the weight of each row, which ``trial`` needs."""
         return self.rows.each(summands.label), self.rows.each(summands.weight)
 
     def trial(self, labels, z, change, rate):
-        """The ``LossAt`` along a line: at scores z + rate dz, for the changes dz that a direction makes; in no pass."""
+        """The ``LossAt`` scores z + rate dz, where dz is the change of the scores along a direction; without a pass."""
         each = self.rows.map(partial(summands.trial, self.loss, rate), z, change, *labels)
         loss, slope, *moments = map(float, self.rows.sum_known(summands.sums_of_trial, each, labels[1]))
         mean = loss / self.total
@@ -231,26 +232,27 @@ class Objective:
         return LossAt(mean, slope / self.total, sqrt(max(squares, 0.0)) / self.total, each)
 
     def gradient_of(self, theta, loss):
-        """The gradient of J's smooth part at theta, whose ``LossAt`` is known, in half a pass."""
+        """The gradient of J's smooth part at theta, from the ``LossAt`` there, in half a pass."""
         self.passes += 0.5
         (gradient,) = self.rows.sum(summands.backward_of_trial, loss.each)
         return gradient / self.total + self.penalty.gradient(theta)
 
     @property
     def work(self):
-        """How many multiplications a product of all rows with one column is worth."""
+        """The cost of a product of all rows with one column, in multiplications."""
         return self.rows.work
 
     def second_moments(self):
-        """The mean squares of the features, and of the constant, shape (p + 1,), in one pass."""
+        """The mean squares of the features and of the constant feature, shape (p + 1,), in one pass."""
         self.passes += 1
         return self.rows.sum(summands.squares)[0][:, 0] / self.total
 
     def second_moment(self, size, squares, rng):
-        """The mean of x x^T, shape (p + 1, p + 1): over about so many random rows, or all of them; two passes.
+        """The mean of x x^T, shape (p + 1, p + 1), over about ``size`` random rows, or all rows; two passes.
 
-        Half of a row's chance is its share in the sum of squared norms, in units of the mean ``squares``: the few rows
-        that have a rare feature are then among them, and count less.
+        Half of a row's probability is the same for all rows. The other half is the row's share in the sum of squared
+        norms, in units of the mean ``squares``. So the few rows that have a rare feature are likely to be drawn; such
+        rows then have less weight.
         """
         p = self.shape[0]
         if size >= self.n_rows:

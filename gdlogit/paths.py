@@ -36,22 +36,22 @@ def paths(
     problem : Problem
         Rows and loss. Its penalty is not used.
     shares : ndarray of shape (n, F)
-        What each weighting multiplies the rows' weights by: 0 or 1 for a fold, whole numbers for a bootstrap.
+        The factors of the rows' weights in each weighting: 0 or 1 for a fold, whole numbers for a bootstrap.
     Cs : ndarray of shape (n_Cs,)
-        Ascending.
+        The values of C, ascending.
     l1_ratio : float
         The share of the l1 penalty.
     settings : Settings
-        How ``solve`` works; ``tol`` is that of every problem.
+        The settings of ``solve``; ``tol`` holds for every problem.
     rng : numpy Generator or None
-        What draws the rows of a proof.
+        The generator that draws the rows of a proof. None is a generator with the seed 0.
     start : ndarray of shape (p + 1, k) or None
         The user's theta at which the first fits begin. None is theta = 0.
 
     Yields
     ------
     index, Fits
-        The number of a C, and the solutions there; not in order.
+        The number of a C, and the solutions there. The numbers do not come in order.
     """
     rng, left = rng or np.random.default_rng(0), {*range(len(Cs))}
     one_by_one = OneByOne(problem, shares, l1_ratio, settings, rng, start)

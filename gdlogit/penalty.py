@@ -134,7 +134,7 @@ def penalty_in(penalty, unit):
     if np.ndim(unit) == 0:
         return penalty
     if not hasattr(penalty, "in_units"):
-        raise TypeError(f"{type(penalty).__name__} is no penalty for features on such scales: it lacks in_units.")
+        raise TypeError(f"{type(penalty).__name__} cannot be used for features on such scales: it lacks in_units.")
     return penalty.in_units(unit)
 
 

@@ -1,4 +1,4 @@
-"""The objectives of several problems over the same rows, of which one pass serves all.
+"""The objectives of several problems over the same rows; one pass serves all problems.
 
     J_m(theta_m) = 1/S_m sum_i s_i h_im loss(y_i, W_m^T x_i + b_m) + R_m(theta_m),    S_m = sum_i s_i h_im
 
@@ -22,9 +22,9 @@ MOST_GROUPS = 2  # for each weighting: a Hessian for each group must fit in memo
 
 
 class Columns(NamedTuple):
-    """Problems: the number of each one's weighting, (M,); the diagonal of its penalty's Hessian, and its l1 strengths.
+    """Problems: for each the number of its weighting, (M,), the diagonal of its penalty's Hessian and its l1 strengths.
 
-    The last two are of shape (M, p + 1, k).
+    ``curvature`` and ``strength`` have the shape (M, p + 1, k).
     """
 
     weighting: np.ndarray
@@ -33,7 +33,7 @@ class Columns(NamedTuple):
 
     @classmethod
     def of(cls, weighting, penalties, shape):
-        """The columns of problems with some penalties, and thetas of a shape."""
+        """The columns of problems with the given weightings and penalties, whose thetas have a given shape."""
         like = np.empty(shape)
         curvature = np.stack([penalty.curvature(like) for penalty in penalties])
         if all(penalty.is_smooth for penalty in penalties):
@@ -45,7 +45,7 @@ class Columns(NamedTuple):
         return Columns(*(part[index] for part in self))
 
     def nonsmooth_values(self, theta):
-        """The part of each penalty that has no gradient."""
+        """The nonsmooth part of each problem's penalty."""
         return np.einsum("mjc,mjc->m", self.strength, np.abs(theta))
 
 
@@ -57,14 +57,14 @@ class Points(NamedTuple):
     gradient: np.ndarray
 
     def some(self, index):
-        """Those of some problems."""
+        """The points of some problems."""
         return Points(self.theta[index], self.value[index], self.gradient[index])
 
 
 class Several:
-    """The loss of rows in several weightings; ``Columns`` say which problems are meant.
+    """The loss of rows in several weightings; a method gets its problems as ``Columns``.
 
-    ``passes`` counts the passes over the rows, ``columns`` the columns of theta in all of them together.
+    ``passes`` counts the passes over the rows, and ``columns`` the columns of theta in all these passes.
     """
 
     def __init__(self, rows, loss, shares):
@@ -92,7 +92,7 @@ class Several:
         return self.rows.threads()
 
     def at(self, theta, columns):
-        """J and its gradient for each problem, in one pass: a J may overflow to infinity or nan."""
+        """J and its gradient for each problem, in one pass; J may overflow to infinity or nan."""
         f = partial(summands.values_and_gradients, self.loss, side_by_side(theta), columns.weighting)
         with np.errstate(over="ignore", invalid="ignore"):
             loss, gradient = self._rows(len(theta)).sum(f, self.shares)
@@ -108,9 +108,9 @@ class Several:
     def hessians(self, theta):
         """The loss's Hessian in each weighting, (F, P, P), at one theta.
 
-        Rows that have the same share in every weighting are a group, whose Hessian is made once: the folds of a
-        cross-validation are such groups, and all their Hessians take one of all rows. Where there are many groups, the
-        Hessian of the first weighting stands for all.
+        Rows that have the same share in every weighting are a group, and the Hessian of a group is made once. The folds
+        of a cross-validation are such groups, so the Hessians of all folds cost as much as one Hessian of all rows.
+        Where there are many groups, the Hessian of the first weighting stands for all weightings.
         """
         p, k = self.shape
         if self._groups is None:
@@ -128,7 +128,7 @@ class Several:
         return hessian / self.totals[number]
 
     def _rows(self, n_problems):
-        """The rows, in blocks for so many problems; 0 for a Hessian, whose blocks may be large."""
+        """The rows in blocks for ``n_problems`` problems; 0 is for a Hessian, whose blocks may be large."""
         self.passes += 1
         self.columns += n_problems
         return self.rows.for_scores(max(1, n_problems * self.shape[1]))

@@ -1,14 +1,14 @@
 """The solutions in several weightings over a path of C, with an l2 penalty: one pass over the rows serves many of them.
 
-Some C, the nodes, are taken one after another, from the strongest penalty to the weakest. At a node, the first
-weighting goes ahead, alone. The Hessians of all weightings at its solution are then the metric of the others, which
-start as far from it as the nodes before let expect. They start on the curve in log C that has the thetas of the last
-nodes, and the slopes
+Some values of C, the nodes, are taken one after another, from the strongest penalty to the weakest. At a node, the
+first weighting is solved alone. The Hessians of all weightings at its solution are then the metrics of the other
+weightings. The start of each weighting is on the curve in log C through its thetas at the last nodes, with the slopes
 
     d theta / d log C  =  H^-1 dR(theta),    H the Hessian of J.
 
-The C between two nodes start on the curve through the nodes on both sides, so near that most need one or two
-evaluations. All of them go side by side, and take no Hessian: their metric is a mean of those at the two nodes.
+Values of C between two nodes start on the curve through the nodes on both sides, so near to the minimum that most need
+one or two evaluations. All these problems go side by side and need no new Hessian: their metric is a mean of the
+Hessians at the two nodes.
 """
 
 from typing import NamedTuple
@@ -24,18 +24,18 @@ from .verdict.duality import duality_gap
 
 __all__ = ["Fits", "SideBySide"]
 
-APART = 0.6  # decades of C from node to node, at least
-AHEAD, AROUND = 2, 4  # nodes that a curve goes through: to the next one, and between two
-COLUMNS = 120  # of theta side by side, at most: more spare no time
-FACTORS = 2**28  # bytes of the factorised metrics of problems that go side by side
-SAMPLE = 4  # rows a parameter, at least, that a proof is made of
+NODE_DISTANCE = 0.6  # decades of C from node to node, at least
+NODES_AHEAD, NODES_AROUND = 2, 4  # nodes of a curve: to the next node, and between two nodes
+MOST_COLUMNS = 120  # of theta side by side: more save no time
+FACTOR_BYTES = 2**28  # most bytes of the factorised metrics of problems that go side by side
+PROOF_ROWS_PER_PARAMETER = 4  # least rows of the sample for the proofs
 
 
 class Fits(NamedTuple):
-    """The solutions at one C: the user's theta of each weighting, (F, p + 1, k); the rest of each one, (F,).
+    """The solutions at one C: the user's theta of each weighting, (F, p + 1, k), and other numbers of each, (F,).
 
-    ``gap`` is the proven bound on J - min J; it is known of the first weighting, and nan of those whose problems were
-    solved side by side.
+    ``gap`` is the proven bound on J - min J. It is nan for weightings other than the first that were solved side by
+    side.
     """
 
     theta: np.ndarray
@@ -46,7 +46,10 @@ class Fits(NamedTuple):
 
 
 class SideBySide:
-    """The path of several weightings. ``alone.solve(f, C, start)`` solves a problem that does not arrive here."""
+    """The path of several weightings. ``alone.solve(f, C, start)`` solves a problem that does not arrive here.
+
+    Problems have numbers: i for the i-th C, and f for the weighting.
+    """
 
     def __init__(self, problem, shares, Cs, l1_ratio, settings, rng, coordinates, alone, start=None):
         self.problem, self.Cs, self.l1_ratio, self.settings, self.rng = problem, Cs, l1_ratio, settings, rng
@@ -58,10 +61,10 @@ class SideBySide:
 
     @property
     def nodes(self):
-        """The numbers of the nodes: those at least so far apart, and the last."""
+        """The numbers of the nodes, at least NODE_DISTANCE apart, and of the last C."""
         nodes = [0]
         for i, log in enumerate(self.logs):
-            if log - self.logs[nodes[-1]] >= APART * np.log(10):
+            if log - self.logs[nodes[-1]] >= NODE_DISTANCE * np.log(10):
                 nodes.append(i)
         return nodes if nodes[-1] == len(self.logs) - 1 else [*nodes, len(self.logs) - 1]
 
@@ -77,7 +80,7 @@ class SideBySide:
             yield from self.between(nodes, len(nodes) - 2)
 
     def at_node(self, nodes, i):
-        """The Fits of a node, of those before it."""
+        """The Fits at a node; ``nodes`` are the nodes before it."""
         ahead = self.ahead(nodes, i)
         first, _ = self.descend([i], [0], ahead[:1], self.metric_ahead(nodes, ahead[0]))
         theta, others = self.theta[i, 0], np.arange(1, self.n_weightings)
@@ -94,9 +97,9 @@ class SideBySide:
         return self.fits([i], *(part[None] for part in parts))[0]
 
     def ahead(self, nodes, i):
-        """Where the weightings would start at a node, were there no first one ahead of them."""
+        """The thetas of all weightings at a node, as the curve foretells them from the nodes before."""
         if nodes:
-            return self.on_the_curve(nodes[-AHEAD:], i)
+            return self.on_the_curve(nodes[-NODES_AHEAD:], i)
         theta = np.zeros((self.n_weightings, *self.several.shape))
         if self.start is not None:
             theta[:] = without_shift(self.start)
@@ -105,7 +108,7 @@ class SideBySide:
         return theta
 
     def metric_ahead(self, nodes, theta):
-        """The metric in which the first weighting starts at a node: that of the last one."""
+        """The metric in which the first weighting starts at a node: the one at the last node."""
         if nodes:
             return Metrics(self.several, lambda m: self.hessians[nodes[-1]][0])
         return Metrics(self.several, lambda m: self.several.hessian(theta, 0))
@@ -113,10 +116,10 @@ class SideBySide:
     def between(self, nodes, number):
         """Yield the number of each C between two nodes, and its Fits."""
         a, b = nodes[number : number + 2]
-        near = nodes[max(0, number + 1 - AROUND // 2) :][:AROUND]
+        near = nodes[max(0, number + 1 - NODES_AROUND // 2) :][:NODES_AROUND]
         P = np.prod(self.several.shape)
         width = self.n_weightings * self.problem.loss.n_outputs
-        size = max(1, min(COLUMNS // width, FACTORS // (8 * P**2 * self.n_weightings)))
+        size = max(1, min(MOST_COLUMNS // width, FACTOR_BYTES // (8 * P**2 * self.n_weightings)))
         for begin in range(a + 1, b, size):
             some = np.arange(begin, min(begin + size, b))
             start = np.stack([self.on_the_curve(near, i) for i in some])
@@ -127,12 +130,12 @@ class SideBySide:
             yield from zip(some, self.fits(some, *shaped), strict=True)
 
     def mean_hessian(self, a, b, i, f):
-        """Of a weighting at a C between two nodes, as if it were linear in log C."""
+        """The Hessian of a weighting at a C between two nodes, interpolated linearly in log C."""
         share = (self.logs[i] - self.logs[a]) / (self.logs[b] - self.logs[a])
         return (1 - share) * self.hessians[a][f] + share * self.hessians[b][f]
 
     def on_the_curve(self, nodes, i):
-        """The thetas (F, p + 1, k) at the i-th C, by the polynomials in log C with those of some nodes, and slopes."""
+        """The thetas (F, p + 1, k) at the i-th C, by Hermite interpolation in log C from thetas and slopes at nodes."""
         x, theta = self.logs, np.zeros(self.theta.shape[1:])
         for j, weight in zip(nodes, lagrange(x[nodes], x[i]), strict=True):
             steepness = sum(1 / (x[j] - x[other]) for other in nodes if other != j)
@@ -151,7 +154,7 @@ class SideBySide:
     def descend(self, i, f, start, metrics):
         """Solve for some C and weightings, and keep theta.
 
-        Return the excess, the steps, and which have converged; and the metrics in which they did.
+        Return the excess, the number of steps, and which have converged; and the last metrics.
         """
         if not len(f):
             return (np.empty(0), np.empty(0, int), np.empty(0, bool)), []
@@ -183,19 +186,20 @@ class SideBySide:
         return duality_gap(model, self.rng, self.settings.formed_tol, excess)
 
     def sample(self, objective):
-        """Some rows that are copied once for all proofs; None where rows are few."""
+        """The objective on rows that are copied once for all proofs; None where rows are few."""
         if not hasattr(self, "_sample"):
-            size = min(objective.largest_sample, max(objective.n_rows // 16, SAMPLE * objective.n_parameters))
+            needed = max(objective.n_rows // 16, PROOF_ROWS_PER_PARAMETER * objective.n_parameters)
+            size = min(objective.largest_sample, needed)
             few = size >= objective.n_rows
             self._sample = None if few else objective.on(at_random(size, objective.n_rows, self.rng)).rows
         return self._sample and Objective(self._sample, objective.loss, objective.penalty)
 
 
 def without_shift(theta):
-    """Coefficients that add up to 0 over the classes: no step would undo a shift, and each curve would enlarge it."""
+    """Coefficients that add up to 0 over the classes; no step would undo a shift, and each curve would enlarge it."""
     return theta if theta.shape[-1] == 1 else theta - theta.mean(axis=-1, keepdims=True)
 
 
 def lagrange(nodes, x):
-    """What each node's value counts for at x, in the polynomial through all of them."""
+    """The weight of each node's value at x, in the polynomial through the values at all nodes."""
     return np.array([np.prod([(x - b) / (a - b) for b in nodes if b != a]) for a in nodes])

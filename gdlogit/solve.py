@@ -15,7 +15,7 @@ import numpy as np
 from .bounds import BoxPenalty
 from .data.rows import Rows
 from .descent import gradient, newton, quasi_newton, stochastic, truncated
-from .descent.loop import NOBODY, Ending, Method, Record, Watch, descend, even_if_interrupted, target
+from .descent.loop import NOBODY, DescentResult, Method, Record, Watch, descend, even_if_interrupted, goal_of
 from .descent.status import Status
 from .objective import FORMED_PARAMETERS, Objective, Point
 from .penalty import ElasticNet, Penalty, free_of, lacking
@@ -30,23 +30,23 @@ __all__ = ["SOLVERS", "TEXTBOOK", "Settings", "Solution", "path", "solve"]
 
 TEXTBOOK = ("gd", "nesterov", "sgd")
 SOLVERS: tuple[str, ...] = get_args(Solver)
-FEW_TERMS = 5  # of a direction: so many are named
-DOUBTFUL_RELATIVE_GAP = 0.01  # of J: a larger gap with an l1 penalty puts the estimate of its excess in doubt
-# Times the goal: a larger gap does so with l2, in float32 or where the Hessian is singular to rounding.
+MOST_NAMED_TERMS = 5  # of a direction
+DOUBTFUL_RELATIVE_GAP = 0.01  # gap / J: with an l1 penalty, a larger gap puts the estimate of the excess in doubt
+# gap / goal: the same with l2, in float32 or where the Hessian is singular to rounding.
 DOUBTFUL_GAP_PER_GOAL = 100
-FORMED_TOL, PRODUCTS_TOL = 1e-8, 1e-6  # what tol="auto" asks for, in units of min(1, J)
-SPAN_ROWS = 20  # for each score: the span of so many rows, or of fewer, costs about ten passes
-NO_WEIGHT = 1e-6  # of the largest weight of a feature in a direction: less is rounding
+FORMED_TOL, PRODUCTS_TOL = 1e-8, 1e-6  # tol="auto" with and without a formed Hessian, in units of min(1, J)
+SPAN_ROWS = 20  # for each score: the span of up to this many rows costs about ten passes
+LEAST_WEIGHT = 1e-6  # weight of a feature in a direction / largest weight: less is rounding
 
 
 class Settings(NamedTuple):
-    """How to solve a problem: what a user chooses, and the sizes at which a method gives way to another.
+    """How to solve a problem: what a user chooses, and the number of parameters at which the method changes.
 
-    A ``tol`` of "auto" is FORMED_TOL, or for a descent without a formed Hessian PRODUCTS_TOL. Such a descent ends
-    before its goal where that is far and J falls too slowly to matter: see ``quasi_newton``.
+    A ``tol`` of "auto" is FORMED_TOL, or PRODUCTS_TOL for a descent without a formed Hessian. Such a descent may end
+    before its goal, if the goal is far away and J falls too slowly to matter: see ``quasi_newton``.
 
-    ``patience`` is after how many iterations without a fall of the held-out rows' loss a descent ends; infinite where
-    these rows have no say. Up to ``formed_parameters`` parameters, the Hessian is formed.
+    A descent ends after ``patience`` iterations in which the loss of the held-out rows has not fallen; an infinite
+    patience never ends it. Up to ``formed_parameters`` parameters, the Hessian is formed.
     """
 
     solver: str = "auto"
@@ -67,13 +67,12 @@ DEFAULTS = Settings()
 
 
 class Solution(NamedTuple):
-    """Where a solve ended, and what is known there.
+    """The end of a solve, and what is known about it.
 
-    ``theta`` is the user's. ``model`` is the local model of J, in ``coordinates``: it holds the point and the metric.
-    ``excess`` is the estimated distance of J to its minimum, ``gap`` a proven bound on it, and ``goal`` the distance at
-    which the descent was to end. ``direction`` has, where the
-    classes are separable, the terms of a direction along which J falls for ever: an index (feature, score) and the
-    coefficient for each.
+    ``theta`` is the user's. ``model`` is the local model of J in ``coordinates``, with the point and the metric.
+    ``excess`` is the estimate of J - min J, ``gap`` a proven bound on J - min J, and ``goal`` the excess at which the
+    descent was to end. Where the classes are separable, ``direction`` has the terms of a direction along which J falls
+    for ever: pairs of an index (feature, score) and a coefficient.
     """
 
     theta: np.ndarray
@@ -93,7 +92,7 @@ class Solution(NamedTuple):
 
     @property
     def has_converged(self) -> bool:
-        """Whether J is within what was asked for of its minimum."""
+        """Whether J is within the goal of its minimum."""
         return self.status is Status.CONVERGED
 
     @property
@@ -109,12 +108,12 @@ class Solution(NamedTuple):
         if not self.direction:
             return ""
         first, by_score = abs(self.direction[0][1]), {}
-        for (feature, score), coefficient in self.direction[:FEW_TERMS]:
+        for (feature, score), coefficient in self.direction[:MOST_NAMED_TERMS]:
             by_score.setdefault(score, []).append(f"{coefficient / first:+.3g} {names[feature]}")
         parts = [" ".join(named) for named in by_score.values()]
         if self.theta.shape[1] > 1:
             parts = [f"{part} for class {classes[score]!s}" for score, part in zip(by_score, parts, strict=True)]
-        more = f" and {len(self.direction) - FEW_TERMS} more" if len(self.direction) > FEW_TERMS else ""
+        more = f" and {len(self.direction) - MOST_NAMED_TERMS} more" if len(self.direction) > MOST_NAMED_TERMS else ""
         return f", along {'; '.join(parts)}{more}"
 
     @property
@@ -166,31 +165,31 @@ def solve(
     tol = tolerance(settings, objective)
     method = method_of(settings, objective, rng)
 
-    def outside(theta):
+    def theta_of_user(theta):
         return users(theta, objective, coordinates)
 
     with objective.threads():
         ending = descend(
             method,
             objective,
-            better_start(objective, inside(start, problem, coordinates)),
+            better_start(objective, start_in(coordinates, start, problem)),
             tol=tol,
             max_iter=settings.max_iter,
-            validate=others and (lambda theta: others.value(outside(theta))),
+            validate=others and (lambda theta: others.value(theta_of_user(theta))),
             patience=settings.patience,
-            watch=told_of_thetas(watch, outside),
+            watch=watch_of_points(watch, theta_of_user),
         )
         return even_if_interrupted(
-            lambda status: judged(ending._replace(status=status), objective, coordinates, settings, tol, rng),
+            lambda status: solution_at(ending._replace(status=status), objective, coordinates, settings, tol, rng),
             ending.status,
         )
 
 
-def told_of_thetas(watch: Watch, outside: Callable[[np.ndarray], np.ndarray]) -> Watch:
+def watch_of_points(watch: Watch, theta_of_user: Callable[[np.ndarray], np.ndarray]) -> Watch:
     """A watch that takes points, and passes functions that make the user's theta on to another watch."""
 
     def theta_at(point):
-        return lambda: outside(point.theta)
+        return lambda: theta_of_user(point.theta)
 
     return Watch(
         lambda point: watch.begin(theta_at(point)),
@@ -207,19 +206,19 @@ def path(problem: Problem, penalties: Iterable[Penalty], settings: Settings = DE
 
 
 def coordinates_of(problem: Problem, settings: Settings, start: np.ndarray | Solution | None) -> Coordinates:
-    """The coordinates in which to solve a problem: those of the solution to start from, where it has the same rows."""
+    """The coordinates in which to solve a problem: those of the solution to start from, if it has the same rows."""
     if settings.solver in TEXTBOOK:
         return Coordinates.as_given(problem.rows)
     k = problem.loss.n_outputs
-    most = max(settings.formed_parameters // k, SPAN_ROWS * k) if problem.penalty.is_rotation_invariant else 0
+    max_rows = max(settings.formed_parameters // k, SPAN_ROWS * k) if problem.penalty.is_rotation_invariant else 0
     in_spreads = problem.penalty.is_none
-    if isinstance(start, Solution) and start.coordinates.serve(problem.rows, most, in_spreads):
+    if isinstance(start, Solution) and start.coordinates.serve(problem.rows, max_rows, in_spreads):
         return start.coordinates
-    return Coordinates.of_newton(problem.rows, most, in_spreads)
+    return Coordinates.of_newton(problem.rows, max_rows, in_spreads)
 
 
-def inside(start: np.ndarray | Solution | None, problem: Problem, coordinates: Coordinates) -> np.ndarray:
-    """The theta of the descent to start from."""
+def start_in(coordinates: Coordinates, start: np.ndarray | Solution | None, problem: Problem) -> np.ndarray:
+    """The start of the descent, in the descent's coordinates."""
     if isinstance(start, Solution):
         return start.point.theta if start.coordinates is coordinates else coordinates.into(start.theta)
     if start is None:
@@ -244,7 +243,7 @@ def users(theta: np.ndarray, objective: Objective, coordinates: Coordinates) -> 
 
 def better_start(objective: Objective, theta: np.ndarray) -> np.ndarray:
     """Theta, or zero where J is lower at zero: theta may come from a fit to features on other scales."""
-    theta = objective.penalty.prox(theta, 0.0)  # J is infinite outside of bounds
+    theta = objective.penalty.prox(theta, 0.0)  # J is infinite theta_of_user of bounds
     if not theta.any():
         return theta
     zero = objective.penalty.prox(np.zeros_like(theta), 0.0)
@@ -260,7 +259,7 @@ def tolerance(settings: Settings, objective: Objective) -> float:
 
 
 def method_of(settings: Settings, objective: Objective, rng: np.random.Generator) -> Method:
-    """The method that a solver names, and for the default one the one that the objective's size asks for."""
+    """The method of a named solver; "auto" chooses by the number of parameters and the penalty."""
     tol = tolerance(settings, objective)
     match settings.solver:
         case "gd":
@@ -283,22 +282,22 @@ def method_of(settings: Settings, objective: Objective, rng: np.random.Generator
             return truncated.truncated(tol)
 
 
-def judged(
-    ending: Ending, objective: Objective, coordinates: Coordinates, settings: Settings, tol: float, rng
+def solution_at(
+    ending: DescentResult, objective: Objective, coordinates: Coordinates, settings: Settings, tol: float, rng
 ) -> Solution:
-    """The solution at the end of a descent: separable or not, of least norm, with a proven gap."""
+    """The solution at the end of a descent: tested for separation, of least norm, with a proven gap."""
     model, status, theta = ending.model, ending.status, users(ending.point.theta, objective, coordinates)
-    if model.objective is not objective:  # the textbook's descents are judged where features are centred
+    if model.objective is not objective:  # the model of a textbook's descent has centred features
         coordinates = coordinates.measured_like(model.objective.rows)
     direction = None if status.is_asked_for else separating_direction(model)
     if direction is not None:
         status = Status.SEPARABLE
     if not status.is_asked_for and not coordinates.is_spanned:
-        least = of_least_norm(model)
-        if least is not model.point.theta:
-            model, theta = model.moved(least), users(least, objective, coordinates)
-    settled = ending.excess if status is Status.CONVERGED else 0.0
-    gap = duality_gap(model, rng, tol, settled, brief=status is Status.INTERRUPTED)
+        least_norm = of_least_norm(model)
+        if least_norm is not model.point.theta:
+            model, theta = model.moved(least_norm), users(least_norm, objective, coordinates)
+    converged_excess = ending.excess if status is Status.CONVERGED else 0.0
+    gap = duality_gap(model, rng, tol, converged_excess, brief=status is Status.INTERRUPTED)
     if status is Status.CONVERGED and is_doubtful(model, gap, tol):
         status = Status.UNPROVEN
     if status is Status.DIVERGED and (settings.learning_rate == "auto" or settings.solver not in TEXTBOOK):
@@ -312,7 +311,7 @@ def is_doubtful(model: LocalModel, gap: float, tol: float) -> bool:
     objective = model.objective
     if isinf(gap):  # nothing can be proven for this penalty
         return False
-    goal = target(objective, model.point, tol)
+    goal = goal_of(objective, model.point, tol)
     if not objective.penalty.is_smooth:
         return gap > max(DOUBTFUL_RELATIVE_GAP * model.point.value, goal)
     if gap <= DOUBTFUL_GAP_PER_GOAL * goal or not objective.forms_hessian:
@@ -325,4 +324,4 @@ def terms_of(direction: np.ndarray, coordinates: Coordinates) -> list[tuple[tupl
     W = coordinates.out_of(direction)[:-1]
     weight = np.abs(coordinates.centred.in_units(W)) * coordinates.centred.spread()[:, None]
     order = [divmod(flat, W.shape[1]) for flat in weight.argsort(axis=None)[::-1].tolist()]
-    return [(index, float(W[index])) for index in order if weight[index] > NO_WEIGHT * weight.max()]
+    return [(index, float(W[index])) for index in order if weight[index] > LEAST_WEIGHT * weight.max()]

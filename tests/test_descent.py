@@ -292,7 +292,7 @@ def test_a_metric_made_within_the_sampling_error_of_a_minimum_is_that_at_the_min
     assert not any(np.array_equal(theta, there) for there in made_at)
     exact = original(objective, theta)
     for g in rng.standard_normal((20, *theta.shape)):
-        assert made.aim(Point(theta, 0.0, g))[1] == pytest.approx(exact.excess(Point(theta, 0.0, g)), rel=0.1)
+        assert made.step_and_fall(Point(theta, 0.0, g))[1] == pytest.approx(exact.excess(Point(theta, 0.0, g)), rel=0.1)
 
 
 def test_default_gives_the_same_bits_for_the_same_seed():

@@ -256,8 +256,8 @@ NAN = np.where(np.arange(len(X))[:, None] == 1000, np.nan, X)
 @pytest.mark.parametrize(
     ("changed", "kind", "message"),
     [
-        ({"X": CHUNKS["X"].rechunk({1: 3})}, ValueError, r"one chunk of columns; it has 2. Use X.rechunk\(\{1: -1\}\)"),
-        ({"y": in_chunks(Y, size=500)[0]}, ValueError, "y must have as many partitions as X: it has 8, X 9"),
+        ({"X": CHUNKS["X"].rechunk({1: 3})}, ValueError, r"one chunk of columns; got 2. Use X.rechunk\(\{1: -1\}\)"),
+        ({"y": in_chunks(Y, size=500)[0]}, ValueError, "y must have as many partitions as X, 9; got 8"),
         (
             {"y": da.from_array(Y, chunks=((440, 460, *[450] * 6, 400),))},
             ValueError,
@@ -267,11 +267,11 @@ NAN = np.where(np.arange(len(X))[:, None] == 1000, np.nan, X)
         ({"X": FRAME}, ValueError, r"'town' \(category\), 'name' \(str\w*\).*get_dummies"),
         ({"X": FRAME["a"]}, ValueError, "X must be a DataFrame"),
         ({"y": Y}, TypeError, r"y must be a Dask array .*from_array"),
-        ({"X": X}, TypeError, "X is in memory, a ndarray, where others are Dask collections"),
+        ({"X": X}, TypeError, "X must be a Dask collection, as other arguments are; got a ndarray in memory"),
         ({"y": None}, ValueError, "y must be given"),
         ({"X": CHUNKS["y"]}, ValueError, "X must have two dimensions"),
-        ({"X": [dask.delayed((X, Y))]}, TypeError, "y must be None where X is a list of futures"),
-        ({"X": [dask.delayed(X)], "y": None}, ValueError, "X must be a list of futures or delayed of"),
+        ({"X": [dask.delayed((X, Y))]}, TypeError, "y must be None if X is a list of futures"),
+        ({"X": [dask.delayed(X)], "y": None}, ValueError, "X must be a list of futures or delayed values of"),
         ({"sample_weight": in_chunks(-np.ones(4000))[0]}, ValueError, r"(?s)must not be negative.*In partition \d"),
         ({"sample_weight": in_chunks(np.full(4000, 1e306))[0]}, ValueError, "too large for float64"),
     ],
@@ -298,7 +298,7 @@ def test_without_a_client_the_error_says_how_to_start_one(monkeypatch):
 
 @pytest.mark.parametrize("method", ["partial_fit", "fit_proba"])
 def test_methods_that_need_rows_in_memory_do_not_fetch_a_collection(method):
-    with pytest.raises(TypeError, match=f"{method} takes rows in memory, and got a Dask collection"):
+    with pytest.raises(TypeError, match=f"{method} needs rows in memory; got a Dask collection"):
         getattr(GDLogisticRegression(), method)(*CHUNKS.values())
 
 

@@ -223,7 +223,7 @@ def test_the_fall_of_the_model_is_that_of_the_elastic_net(l2):
     exact = newton.L1Metric(hessian, objective.penalty).excess(point)
     assert exact <= proximal.excess(point) * (1 + 1e-9)
     assert proximal.excess(point) <= 1.2 * exact
-    step, _ = proximal.aim(point)
+    step, _ = proximal.step_and_fall(point)
     moved = theta + step
     change = objective.penalty.nonsmooth_value(moved) - objective.penalty.nonsmooth_value(theta)
     fall = -np.vdot(point.gradient, step) - 0.5 * step.ravel() @ hessian @ step.ravel() - change

@@ -1,9 +1,9 @@
 """Parts on the workers of a Dask cluster: the values are futures.
 
-What a fit costs on a cluster is scheduling, about 1 ms a task, so after the survey the partitions of a worker become
-one future, a list of them without a copy (``DaskGroups``): a pass is then one task a worker, which uses the worker's
-threads, and the tree that adds up their results. There is no state on workers, and nothing is pinned: what a lost
-worker held, Dask makes anew from the user's own graph.
+On a cluster, scheduling takes most of the time of a fit: about 1 ms for each task. So after the survey, the partitions
+of a worker become one future, a list without copies (``DaskGroups``). A pass then takes one task for each worker, which
+uses the worker's threads, and a tree of tasks that adds up the results. Workers keep no state, and nothing is pinned to
+a worker: Dask makes the values of a lost worker anew from the user's own graph.
 
 Tasks are named gdlogit-survey, gdlogit-pass, gdlogit-sum and gdlogit-take, so that Dask's dashboard shows the fit.
 Dask is imported where it is used.
@@ -22,16 +22,16 @@ from .threads import ONE_BLAS_THREAD
 __all__ = ["DaskParts"]
 
 FAN_IN = 16  # results that are combined in one task
-EMBEDDED_BYTES = 10_000  # of a function: a larger one is sent once to a worker, not with every task
+EMBEDDED_BYTES = 10_000  # a larger pickled function is sent once to each worker, not with every task
 LOST = (
-    "Some rows are gone: the worker that held them was lost, and Dask cannot make them anew, or they were cancelled. "
-    "Rows that client.scatter has put on a worker have no origin. Read or make them by tasks, as a Dask array or "
-    "DataFrame does, and fit again."
+    "Some rows are gone: either the worker that held them was lost and Dask cannot make the rows anew, or they were "
+    "cancelled. Dask cannot make rows anew that client.scatter has put on a worker. Read or make the rows by tasks, as "
+    "a Dask array or DataFrame does, and fit again."
 )
 
 
 class DaskParts:
-    """Parts that are the futures of a client; ``name`` is that of the tasks."""
+    """Parts that are the futures of a client; ``name`` is the name of the tasks."""
 
     name = "gdlogit-survey"
 
@@ -64,7 +64,7 @@ class DaskParts:
         return self._like(self._run(self.name, same, values))
 
     def grouped(self):
-        """The same values, those of a worker in one list."""
+        """The same values, in one list for each worker."""
         from distributed import wait
 
         wait(self.futures)
@@ -81,11 +81,11 @@ class DaskParts:
         return [self.futures, *(other.futures for other in others)]
 
     def _run(self, name, f, *lists):
-        """The futures of f(value, ...): new ones, as what f gives may be of any size, and is soon let go."""
+        """New futures of f(value, ...), because the values may be large and are soon released."""
         return self.client.map(called, *lists, f=self._sent(f), key=name, pure=False)
 
     def _sent(self, f):
-        """F, or a future of it where it is large."""
+        """The function f or, if its pickle is large, a future of f."""
         from distributed.protocol.pickle import dumps
 
         if len(dumps(f)) <= EMBEDDED_BYTES:
@@ -108,7 +108,7 @@ class DaskParts:
 
 
 class DaskGroups(DaskParts):
-    """Parts whose values lie in lists, a future for each: ``members`` has the places of each list's values."""
+    """Parts whose values lie in lists, a future for each list; ``members`` has the places of each list's values."""
 
     name = "gdlogit-pass"
 
@@ -118,7 +118,7 @@ class DaskGroups(DaskParts):
 
     @classmethod
     def of(cls, parts, members):
-        """The values of other Parts, in groups."""
+        """The values of given Parts, in groups."""
         lists = [[parts.futures[place] for place in group] for group in members]
         return cls(parts.client, parts._run(parts.name, list, lists), members)
 
@@ -156,7 +156,7 @@ class DaskGroups(DaskParts):
 
 
 def of_ones_own(error):
-    """A copy of an error that the client keeps: its traceback would keep all futures in it from being let go."""
+    """A copy of an error that the client keeps; the traceback of the kept error would hold on to its futures."""
     copied = copy(error).with_traceback(error.__traceback__)
     error.__traceback__ = None
     return copied
@@ -166,7 +166,7 @@ def of_ones_own(error):
 
 
 def called(*values, f):
-    """F of the values."""
+    """The value f(*values)."""
     return f(*values)
 
 
@@ -181,29 +181,29 @@ def combined(combine, tuples):
 
 
 def added_up(combine, tuples):
-    """The same of results that workers hold, and may be asked for again: a sum that adds in place gets a copy."""
+    """``combined`` for results that workers hold and may use again: the first is copied, as sums may add in place."""
     first, *others = tuples
     return combined(combine, [deepcopy(first), *others])
 
 
 def each_of(f, *groups):
-    """F of each of the values."""
+    """The values of f for each value of the groups."""
     found = on_threads(lambda some: [f(*values) for values in some], groups)
     return [value for part in found for value in part]
 
 
 def all_of(f, combine, *groups):
-    """The tuples that f makes of each of the values, combined."""
+    """The tuples of f for each value of the groups, combined."""
     return combined(combine, on_threads(lambda some: combined(combine, (f(*values) for values in some)), groups))
 
 
 def some_of(f, group, wanted):
-    """F of some values in a group and an argument for each, with their places in it."""
+    """The values of f for some values of a group, each with an argument; with their places in the group."""
     return [(place, f(group[place], argument)) for place, argument in wanted.items()]
 
 
 def on_threads(f, groups):
-    """F of the values of groups, which are cut into a stretch for each of the worker's threads."""
+    """The values of f for stretches of the groups, one stretch for each of the worker's threads."""
     from distributed import get_worker
 
     values = list(zip(*groups, strict=True))

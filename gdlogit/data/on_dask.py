@@ -1,4 +1,4 @@
-"""Dask's collections: as Parts to be fitted, and lazily predicted. Dask is imported where it is used."""
+"""Dask's collections: made into Parts for a fit, and predicted lazily. Dask is imported where it is used."""
 
 import sys
 from functools import partial
@@ -21,7 +21,7 @@ NO_CLIENT = (
 
 
 def is_collection(*values: Any) -> bool:
-    """Whether any of the values is held by Dask: nothing is, as long as nobody has imported Dask."""
+    """Whether Dask holds any of the values; it holds none as long as nobody has imported Dask."""
     return "dask" in sys.modules and any(map(is_held, values))
 
 
@@ -59,9 +59,9 @@ def is_array(value):
 
 
 def parts_of(arrays: dict[str, Any], client: Any = None) -> DaskParts:
-    """Parts of Given, of collections by the name of the argument: X, y, and what there is of weights and offsets.
+    """Parts of Given, from collections by the names of the arguments: X, y, and perhaps weights and an offset.
 
-    An X that is a list, of futures or delayed values, has tuples (X, y), (X, y, weight) or (X, y, weight, offset).
+    If X is a list of futures or delayed values, each is a tuple (X, y), (X, y, weight) or (X, y, weight, offset).
     """
     client = client_of(client)
     (first, X), *others = arrays.items()
@@ -69,20 +69,20 @@ def parts_of(arrays: dict[str, Any], client: Any = None) -> DaskParts:
         for name, value in others:
             if value is not None:
                 raise TypeError(
-                    f"{name} must be None where X is a list of futures or delayed: each is a tuple (X, y, ...)."
+                    f"{name} must be None if X is a list of futures or delayed values, each a tuple (X, y, ...)."
                 )
         return given_of(client, [futures_of(client, X, first)], packed)
     if is_frame(X):
         require_numbers(X)
     if others[0][1] is None:
-        raise ValueError(f"{others[0][0]} must be given, cut as {first} is, where {first} is no list of tuples.")
+        raise ValueError(f"{others[0][0]} must be given, in the same partitions as {first}.")
     lists = [futures_of(client, value, name) for name, value in arrays.items() if value is not None]
     names = [name for name, value in arrays.items() if value is not None]
     for name, futures in zip(names, lists, strict=True):
         if len(futures) != len(lists[0]):
             raise ValueError(
-                f"{name} must have as many partitions as {first}: it has {len(futures)}, {first} {len(lists[0])}. Cut "
-                f"both alike: rechunk or repartition {name}."
+                f"{name} must have as many partitions as {first}, {len(lists[0])}; got {len(futures)}. Rechunk or "
+                f"repartition {name}."
             )
     roles = [role for role, value in zip(Given._fields[1:], arrays.values(), strict=False) if value is not None]
     return given_of(client, lists, partial(named, roles))
@@ -101,21 +101,21 @@ def client_of(client):
 
 
 def given_of(client, lists, f):
-    """Parts of Given that f makes of a number and a value of each list."""
+    """Parts of Given, which f makes from a number and a value of each list."""
     return DaskParts(client, client.map(f, range(len(lists[0])), *lists, key=DaskParts.name, pure=False))
 
 
 def named(roles, number, *values):
-    """A partition, of values with a role each."""
+    """A partition, from values in given roles."""
     return Given(number, **dict(zip(roles, values, strict=True)))
 
 
 def packed(number, values):
-    """A partition, of a tuple."""
+    """A partition, from a tuple of values."""
     if not (isinstance(values, tuple | list) and len(values) in (2, 3, 4) and len(np.shape(values[0])) == 2):
         raise ValueError(
-            f"X must be a list of futures or delayed of (X, y), (X, y, weight) or (X, y, weight, offset); number "
-            f"{number} is of type {type(values).__name__}."
+            f"X must be a list of futures or delayed values of (X, y), (X, y, weight) or (X, y, weight, offset); "
+            f"number {number} is of type {type(values).__name__}."
         )
     return Given(number, *values)
 
@@ -128,8 +128,8 @@ def futures_of(client, collection, name):
         return [value if is_future(value) else client.compute(value) for value in collection]
     if not is_held(collection):
         raise TypeError(
-            f"{name} must be a Dask array or DataFrame, cut as X is; got {type(collection).__name__}. Of an array in "
-            "memory, dask.array.from_array makes one."
+            f"{name} must be a Dask array or DataFrame in the same partitions as X; got {type(collection).__name__}. "
+            "dask.array.from_array makes a Dask array from an array in memory."
         )
     if is_array(collection):
         require_whole_rows(collection, name)
@@ -144,10 +144,10 @@ def fetched(values: Any, client: Any) -> Any:
 
 
 def require_whole_rows(array, name):
-    """Raise a ValueError for an array whose rows are cut, too."""
+    """Raise a ValueError for an array with several chunks of columns."""
     if array.ndim == 2 and array.numblocks[1] != 1:
         raise ValueError(
-            f"{name} must be in one chunk of columns; it has {array.numblocks[1]}. Use {name}.rechunk({{1: -1}})."
+            f"{name} must be in one chunk of columns; got {array.numblocks[1]}. Use {name}.rechunk({{1: -1}})."
         )
 
 
@@ -178,7 +178,7 @@ def require_numbers(X):
     if others:
         shown = ", ".join(f"{name!r} ({kind})" for name, kind in others.items())
         raise ValueError(
-            f"X must hold numbers; it has the columns {shown}. Encode them with dask.dataframe.get_dummies, after "
+            f"X must hold numbers; got the columns {shown}. Encode them with dask.dataframe.get_dummies, after "
             "X.categorize() for strings, or leave them out."
         )
 
@@ -187,10 +187,11 @@ def require_numbers(X):
 
 
 def lazily(f: Any, X: Any, offset: Any = None, labels: Any = None) -> Any:
-    """f(rows, offset) of a collection's rows, computed when somebody asks for it: of the kind that X is.
+    """The lazy values f(rows, offset) for a collection's rows, in a collection of the same kind.
 
-    An array gives an array, a DataFrame a Series or a DataFrame with the same index and the ``labels`` for columns, a
-    list of futures or delayed values a list of delayed values. ``offset`` is None, a number, or cut as X is.
+    An array gives an array. A DataFrame gives a Series, or a DataFrame with the ``labels`` as columns, with the same
+    index. A list of futures or delayed values gives a list of delayed values. ``offset`` is None, a number, or a
+    collection in the same partitions as X.
     """
     if is_array(X) and not is_frame(X):
         return array_of(f, X, offset)
@@ -206,7 +207,7 @@ def lazily(f: Any, X: Any, offset: Any = None, labels: Any = None) -> Any:
 
 
 def array_of(f, X, offset):
-    """The array of f(rows, offset) of the rows of an array."""
+    """The lazy array of f(rows, offset) for the rows of an array."""
     import dask.array as da
 
     require_whole_rows(X, "X")
@@ -219,14 +220,14 @@ def array_of(f, X, offset):
 
 
 def of_rows(f, X, offset):
-    """f(rows, offset), also where there is no row: scikit-learn wants one."""
+    """The value f(rows, offset), also for no rows, which scikit-learn refuses."""
     if X.shape[0]:
         return f(X, offset)
     return f(np.zeros((1, X.shape[1]), X.dtype), 0.0 if np.ndim(offset) else offset)[:0]
 
 
 def framed(f, labels, X, offset):
-    """The same as a Series or a DataFrame with the index of X."""
+    """The value f(rows, offset) as a Series or a DataFrame with the index of X."""
     import pandas as pd
 
     given = X if len(X) else pd.DataFrame(0.0, index=[0], columns=X.columns)
@@ -237,5 +238,5 @@ def framed(f, labels, X, offset):
 
 
 def of_values(f, labels, values, offset):
-    """The same of a value, or of the X of a tuple, that a future or a delayed value holds."""
+    """The value f(rows, offset) for the content of a future or a delayed value: X, or a tuple that begins with X."""
     return of_rows(f, values[0] if isinstance(values, tuple | list) else values, offset)

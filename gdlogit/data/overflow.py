@@ -1,4 +1,4 @@
-"""What is too large or too small for X's floating-point type, named."""
+"""Errors for numbers that are too large or too small for X's floating-point type."""
 
 import numpy as np
 import scipy.sparse as sp
@@ -7,22 +7,23 @@ __all__ = ["held", "largest", "overflow_as_here", "overflow_named"]
 
 
 def overflow_named(X):
-    """Turn an overflow inside into an error that names X, and ignore underflows, whatever the caller's settings.
+    """A context in which an overflow raises an error that names X, and underflows are ignored.
 
-    NumPy raises the error itself. So a FloatingPointError inside is the caller's own, for instance of a callback.
+    NumPy raises the error itself, whatever the caller's settings. So a FloatingPointError in the context is the
+    caller's own, for instance of a callback.
     """
 
     def raise_named(*_):
         raise ValueError(
             f"X or sample_weight is too large for {X.dtype}: the largest |X| is {largest(X):.2g}, and the squares of "
-            f"X, weighted and added up, must stay below {np.finfo(X.dtype).max:.2g}. Divide them."
+            f"X, weighted and added up, must stay below {np.finfo(X.dtype).max:.2g}. Divide X or sample_weight."
         )
 
     return np.errstate(over="call", invalid="call", under="ignore", call=raise_named)
 
 
 def held(theta, dtype):
-    """Theta in the floating-point type of X; an error that names X where a coefficient is too large for the type."""
+    """Theta in the floating-point type of X; a ValueError that names X if a coefficient is too large for the type."""
     with np.errstate(over="ignore", under="ignore"):
         coefficients = theta.astype(dtype)
     if np.isinf(coefficients).any():

@@ -1,8 +1,8 @@
-"""Rows that lie in partitions: a pass sends a function to them, and fetches a sum.
+"""Rows that lie in partitions: a pass sends a function to the partitions, and fetches a sum.
 
-``PartRows`` is a ``Rows`` over the Parts of an engine, so objective, descent and duality gap run on it as on any other.
-What goes to the parts is a function with theta, the centre and the loss, pickled; what comes back is a sum of theta's
-size, or the rows that a sample takes, 40 MB at most. Numbers for each row stay where the row is: see ``PartArray``.
+``PartRows`` is a ``Rows`` over the Parts of an engine, so objective, descent and duality gap work as on any other rows.
+A pickled function with theta, the centre and the loss goes to the parts. A sum of theta's size comes back, or the rows
+of a sample, 40 MB at most. Arrays with an entry for each row stay where the row is: see ``PartArray``.
 """
 
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ from .threads import Cores
 
 __all__ = ["PartRows"]
 
-ELSEWHERE = {"call": "raise", "log": "warn"}  # of NumPy's error settings: a function of here cannot be called there
+ELSEWHERE = {"call": "raise", "log": "warn"}  # NumPy's error settings on another machine, which cannot call this one
 
 
 class PartRows(Rows):
@@ -56,12 +56,12 @@ class PartRows(Rows):
         return tuple(entry.value() if isinstance(entry, ExactSum) else entry for entry in found)
 
     def each(self, f, *each):
-        """What f(block, ...) gives for each of the block's rows: a PartArray."""
+        """The values of f(block, ...) for each of the block's rows: a PartArray."""
         self.held.n_passes += 1
         return self._array(partial(each_row, self._asked, f), *self._arrays(each))
 
     def map(self, f, *each):
-        """What f makes of what is known of ``each`` row: a PartArray."""
+        """The values of f of arrays with an entry for each row: a PartArray."""
         first, *others = each
         return first.map(f, *others)
 
@@ -92,11 +92,11 @@ class PartRows(Rows):
         return keys.map(partial(np.searchsorted, known)), np.stack([found[key] for key in known.tolist()])
 
     def of_parts(self, f, n_columns=None):
-        """What f(number, y) gives for each row of a part, of its number and its class codes: a PartArray."""
+        """The values of f(number, y) for each row, from the number and the class codes of its part: a PartArray."""
         return PartArray(self.held.parts.map(partial(of_labels, f)), self.held.firsts, n_columns)
 
     def placed(self, array):
-        """An array of here with a row for each row, where the rows are: a PartArray."""
+        """A local array with an entry for each row, sent to where the rows are: a PartArray."""
         pieces = [array[start:stop] for start, stop in pairwise(self.held.firsts.tolist())]
         n_columns = array.shape[1] if array.ndim > 1 else None
         return PartArray(self.held.parts.scatter(pieces), self.held.firsts, n_columns)
@@ -134,7 +134,7 @@ class PartRows(Rows):
 
     @property
     def _asked(self):
-        """What the functions are to be run with: NumPy's settings are those of here."""
+        """The settings with which functions run on a part: NumPy's are those of the caller."""
         centre = self.centre if self.centre.any() else None
         here = {name: ELSEWHERE.get(how, how) for name, how in np.geterr().items()}
         return Asked(Measure(bool(self.constant), self.n_scores, centre), self.share is not None, here)
@@ -147,7 +147,7 @@ class PartRows(Rows):
         return PartArray(self.held.parts.map(f, *arrays), self.held.firsts)
 
     def _fetched(self, verb, *arguments):
-        """What a verb of the parts fetches; an overflow there is one here, where NumPy's settings may name it."""
+        """The result of a method of the parts. An overflow on a part is handled by NumPy's settings of the caller."""
         try:
             return getattr(self.held.parts, verb)(*arguments)
         except FloatingPointError:
@@ -159,7 +159,7 @@ class PartRows(Rows):
 
 
 class Asked(NamedTuple):
-    """What a function is to be run with: how the rows are looked at, whether by shares, and NumPy's error settings."""
+    """The settings of a function on a part: the measure of the rows, whether there are shares, NumPy's settings."""
 
     measure: Measure
     has_shares: bool
@@ -167,21 +167,21 @@ class Asked(NamedTuple):
 
     @contextmanager
     def of(self, part, arrays):
-        """The rows of a part, and the arrays that are for the function, under the settings."""
+        """A context with these settings: the rows of a part, and the arrays for the function."""
         share, arrays = (arrays[0], arrays[1:]) if self.has_shares else (None, arrays)
         with noted(part.number), np.errstate(**self.errors):
             yield part.rows(self.measure, share), arrays
 
 
 def folded(asked, f, combine, part, *arrays):
-    """The tuples f(block, ...) of a part's rows, combined; sums as ExactSum, to be added to those of other parts."""
+    """The tuples f(block, ...) of a part's rows, combined; sums are ExactSums, to be added to those of other parts."""
     with asked.of(part, arrays) as (rows, each):
         found = rows.fold(f, combine, *each)
     return tuple(map(ExactSum.of, found)) if combine is add else found
 
 
 def each_row(asked, f, part, *arrays):
-    """What f(block, ...) gives for each of a part's rows."""
+    """The values of f(block, ...) for each of a part's rows."""
     with asked.of(part, arrays) as (rows, each):
         return rows.each(f, *each)
 
@@ -193,7 +193,7 @@ def taken(asked, part, index):
 
 
 def of_labels(f, part):
-    """What f makes of a part's number and class codes."""
+    """The value of f of a part's number and class codes."""
     return f(part.number, part.y)
 
 
@@ -219,5 +219,5 @@ def weight_and_number(block):
 
 
 def smallest_weight(block):
-    """The smallest weight of the rows that have any."""
+    """The smallest positive weight of the rows."""
     return (float(np.min(block.weight, where=block.weight > 0, initial=np.inf)),)

@@ -1,7 +1,7 @@
-"""What a fit has to know of its rows beforehand, where they come in batches or lie in partitions.
+"""What a fit must know of its rows beforehand, where rows come in batches or lie in partitions.
 
-A ``Survey`` is that of some rows. Surveys add up, in any grouping, so that each batch or partition makes its own. From
-the sum, ``facts`` follow: what all rows have in common, and how the rows of a batch become class codes and weights.
+Each batch or partition makes a ``Survey`` of its rows, and surveys add up, in any grouping. From the sum, ``facts``
+follow: what all rows have in common, and how the rows of a batch become class codes and weights.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ __all__ = ["Facts", "Survey"]
 
 
 class Facts(NamedTuple):
-    """What is known of all rows.
+    """Facts of all rows.
 
     Their number, and that of those with a weight; the bytes of X, its type, and whether some of it is dense; the units
     of the features, about their means in these, and which of them have no zero; the largest |x|; how many columns an
@@ -50,7 +50,7 @@ class Facts(NamedTuple):
     def encoded(self, X, y, weight, offset):
         """The same rows as a fit takes them: X in type and units, columns of the classes, weights with their factor.
 
-        Parts of the rows may be CSR and others dense: all are then made dense.
+        If some batches are CSR and others dense, all are made dense.
         """
         if self.has_dense and sp.issparse(X):
             X = X.toarray()
@@ -63,7 +63,7 @@ class Facts(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What some rows tell: at least one."""
+    """The survey of at least one row."""
 
     n_rows: int
     n_counted: int
@@ -81,7 +81,7 @@ class Survey:
 
     @classmethod
     def of(cls, X, y, weight, offset, check_labels: Callable[[np.ndarray], None]) -> "Survey":
-        """The survey of rows given; ``check_labels`` raises an error for distinct labels that cannot be."""
+        """The survey of given rows; ``check_labels`` raises an error for distinct labels that are not valid."""
         weight = np.ones(len(y)) if weight is None else weight
         labels, codes = factorize(y)
         check_labels(labels)
@@ -96,7 +96,7 @@ class Survey:
         return cls(*kinds, sizes, centre, without_zeros, largest(X), width, labels, totals, rows.smallest_weight)
 
     def __add__(self, other: "Survey") -> "Survey":
-        """The survey of these rows and others; a feature that is the same in all has exactly that for a centre."""
+        """The survey of these rows and others; the centre of a constant feature is exactly its value."""
         if self.offset_width != other.offset_width:
             raise ValueError(
                 "An offset must be given for all rows, in as many columns, or for none; some rows have "
@@ -120,17 +120,17 @@ class Survey:
         )
 
     def _centre_with(self, other: "Survey") -> np.ndarray:
-        """The mean of both centres, by weight. Rows without a weight have no part in it."""
+        """The mean of both centres, weighted; rows of weight 0 do not count."""
         ours, theirs = (sum(survey.totals.values()) for survey in (self, other))
         if not ours:
             return other.centre
         return self.centre + (other.centre - self.centre) * (theirs / (ours + theirs))
 
     def facts(self, classes: np.ndarray | None, columns_of: Callable[[np.ndarray, np.ndarray], Columns]) -> Facts:
-        """What follows for all rows, where these are all.
+        """The facts of all rows, if this survey is of all rows.
 
-        ``classes`` are all labels, where they have been named; ``columns_of`` gives, for all labels and the weight of
-        the rows of each, their Columns.
+        ``classes`` are all labels, if the user has named them. ``columns_of(labels, totals)`` makes their Columns from
+        all labels and the weight of each label's rows.
         """
         if classes is not None and not np.array_equal(self.labels, classes):
             raise ValueError(f"classes={classes!r} must all have rows; only {self.labels!r} have.")

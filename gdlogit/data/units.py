@@ -1,9 +1,9 @@
-"""Units of the features: powers of two, where the squares of a feature would leave X's floating-point type.
+"""Units of the features: powers of two, for features whose squares would leave X's floating-point type.
 
-A Hessian has the squares of the features, and their sums. Of a feature in units of 1e-23 a float32 has none: the
-feature would seem to be 0. In units of 1e25 they are infinite. Such a feature is divided by a power of two, which
-rounds nothing, and so is its coefficient in the end: see ``Rows.enter`` and ``Rows.leave``. The power is no larger than
-it must be, for a penalty of the coefficients must have a strength in these units, too.
+A Hessian has sums of squares of the features. The square of 1e-23 is 0 in float32, so such a feature would seem to be
+0, and the square of 1e25 is infinite. Such a feature is divided by a power of two, which rounds nothing, and its
+coefficient is divided by the same power at the end: see ``Rows.enter`` and ``Rows.leave``. The power is no larger than
+necessary, because the penalty must have a finite strength in these units, too.
 """
 
 import numpy as np
@@ -11,19 +11,19 @@ import scipy.sparse as sp
 
 __all__ = ["largest_of_features", "least_and_most", "measured_in", "unit_of"]
 
-# Exponents of two between which the largest |x| of a feature may be. A spread that is the rounding of an offset still
-# has a square, and 10^8 squares add up to a number.
+# Exponents of two between which the largest |x| of a feature may be. Then even a spread that is the rounding of an
+# offset has a nonzero square, and 10^8 squares add up to a finite number.
 EXPONENTS = {np.dtype(np.float32): (-40, 50), np.dtype(np.float64): (-300, 300)}
 
 
 def least_and_most(dtype):
-    """The least and the largest size of a feature that is used as it is."""
+    """The smallest and the largest size of a feature that needs no unit."""
     low, high = EXPONENTS[dtype]
     return 2.0**low, 2.0**high
 
 
 def unit_of(sizes, dtype):
-    """What each feature is divided by, (p,), of the largest |x| of each; 1.0 where no feature needs a unit."""
+    """The unit of each feature, (p,), from the largest |x| of each; 1.0 where no feature needs a unit."""
     exponent = np.frexp(sizes)[1]
     beyond = np.where(np.greater(sizes, 0), exponent - exponent.clip(*EXPONENTS[dtype]), 0)
     return np.ldexp(1.0, beyond) if beyond.any() else 1.0
@@ -47,5 +47,5 @@ def measured_in(X, unit):
         data = (X.data / unit[X.indices]).astype(X.dtype, copy=False)
         return sp.csr_array((data, X.indices, X.indptr), shape=X.shape)
     X, some = np.array(X), unit != 1
-    X[:, some] = X[:, some] / unit[some]  # in float64: a unit may be out of X's type where the quotient is not
+    X[:, some] = X[:, some] / unit[some]  # in float64, for a unit may be outside of X's type
     return X

@@ -22,8 +22,9 @@ A method with a metric of its own estimates the excess itself. The other methods
 makes one now and then. A method's own estimate comes from a model that is solved roughly. If each step leaves a share q
 of the excess, the true excess is 1 / (1 - q) times the estimate, and the loop compares that with the goal.
 
-*Standstill.* The descent also stops where STANDSTILL_STEPS steps in a row have moved J by no more than its rounding and
-have not halved the estimate: rounding then allows no progress, whatever the estimate is.
+*Standstill.* The descent also stops where STANDSTILL_STEPS steps in a row have not brought J below the lowest J so far
+by more than its rounding, and have not halved the estimate: rounding then allows no progress, whatever the estimate is.
+The methods without an estimate may raise J on their way; for them a rise is a move, too.
 
 *Held-out rows.* The descent may stop where none of the last steps has lowered the loss of held-out rows. The result is
 then the point where that loss was lowest, whatever ended the descent.
@@ -50,15 +51,15 @@ from .status import Status
 
 __all__ = [
     "NOBODY",
-    "Ending",
+    "DescentResult",
     "Method",
     "Record",
     "State",
     "Watch",
     "descend",
     "even_if_interrupted",
+    "goal_of",
     "table",
-    "target",
 ]
 
 LEAST_GOAL_SHARE = 1e-3  # estimate / goal: a smaller estimate is accepted, however slowly the estimates fall
@@ -77,9 +78,9 @@ class State(Protocol):
 class Method(NamedTuple):
     """A way to take one step.
 
-    Every method takes a ``Penalty`` that is smooth. Of a penalty that is not, the method needs what ``needs`` has.
-    ``goal(objective, State)`` is the excess at which to stop, where that is not ``target``. A method that
-    ``counts_the_rest`` gives estimates that need not be raised where they hardly shrink.
+    Every method takes a smooth ``Penalty``. Of a penalty that is not smooth, the method needs the protocol ``needs``.
+    ``goal(objective, State)`` is the excess at which to stop; None is ``goal_of``. With ``counts_the_rest``, the
+    method's estimates include what slow steps leave, so the loop does not raise an estimate that hardly shrinks.
     """
 
     start: Callable[[Objective, np.ndarray], Any]
@@ -92,9 +93,9 @@ class Method(NamedTuple):
     goal: Callable[[Objective, Any], float] | None = None
     counts_the_rest: bool = False
 
-    def target(self, objective: Objective, state: State, tol: float) -> float:
+    def goal_at(self, objective: Objective, state: State, tol: float) -> float:
         """The excess at which to stop."""
-        return target(objective, state.point, tol) if self.goal is None else self.goal(objective, state)
+        return goal_of(objective, state.point, tol) if self.goal is None else self.goal(objective, state)
 
 
 class Record(NamedTuple):
@@ -134,7 +135,7 @@ def table(history: list[Record]) -> np.ndarray:
     return np.array(history, dtype=list(Record.__annotations__.items()))
 
 
-class Ending(NamedTuple):
+class DescentResult(NamedTuple):
     """Where a descent ended, and why; the local model of J there."""
 
     point: Point
@@ -162,19 +163,24 @@ class Best:
 
 
 class Standstill:
-    """The number of steps since one moved J by more than its rounding or halved the estimate of the excess."""
+    """The number of steps since one moved J by more than its rounding or halved the estimate of the excess.
 
-    def __init__(self, value):
-        self.value, self.excess, self.steps = value, inf, 0
+    Where J ``falls_only``, a rise is no move: a line search lets J rise by its rounding, step after step.
+    """
+
+    def __init__(self, value, falls_only):
+        self.value, self.excess, self.steps, self.falls_only = value, inf, 0, falls_only
 
     def update(self, value, excess, rounding):
         """Take in J and the estimate, which may be nan, after one more step."""
         self.steps += 1
-        if abs(value - self.value) > rounding or excess < self.excess / 2:
-            self.value, self.excess, self.steps = value, inf if isnan(excess) else excess, 0
+        fall = self.value - value
+        if fall > rounding or (fall < -rounding and not self.falls_only) or excess < self.excess / 2:
+            self.value = min(value, self.value) if self.falls_only else value
+            self.excess, self.steps = inf if isnan(excess) else excess, 0
 
 
-def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=inf, watch=NOBODY) -> Ending:
+def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=inf, watch=NOBODY) -> DescentResult:
     """Step from theta until J is within tol of its minimum; at most max_iter steps.
 
     ``validate(theta)`` is the loss of held-out rows; the descent ends after ``patience`` steps that do not lower it.
@@ -185,7 +191,7 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
     state = first = method.start(objective, theta)
     by_validation = patience < inf
     best = Best(first, inf if by_validation else first.point.value)  # held-out rows choose among the steps
-    standstill, history = Standstill(first.point.value), []
+    standstill, history = Standstill(first.point.value, falls_only=not isnan(first.excess)), []
     claimed_minimum, measured_at, status = claimed_at_start(objective, first, tol), 0, Status.MAX_ITER
     try:
         for iteration in range(1, max_iter + 1):
@@ -204,7 +210,7 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
             history.append(record)  # after ``best``: an interrupt between the two keeps a point that is no worse
             stop = watch.end(record, point)
             standstill.update(point.value, excess, objective.resolution * abs(point.value))
-            goal = method.target(objective, state, tol)
+            goal = method.goal_at(objective, state, tol)
             small = is_small(excess, point, goal)
             stays = method.counts_the_rest or (state.rate > 0 and point is last.point)  # as no step is worth taking
             creeps = not stays and last.excess > 0 and excess > goal * max(1 - excess / last.excess, LEAST_GOAL_SHARE)
@@ -232,12 +238,16 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
     may_diverge = status in (Status.CONVERGED, Status.MAX_ITER, Status.SEPARABLE, Status.STALLED)
     if state.point.value > first.point.value and may_diverge:
         status = Status.DIVERGED
-    chosen = best.state if by_validation or status in (Status.DIVERGED, Status.INTERRUPTED) else state
+    keeps_best = by_validation or status in (Status.DIVERGED, Status.INTERRUPTED, Status.STALLED)
+    chosen = best.state if keeps_best else state
     return even_if_interrupted(lambda status: conclude(method, objective, chosen, status, history, tol), status)
 
 
 def even_if_interrupted(finish, status):
-    """What finish(status) makes; finish(INTERRUPTED) if Ctrl-C is pressed meanwhile. A second Ctrl-C is raised."""
+    """The value of finish(status), or of finish(INTERRUPTED) if Ctrl-C is pressed in between.
+
+    A second Ctrl-C raises KeyboardInterrupt.
+    """
     try:
         return finish(status)
     except KeyboardInterrupt:
@@ -251,7 +261,7 @@ def claimed_at_start(objective, first, tol):
     excess = first.excess
     if isnan(excess) and first.point.theta.any():
         excess = LocalModel.about_means(objective, first.point).excess
-    return claimed(first.point, excess, target(objective, first.point, tol))
+    return claimed(first.point, excess, goal_of(objective, first.point, tol))
 
 
 def claimed(point, excess, goal):
@@ -276,20 +286,20 @@ def check_penalty(method, penalty):
         raise TypeError(f"{method.name} cannot use {type(penalty).__name__}: this penalty lacks {', '.join(missing)}.")
 
 
-def conclude(method, objective, state, status, history, tol) -> Ending:
+def conclude(method, objective, state, status, history, tol) -> DescentResult:
     """The ending at a state: CONVERGED wherever J is within tol of its minimum, unless separable or interrupted."""
     model = method.model(objective, state)
     excess = model.excess if isnan(state.excess) else state.excess
-    goal = method.target(objective, state, tol)
+    goal = method.goal_at(objective, state, tol)
     if status not in (Status.SEPARABLE, Status.INTERRUPTED):
         if is_small(excess, state.point, goal):
             status = Status.CONVERGED
         elif status is Status.CONVERGED:  # at the last state; an earlier one, chosen by the held-out rows, has not
             status = Status.EARLY_STOPPED
-    return Ending(state.point, excess, status, history, model, goal)
+    return DescentResult(state.point, excess, status, history, model, goal)
 
 
-def target(objective, point, tol):
+def goal_of(objective, point, tol):
     """The excess at which to stop: tol min(1, J), or J's rounding where the rounding is larger.
 
     A J below the rounding of 1 is near enough to its minimum, because the minimum is not negative. Such a J might go on

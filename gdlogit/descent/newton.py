@@ -34,7 +34,7 @@ from ..objective import Objective, Point, at_random
 from ..penalty import L1Penalty
 from ..quadratic.metric import L1Metric, LocalModel, NewtonMetric, formed_metric, metric_of
 from .armijo import line_search
-from .loop import Method, target
+from .loop import Method, goal_of
 
 __all__ = ["sketch"]
 
@@ -79,7 +79,7 @@ def sketch(tol, rng):
         return begin(objective, theta, metric, sample)
 
     def goal(objective, point):
-        return target(objective, point, tol)
+        return goal_of(objective, point, tol)
 
     return Method(start, partial(advance, goal), "newton-sketch", L1Penalty, model)
 
@@ -137,7 +137,7 @@ def state_at(point, metric, rate, sample, provenance=None):
 
     Without a provenance, all rows at this point have made the metric.
     """
-    direction, excess = metric.aim(point)
+    direction, excess = metric.step_and_fall(point)
     provenance = provenance or Provenance(sampled=False, excess=excess, point=point)
     return NewtonState(point, excess, rate, metric, provenance, direction, sample)
 
@@ -183,7 +183,7 @@ def direction_at_zero(objective, point):
     this step leads back from a point at which rows are far on the wrong side and have no curvature left.
     """
     theta, shared = np.zeros_like(point.theta), np.zeros((1, objective.shape[1]))
-    direction, _ = metric_of(objective, objective.hessian_of_shared(theta, shared)).aim(point)
+    direction, _ = metric_of(objective, objective.hessian_of_shared(theta, shared)).step_and_fall(point)
     return direction
 
 

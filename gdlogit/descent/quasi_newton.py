@@ -1,22 +1,24 @@
-"""Quasi-Newton descent in the metric of the features, for more parameters than a Hessian can be formed of.
+"""Quasi-Newton descent in the metric of the features, for too many parameters to form a Hessian.
 
     theta := theta - alpha M^-1 dJ(theta),    M = G (x) B + penalty, improved by the secant pairs of the steps (L-BFGS)
 
-A Newton step trusts a quadratic model. Where rows get certain on the way, as with pixels, embeddings and weak
-penalties, the model is none: it leads to where most rows have no curvature left. This descent asks for no model to
-hold. J falls in each step, one pass each, whatever the start:
+A Newton step trusts a quadratic model. Where rows become certain of their class on the way, as with pixels, embeddings
+and weak penalties, the quadratic is no model of J: its minimum is where most rows have no curvature left. This descent
+does not rely on the model. J falls in each step, from any start, and each step takes one pass:
 
-1. *Metric*. G has the second moments of the features, whatever the rows' curvature, and B the mean curvature of the
-   classes (``features``). At first G is its diagonal. It is formed once the descent has come to cost as much as that.
-   B is taken anew when the loss has halved: what it is beside the penalty decides which directions are cheap.
-2. *Scores*. z = X W + b is linear in theta, so with z and the scores of a direction at hand no step length costs a
-   pass. The line search knows slopes, too, and may go further than 1 (``wolfe``).
-3. *Estimate*. Half the decrement in this metric is too low where the metric is poor, so the falls of J so far count,
-   too: how much is left if J goes on falling as it did. Where that is within the goal twice in a row, conjugate
-   gradients solve with the Hessian of all rows, preconditioned by the metric. They give an estimate that is no guess,
-   Newton's step, which takes most of the excess away, and the dual point that proves it.
-4. *End*. Where the minimum is far and flat, J falls for thousands of steps by less than it is known: J is a mean over
-   the rows, with a standard error. Where the tolerance may be chosen here, a long descent ends there.
+1. *Metric*. G has the second moments of the features, not weighted by the rows' curvature, and B the mean curvature of
+   the classes (``features``). At first only the diagonal of G is made. G is formed once the descent has cost as much as
+   G costs. B is made anew when the loss has halved, because B beside the penalty decides which directions are cheap.
+2. *Scores*. z = X W + b is affine in theta, so once z and the scores of a direction are known, no step length costs a
+   pass. The line search uses slopes, too, and may take rates beyond 1 (``wolfe``).
+3. *Estimate*. Half the decrement in this metric is too low where the metric is poor. So the estimate also uses the
+   falls of J so far: how much further J falls if it goes on in the same way. If the estimate is within the goal twice
+   in a row, conjugate gradients solve with the Hessian of all rows, preconditioned by the metric. The solve gives a
+   reliable estimate, Newton's step, which removes most of the excess, and the dual point for the proof.
+4. *Few rows*. No metric of the features knows which rows have curvature left, and on few rows a product is cheap. There
+   Newton's step is tried after 8, 16, 32, ... steps, and again as long as J falls as the step promised.
+5. *End*. J is a mean over the rows, with a standard error. Where the minimum is far and flat, J falls for thousands of
+   steps by less than its standard error. If the user has left the tolerance open, a long descent ends there.
 
 References
 ----------
@@ -24,6 +26,7 @@ Nocedal and Wright, "Numerical Optimization" (2006), sections 7.1 (truncated New
 Martens and Grosse, "Optimizing neural networks with Kronecker-factored approximate curvature", ICML 2015.
 """
 
+from math import log
 from typing import NamedTuple
 
 import numpy as np
@@ -32,24 +35,27 @@ from ..objective import Point
 from ..quadratic.features import Features, gram_price, with_gram
 from ..quadratic.metric import LocalModel, NewtonMetric, Solved, products_at
 from ..quadratic.secant import Secant
-from .loop import Method, target
+from .loop import Method, goal_of
 from .wolfe import Trial, search
 
 __all__ = ["quasi_newton"]
 
-AT_ONCE = 10.0  # passes: G is formed before the first step where it costs no more
-OFTEN = 3.0  # times the passes so far: G is formed where it costs no more
-LATE = 10.0  # times the passes so far: a G that costs more is not waited for
-FADED = 0.5  # of the loss where B was taken, at which B is taken anew
-STRETCH, FAST = 4, 0.3  # steps, and the part of the fall before that J falls in as many: less is fast
-PART, FEW = 0.25, 10  # of the passes, or so many, may the solve for Newton's step take
+CHEAP_GRAM = 10.0  # passes: a G that costs no more is formed before the first step
+WORTH_GRAM = 3.0  # price of G / passes so far, at which G is formed, if it costs less than the steps that are left
+LATE_GRAM = 10.0  # price of G / passes so far, beyond which a long descent does not wait for G
+FADED = 0.5  # loss / loss where B was made, at which B is made anew
+STRETCH, FAST = 4, 0.3  # steps of a stretch; fall in a stretch / fall in the stretch before, up to which J falls fast
+SOLVE_SHARE, LEAST_PRODUCTS = 0.25, 10  # most products of the solve for Newton's step: a share of the passes, or ten
+FEW_ROWS, ROWS_PER_FEATURE = 2000, 2  # most rows on which Newton's step is tried, where a product is cheap
+STEPS_BEFORE_NEWTON = 7  # before the first trial; the next ones are where the number of steps is a power of two
+KEPT_PROMISE = 0.25  # fall of J / fall that Newton's step promised, from which on the next step is Newton's, too
 TINY = float(np.finfo(float).tiny)
-PATIENCE = 100  # passes, after which a descent may end where J still falls
-WINDOW = 10  # steps that then no longer lower J by its standard error
+LONG_DESCENT = 100  # passes, after which a descent may end although J still falls
+WINDOW = 10  # steps over which the fall of J is compared with its standard error
 
 
 class QuasiState(NamedTuple):
-    """theta, its scores, the mean loss; the metric, and what it is made of; the step to take next."""
+    """theta, its scores, the mean loss; the metric, and its ingredients; the next step's direction."""
 
     point: Point
     excess: float
@@ -60,18 +66,19 @@ class QuasiState(NamedTuple):
     labels: tuple[np.ndarray, np.ndarray]
     features: Features
     metric: Secant
-    made_at: float  # the mean loss where B was taken
+    made_at: float  # the mean loss where B was made
     direction: np.ndarray
     values: tuple[float, ...] = ()  # of J, from the start on
-    times: float = 1.0  # the cheap estimate of the excess is what is left
-    is_small: bool = False  # is that estimate
-    solved: Solved | None = None  # Newton's step from here, where it has been asked for
+    times: float = 1.0  # reliable estimate of the excess / cheap estimate, at the last solve
+    goal: float = 0.0  # the excess at which to stop
+    is_small: bool = False  # whether the cheap estimate is within the goal
+    solved: Solved | None = None  # Newton's step from here, if a solve was made
 
 
 def quasi_newton(tol, rng, settles=False):
     """L-BFGS in the metric of the features, for a goal of tol.
 
-    One that ``settles`` ends before the goal where that takes long: once J falls too slowly to matter.
+    With ``settles``, a long descent ends before the goal, once J falls too slowly to matter.
     """
 
     def start(objective, theta):
@@ -81,19 +88,19 @@ def quasi_newton(tol, rng, settles=False):
         point = Point(theta, loss.mean + objective.penalty.value(theta), objective.gradient_of(theta, loss))
         basis = Features.of(objective)
         state = QuasiState(point, np.nan, 1.0, z, loss.mean, loss.error, labels, basis, Secant(None), 0.0, theta)
-        return aim(objective, renewed(objective, state, rng), tol)
+        return with_direction(objective, renewed(objective, state, rng), tol)
 
     def step(objective, state):
         moved = advance(objective, state)
-        if moved is None:  # a metric without pairs, and made here, may still know a way down
+        if moved is None:  # a metric that is made here, without pairs, may still lead downhill
             state = renewed(objective, state._replace(metric=Secant(None)), rng)
             moved = advance(objective, state._replace(direction=quasi_newton_step(state)))
         if moved is None:
             return state._replace(rate=0.0)
-        return aim(objective, renewed(objective, moved, rng) if is_stale(objective, moved) else moved, tol)
+        return with_direction(objective, renewed(objective, moved, rng) if is_stale(objective, moved) else moved, tol)
 
     def goal(objective, state):
-        fine = target(objective, state.point, tol)
+        fine = goal_of(objective, state.point, tol)
         return max(fine, state.excess) if settles and has_settled(objective, state) else fine
 
     return Method(start, step, "quasi-Newton descent", model=model, goal=goal, counts_the_rest=True)
@@ -105,19 +112,33 @@ def model(objective, state):
 
 
 def products(objective, state):
-    """The Hessian at the state's point, known by products, of which a solve takes a part of the descent's passes."""
-    most = round(max(FEW, PART * objective.passes))
+    """The Hessian at the state's point, known by products; a solve may take a share of the passes so far."""
+    most = round(max(LEAST_PRODUCTS, SOLVE_SHARE * objective.passes))
     return products_at(objective, objective.curvature(state.scores), state.metric, most_products=most)
 
 
 def is_stale(objective, state):
-    """Whether the metric is to be made anew: the loss has faded, or G has come to be worth its price."""
+    """Whether the metric is to be made anew: the loss has halved or doubled, or G is now worth its price."""
     return wants_gram(objective, state) or not FADED * state.made_at <= state.loss <= state.made_at / FADED
 
 
 def wants_gram(objective, state):
-    """Whether G is to be formed now: the descent has cost a part of its price without arriving."""
-    return state.features.gram is None and gram_price(objective) <= max(AT_ONCE, OFTEN * objective.passes)
+    """Whether G is to be formed now: G is cheap, or the descent so far has cost a third of the price of G.
+
+    A descent that needs fewer steps than G costs passes does without.
+    """
+    worth = min(WORTH_GRAM * objective.passes, steps_left(state))
+    return state.features.gram is None and gram_price(objective) <= max(CHEAP_GRAM, worth)
+
+
+def steps_left(state):
+    """How many steps the goal is away, if J goes on falling as in the last two stretches; 0 without these."""
+    if len(state.values) <= 2 * STRETCH:
+        return 0.0
+    first, second = falls(state.values, 2 * STRETCH + 1, STRETCH + 1)
+    if second >= first:
+        return np.inf
+    return STRETCH * log(max(state.excess / state.goal, 1.0)) / log(first / max(second, TINY))
 
 
 def renewed(objective, state, rng):
@@ -126,13 +147,13 @@ def renewed(objective, state, rng):
     if wants_gram(objective, state):
         features = with_gram(objective, features, rng)
     penalty = objective.penalty.curvature(np.empty(objective.shape[0]))
-    first = features.metric(objective.coupling_at(state.scores), penalty)
+    first = features.metric(objective.coupling_at(state.scores), penalty, state.metric.first)
     metric = state.metric._replace(first=first).scaled()
     return state._replace(features=features, metric=metric, made_at=state.loss)
 
 
 def advance(objective, state):
-    """The state after its step, with the next one still to be aimed; None where no rate lowers J."""
+    """The state after its step, still with the old direction; None where no rate lowers J."""
     point, direction, z = state.point, state.direction, state.scores
     slope, penalty = float(np.vdot(point.gradient, direction)), objective.penalty
     if slope >= 0:
@@ -162,28 +183,28 @@ def advance(objective, state):
 
 
 def is_long(objective):
-    """Whether the descent has taken so many passes that it may end where J still falls."""
-    return objective.passes >= PATIENCE
+    """Whether the descent is so long that it may end although J still falls."""
+    return objective.passes >= LONG_DESCENT
 
 
 def has_settled(objective, state):
-    """Whether WINDOW steps lower J by no more than its rounding; or, of a long descent, than its standard error.
+    """Whether WINDOW steps lower J by no more than its rounding or, in a long descent, than its standard error.
 
-    A long descent first tries the dearer metric, if that is within reach.
+    A long descent first tries the metric with G, unless G is far too expensive.
     """
     fall = state.values[max(0, len(state.values) - 1 - WINDOW)] - state.point.value
     if len(state.values) > WINDOW and fall <= objective.resolution * state.point.value:
         return True
-    is_at_last = state.features.gram is not None or gram_price(objective) > LATE * objective.passes
-    return is_at_last and is_long(objective) and fall < state.error
+    has_best_metric = state.features.gram is not None or gram_price(objective) > LATE_GRAM * objective.passes
+    return has_best_metric and is_long(objective) and fall < state.error
 
 
-def rest(values):
-    """How much further J falls, as its falls foretell: what is left after a second one, if the share stays.
+def extrapolated_fall(values):
+    """How much further J falls, extrapolated from two falls: each further fall is the same share of the one before.
 
-    The falls are those in the last two stretches of a few steps, where J converges so fast that the second is a small
-    part of the first. Otherwise they are those in the second quarter and in the second half of the
-    way, which are right for a power of the number of steps, whatever its exponent. Infinite where no share is seen.
+    If J converges fast, the two falls are those of the last two stretches of a few steps. Otherwise they are those in
+    the second quarter and in the second half of the way, which is right if J falls like any power of the number of
+    steps. Infinite if the second fall is not smaller than the first.
     """
     first, second = falls(values, 2 * STRETCH + 1, STRETCH + 1)
     if len(values) <= 2 * STRETCH or second > FAST * first:
@@ -193,36 +214,47 @@ def rest(values):
 
 
 def falls(values, *before):
-    """The fall from the earlier of two values, so many from the end, to the later one; and from that to the last."""
+    """The fall from the earlier of two values to the later one, and from the later one to the last value.
+
+    ``before`` has the places of the two values, counted from the end.
+    """
     earlier, later = (values[-min(number, len(values))] for number in before)
     return earlier - later, later - values[-1]
 
 
-def aim(objective, state, tol):
-    """The state with its next step, and an estimate of the excess at its point."""
+def with_direction(objective, state, tol):
+    """The state with its next direction, and an estimate of the excess at its point."""
     direction, values = quasi_newton_step(state), (*state.values, state.point.value)
     decrement = -0.5 * float(np.vdot(state.point.gradient, direction))
     excess = min(state.times * max(decrement, left(state, values)), state.point.value)
-    small, is_first = excess <= target(objective, state.point, tol), len(values) == 1
-    aimed = state._replace(direction=direction, excess=excess, values=values, is_small=small, solved=None)
-    return verified(objective, aimed) if small and (state.is_small or is_first) else aimed
+    goal, is_first = goal_of(objective, state.point, tol), len(values) == 1
+    small = excess <= goal
+    directed = state._replace(direction=direction, excess=excess, values=values, goal=goal, is_small=small, solved=None)
+    solves = small and (state.is_small or is_first)
+    return verified(objective, directed) if solves or tries_newton(objective, state, values) else directed
+
+
+def tries_newton(objective, state, values):
+    """Whether to solve for Newton's step on few rows: now and then, and again after one that kept its promise."""
+    if objective.n_counted > min(FEW_ROWS, ROWS_PER_FEATURE * objective.shape[0]):
+        return False
+    if state.solved is None:
+        return len(values) > STEPS_BEFORE_NEWTON and (len(values) & (len(values) - 1)) == 0
+    return values[-2] - values[-1] >= KEPT_PROMISE * state.solved.fall
 
 
 def left(state, values):
-    """How much further J falls: as was known before the last step, if it was; else as J's falls foretell.
-
-    At the start, nothing is known.
-    """
+    """How much further J falls: the last reliable estimate less the fall since, or extrapolated; 0 at the start."""
     if len(values) == 1:
         return 0.0
-    return rest(values) if state.solved is None else state.solved.fall - (values[-2] - values[-1])
+    return extrapolated_fall(values) if state.solved is None else state.solved.fall - (values[-2] - values[-1])
 
 
 def verified(objective, state):
     """The state with Newton's step and its estimate of the excess."""
     solution = products(objective, state).solved(state.point.gradient)
     x = solution.x.copy()
-    if objective.has_intercept:  # no residuals that do not add up to 0, as a proof asks
+    if objective.has_intercept:  # a proof needs residuals that add up to 0
         x[-1] += np.linalg.pinv(objective.coupling_at(state.scores), hermitian=True) @ solution.rest[-1]
     times = max(state.times, state.times * solution.estimate / max(state.excess, TINY))
     return state._replace(
@@ -233,4 +265,4 @@ def verified(objective, state):
 def quasi_newton_step(state):
     """The step to the minimum of the metric's model."""
     step = -state.metric.solve(state.point.gradient)
-    return step - step.mean(axis=1, keepdims=True) if step.shape[1] > 1 else step  # rounding, as softmax sees none
+    return step - step.mean(axis=1, keepdims=True) if step.shape[1] > 1 else step  # the mean is rounding: a shift

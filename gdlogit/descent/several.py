@@ -1,14 +1,14 @@
 """Newton's method for several problems side by side: see ``several``.
 
-Every step of every problem goes in the metric M of a Hessian and is halved until Armijo's condition holds for that
-problem. M is a Hessian of the problem's own weighting at a theta nearby, and the penalty's; the secant pairs of the
-steps taken improve M (L-BFGS). Where a problem has many steps to go in its metric, it gets the Hessian at its own
-theta. Problems that have arrived are left out of later passes.
+Each problem steps in a metric M, and halves its step until Armijo's condition holds. M is the Hessian of the loss in
+problem's own weighting, at a nearby theta, plus the penalty's Hessian; the secant pairs of the steps improve M
+(L-BFGS). If a problem needs many more steps in its metric, it gets the Hessian at its own theta. Problems that have
+arrived are left out of later passes.
 
-A problem has arrived where the excess g^T M^-1 g / 2 is near tol min(1, J), and so small that a step which contracts
-it as the last one did leaves a 10,000th of that. This step is taken without looking at where it leads. Problems of one
-weighting start in about the same metric, so the worst of them goes first, and tells the others, where they are near
-enough, what their first step will leave.
+A problem has arrived if its excess g^T M^-1 g / 2 is near the goal tol min(1, J), and so small that a step which
+contracts the excess like the last step leaves a 10,000th of the goal. That step is taken without a pass at its end.
+Problems of one weighting start in about the same metric. So the problem with the largest excess goes first, and shows
+how much the first step of the others will leave, if they are near enough.
 """
 
 from collections.abc import Callable
@@ -25,18 +25,19 @@ from .armijo import ARMIJO
 
 __all__ = ["Arrivals", "Metrics", "descend_side_by_side", "metric_of"]
 
-MOST_STEPS = 40  # then the problem is one for ``solve``
-MOST_OWN = 6  # Hessians of a problem's own
-FEW_OWN = 2  # of them, at a time: more take longer than those of all weightings at once
-WORTH = 6  # steps: if more are left to go, a Hessian costs less
-NEAR = 10.0  # times the goal: a good metric goes from there to the minimum in one step
-LEAST = 1e-4  # of the goal: what the last step leaves, if it contracts as the one before; the error is its root
+MOST_STEPS = 40  # then ``solve`` takes over
+MOST_OWN_HESSIANS = 6  # of one problem
+FEW_OWN_HESSIANS = 2  # at a time: more take longer than the Hessians of all weightings at once
+STEPS_PER_HESSIAN = 6  # if more steps are left to go, a Hessian costs less than the steps
+NEAR_GOAL = 10.0  # excess / goal from which a good metric goes to the minimum in one step
+# Excess after the last step / goal, if the step contracts like the one before. The error of theta is its root.
+LAST_EXCESS = 1e-4
 
 
 class Metrics:
-    """The Hessian of the loss that each problem starts with, ``of(number)``, and those at thetas of its own.
+    """The Hessian of the loss with which each problem starts, ``of(number)``, and Hessians at the problem's own thetas.
 
-    ``shared`` are the Hessians of all weightings that were made last, for several problems at once.
+    ``shared`` are the last Hessians of all weightings that were made for several problems at once.
     """
 
     def __init__(self, several: Several, of: Callable[[int], np.ndarray]):
@@ -47,8 +48,8 @@ class Metrics:
         return [metric_of(self.several, self.of(m), columns.some(m)) for m in range(len(columns.weighting))]
 
     def own(self, columns, theta):
-        """Those of some problems at their thetas; where they are many, at about their thetas, of all weightings."""
-        if len(theta) <= FEW_OWN or not self.several.has_groups:
+        """The metrics of some problems at their own thetas; of many problems, at the theta of one of them."""
+        if len(theta) <= FEW_OWN_HESSIANS or not self.several.has_groups:
             hessians = [self.several.hessian(*each) for each in zip(theta, columns.weighting, strict=True)]
         else:
             self.shared = self.several.hessians(theta[len(theta) // 2])
@@ -57,7 +58,7 @@ class Metrics:
 
 
 def metric_of(several, hessian, column):
-    """What a Hessian of the loss and a problem's penalty make: a factorised metric, or with l1 one by active sets."""
+    """The metric of a Hessian of the loss and a problem's penalty: factorised or, with l1, solved by active sets."""
     hessian = hessian.copy()
     np.einsum("ii->i", hessian)[:] += column.curvature.ravel()
     if not column.strength.any():
@@ -71,7 +72,7 @@ def metric_of(several, hessian, column):
 
 
 class Arrivals(NamedTuple):
-    """Where the problems ended: theta; the excess before the last step; the number of steps; which have arrived.
+    """The ends of the problems: theta, the excess before the last step, the number of steps, and which have arrived.
 
     ``metrics`` has the last metric of each problem.
     """
@@ -84,9 +85,9 @@ class Arrivals(NamedTuple):
 
 
 class Descents(NamedTuple):
-    """The problems that are still under way, as arrays over them.
+    """The problems that have not arrived yet, as arrays with an entry for each.
 
-    Their numbers; their points, directions, rates and excesses; and the excess before the last step.
+    ``before`` is the excess before the last step, infinite if the last step was not taken.
     """
 
     number: np.ndarray
@@ -98,12 +99,12 @@ class Descents(NamedTuple):
     before: np.ndarray
 
     def some(self, index):
-        """Some of them."""
-        parts = (part.some(index) if isinstance(part, Columns | Points) else part[index] for part in self)
-        return Descents(*parts)
+        """Some of the problems."""
+        fields = (field.some(index) if isinstance(field, Columns | Points) else field[index] for field in self)
+        return Descents(*fields)
 
     def copy(self):
-        """The same, for changes in place."""
+        """A copy, for changes in place."""
         return self.some(np.arange(len(self.number)))
 
 
@@ -123,29 +124,29 @@ def descend_side_by_side(several: Several, columns: Columns, theta, start: Metri
             break
         going = np.arange(len(running.number)) if step else first_to_go(several, running, tol)
         running = advance(several, running, going, metrics)
-        poorly = np.flatnonzero(contracts_poorly(several, running, tol) & (n_own[running.number] < MOST_OWN))
+        poorly = np.flatnonzero(contracts_poorly(several, running, tol) & (n_own[running.number] < MOST_OWN_HESSIANS))
         if len(poorly):
             some, number = running.some(poorly), running.number[poorly]
             for m, own in zip(number, start.own(some.columns, some.point.theta), strict=True):
                 metrics[m] = own
-            running.direction[poorly], running.excess[poorly] = aim(metrics, number, some.point)
+            running.direction[poorly], running.excess[poorly] = steps_and_falls(metrics, number, some.point)
             n_own[number] += 1
     return found
 
 
 def begin(several, columns, theta, metrics):
-    """The problems at their start; those whose J is beyond all numbers there are lost."""
+    """The problems at their start; a problem whose J overflows there is lost."""
     point = several.at(theta, columns)
-    direction, excess = aim(metrics, np.arange(len(theta)), point)
+    direction, excess = steps_and_falls(metrics, np.arange(len(theta)), point)
     ones = np.where(np.isfinite(point.value), 1.0, 0.0)
     return Descents(np.arange(len(theta)), columns, point, direction, ones, excess, np.full(len(theta), np.inf))
 
 
-def aim(metrics, numbers, point):
+def steps_and_falls(metrics, numbers, point):
     """The step of each problem to the minimum of its model, and how far the model falls."""
     direction, excess = np.empty_like(point.theta), np.empty(len(numbers))
     for m, number in enumerate(numbers):
-        direction[m], excess[m] = metrics[number].aim(point.some(m))
+        direction[m], excess[m] = metrics[number].step_and_fall(point.some(m))
     return direction, excess
 
 
@@ -155,9 +156,10 @@ def goals(several, point, tol):
 
 
 def contraction(running):
-    """What the last step left of each problem's excess; of one without a step, what it left of its weighting's worst.
+    """The share that the last step left of each problem's excess.
 
-    The problems of a weighting that start together have about the same metric, and the worst of them goes first.
+    For a problem without a step, it is the share of the problem of its weighting that went first: problems of a
+    weighting that start together have about the same metric.
     """
     is_known = running.before < np.inf
     own = np.where(is_known, running.excess / np.where(is_known, running.before, 1), 0)
@@ -168,16 +170,16 @@ def contraction(running):
 
 
 def has_arrived(several, running, tol):
-    """Which problems are at their minimum, but for one step more."""
+    """Which problems have arrived: one more step, without a pass, ends at their minimum."""
     goal, excess = goals(several, running.point, tol), running.excess
     left = excess * np.minimum(contraction(running), 1)
     is_noise = excess <= several.resolution * np.maximum(running.point.value, several.resolution)
-    return (running.rate == 1) & (excess <= NEAR * goal) & (is_noise | (left <= LEAST * goal))
+    return (running.rate == 1) & (excess <= NEAR_GOAL * goal) & (is_noise | (left <= LAST_EXCESS * goal))
 
 
 def first_to_go(several, running, tol):
-    """Which problems take the first step: those far away, and the worst of each weighting."""
-    far, weighting = running.excess > NEAR * goals(several, running.point, tol), running.columns.weighting
+    """Which problems take the first step: those far from the goal, and of each weighting the one farthest away."""
+    far, weighting = running.excess > NEAR_GOAL * goals(several, running.point, tol), running.columns.weighting
     order = np.lexsort((running.excess, weighting))
     far[order[np.append(np.diff(weighting[order]) > 0, True)]] = True
     return np.flatnonzero(far)
@@ -189,17 +191,18 @@ def is_lost(several, running):
 
 
 def contracts_poorly(several, running, tol):
-    """Which problems have so many steps to go in their metric that a Hessian of their own costs less."""
+    """Which problems have more steps to go in their metric than a Hessian of their own is worth."""
     known = (np.maximum(running.before, running.excess) < np.inf) & (np.minimum(running.before, running.excess) > 0)
     stepped = np.flatnonzero(known & ~has_arrived(several, running, tol))
     poorly, some = np.zeros(len(running.number), dtype=bool), running.some(stepped)
     gained = np.log(some.before) - np.log(some.excess)
-    poorly[stepped] = np.log(some.excess / (LEAST * goals(several, some.point, tol))) > WORTH * gained
+    wanted = np.log(some.excess / (LAST_EXCESS * goals(several, some.point, tol)))
+    poorly[stepped] = wanted > STEPS_PER_HESSIAN * gained
     return poorly
 
 
 def advance(several, running, going, metrics):
-    """One pass: each problem of some numbers tries its step; where J falls enough it is taken, elsewhere halved."""
+    """One pass: the problems in ``going`` try their steps; a step is taken if J falls enough, and halved otherwise."""
     some = running.some(going)
     step = some.rate[:, None, None] * some.direction
     trial = several.at(some.point.theta + step, some.columns)
@@ -214,12 +217,12 @@ def advance(several, running, going, metrics):
     new.rate[of] = 1.0
     new.before[:] = np.inf
     new.before[of] = running.excess[of]
-    new.direction[of], new.excess[of] = aim(metrics, running.number[of], new.point.some(of))
+    new.direction[of], new.excess[of] = steps_and_falls(metrics, running.number[of], new.point.some(of))
     return new
 
 
 def falls_enough(several, running, trial):
-    """Armijo's condition at the ends of the steps that were tried."""
+    """Whether Armijo's condition holds at the end of each step that was tried."""
     value, theta, nonsmooth = running.point.value, running.point.theta, running.columns.nonsmooth_values
     slope = np.einsum("mjc,mjc->m", running.point.gradient, running.direction)
     slope += nonsmooth(theta + running.direction) - nonsmooth(theta)
@@ -227,7 +230,7 @@ def falls_enough(several, running, trial):
 
 
 def leave(found, running, arrived, step):
-    """Take down where the problems that have arrived are."""
+    """Record the ends of the problems that have arrived, with their last step."""
     some = running.some(arrived)
     found.theta[some.number] = some.point.theta + some.direction
     found.excess[some.number], found.n_steps[some.number], found.arrived[some.number] = some.excess, step + 1, True

@@ -42,7 +42,7 @@ from ..quadratic.metric import (
     products_at,
 )
 from .armijo import line_search
-from .loop import Method, target
+from .loop import Method, goal_of
 
 __all__ = ["truncated"]
 
@@ -101,14 +101,14 @@ def state_at(objective, point, z, preconditioner, rate, tol):
     """The state at a point with scores z, whose next step solves H d = -g."""
     if not objective.penalty.is_smooth:
         metric = l1_metric(objective, point, z)
-        direction, excess = metric.aim(point, FORCING_TERM)
-        return TruncatedState(point, excess, rate, z, metric, direction)
+        direction, excess = metric.step_and_fall(point, FORCING_TERM)
+        return TruncatedState(point, min(excess, point.value), rate, z, metric, direction)  # J is not negative
     c = objective.curvature(z)
     total = objective.total_curvature(c)
     if preconditioner is None or max(total, preconditioner.total) > OTHER_CURVATURE * min(total, preconditioner.total):
         preconditioner = Preconditioner(preconditioner_at(objective, z), total)
     hessian = products_at(objective, c, preconditioner.metric)
-    goal = target(objective, point, tol)
+    goal = goal_of(objective, point, tol)
     for iterate in hessian.iterates(point.gradient):
         if iterate.fall > point.value:  # J would be negative: so far away the quadratic is no model of J
             break

@@ -1,12 +1,13 @@
-"""The line search of a quasi-Newton step: how far to go in a direction, where value and slope cost no pass.
+"""The line search of a quasi-Newton step, for which value and slope of J cost no pass.
 
-The rate must lower J by a part of what its slope promises, and leave little of the slope (the strong Wolfe conditions):
+The rate must lower J by a share of what its slope promises, and leave little of the slope (the strong Wolfe
+conditions):
 
     J(theta + rate d)  <=  J(theta) + c1 rate g^T d,        |slope at the rate|  <=  c2 |g^T d|.
 
-The first is Armijo's. The second keeps a step from being too short: what a short step shows of the curvature makes the
-next metric no better. J is convex, so slopes of opposite signs bracket the minimum along the line, and the secant
-between them finds it.
+The first condition is Armijo's. The second prevents steps that are too short, because the secant pair of a short step
+does not improve the next metric. J is convex, so slopes of opposite signs bracket the minimum along the line, and the
+secant between them finds the minimum.
 
 References
 ----------
@@ -23,12 +24,12 @@ __all__ = ["Trial", "search"]
 
 ARMIJO, SLOPE = 1e-4, 0.5  # c1, c2
 MOST_TRIALS = 40
-LONGER = 10.0  # times the last rate, at most, while no rate is known to be too long
-WITHIN = 0.05  # of a bracket's length, at least, is between its ends and the next rate
+MOST_GROWTH = 10.0  # next rate / last rate, while no rate is known to be too long
+LEAST_MARGIN = 0.05  # distance of the next rate from an end of the bracket / length of the bracket
 
 
 class Trial(NamedTuple):
-    """J and its slope in the rate, at a rate; and what else is known there."""
+    """J and its slope in the rate, at a rate; ``known`` has the caller's own values there."""
 
     rate: float
     value: float
@@ -40,9 +41,9 @@ TOO_LONG = Trial(0.0, inf, inf)
 
 
 def search(at: Callable[[float], Trial], start: Trial, slack: float) -> Trial:
-    """The first trial that satisfies both conditions, or the lowest of those that satisfy Armijo's; else ``start``.
+    """The first trial that satisfies both conditions; or the lowest that satisfies Armijo's; otherwise ``start``.
 
-    ``slack`` is the rounding of J: near the minimum, no smaller rise is to be seen.
+    ``slack`` is the rounding of J; near the minimum, a smaller rise cannot be seen.
     """
     low, high, best, rate = start, TOO_LONG, start, 1.0
     for _ in range(MOST_TRIALS):
@@ -53,9 +54,9 @@ def search(at: Callable[[float], Trial], start: Trial, slack: float) -> Trial:
         if falls and abs(trial.slope) <= SLOPE * abs(start.slope):
             return trial
         if falls and trial.slope < 0:
-            low = trial
+            low = trial._replace(known=None)  # which may be large
         else:
-            high = trial._replace(rate=rate)
+            high = trial._replace(rate=rate, known=None)
         rate = between(low, high) if high.rate else beyond(start, low)
         if rate == low.rate:
             break
@@ -72,18 +73,18 @@ def tried(at, rate):
 
 
 def between(low: Trial, high: Trial) -> float:
-    """Where the secant of the slopes meets zero, within a bracket; in the lower half where J is higher at its end.
+    """The rate in a bracket at which the secant of the slopes is zero; in the lower half if J is higher at its end.
 
-    The secant alone would stay near that end, where rows on the wrong side make J a straight line.
+    Rows on the wrong side make J a straight line near that end, so the secant alone would stay near the end.
     """
     rise = high.slope - low.slope
-    share = -low.slope / rise if isfinite(rise) and rise > 0 else WITHIN
-    most = 1 - WITHIN if high.value <= low.value else 0.5
-    return low.rate + (high.rate - low.rate) * min(max(share, WITHIN), most)
+    share = -low.slope / rise if isfinite(rise) and rise > 0 else LEAST_MARGIN
+    largest_share = 1 - LEAST_MARGIN if high.value <= low.value else 0.5
+    return low.rate + (high.rate - low.rate) * min(max(share, LEAST_MARGIN), largest_share)
 
 
 def beyond(start: Trial, low: Trial) -> float:
-    """Where the secant of the slopes meets zero, beyond the last rate."""
+    """The rate beyond the last one at which the secant of the slopes is zero."""
     rise = low.slope - start.slope
     further = -start.slope / rise if rise > 0 else inf
-    return low.rate * min(max(further, 1.5), LONGER)
+    return low.rate * min(max(further, 1.5), MOST_GROWTH)

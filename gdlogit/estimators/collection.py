@@ -1,4 +1,4 @@
-"""Fitting rows that lie in partitions: a Dask collection, or any other ``Parts``."""
+"""Fits to rows that lie in partitions: a Dask collection, or any other ``Parts``."""
 
 from functools import partial
 
@@ -23,14 +23,14 @@ OF_VALIDATION = ("X_val", "y_val", "sample_weight_val", "offset_val")
 
 
 class CollectionLearner(BatchLearner):
-    """The part of ``GDLogisticRegression.fit`` that is for collections."""
+    """The methods of GDLogisticRegression that fit collections."""
 
     def _fit_collection(self, given, validation, client):
         """Fit X, y, sample_weight and offset that are Dask collections; the held-out rows may be in memory."""
         if not is_collection(given[0]):
             raise TypeError(
-                f"X is in memory, a {type(given[0]).__name__}, where others are Dask collections: all must be, cut "
-                "alike. Of an array in memory, dask.array.from_array makes one."
+                f"X must be a Dask collection, as other arguments are; got a {type(given[0]).__name__} in memory. "
+                "dask.array.from_array makes a Dask array from an array in memory."
             )
         parts = parts_of(dict(zip(OF_ROWS, given, strict=True)), client)
         if all(part is None for part in validation):
@@ -41,10 +41,10 @@ class CollectionLearner(BatchLearner):
 
     @with_callbacks
     def _fit_parts(self, parts: Parts, meta, given, validation):
-        """Fit ``parts`` of Given, whose features and their names ``meta`` has, an X without rows.
+        """Fit ``parts`` of Given; ``meta`` is an X without rows that has the features and their names.
 
-        ``given`` are X, y, sample_weight and offset as the user has them; ``validation`` are held-out rows, Parts or
-        four arrays, or None.
+        ``given`` are X, y, sample_weight and offset as the user passed them. ``validation`` are held-out rows, in Parts
+        or in four arrays, or None.
         """
         check_parameters(self)
         refuse_on_parts(self, validation)
@@ -62,7 +62,7 @@ class CollectionLearner(BatchLearner):
         return message
 
     def _held_out(self, validation, facts):
-        """The rows held out, in Parts or in arrays."""
+        """The held-out rows, from Parts or from arrays."""
         columns = facts.columns
         if isinstance(validation, tuple):
             X, codes, weight, offset = check_held_out(self, *validation, columns, facts.offset_width > 0)
@@ -93,7 +93,7 @@ def check_rows(estimator, X, y, sample_weight, offset):
 
 
 def check_known(classes, labels):
-    """Raise a ValueError for labels of held-out rows that no other row has."""
+    """Raise a ValueError for labels of held-out rows that are not among the classes of the fit."""
     strange = strangers(classes, labels, "y_val")
     if len(strange):
         raise ValueError(f"y_val must hold labels of y only, {classes!r}; got {strange!r} too.")
@@ -105,12 +105,13 @@ def facts_of(columns_of, survey):
 
 
 def refuse_on_parts(estimator, validation):
-    """Raise a ValueError for parameters that need rows at hand."""
+    """Raise a ValueError for parameters that need rows in memory."""
     if estimator.solver == "sgd":
         raise ValueError("solver='sgd' reads rows in random order, which partitions do not allow; use solver='auto'.")
     if estimator.early_stopping and validation is None:
         raise ValueError(
-            "early_stopping=True holds out no rows of a collection: give X_val and y_val, or set early_stopping=False."
+            "early_stopping=True cannot hold out rows of a collection: give X_val and y_val, or set "
+            "early_stopping=False."
         )
     if estimator.intercept_correction == "flac":
         raise ValueError("intercept_correction='flac' copies all rows, which a collection does not allow; use 'flic'.")

@@ -1,4 +1,4 @@
-"""Predictions of Dask collections: lazy, and of the same kind; and the scores that are means over rows."""
+"""Predictions for Dask collections, lazy and of the same kind; and scores that are means over rows."""
 
 from collections.abc import Callable
 from functools import partial, wraps
@@ -14,19 +14,19 @@ from ..data.on_dask import is_collection, lazily, parts_of
 __all__ = ["also_lazy", "bare", "log_likelihoods", "mean_over_rows", "refuse_collections"]
 
 Method = TypeVar("Method", bound=Callable[..., Any])
-KNOWN = ("n_features_in_", "feature_names_in_")  # of the features, for checks of other rows
-FITTED = ("classes_", "coef_", "intercept_", "has_offset_")  # what predictions take
+KNOWN = ("n_features_in_", "feature_names_in_")  # attributes that checks of other rows need
+FITTED = ("classes_", "coef_", "intercept_", "has_offset_")  # attributes that predictions need
 
 
 def bare(estimator: Any) -> Any:
-    """An estimator that has the features, and what predictions take, but nothing else: it goes to other machines."""
+    """An estimator for other machines: with the attributes that checks and predictions need, and no others."""
     copied = type(estimator)()
     vars(copied).update({name: value for name, value in vars(estimator).items() if name in KNOWN + FITTED})
     return copied
 
 
 def also_lazy(method: Method) -> Method:
-    """A method that predicts from X and an offset, and of a Dask collection predicts lazily."""
+    """The method, which predicts from X and an offset, made lazy for Dask collections."""
 
     @wraps(method)
     def predict(self, X, *, offset=None):
@@ -40,7 +40,7 @@ def also_lazy(method: Method) -> Method:
 
 
 def predicted(name, model, X, offset):
-    """What a method of a model says of some rows."""
+    """The result of a model's method for some rows."""
     return getattr(model, name)(X, offset=offset)
 
 
@@ -68,6 +68,6 @@ def log_likelihoods(model, X, y, offset):
 
 
 def refuse_collections(method: str, *values: Any) -> None:
-    """Raise a TypeError for Dask collections where a method takes rows in memory only: else Dask would fetch them."""
+    """Raise a TypeError for Dask collections if a method takes rows in memory only; NumPy would fetch all rows."""
     if is_collection(*values):
-        raise TypeError(f"{method} takes rows in memory, and got a Dask collection, which fit takes.")
+        raise TypeError(f"{method} needs rows in memory; got a Dask collection. fit takes Dask collections.")

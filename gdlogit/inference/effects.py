@@ -152,7 +152,7 @@ class Effects:
         Parameters
         ----------
         alpha : float, default=0.05
-            One less the coverage of the intervals.
+            1 less the coverage of the intervals.
 
         Returns
         -------
@@ -194,10 +194,11 @@ class HasEffects:
         Parameters
         ----------
         at : {"overall", "mean"}, default="overall"
-            "overall" is the mean of dP/dx over the rows, the average marginal effect. "mean" is dP/dx where all
-            features have their means.
+            "overall" is the mean of dP/dx over the rows, the average marginal effect. "mean" is dP/dx at the means of
+            all features.
         dummy : bool, default=False
-            Whether a feature that is 0 or 1 in all rows has the change of the probability from 0 to 1 instead.
+            Whether to replace dP/dx, for a feature that is 0 or 1 in all rows, by the change of the mean probability
+            when the feature changes from 0 to 1.
 
         Returns
         -------
@@ -209,7 +210,7 @@ class HasEffects:
         if dummy and at == "mean":
             raise ValueError("dummy=True compares probabilities over all rows: at must be 'overall'; got 'mean'.")
         if at == "mean" and self._estimate.likelihood.has_offset:
-            raise ValueError("at='mean' has no offset to go with the means: at must be 'overall'.")
+            raise ValueError("at='mean' is not defined with an offset: at must be 'overall'.")
         values, root = self._slopes(at)
         if dummy:
             for j in np.flatnonzero(self._flags() & self._has_feature):
@@ -220,18 +221,18 @@ class HasEffects:
     def contrast(
         self, feature: Any, high: float, low: float, measure: Literal["difference", "ratio", "odds"] = "difference"
     ) -> Effects:
-        """Compare the probabilities if a feature had one value in all rows, and if it had another.
+        """Compare the mean probabilities for two values that a feature would have in all rows.
 
         Parameters
         ----------
         feature : str or int
-            The feature, by its name or by its index among the features. It must enter the model by itself: not in
-            products with others, or in powers.
+            The feature, by its name or by its index among the features. No other feature may depend on it: no product
+            with it, and none of its powers.
         high, low : float
-            Its values.
+            The two values of the feature.
         measure : {"difference", "ratio", "odds"}, default="difference"
             The difference of the mean probabilities (risk difference), their ratio (risk ratio), or the ratio of their
-            odds. Intervals of ratios are those of the logarithm.
+            odds. The interval of a ratio comes from the interval of its logarithm.
 
         Returns
         -------
@@ -245,7 +246,7 @@ class HasEffects:
         if not 0 <= j < len(terms.features):
             raise ValueError(f"feature must be one of {', '.join(terms.features)}; got {feature!r}.")
         if not self._has_feature[j]:
-            raise ValueError(f"{terms.features[j]} is aliased: it has no effect that can be told from the others'.")
+            raise ValueError(f"{terms.features[j]} is aliased: its effect cannot be told from the effects of others.")
         values, root = self._difference(j, float(high), float(low), measure)
         return self._effects(values[None], root[None], (f"{terms.features[j]}: {high:g} vs {low:g}",), measure)
 
@@ -255,7 +256,7 @@ class HasEffects:
         return self._estimate.information.estimable.reshape(self._estimate.theta.shape)[:-1].all(axis=1)
 
     def _effects(self, values, root, names, measure) -> Effects:
-        """Effects (n, K) on the classes, of which two are one."""
+        """The Effects of values (n, K) on K classes; of two classes, only the one that is not the reference is kept."""
         classes = self._terms.all_classes
         if len(classes) == 2:
             others = self._estimate.likelihood.contrasts.others
@@ -279,7 +280,7 @@ class HasEffects:
         return W @ M, through_W + np.einsum("jd,dcr->jcr", W, through_M)
 
     def _at_means(self, x: Array) -> tuple[Array, Array]:
-        """What ``slopes_of_effects`` gives for a single row x, of weight 1."""
+        """The result of ``slopes_of_effects`` for a single row x of weight 1."""
         likelihood = self._estimate.likelihood
         others = likelihood.contrasts.others
         a = likelihood.contrasts.probabilities(x[None] @ self._estimate.theta, likelihood.loss)
@@ -288,7 +289,7 @@ class HasEffects:
         return M, np.multiply.outer(x, third)
 
     def _difference(self, j: int, high: float, low: float, measure: str) -> tuple[Array, Array]:
-        """A contrast (K,), of a ratio its logarithm, and the root (K, rank) of its covariance."""
+        """A contrast (K,), or its logarithm for a ratio, and the root (K, rank) of its covariance."""
         (P1, dP1), (P0, dP0) = (self._standardised(j, value) for value in (high, low))
         if measure == "difference":
             return P1 - P0, dP1 - dP0
@@ -298,7 +299,7 @@ class HasEffects:
         return np.log(odds[0] / odds[1]), dP1 / (P1 * (1 - P1))[:, None] - dP0 / (P0 * (1 - P0))[:, None]
 
     def _standardised(self, j: int, value: float) -> tuple[Array, Array]:
-        """The mean probabilities (K,) if a feature had a value in all rows, and the root (K, rank) of their errors."""
+        """The mean probabilities (K,) if a feature had one value in all rows, and their covariance's root (K, rank)."""
         likelihood, theta = self._estimate.likelihood, self._estimate.theta
         value = float(likelihood.coordinates.centred.measured(value, j))
         f = partial(summands.standardised, likelihood.loss, likelihood.contrasts, theta, j, value)

@@ -74,19 +74,19 @@ class HypothesisTests:
         Parameters
         ----------
         features : name or list of names of terms, default=None
-            Terms to leave out, together. None tests each feature by itself, all of them side by side.
+            Terms to leave out, together. None tests each feature by itself.
 
         Returns
         -------
         HypothesisTest
-            ``statistic``, ``df``, ``pvalue``; arrays with an entry for each feature where ``features`` is None, nan for
-            an aliased one.
+            ``statistic``, ``df``, ``pvalue``: arrays with an entry for each feature if ``features`` is None, with nan
+            for aliased features.
 
         Raises
         ------
         ValueError
-            If there is no likelihood: with sampling weights, or robust or cluster errors, whose reason is that the
-            likelihood is not right. Use ``wald_test``.
+            With sampling weights, or with robust or cluster errors, which do not suppose that the likelihood is right.
+            Use ``wald_test``.
         """
         self._require_likelihood("lr_test", "wald_test")
         terms = self._terms
@@ -97,7 +97,7 @@ class HypothesisTests:
         return HypothesisTest(*(float(array[0]) for array in tests))
 
     def _lr_tests(self, dropped: list[NDArray[np.intp]]) -> HypothesisTest:
-        """The tests of models without some parameters each, by their places in the user's flat order."""
+        """The tests of several models, each without some parameters, by their places in the user's flat order."""
         kept = [parameters[self._is_estimated[parameters]] for parameters in dropped]
         df = np.array([len(parameters) for parameters in kept])
         functions = self._estimate.likelihood.user_parameters()[self._terms.order]

@@ -2,9 +2,9 @@ r"""The information matrix, factorised on the parameters that can be estimated.
 
     D I D = L L^T on the estimable parameters,  D^2 = 1 / diag(I),    V = I^-1 = A A^T,  A = D L^-T
 
-A parameter whose feature is a linear function of those before is *aliased*: it has no estimate, as in R. Parameters are
-taken in order, the intercept first; one that those before leave nothing of, but rounding, is left out. In A and V an
-aliased parameter has zeros, so that nothing moves it.
+A parameter is *aliased* if its feature is a linear function of the features before it. It has no estimate, as in R.
+Parameters are taken in order, the intercept first. A parameter is left out if the parameters before it explain its
+information up to rounding. In A and V an aliased parameter has zeros, so no step moves it.
 
 References
 ----------
@@ -20,10 +20,10 @@ __all__ = ["Information"]
 
 
 class Information:
-    """I, factorised: ``estimable`` is a mask (P,), ``root`` is A (P, rank), ``log_det`` that of the estimable part."""
+    """I, factorised: ``estimable`` is a mask (P,), ``root`` is A (P, rank), ``log_det`` is log |I| of the estimable."""
 
     def __init__(self, matrix, n_last=0):
-        """Of a matrix (P, P), the last ``n_last`` of whose parameters come first in order."""
+        """Factorise a matrix (P, P) in the order of its parameters, but with the last ``n_last`` of them first."""
         P = len(matrix)
         order = np.roll(np.arange(P), n_last)
         scale = equilibration(matrix.diagonal())
@@ -51,7 +51,7 @@ class Information:
         return self.root @ (self.root.T @ U)
 
     def without_aliased(self, theta):
-        """A theta with the same scores, in which aliased parameters are 0."""
+        """The theta with the same scores in which aliased parameters are 0."""
         flat = theta.ravel()
         moved = np.where(self.estimable, flat, 0.0) + self.root @ (
             self.root.T @ (self.matrix[:, ~self.estimable] @ flat[~self.estimable])
@@ -60,9 +60,10 @@ class Information:
 
 
 def independent(matrix, tolerance):
-    """The columns, in order, of which those before leave more than a tolerance; and the Cholesky factor of these.
+    """The Cholesky factor of the independent columns, and their indices.
 
-    The matrix has a diagonal of 1, or of 0 where a parameter has no information at all.
+    A column is independent if the columns before it leave more than a tolerance of its diagonal entry. The diagonal is
+    1, or 0 where a parameter has no information at all.
     """
     factor, failed = lapack.dpotrf(matrix, lower=True)
     if not failed and (factor.diagonal() ** 2).min(initial=1.0) > tolerance:
@@ -71,8 +72,8 @@ def independent(matrix, tolerance):
     for j in range(len(matrix)):
         n = len(kept)
         row = solve_triangular(factor[:n, :n], matrix[kept, j], lower=True, check_finite=False) if n else np.empty(0)
-        rest = matrix[j, j] - row @ row
-        if rest > tolerance:
-            factor[n, :n], factor[n, n] = row, np.sqrt(rest)
+        unexplained = matrix[j, j] - row @ row
+        if unexplained > tolerance:
+            factor[n, :n], factor[n, n] = row, np.sqrt(unexplained)
             kept.append(j)
     return factor[: len(kept), : len(kept)], np.array(kept, dtype=int)

@@ -147,12 +147,12 @@ class InferenceResult(HypothesisTests, HasEffects, Predictions, Diagnostics):
         Parameters
         ----------
         alpha : float, default=0.05
-            One less the coverage.
+            1 less the coverage.
         method : {"wald", "profile"}, default=None
-            "wald" is ``params`` plus and minus a multiple of ``bse``. "profile" has the coefficients at which the
-            likelihood, with all others at their best, is not too far below its maximum: better for few rows or rare
-            events. All limits are computed side by side, in some ten passes over the rows. None is "wald", but
-            "profile" with ``bias_reduction="firth"``.
+            "wald" is ``params`` plus and minus a multiple of ``bse``. "profile" has the values that a likelihood-ratio
+            test does not reject, with all other coefficients fitted anew; it is better for few rows or rare events. All
+            limits are computed side by side, in about ten passes over the rows. None is "profile" with
+            ``bias_reduction="firth"``, and "wald" otherwise.
 
         Returns
         -------
@@ -204,7 +204,7 @@ class InferenceResult(HypothesisTests, HasEffects, Predictions, Diagnostics):
 
     @property
     def llr(self) -> float:
-        """Twice the log of the likelihood ratio of the model and the one without features."""
+        """Twice the logarithm of the likelihood ratio of the model and the model without features."""
         return self._if_likelihood(2 * (self.llf - self.llnull))
 
     @property
@@ -238,7 +238,7 @@ class InferenceResult(HypothesisTests, HasEffects, Predictions, Diagnostics):
         Parameters
         ----------
         alpha : float, default=0.05
-            One less the coverage of the intervals.
+            1 less the coverage of the intervals.
 
         Returns
         -------
@@ -268,18 +268,19 @@ class InferenceResult(HypothesisTests, HasEffects, Predictions, Diagnostics):
         exponentiate : bool, default=False
             Whether to give exp(coefficient) and exp(limits): odds ratios.
         tidy : bool, default=False
-            Whether to name the columns as R's broom does, and give the terms as a column.
+            Whether to name the columns as R's broom does, with the terms in a column.
 
         Returns
         -------
         pandas.DataFrame
             Indexed by term, or by class and term; columns "coef", "std err", "z", "P>|z|" and the limits. Tidy: "term",
-            "estimate", "std.error", "statistic", "p.value", "conf.low", "conf.high", and "y.level" of several classes.
+            "estimate", "std.error", "statistic", "p.value", "conf.low", "conf.high" and, for several classes,
+            "y.level".
         """
         return frame_of(self, conf_level, exponentiate, tidy)
 
     def odds_ratios(self, conf_level: float = 0.95) -> "pd.DataFrame":
-        """Odds ratios exp(coefficient), by which the odds change per unit of a feature, and their intervals.
+        """Odds ratios exp(coefficient), the factors of the odds per unit of a feature, and their intervals.
 
         Parameters
         ----------

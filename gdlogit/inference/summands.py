@@ -67,7 +67,7 @@ def information(loss, contrasts, theta, block):
 
 
 def largest_change(step, block):
-    """The largest change of the scores of a row with a weight, by a step."""
+    """The largest change of a score by a step, among rows with a nonzero weight."""
     return (float(np.abs(block.forward(step)[block.weight > 0]).max(initial=0.0)),)
 
 
@@ -80,7 +80,7 @@ def at_rows(loss, contrasts, z, y):
 def curvature(loss, contrasts, z):
     """The curvature C (m, k', k') of the loss in the scores z of the contrasts: a (1 - a), or diag(a) - a a^T.
 
-    Of a softmax, a class's own entry is the sum of its products with the others: 1 - a would lose its digits.
+    The diagonal entry of a class is the sum of its products with the others, because 1 - a would lose its digits.
     """
     c = loss.curvature(contrasts.theta(z))
     if c.shape[1] == 1:
@@ -96,11 +96,11 @@ def curvature(loss, contrasts, z):
 
 
 def influence(loss, contrasts, theta, root, weighted, block):
-    """Hat value and Cook's distance times P of each row: as one of those that a frequency stands for, or weighted."""
+    """Hat value and Cook's distance times P of each row; if ``weighted``, with the row's weight, otherwise without."""
     C, B = weighted_curvature_and_leverage(loss, contrasts, theta, root, weighted, block)
     _, dz = at_rows(loss, contrasts, scores(contrasts, theta, block), block.y)
-    moved = without_itself(block.weigh(dz) if weighted else dz, C, B)
-    return np.stack([np.einsum("icd,icd->i", C, B), np.einsum("ic,icd,id->i", moved, B, moved)], axis=1)
+    left_out = without_itself(block.weigh(dz) if weighted else dz, C, B)
+    return np.stack([np.einsum("icd,icd->i", C, B), np.einsum("ic,icd,id->i", left_out, B, left_out)], axis=1)
 
 
 def without_itself(dz, C, B):
@@ -111,9 +111,9 @@ def without_itself(dz, C, B):
 
 
 def distances(a, B, others):
-    """How far each class is from the row's probabilities a, by B: q (m, K), and its mean E (m,).
+    """The squared distance of each class from the row's probabilities a in B: q (m, K), and its mean E (m,).
 
-    q_c = (e_c - a)^T B (e_c - a), where the reference has zeros in B (m, k', k').
+    q_c = (e_c - a)^T B (e_c - a), where the reference class has zeros in B (m, k', k').
     """
     B_a = np.zeros_like(a)
     B_a[:, others] = np.einsum("icd,id->ic", B, a[:, others])
@@ -124,7 +124,7 @@ def distances(a, B, others):
 
 
 def jeffreys_score(loss, contrasts, theta, root, block):
-    """The derivative of 1/2 log |I|: what Firth's correction adds to the score; for two classes h (1/2 - a)."""
+    """The derivative of 1/2 log |I|, which Firth's correction adds to the score; for two classes h (1/2 - a)."""
     if contrasts.n_outputs == 1:
         z = scores(contrasts, theta, block)
         slopes = -0.5 * np.tanh(0.5 * z) * loss.curvature(z) * leverage(root, block)[:, :, 0]
@@ -138,7 +138,8 @@ def jeffreys_score(loss, contrasts, theta, root, block):
 def pseudo_weights(loss, contrasts, theta, root, block):
     """The weights w_c (m, K) of rows (x, c) whose scores add up to Firth's correction: a_c (q_c + E) / 2.
 
-    Of two classes both are half the hat value. Any multiple of a_c in their place would have the same score.
+    For two classes both weights are half the hat value. Any multiple of a_c, in the place of a_c E / 2, would give the
+    same score.
     """
     a = contrasts.probabilities(scores(contrasts, theta, block), loss)
     q, mean = distances(a, leverage(root, block), contrasts.others)
@@ -153,20 +154,20 @@ def intercepts(loss, contrasts, theta, block):
 
 
 def weighted_curvature_and_leverage(loss, contrasts, theta, root, weighted, block):
-    """C, with the row's weight or without, and B."""
+    """C, times the row's weight if ``weighted``, and B."""
     C = curvature(loss, contrasts, scores(contrasts, theta, block))
     return C * block.weight[:, None, None] if weighted else C, leverage(root, block)
 
 
 def deviance_residuals(loss, contrasts, theta, block):
-    """The root of twice the loss of each row; of two classes with the sign of y - p."""
+    """The root of twice the loss of each row; for two classes with the sign of y - p."""
     losses, dz = loss.forward_backward(contrasts.theta(scores(contrasts, theta, block)), block.y)
     sign = -np.sign(dz[:, 0]) if dz.shape[1] == 1 else 1.0
     return (sign * np.sqrt(2 * losses))[:, None]
 
 
 def pearson_residuals(loss, contrasts, theta, block):
-    """(y - p) / sqrt(p (1 - p)), of the second class or, of more than two, of each."""
+    """(y - p) / sqrt(p (1 - p)), for the second of two classes, or for each of three or more."""
     z = contrasts.theta(scores(contrasts, theta, block))
     _, dz = loss.forward_backward(z, block.y)
     return -dz / np.sqrt(np.maximum(loss.bend_diagonal(loss.curvature(z)), np.finfo(float).tiny))
@@ -181,32 +182,32 @@ def scores_and_covariances(contrasts, theta, root, block):
 
 
 def meat(loss, contrasts, theta, weighted, adjust, block):
-    """The sum of u_i u_i^T, u_i = x_i (x) dz_i: as often as a frequency says, or once with dz_i weighted.
+    """The sum of u_i u_i^T, u_i = x_i (x) dz_i: times the frequency or, if ``weighted``, with dz_i times the weight.
 
-    ``adjust`` is a function of dz, the block, and whether rows count by weight, for HC2 and HC3.
+    ``adjust`` is a function of dz and the block, for HC2 and HC3.
     """
     _, dz = at_rows(loss, contrasts, scores(contrasts, theta, block), block.y)
     if adjust is not None:
         dz = adjust(dz, block)
     if weighted:
-        dz = dz * np.sqrt(block.weight)[:, None]  # the Gram matrix has the weight once more
+        dz = dz * np.sqrt(block.weight)[:, None]  # the Gram matrix multiplies by the weight once more
     (_, k), p = dz.shape, block.X.shape[1] + 1
     if k == 1:
         return (block.gram(dz**2),)
-    meat = -block.gram(dz)  # its parts of two different classes are those wanted, whatever dz is: see ``Block.gram``
+    meat = -block.gram(dz)  # right between two different classes, whatever dz is: see ``Block.gram``
     for c in range(k):
         meat.reshape(p, k, p, k)[:, c, :, c] = block.gram(dz[:, [c]] ** 2)
     return (meat,)
 
 
 class HatAdjustment:
-    """Dz as it would be without the row itself, to first order: (I - C B)^-power dz; 1/2 for HC2, 1 for HC3."""
+    """The residuals that each row would have in a fit without it: (I - C B)^-power dz; 1/2 for HC2, 1 for HC3."""
 
     def __init__(self, loss, contrasts, theta, root, weighted, power):
         self.of, self.power = (loss, contrasts, theta, root, weighted), power
 
     def __call__(self, dz, block):
-        """The dz of the block's rows."""
+        """The adjusted dz of the block's rows."""
         C, B = weighted_curvature_and_leverage(*self.of, block)
         if self.power == 1:
             return without_itself(dz, C, B)
@@ -215,19 +216,19 @@ class HatAdjustment:
         L = np.linalg.cholesky(B)  # C B = L^-T (L^T C L) L^T
         LT = L.transpose(0, 2, 1)
         values, vectors = np.linalg.eigh(LT @ C @ L)
-        inside = vectors.transpose(0, 2, 1) @ (LT @ dz[:, :, None])
-        return np.linalg.solve(LT, vectors @ (inside / np.sqrt(1 - values)[:, :, None]))[:, :, 0]
+        rotated = vectors.transpose(0, 2, 1) @ (LT @ dz[:, :, None])
+        return np.linalg.solve(LT, vectors @ (rotated / np.sqrt(1 - values)[:, :, None]))[:, :, 0]
 
 
 class GroupSums:
-    """The scores of some groups, which add up to those of more rows: u_g (n_groups, P), zeros where no row has been."""
+    """The scores u_g of groups, which can be added up over blocks; a group without a row so far has zeros."""
 
     def __init__(self, groups, sums, n_groups):
         self.groups, self.sums, self.n_groups = groups, sums, n_groups
         self.all = None
 
     def __add__(self, other):
-        """These sums with others added to them."""
+        """Add other sums to these sums, in place."""
         total = self.total()
         if other.all is None:
             total[other.groups] += other.sums
@@ -236,7 +237,7 @@ class GroupSums:
         return self
 
     def total(self):
-        """The sums of all groups."""
+        """The sums u_g (n_groups, P) of all groups."""
         if self.all is None:
             self.all = np.zeros((self.n_groups, self.sums.shape[1]))
             self.all[self.groups] = self.sums
@@ -257,7 +258,7 @@ def scores_of_groups(loss, contrasts, theta, n_groups, block, group):
 def third_cumulants(a, others):
     """The derivatives of a_d (1[d = c] - a_c) in the scores of the contrasts: yield c and (m, k', k'), for each class.
 
-    They are those of the logarithm of the softmax's denominator, third order: symmetric in c, d and e.
+    These are the third derivatives of the logarithm of the softmax's denominator, which are symmetric in c, d and e.
     """
     unit = np.eye(a.shape[1])
     for c in range(a.shape[1]):
@@ -281,7 +282,7 @@ def slopes_of_effects(loss, contrasts, theta, block):
 
 
 def standardised(loss, contrasts, theta, feature, value, block):
-    """The weighted sums of P (K,), where a feature has a value in all rows, and of its derivatives (p + 1, k', K)."""
+    """The weighted sums of P (K,) if a feature had one value in all rows, and of its derivatives (p + 1, k', K)."""
     unit = np.zeros((len(theta), 1))
     unit[feature] = 1
     change = value - block.forward(unit)
@@ -295,7 +296,7 @@ def standardised(loss, contrasts, theta, feature, value, block):
 
 
 def feature_means(block):
-    """The weighted sums of the features, with the constant one."""
+    """The weighted sums of the features, and of the constant feature."""
     return (block.backward(block.weight[:, None])[:, 0],)
 
 
@@ -317,7 +318,7 @@ def columns(loss, contrasts, thetas, block):
 
 
 def columns_of_piece(loss, contrasts, flat, M, block):
-    """The same of few rows; the scores of a row are those of the M problems, one after another."""
+    """``columns`` for few rows; a row has the scores of the M problems, one problem after another."""
     m = len(block)
     z = block.forward(flat).reshape(m, -1, M)
     if block.offset is not None:

@@ -27,7 +27,7 @@ def summary_of(result: Any, alpha: float) -> Table:
 
 
 def facts_of(result: Any, model: str) -> list[tuple[str, str]]:
-    """What stands at the head of a summary, the left column first."""
+    """The facts at the head of a summary, the left column first."""
     hat = result._largest_hat
     return [
         ("Dep. Variable:", result.outcome),
@@ -48,12 +48,12 @@ def facts_of(result: Any, model: str) -> list[tuple[str, str]]:
 
 
 def heading_of(result: Any, c: int) -> str:
-    """What stands above the terms of a class."""
+    """The heading above the terms of a class."""
     return "" if len(result.classes) == 1 else f"{result.outcome}={result.classes[c]}"
 
 
 def headings(table: dict[str, Any], alpha: float) -> list[str]:
-    """The names of the columns, the limits by their probabilities."""
+    """The names of the columns, with the limits named by their probabilities."""
     return [limit_names(alpha).get(name, name) for name in table]
 
 
@@ -73,7 +73,7 @@ def rows_of(result: Any, table: dict[str, Any], c: int) -> list[tuple[str, list[
 
 
 def notes_of(result: Any) -> list[str]:
-    """What must be known beside the numbers."""
+    """The notes below the numbers."""
     n = len(result._terms.order)
     notes = [f"Rank: {result.rank} of {n} parameters."]
     if result.aliased:

@@ -9,7 +9,7 @@ import numpy as np
 __all__ = ["Block", "Table", "digits", "probability"]
 
 WIDTH = 78
-LABEL = 12  # of a row, at least
+LABEL_WIDTH = 12  # least width of the labels
 
 
 class Block(NamedTuple):
@@ -30,7 +30,7 @@ class Table(NamedTuple):
 
     def __str__(self) -> str:
         """The table as text."""
-        wide = max([LABEL, *(len(text) for block in self.blocks for text in (block.heading, *dict(block.rows)))])
+        wide = max([LABEL_WIDTH, *(len(text) for block in self.blocks for text in (block.heading, *dict(block.rows)))])
         cells = [max(len(name), 9) + 2 for name in self.blocks[0].columns]
         width = max(WIDTH, wide + sum(cells))
         lines = [self.title.center(width).rstrip(), "=" * width, *paired(self.facts, width), "=" * width]

@@ -2,9 +2,10 @@
 
     q(x) = g^T (x - theta) + 1/2 (x - theta)^T M (x - theta) + sum_j lambda_j |x_j|
 
-On a set of coordinates with signs s, q is quadratic: M_AA d_A = -(g + lambda s + M d_off)_A. Coordinates whose sign
-turns leave the set, zeros whose slope exceeds lambda enter, until neither is left. Along a path most models need one or
-two such systems. Where rounding or a cycle ends it otherwise, ``minimise_formed`` takes over, which always arrives.
+On a set A of coordinates with fixed signs s, q is quadratic, and its minimum solves M_AA d_A = -(g + lambda s + M
+d_off)_A. Coordinates whose sign turns leave the set, and zeros whose slope exceeds lambda enter it, until there are no
+such coordinates. Along a path most models need one or two such systems. If rounding or a cycle prevents an end,
+``minimise_formed`` takes over, which always reaches the minimum.
 """
 
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from .metric import L1Metric
 __all__ = ["ActiveSetMetric", "minimise_on_set"]
 
 MOST_SETS = 12  # systems to solve
-SLOPE_TOLERANCE = 1e-9  # of lambda
+SLOPE_TOLERANCE = 1e-9  # relative to lambda
 
 
 class ActiveSetMetric(NamedTuple):
@@ -27,27 +28,27 @@ class ActiveSetMetric(NamedTuple):
     hessian: np.ndarray
     penalty: ElasticNet
 
-    def aim(self, point):
+    def step_and_fall(self, point):
         """The step to the minimum of the model, and how far it falls; infinite where the minimum was not found."""
         shape = point.theta.shape
         strength = self.penalty.l1_strengths(shape).ravel()
         found = minimise_on_set(self.hessian, point.gradient.ravel(), point.theta.ravel(), strength)
         if found is None:
-            return self.safe.aim(point)
+            return self.safe.step_and_fall(point)
         return found[0].reshape(shape), found[1]
 
     @property
     def safe(self):
-        """The same model, for any start."""
+        """The metric whose method works from any start."""
         return L1Metric(self.hessian, self.penalty)
 
     def updated(self, ds, dg):
-        """By BFGS: see ``L1Metric``."""
+        """The metric with BFGS's update: see ``L1Metric``."""
         return self._replace(hessian=self.safe.updated(ds, dg).hessian)
 
 
 def minimise_on_set(M, g, theta, strength):
-    """The step to the minimum of q, and how far q falls; None where the sets do not end."""
+    """The step to the minimum of q, and the fall of q; None where the sets do not come to an end."""
     sign = np.sign(theta)
     enters = (theta == 0) & (np.abs(g) > strength)
     sign[enters] = -np.sign(g[enters])

@@ -2,7 +2,7 @@
 
     J(theta + d)  ~  J(theta) + g^T d + 1/2 d^T M d + l1 |W + D|_1 - l1 |W|_1,    M ~ Hessian, on all rows or a sample
 
-``aim(point)`` gives the d that minimises this model, and by how much the model falls: an estimate of J - min J.
+``step_and_fall(point)`` gives the d that minimises this model, and the fall of the model, an estimate of J - min J.
 ``updated(ds, dg)`` is the metric improved by a step ds that was taken: M ds becomes the change dg of the gradient.
 """
 
@@ -44,7 +44,7 @@ class NewtonMetric(NamedTuple):
     hessian: Cholesky | ConjugateGradients
     pairs: tuple = ()
 
-    def aim(self, point):
+    def step_and_fall(self, point):
         """The step -M^-1 g, and half the squared Newton decrement g^T M^-1 g / 2."""
         direction = -self.solve(point.gradient)
         return direction, -0.5 * float(np.vdot(point.gradient, direction))
@@ -73,18 +73,18 @@ class NewtonMetric(NamedTuple):
 
 
 class Solved(NamedTuple):
-    """A metric that has been asked for the step from a point already: the step, and the excess there."""
+    """A metric whose step from a point is known already: the step, and the excess at the point."""
 
     direction: np.ndarray
     fall: float
     is_singular = False
 
-    def aim(self, point):
+    def step_and_fall(self, point):
         """The step, and how far the model falls."""
         return self.direction, self.fall
 
     def excess(self, point):
-        """J - min J, estimated by that fall."""
+        """J - min J, estimated by the fall of the model."""
         return self.fall
 
     preconditioner_excess = excess
@@ -96,7 +96,7 @@ class L1Metric(NamedTuple):
     hessian: np.ndarray
     penalty: L1Penalty
 
-    def aim(self, point):
+    def step_and_fall(self, point):
         """The step to the minimum of the model, and how far it falls; infinite where the minimum was not found."""
         shape = point.theta.shape
         flat = (array.ravel() for array in (point.gradient, point.theta, self.penalty.l1_strengths(shape)))
@@ -114,7 +114,7 @@ class L1Metric(NamedTuple):
 
     def excess(self, point):
         """J - min J, estimated by the fall of the model."""
-        return self.aim(point)[1]
+        return self.step_and_fall(point)[1]
 
     def updated(self, ds, dg):
         """M - M s s^T M / s^T M s + y y^T / s^T y (Nocedal and Wright 2006, equation 6.19)."""
@@ -131,7 +131,7 @@ class BoxMetric(NamedTuple):
     hessian: np.ndarray
     penalty: BoxPenalty
 
-    def aim(self, point):
+    def step_and_fall(self, point):
         """The step to the minimum of the model within the bounds, and the model's fall; infinite where not found."""
         shape = point.theta.shape
         arrays = point.gradient, point.theta, self.penalty.l1_strengths(shape), *self.penalty.box(shape)
@@ -145,7 +145,7 @@ class BoxMetric(NamedTuple):
 
     def excess(self, point):
         """J - min J, estimated by the fall of the model."""
-        return self.aim(point)[1]
+        return self.step_and_fall(point)[1]
 
     def updated(self, ds, dg):
         """The metric with BFGS's update, as ``L1Metric`` makes it."""
@@ -159,7 +159,7 @@ class L1Products(NamedTuple):
     diagonal: np.ndarray
     penalty: L1Penalty
 
-    def aim(self, point, rtol=PROXIMAL_RESIDUAL):
+    def step_and_fall(self, point, rtol=PROXIMAL_RESIDUAL):
         """A step towards the minimum of the model, to where the slope is a part rtol; and how far it falls."""
         shape = point.theta.shape
         flat = (array.ravel() for array in (point.gradient, point.theta, self.penalty.l1_strengths(shape)))
@@ -169,7 +169,7 @@ class L1Products(NamedTuple):
 
     def excess(self, point):
         """J - min J, estimated by the fall of the model."""
-        return self.aim(point)[1]
+        return self.step_and_fall(point)[1]
 
 
 class L1WorkingSet:
@@ -181,7 +181,7 @@ class L1WorkingSet:
     def __init__(self, objective, point, z):
         self.objective, self.point, self.z = objective, point, z
 
-    def aim(self, point, rtol=PROXIMAL_RESIDUAL):
+    def step_and_fall(self, point, rtol=PROXIMAL_RESIDUAL):
         """A step towards the minimum of the model, to where the slope is a part rtol; and how far it falls."""
         working_set, M = self._columns
         arrays = point.gradient, point.theta, self.objective.penalty.l1_strengths(point.theta.shape)
@@ -192,7 +192,7 @@ class L1WorkingSet:
 
     def excess(self, point):
         """J - min J, estimated by the fall of the model."""
-        return self.aim(point)[1]
+        return self.step_and_fall(point)[1]
 
     @cached_property
     def _columns(self):
@@ -284,7 +284,7 @@ class LocalModel:
     @cached_property
     def step(self):
         """The step to the minimum of the model, and how far the model falls."""
-        return self.metric.aim(self.point)
+        return self.metric.step_and_fall(self.point)
 
     @cached_property
     def excess(self):

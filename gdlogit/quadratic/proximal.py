@@ -24,7 +24,7 @@ from ..penalty import Penalty
 
 __all__ = ["Proximal"]
 
-MOST_PROXIMAL_STEPS = 1000  # a condition number of 1e4 takes about so many steps for ten digits
+MOST_PROXIMAL_STEPS = 1000  # a condition number of 1e4 takes about this many steps for ten digits
 REMAINDER_SHARE = 0.1  # remainder / fall: small enough
 
 
@@ -34,7 +34,7 @@ class Proximal(NamedTuple):
     hessian: np.ndarray | None
     penalty: Penalty
 
-    def aim(self, point):
+    def step_and_fall(self, point):
         """The step to the minimum of the model, and a bound on how far the model falls."""
         theta, mu, largest = point.theta, *self._extremes()
         if mu <= 0:
@@ -53,7 +53,7 @@ class Proximal(NamedTuple):
 
     def excess(self, point):
         """J - min J, estimated by the fall of the model; infinite where M is singular or unknown."""
-        return self.aim(point)[1]
+        return self.step_and_fall(point)[1]
 
     def _extremes(self):
         """The smallest and the largest eigenvalue of M; 0 for a smallest eigenvalue that is only rounding."""

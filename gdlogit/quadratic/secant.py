@@ -1,7 +1,7 @@
 """A metric that learns from the steps taken: secant pairs (L-BFGS).
 
-A step ds changed the gradient by dg, so M ds = dg ought to hold for the metric M. ``Secant`` is the metric that a first
-one becomes when the last pairs are put into it, the oldest first.
+A step ds has changed the gradient by dg, so M ds = dg should hold for the metric M. ``Secant`` is a first metric,
+corrected by the last such pairs, the oldest first.
 
 References
 ----------
@@ -27,23 +27,23 @@ class Secant(NamedTuple):
 
     def solve(self, g: np.ndarray) -> np.ndarray:
         """M^-1 g."""
-        g, parts = g.copy(), []
+        g, coefficients = g.copy(), []
         for ds, dg, curvature in reversed(self.pairs):
-            part = np.vdot(ds, g) / curvature
-            parts.append(part)
-            g -= part * dg
+            coefficient = np.vdot(ds, g) / curvature
+            coefficients.append(coefficient)
+            g -= coefficient * dg
         step = self.scale * self.first.solve(g)
-        for (ds, dg, curvature), part in zip(self.pairs, reversed(parts), strict=True):
-            step += (part - np.vdot(dg, step) / curvature) * ds
+        for (ds, dg, curvature), coefficient in zip(self.pairs, reversed(coefficients), strict=True):
+            step += (coefficient - np.vdot(dg, step) / curvature) * ds
         return step
 
     def with_step(self, ds: np.ndarray, dg: np.ndarray) -> "Secant":
-        """The same with one more pair, where J curves upwards along it."""
+        """The metric with one more pair, if J has positive curvature along it."""
         curvature = float(np.vdot(ds, dg))
         return self._replace(pairs=(*self.pairs, (ds, dg, curvature))[-MEMORY:]) if curvature > 0 else self
 
     def scaled(self) -> "Secant":
-        """The same, its first metric of the size that the newest pair shows: it may know no more than the shape."""
+        """The metric with a scale from the newest pair, because the first metric may have the wrong size."""
         if not self.pairs:
             return self._replace(scale=1.0)
         _, dg, curvature = self.pairs[-1]
