@@ -29,7 +29,7 @@ from .verdict.duality import duality_gap
 
 __all__ = ["FEW_FEATURES", "L1Path"]
 
-FEW_FEATURES = 200  # up to so many, all features are in the working set from the start
+FEW_FEATURES = 200  # up to this number, all features are in the working set from the start
 SLOPE_TOLERANCE = 1e-9  # relative to l1: a slope that exceeds l1 by less is rounding
 MANY_STEPS = 3  # at one C: if a problem takes more, the metric is made anew for the next C
 # Factor of tol for a softmax. A shift of all classes hardly moves J, so theta would not be known to five digits.

@@ -1,14 +1,15 @@
-r"""Approximate leave-one-out: the scores that each row would get from a fit to all the others.
+r"""Approximate leave-one-out: the scores that each row would get from a fit to all other rows.
 
-One Newton step from the fit to all rows, without the row, changes its own scores z by
+The fit to all rows makes the scores z_i of row i. One Newton step of the fit without row i changes them to
 
-    z~_i = z_i + B_i (I - C_i B_i)^-1 dz_i,    B_i = (I (x) x_i)^T H^-1 (I (x) x_i),    C_i its curvature,
+    z~_i = z_i + B_i (I - C_i B_i)^-1 dz_i,    B_i = (I (x) x_i)^T H^-1 (I (x) x_i),    C_i: curvature of row i,
 
-with H the Hessian of S J. This takes the leverages of all rows, and no other fit. For one score, z~_i - z_i is q_i dz_i
-/ (1 - q_i c_i). With an l1 penalty only features with nonzero coefficients count: near the smallest C, where the fit
-without a row may have other features, the mean loss is wrong by a few percent. Where a row has a large leverage, or its
-score changes much, one step is not enough, and the fit without that row is made. The leverages times the curvatures add
-up to at most the number of parameters, so such rows are few. A row of weight 2 is two rows, one of which is left out.
+with H the Hessian of S J. This takes the leverages of all rows, and no further fit. For one score, z~_i - z_i is
+q_i dz_i / (1 - q_i c_i). With an l1 penalty only features with nonzero coefficients count. Near the smallest C the fit
+without a row may have other features, and the mean loss is wrong by a few percent. If a row has a large leverage, or
+its score changes much, one step is not enough, and the fit without that row is made. The leverages times the curvatures
+add up to at most the number of parameters, so such rows are few. A row of weight 2 is two rows, one of which is left
+out.
 
 References
 ----------

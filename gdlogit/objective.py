@@ -19,9 +19,10 @@ from .penalty import penalty_in
 
 __all__ = ["LossAt", "Objective", "Overflow", "Point", "at_random", "overflow_raised", "tried"]
 
-FORMED_PARAMETERS = 1500  # up to so many, the Hessian is formed and factorised
+FORMED_PARAMETERS = 1500  # up to this number of parameters, the Hessian is formed and factorised
 CHANCE_ROUNDS = 5  # of setting the largest chances to 1: the others grow by it, hardly any of them beyond 1
-ALWAYS_FORMED_PARAMETERS = 200  # with l1, as many as rows; but so many in any case, for nothing ends more sharply
+# With l1, up to the number of rows; but in any case up to this number, since a Newton step gives the sharpest minimum.
+ALWAYS_FORMED_PARAMETERS = 200
 
 
 class Point(NamedTuple):

@@ -35,7 +35,7 @@ DOUBTFUL_RELATIVE_GAP = 0.01  # gap / J: with an l1 penalty, a larger gap puts t
 # gap / goal: the same with l2, in float32 or where the Hessian is singular to rounding.
 DOUBTFUL_GAP_PER_GOAL = 100
 FORMED_TOL, PRODUCTS_TOL = 1e-8, 1e-6  # tol="auto" with and without a formed Hessian, in units of min(1, J)
-SPAN_ROWS = 20  # for each score: the span of up to so many rows costs about ten passes
+SPAN_ROWS = 20  # for each score: the span of up to this many rows costs about ten passes
 LEAST_WEIGHT = 1e-6  # weight of a feature in a direction / largest weight: less is rounding
 
 

@@ -23,7 +23,7 @@ from .layout import LAYOUT, Layout
 __all__ = ["Block", "Centred", "fill_own", "is_constant", "spans"]
 
 FIRST_ROWS = 100  # most features that vary do so in the first 100 rows
-CENTRE_ROWS = 1000  # the mean of so many rows is near enough to the mean of all rows
+CENTRE_ROWS = 1000  # the mean of this many rows is near enough to the mean of all rows
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -46,7 +46,7 @@ class CsrBlock(Block):
         return WORK_PER_ENTRY * self.X.nnz
 
     def n_blocks(self, n_scores):
-        """How many blocks are best for so many scores a row: fewer than of dense rows, for their gradient is dense."""
+        """How many blocks are best for ``n_scores`` scores a row: fewer than of dense rows, as a gradient is dense."""
         most = self.X.nnz / (self.layout.sparse_entries * max(1, self.X.shape[1]))
         return min(round(most), super().n_blocks(n_scores))
 

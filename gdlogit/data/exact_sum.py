@@ -8,10 +8,10 @@ __all__ = ["ExactSum"]
 
 
 class ExactSum:
-    """A sum of floats, or of arrays of them, with what rounding has taken off it.
+    """A sum of floats, or of arrays of floats, and the rounding error of that sum.
 
-    In twice the precision the order of the sum does not matter, so a fit has the same bits wherever the parts lie, and
-    whichever worker is lost meanwhile.
+    With twice the precision the order of the sum does not matter. So a fit gives the same bits wherever the parts lie,
+    and whichever worker is lost.
 
     References
     ----------
@@ -23,7 +23,7 @@ class ExactSum:
 
     @classmethod
     def of(cls, value):
-        """The sum of one value; what is no float is added up as it is."""
+        """The sum of one value; values other than floats are returned, and are added up, as they are."""
         is_float = isinstance(value, float) or (isinstance(value, np.ndarray) and value.dtype.kind == "f")
         return cls(value, np.zeros_like(value)) if is_float else value
 
@@ -36,7 +36,7 @@ class ExactSum:
             return ExactSum(high, self.low + other.low + rounding)
 
     def value(self):
-        """The sum, rounded; an overflow is one here, where NumPy's settings may name it."""
+        """The sum, rounded. An overflow is handled by NumPy's settings of the caller."""
         if not np.isfinite(self.high).all():
             overflow_as_here()
             return self.high

@@ -26,30 +26,30 @@ from .units import largest_of_features, least_and_most, measured_in, unit_of
 
 __all__ = ["MemoryRows", "aligned", "concatenated", "rows_of"]
 
-SAMPLE_BYTES = 40 * 2**20  # a sample may always have so many bytes
-SAMPLE_SHARE, MOST_BYTES = 0.065, 160 * 2**20  # or this share of X, but no more than so many bytes: more tell little
-MIXED_BYTES = 32 * 2**20  # dense and CSR rows of up to so many bytes are joined as dense: 2,000 rows of 2,000 features
+SAMPLE_BYTES = 40 * 2**20  # a sample may always have this size
+SAMPLE_SHARE, MOST_BYTES = 0.065, 160 * 2**20  # or this share of X, up to this size: a larger sample tells little more
+MIXED_BYTES = 32 * 2**20  # dense and CSR rows up to this size are joined as dense: 2,000 rows of 2,000 features
 
 
 def rows_of(
     X, y, weight, intercept=True, n_scores=1, centre=None, first=0, layout=None, cores=None, offset=None, unit=1.0
 ):
-    """Rows of arrays, in the storage that is that of X.
+    """Rows of arrays, in the storage of X.
 
     Parameters
     ----------
-    X : ndarray or CSR of shape (n, p), float64 or float32; never written to, and copied only where a CSR has unsorted
-        or duplicate entries, or an array is not aligned.
+    X : ndarray or CSR of shape (n, p), float64 or float32. X is never written to. It is copied only if it is a CSR
+        with unsorted or duplicate entries, or an array that is not aligned.
     y : ndarray of shape (n,), class codes from 0.
     weight : ndarray of shape (n,), not negative, with a positive sum.
     intercept : bool, whether each row carries a constant feature 1.
     n_scores : int, k: how many scores a row will have, for the size of a block.
-    centre : ndarray of shape (p,), what the features are measured from, in their units; None is 0.
-    first : int, the number of the first row, where these are some of more rows.
+    centre : ndarray of shape (p,), the point from which the features are measured, in their units; None is 0.
+    first : int, the number of the first row, if these rows are a part of a table.
     layout : Layout, the sizes of blocks; None is the default.
     cores : Cores, of a fit that has begun; None is the caller's thread alone.
-    offset : ndarray of shape (n, k), what is added to the scores; None is 0.
-    unit : 1.0 or ndarray of shape (p,), what the features are divided by, in a copy.
+    offset : ndarray of shape (n, k), which is added to the scores; None is 0.
+    unit : 1.0 or ndarray of shape (p,), the divisors of the features, which are divided in a copy.
     """
     storage, X = (CsrBlock, canonical(X)) if sp.issparse(X) else (DenseBlock, aligned(X))
     parts = {"constant": float(intercept), "first": first, "layout": layout or _layout.LAYOUT}
@@ -181,7 +181,7 @@ class MemoryRows(Rows):
         return self.each(lambda _, *each: f(*each), *each)
 
     def sum_known(self, f, *each):
-        """Sum the tuples that f makes of what is known of ``each`` row, without the rows themselves."""
+        """Sum the tuples f(...) of arrays with an entry for each row, without the rows themselves."""
         return self.fold(lambda _, *each: f(*each), add, *each)
 
     @cached_property
@@ -200,19 +200,19 @@ class MemoryRows(Rows):
         return slice(start, start + len(block))
 
     def is_finite(self):
-        """Whether the squares of X are, on all cores: if not, there is nan or infinity in X, or a square overflows."""
+        """Whether the squares of X are finite. If not, X has a nan or an infinity, or a square overflows."""
         return bool(np.isfinite(self._squares).all())
 
     @cached_property
     def _squares(self):
-        """What ``Block.squares`` has of all rows."""
+        """``Block.squares`` of all rows."""
         threads = self.threads() if self._threads_of_work >= 2 else nullcontext()
         with threads, np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
             return self.fold(_squares, add, products=1)[0]
 
     @cached_property
     def sizes(self):
-        """The largest |x| of each feature, where some need a unit; 1.0 where none may."""
+        """The largest |x| of each feature that may need a unit, and 1 for the others; 1.0 if no feature needs one."""
         some = self.block.are_strange(self._squares, *least_and_most(self.dtype))
         if not some.any():
             return 1.0
@@ -223,7 +223,7 @@ class MemoryRows(Rows):
     # --- Other rows -------------------------------------------------------------------------------------------------
 
     def take(self, index):
-        """A copy of the rows at ``index``, on the same threads; dense ones are centred once and for all."""
+        """A copy of the rows at ``index``, on the same threads; a copy of dense rows is centred."""
         return self._with(self.block.copied(index))
 
     def every(self, step):
@@ -243,7 +243,7 @@ class MemoryRows(Rows):
         return self if (share == 1).all() else self._with(replace(self.block, weight=self.weight * share))
 
     def centred(self):
-        """The same rows, their features measured from about their means, and in units whose squares are numbers."""
+        """The same rows, their features measured from about their means, in units whose squares do not overflow."""
         if self.centre.any():
             return self
         rows = self.measured_in(self.own_unit)
@@ -251,11 +251,11 @@ class MemoryRows(Rows):
 
     @property
     def own_unit(self):
-        """What each feature has to be divided by, by the largest of these rows; 1.0 where no feature has to."""
+        """The divisor of each feature, by its largest |x| in these rows; 1.0 if no feature needs a divisor."""
         return unit_of(self.sizes, self.dtype)
 
     def measured_in(self, unit):
-        """The same rows, as they come, with the features in these units: a copy but where the unit is 1.0."""
+        """The same rows with the features in these units: a copy, unless the unit is 1.0."""
         if np.ndim(unit) == 0:
             return self
         block = self.block.in_units(unit)
@@ -267,7 +267,7 @@ class MemoryRows(Rows):
         return features if features is None else np.append(features, self.n_features), self._with(block)
 
     def for_scores(self, n_scores):
-        """The same rows, cut into blocks that are best for so many scores a row."""
+        """The same rows, cut into blocks that are best for ``n_scores`` scores a row."""
         return self if n_scores == self.n_scores else MemoryRows(self.block, n_scores, self.cores, self.unit)
 
     def stored(self):

@@ -1,4 +1,4 @@
-"""Numbers of each row, which lie where the row is."""
+"""Arrays with an entry for each row, which lie where the rows are."""
 
 from functools import partial
 from itertools import pairwise
@@ -10,13 +10,13 @@ __all__ = ["PartArray", "places"]
 
 
 class PartArray:
-    """An array with a row for each row, or a number, that lies where the rows are.
+    """An array with an entry for each row, which lies where the rows are.
 
-    Sums and multiples of it lie there, too, and ``[:, some]`` of its columns; ``[index]`` fetches some rows of it, and
-    ``np.asarray`` all of them. It has a ``shape`` if the number of columns is given.
+    Sums and multiples of the array lie there, too, and so do its columns, ``[:, columns]``. ``[index]`` fetches some
+    entries, and ``np.asarray`` fetches all. The array has a ``shape`` if the number of columns is given.
     """
 
-    __array_ufunc__ = None  # so that NumPy's numbers leave + and * to these
+    __array_ufunc__ = None  # so that NumPy's numbers leave + and * to this class
 
     def __init__(self, parts, firsts, n_columns=None):
         self.parts, self.firsts = parts, firsts
@@ -24,7 +24,7 @@ class PartArray:
             self.shape = int(firsts[-1]), n_columns
 
     def map(self, f, *others):
-        """What f makes of this array and others, part by part."""
+        """The values of f of this array and others, part by part."""
         return PartArray(self.parts.map(f, *(other.parts for other in others)), self.firsts)
 
     def __add__(self, other):
@@ -38,7 +38,7 @@ class PartArray:
     __rmul__ = __mul__
 
     def __getitem__(self, index):
-        """Some columns, which stay where they are; or the rows at ``index``, which is sorted: fetched."""
+        """Some columns, which are not fetched; or the entries at ``index``, which is sorted: fetched."""
         if isinstance(index, tuple):
             n_columns = None if np.ndim(index[1]) == 0 else len(index[1])
             return PartArray(self.parts.map(partial(some_columns, index)), self.firsts, n_columns)
@@ -59,7 +59,7 @@ class PartArray:
 
 
 def places(firsts, index):
-    """Of row numbers, sorted: the part that each is in, and its numbers within the part."""
+    """For sorted row numbers, the parts that have these rows, and the rows' numbers within each part."""
     ends = np.searchsorted(index, firsts)
     spans = enumerate(pairwise(ends.tolist()))
     return {part: index[start:stop] - firsts[part] for part, (start, stop) in spans if start < stop}

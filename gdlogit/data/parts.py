@@ -1,11 +1,11 @@
-"""Values that lie in partitions, perhaps on other machines, and the survey of rows that do.
+"""Values that lie in partitions, perhaps on other machines, and the survey of rows in partitions.
 
-``Parts`` is what is asked of an engine such as Dask: values that are held elsewhere, in order, on which it runs pure
-functions. ``InProcess`` is the reference, a list. Nothing is ever changed where a value lies, so that an engine may
-make a lost value anew, or run a function twice.
+``Parts`` is the interface to an engine such as Dask. The engine holds values in order, perhaps on other machines, and
+runs pure functions on them. ``InProcess`` is the reference engine, a list. No function changes a value in place, so an
+engine may compute a lost value again, or run a function twice.
 
-What a user gave as partitions (``Given``) becomes ``Part``s, the encoded rows that a fit takes, after a survey of all.
-``part_rows`` has the Rows that lie so.
+A user's partitions (``Given``) become ``Part``s, the encoded rows that a fit takes, after a survey of all partitions.
+``part_rows`` has the Rows over such parts.
 """
 
 from contextlib import contextmanager
@@ -26,32 +26,32 @@ __all__ = ["Given", "InProcess", "Measure", "Part", "Partitions", "Parts", "by_e
 
 
 class Parts(Protocol):
-    """Values that are held elsewhere, in order. Functions are pure and can be pickled."""
+    """Values in order, which an engine holds. The functions that it gets are pure and can be pickled."""
 
     def __len__(self) -> int:
         """How many values there are."""
 
     def map(self, f: Any, *others: Any) -> Any:
-        """Parts of f(value, ...), for each value and those of ``others`` in the same place: not fetched."""
+        """Parts of f(value, ...), for each value and the values of ``others`` with the same number: not fetched."""
 
     def reduce(self, f: Any, combine: Any, *others: Any) -> tuple[Any, ...]:
-        """The tuples f(value, ...), combined entry by entry by a function of two, in any order: fetched."""
+        """The tuples f(value, ...), combined entry by entry by a function of two entries, in any order: fetched."""
 
     def among(self, f: Any, arguments: dict[int, Any]) -> list[Any]:
-        """f(value, argument) of the values in some places: fetched."""
+        """f(value, argument) for the numbers of values in ``arguments``: fetched."""
 
     def only(self, places: list[int]) -> Any:
-        """Parts of the values in some places."""
+        """Parts of the values with these numbers."""
 
     def scatter(self, values: list[Any]) -> Any:
-        """Parts of other values, small ones, which are held in the places of these."""
+        """Parts of other, small values, each held where the value with the same number is."""
 
     def grouped(self) -> Any:
-        """The same values, in as few pieces as the engine has use for: ``only`` cannot be asked for any more."""
+        """The same values, in as few pieces as are best for the engine; ``only`` must not be called afterwards."""
 
 
 class InProcess:
-    """Parts in a list: the reference for any other engine."""
+    """Parts in a list: the reference for other engines."""
 
     def __init__(self, values):
         self.values = list(values)
@@ -69,11 +69,11 @@ class InProcess:
         return reduce(partial(by_entry, combine), map(f, self.values, *(other.values for other in others)))
 
     def among(self, f, arguments):
-        """f(value, argument) of the values in some places."""
+        """f(value, argument) for the numbers of values in ``arguments``."""
         return [f(self.values[place], argument) for place, argument in arguments.items()]
 
     def only(self, places):
-        """Parts of the values in some places."""
+        """Parts of the values with these numbers."""
         return InProcess(self.values[place] for place in places)
 
     def scatter(self, values):
@@ -81,7 +81,7 @@ class InProcess:
         return InProcess(values)
 
     def grouped(self):
-        """The same."""
+        """The same values: a list needs no larger pieces."""
         return self
 
 
@@ -119,18 +119,18 @@ class Part:
         return len(self.y)
 
     def __sizeof__(self) -> int:
-        """The bytes of the arrays: an engine that does not know them takes the part for small, and moves it about."""
+        """The size of the arrays in bytes: without it, an engine takes the part for small, and moves it around."""
         offset = 0 if self.offset is None else self.offset.nbytes
         return self.rows(Measure()).n_bytes + self.y.nbytes + self.weight.nbytes + offset
 
     def rows(self, measure: "Measure", share: np.ndarray | None = None) -> MemoryRows:
-        """These rows in memory, their weights multiplied by a share of each."""
+        """These rows in memory, with the weight of each row multiplied by its share."""
         weight = self.weight if share is None else self.weight * share
         return rows_of(self.X, self.y, weight, *measure, self.first, offset=self.offset)
 
 
 class Measure(NamedTuple):
-    """How rows are looked at: with an intercept, for how many scores, from which centre."""
+    """The settings of rows: whether they have an intercept, the number of scores, and the centre of the features."""
 
     intercept: bool = True
     n_scores: int = 1
@@ -139,7 +139,7 @@ class Measure(NamedTuple):
 
 @contextmanager
 def noted(number):
-    """An error inside gets a note that says in which partition it happened."""
+    """Add a note with the number of the partition to an error that is raised inside."""
     try:
         yield
     except Exception as error:
@@ -151,7 +151,7 @@ def noted(number):
 
 
 def checked(check, given):
-    """What a check makes of a partition's X, y, weight and offset; None for one without rows."""
+    """A partition whose X, y, weight and offset are checked and converted; None for a partition without rows."""
     with noted(given.number):
         if np.shape(given.X)[:1] == np.shape(given.y)[:1] == (0,):
             return None
@@ -160,13 +160,13 @@ def checked(check, given):
 
 @dataclass(frozen=True)
 class Surveys:
-    """The sizes of several partitions that have rows, by number, and their survey together; None where none has."""
+    """The number of rows of the partitions that have rows, by partition, and their common survey, or None."""
 
     sizes: dict[int, int]
     survey: Survey | None
 
     def __add__(self, other: "Surveys") -> "Surveys":
-        """Those of these partitions and of others."""
+        """The surveys of these partitions and of others."""
         some = [survey for survey in (self.survey, other.survey) if survey is not None]
         return Surveys(self.sizes | other.sizes, reduce(add, some) if some else None)
 
@@ -181,14 +181,14 @@ def survey_of(check_labels, given):
 
 
 def encoded(facts, first_of, given):
-    """The rows of a partition as a fit takes them, with the number of the first one, by the partition's number."""
+    """The rows of a partition as a fit takes them; ``first_of`` has the number of each partition's first row."""
     return Part(given.number, first_of[given.number], *facts.encoded(*given[1:]))
 
 
 class Partitions:
-    """Encoded rows in Parts, the facts of them, and how many passes have been made over them.
+    """Encoded rows in Parts, the facts of these rows, and how many passes have been made over the rows.
 
-    ``firsts`` has the number of the first row of each part, and the number of all rows after these.
+    ``firsts`` has the number of the first row of each part, and last the number of all rows.
     """
 
     def __init__(self, parts, facts, firsts):
@@ -196,14 +196,14 @@ class Partitions:
 
 
 def surveyed(parts, check, check_labels, facts_of) -> Partitions:
-    """Partitions of what a user gave, as Parts of Given: one pass, and another that encodes them.
+    """Partitions of the rows that a user gave: one pass for the survey, and another that encodes the rows.
 
     Parameters
     ----------
     parts : Parts of Given.
-    check : function of X, y, weight and offset of a partition with rows, which gives them as arrays, or raises.
-    check_labels : function of the distinct labels of a partition, which raises an error for those that cannot be.
-    facts_of : function of the Survey of all rows, which gives their Facts.
+    check : function of X, y, weight and offset of a partition with rows, which returns them as arrays, or raises.
+    check_labels : function of the distinct labels of a partition, which raises an error for invalid labels.
+    facts_of : function of the Survey of all rows, which returns their Facts.
     """
     given = parts.map(partial(checked, check))
     (found,) = given.reduce(partial(survey_of, check_labels), add)

@@ -78,7 +78,7 @@ class Rows(ABC):
 
     @abstractmethod
     def sum_known(self, f, *each):
-        """Sum the tuples that f makes of what is known of ``each`` row, without the rows themselves: no pass."""
+        """Sum the tuples f(...) of arrays with an entry for each row, without the rows themselves: no pass."""
 
     @abstractmethod
     def take(self, index):
@@ -86,15 +86,16 @@ class Rows(ABC):
 
     @abstractmethod
     def without(self, mask):
-        """The same rows, with a weight of 0 where a mask of ``each`` row holds."""
+        """The same rows, with a weight of 0 where a mask with an entry for each row holds."""
 
     @abstractmethod
     def centred(self):
-        """The same rows, their features measured from about their means, and in units whose squares are numbers.
+        """The same rows, their features measured from about their means, in units whose squares do not overflow.
 
-        An offset, such as that of a year, makes a feature collinear with the constant one: a Hessian loses
-        (offset / spread)^2 in precision, all of it in float32 where that ratio is a few thousand. Rows without an
-        intercept, which would have to take up the difference, are measured from where they are. Units: see ``units``.
+        A feature whose mean is large next to its spread, such as a year, is nearly collinear with the constant feature.
+        The Hessian then loses a factor (mean / spread)^2 of precision: in float32 all of it, if the ratio is a few
+        thousand. Rows without an intercept are not centred, since the intercept has to make up for the centre. Units:
+        see ``units``.
         """
 
     @abstractmethod

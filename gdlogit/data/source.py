@@ -1,8 +1,8 @@
-"""Rows that do not fit in memory: read anew, batch by batch, for every pass over them.
+"""Rows that do not fit in memory: every pass over the rows reads them anew, batch by batch.
 
 ``Source`` reads the batches. A first pass, the survey, finds what a fit must know beforehand: the number of rows, their
-classes, and their fingerprint, which every later pass must have, too. ``BatchRows`` is a ``Rows`` whose sums go over
-one batch after another, so objective, descent and duality gap work as on any other rows.
+classes, and their fingerprint, which must be the same in every later pass. ``BatchRows`` is a ``Rows`` whose sums go
+over one batch after another, so objective, descent and duality gap work as on any other rows.
 
 Between batches, only sums and the rows of a sample are kept: 40 MB at most. A fit of more than 1,500 parameters also
 keeps a few numbers for each score of each row.
@@ -41,10 +41,10 @@ class Source:
     Parameters
     ----------
     batches : iterable that can be iterated again, or function that returns an iterator.
-    check : function of a batch and of whether it is the very first, which gives X, y, weight (or None) and perhaps an
-        offset (or None) as arrays, or None for a batch without rows, or raises an error.
-    classes : ndarray of all labels, or None where the survey is to find them.
-    check_labels : function of the distinct labels of a batch, which raises an error for those that cannot be.
+    check : function of a batch and of whether the batch is the first one with rows. It returns X, y, weight (or None)
+        and perhaps an offset (or None) as arrays; it returns None for a batch without rows, or raises an error.
+    classes : ndarray of all labels, or None if the survey is to find the labels.
+    check_labels : function of the distinct labels of a batch, which raises an error for invalid labels.
     columns_of : function of all labels and the weight of the rows of each, which gives their ``Columns``.
     """
 
@@ -60,7 +60,7 @@ class Source:
             yield first, *self.facts.encoded(*batch)
 
     def _survey(self, classes, check_labels, columns_of):
-        """What is known of the rows after the first pass."""
+        """The facts of the rows, by the first pass."""
         found = None
         for _, *batch in self._read():
             survey = Survey.of(*batch, check_labels)
@@ -70,7 +70,10 @@ class Source:
         return found.facts(classes, columns_of)
 
     def _read(self):
-        """One pass over the checked batches, each with its first row's number; an error says where it happened."""
+        """One pass over the checked batches, each with the number of its first row.
+
+        An error gets a note with the pass and the batch.
+        """
         self.n_passes += 1
         n_rows, number, fingerprint = 0, 1, (0, 0, 0, 0)
         try:
@@ -94,7 +97,10 @@ class Source:
             self._changed("has other rows, or in another order")
 
     def _checked(self):
-        """Yield each batch of one pass, checked; in the caller's context, so with the caller's NumPy error settings."""
+        """Yield each batch of one pass, checked.
+
+        User code runs in the context of the caller, and so with the caller's NumPy error settings.
+        """
         context, is_first = self._context.copy(), self.n_passes == 1
         batches = context.run(lambda: iter(self._open()))
         try:
@@ -103,7 +109,7 @@ class Source:
                 is_first &= checked is None
                 yield checked
         finally:
-            if isinstance(batches, Generator):  # which may hold a file
+            if isinstance(batches, Generator):  # a generator may hold an open file
                 context.run(batches.close)
 
     def _changed(self, how):
@@ -114,7 +120,7 @@ class Source:
 
 
 class BatchRows(Rows):
-    """The rows of a source; ``skipped`` is a mask of rows that count for nothing."""
+    """The rows of a source; ``skipped`` is a mask of rows whose weight is taken as 0."""
 
     def __init__(self, source, intercept=True, n_scores=1, centre=None, skipped=None, layout=None, cores=None):
         self.source, self.skipped, self.cores = source, skipped, cores or Cores()
@@ -127,12 +133,12 @@ class BatchRows(Rows):
 
     @property
     def smallest_weight(self):
-        """Of the rows that have any."""
+        """The smallest positive weight of a row."""
         return self.source.facts.smallest_weight
 
     @property
     def n_counted(self):
-        """How many rows have a weight."""
+        """How many rows have a positive weight."""
         return self.source.facts.n_counted
 
     @property
@@ -143,7 +149,7 @@ class BatchRows(Rows):
 
     @property
     def work(self):
-        """How many multiplications a product with one column is worth, about: reading the batches comes on top."""
+        """About how many multiplications a product with one column takes, without the time to read the batches."""
         return self.source.facts.n_bytes // self.dtype.itemsize
 
     def fold(self, f, combine, *each, products=None):
@@ -155,15 +161,15 @@ class BatchRows(Rows):
         return reduce(pair, (rows.fold(f, combine, *parts, products=products) for _, rows, *parts in self._with(each)))
 
     def each(self, f, *each):
-        """What f(block, ...) gives for each of the block's rows: an array in memory, for one pass."""
+        """The values of f(block, ...) for each of the block's rows: an array in memory, by one pass."""
         return self._array((span, rows.each(f, *parts)) for span, rows, *parts in self._with(each))
 
     def map(self, f, *each):
-        """What f makes of what is known of ``each`` row: no pass."""
+        """The values of f of arrays with an entry for each row, without the rows themselves: no pass."""
         return self._array(self._pieces(f, each))
 
     def sum_known(self, f, *each):
-        """Sum the tuples that f makes of what is known of ``each`` row: no pass."""
+        """Sum the tuples f(...) of arrays with an entry for each row, without the rows themselves: no pass."""
         return reduce(added, (values for _, values in self._pieces(f, each)))
 
     def take(self, index):
@@ -180,26 +186,26 @@ class BatchRows(Rows):
         return self._like(self.centre, mask if self.skipped is None else mask | self.skipped)
 
     def centred(self):
-        """The same rows, their features measured from about their means; as they are if they have no intercept."""
+        """The same rows, with their features measured from about their means; unchanged without an intercept."""
         if self.centre.any() or not self.constant:
             return self
         return self._like(self.source.facts.centre, self.skipped)
 
     def for_scores(self, n_scores):
-        """The same rows, cut into blocks that are best for so many scores a row."""
+        """The same rows, cut into blocks that are best for ``n_scores`` scores a row."""
         return BatchRows(self.source, bool(self.constant), n_scores, self.centre, self.skipped, self.layout, self.cores)
 
     def stored(self):
-        """The same rows, those in CSR measured from their centre only where they have no zero."""
+        """The same rows, with CSR features that have zeros measured from 0."""
         return self._like(np.where(self.source.facts.without_zeros, self.centre, 0), self.skipped)
 
     def _pieces(self, f, each):
-        """What f makes of a few rows of the arrays at a time, and which rows these are."""
+        """Yield the slice of a few rows at a time, and the values of f of the arrays' entries for these rows."""
         pieces = spans(self.n_rows, self.n_rows * self.n_scores // self.layout.block_scores)
         return ((span, f(*(array[span] for array in each))) for span in pieces)
 
     def _with(self, each=()):
-        """One pass over the batches: which rows they have, these as MemoryRows, and their part of each array."""
+        """One pass over the batches: yield each batch's slice, its rows as MemoryRows, and its part of each array."""
         for first, X, codes, weight, offset in self.source.read():
             span = slice(first, first + len(codes))
             if self.skipped is not None:

@@ -244,7 +244,10 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
 
 
 def even_if_interrupted(finish, status):
-    """What finish(status) makes; finish(INTERRUPTED) if Ctrl-C is pressed meanwhile. A second Ctrl-C is raised."""
+    """The value of finish(status), or of finish(INTERRUPTED) if Ctrl-C is pressed in between.
+
+    A second Ctrl-C raises KeyboardInterrupt.
+    """
     try:
         return finish(status)
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""The rows of an inference, in memory or on a cluster: the problem that they make for a fitted model."""
+"""The rows of an inference, in memory or on a cluster, and the problem of a fitted model on these rows."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -26,8 +26,8 @@ __all__ = ["Counted", "counted_in_memory", "counted_on_parts"]
 class Counted(NamedTuple):
     """The rows of an inference.
 
-    The problem; numbers of X, which an overflow names; how many features there are; the group of each row as a number,
-    and how many groups have a row with a weight.
+    ``numbers`` are numbers of X for the message of an overflow. ``group`` has the group of each row as a number, or is
+    None; ``n_groups`` counts the groups that have a row with a positive weight.
     """
 
     problem: Problem
@@ -37,7 +37,7 @@ class Counted(NamedTuple):
 
 
 def columns_for(model, labels, totals):
-    """The columns of a model's classes, of labels whose rows have these weights in total: all must have some."""
+    """The columns of a model's classes; each class must have a label whose rows have a positive total weight."""
     known = dict(zip(labels.tolist(), totals.tolist(), strict=True))
     totals = np.array([known.get(label, 0.0) for label in model.classes_.tolist()])
     columns = columns_of(model.class_weight, model.fit_intercept, model.classes_, totals)
@@ -76,7 +76,7 @@ def counted_on_parts(found, X, y, sample_weight, offset, groups):
 
 
 def counted_of(model, parts, groups=None):
-    """The rows of Parts of Given; ``groups`` are an array, in memory."""
+    """The rows of Parts of Given; ``groups`` is an array in memory, or None."""
     check, known = partial(check_rows, bare(model)), partial(check_labels, model.classes_)
     held = surveyed(parts, check, known, partial(facts_of, partial(columns_for, model)))
     k = scores_of(model.classes_)
@@ -91,7 +91,10 @@ def counted_of(model, parts, groups=None):
 
 
 def numbered(groups, weight):
-    """Each row's group as a number, and how many groups have a row with a weight; None and 0 without groups."""
+    """The group of each row as a number, and how many groups have a row with a positive weight.
+
+    Without groups: None and 0.
+    """
     if groups is None:
         return None, 0
     groups = column_or_1d(groups)
@@ -101,7 +104,7 @@ def numbered(groups, weight):
 
 
 def numbered_on_parts(groups, rows):
-    """The same of rows on a cluster, where the groups are here: they are sent there."""
+    """``numbered`` for rows on a cluster; the groups, an array in memory, are sent to the rows."""
     if groups is None:
         return None, 0
     groups = column_or_1d(groups)
@@ -112,5 +115,5 @@ def numbered_on_parts(groups, rows):
 
 
 def groups_with_weight(block, group):
-    """The groups that have a row with a weight."""
+    """The groups that have a row with a positive weight."""
     return (np.unique(group[block.weight > 0]),)

@@ -1,4 +1,4 @@
-"""Cross-validation of rows that lie in partitions: the folds, and the losses of the rows that they hold out."""
+"""Cross-validation of rows that lie in partitions: the folds, and the losses of the held-out rows."""
 
 from functools import partial
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ __all__ = ["PartFolds", "RowsOnParts", "on_parts"]
 
 
 class PartFolds(NamedTuple):
-    """Splits of the rows, as ``Folds`` has them: shares (n, K + 1), of all rows first; how often a row is held out."""
+    """Splits of the rows, like ``Folds``: shares (n, K + 1), all rows first; how often each fold holds a row out."""
 
     shares: PartArray
     held_out: PartArray
@@ -69,7 +69,7 @@ def refuse_on_parts(estimator):
 
 
 def part_folds_of(cv, rows, classes, **of_splitter):
-    """The folds that ``cv`` makes: a number deals the rows of each class in each partition; else a splitter's."""
+    """The folds of ``cv``: a number of folds, which deals the rows of each class in each partition, or a splitter."""
     if cv is None or isinstance(cv, int | np.integer):
         n_folds = N_FOLDS if cv is None else int(cv)
         if n_folds < 2:
@@ -86,9 +86,9 @@ def part_folds_of(cv, rows, classes, **of_splitter):
 
 
 def dealt(n_folds, number, y):
-    """Which fold holds out each row, (m, n_folds): of each class about as many rows, one stretch after another.
+    """Which fold holds out each row, (m, n_folds). Each fold gets a stretch of each class's rows, all of one length.
 
-    The first stretch goes to another fold in each partition, so that rows of a rare class are spread over all.
+    The first stretch goes to another fold in each partition, so that rows of a rare class are spread over all folds.
     """
     held_out = np.zeros((len(y), n_folds), np.uint8)
     for code in np.unique(y):
@@ -121,7 +121,7 @@ def require_classes(rows, classes, shares, held_out):
 
 
 def totals_of_shares(n_classes, block, shares, held_out):
-    """The weight of each class's rows in each weighting, (n_classes, K + 1), and that of the rows held out, (K,)."""
+    """The weight of each class's rows in each weighting, (n_classes, K + 1), and of the rows held out, (K,)."""
     totals = [np.bincount(block.y, block.weight * share, n_classes) for share in shares.T]
     return np.stack(totals, axis=1), block.weight @ held_out
 
@@ -130,7 +130,7 @@ def totals_of_shares(n_classes, block, shares, held_out):
 
 
 class RowsOnParts(NamedTuple):
-    """The rows of a fit, whose weights have the factors of the classes; those held out by fold ``number``."""
+    """The rows that fold ``number`` holds out, of all rows ``whole``, whose weights have the factors of the classes."""
 
     whole: PartRows
     loss: Any
@@ -156,5 +156,5 @@ class RowsOnParts(NamedTuple):
 
 
 def weights_without(factors, number, y):
-    """What takes the factor of its class off each row's weight."""
+    """The inverse of the factor of each row's class: it takes this factor off the row's weight."""
     return 1 / factors[y]

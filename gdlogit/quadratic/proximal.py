@@ -24,7 +24,7 @@ from ..penalty import Penalty
 
 __all__ = ["Proximal"]
 
-MOST_PROXIMAL_STEPS = 1000  # a condition number of 1e4 takes about so many steps for ten digits
+MOST_PROXIMAL_STEPS = 1000  # a condition number of 1e4 takes about this many steps for ten digits
 REMAINDER_SHARE = 0.1  # remainder / fall: small enough
 
 
