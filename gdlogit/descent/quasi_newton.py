@@ -24,6 +24,7 @@ Nocedal and Wright, "Numerical Optimization" (2006), sections 7.1 (truncated New
 Martens and Grosse, "Optimizing neural networks with Kronecker-factored approximate curvature", ICML 2015.
 """
 
+from math import log
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +39,7 @@ from .wolfe import Trial, search
 __all__ = ["quasi_newton"]
 
 CHEAP_GRAM = 10.0  # passes: a G that costs no more is formed before the first step
-WORTH_GRAM = 3.0  # price of G / passes so far, at which G is formed
+WORTH_GRAM = 3.0  # price of G / passes so far, at which G is formed, if it costs less than the steps that are left
 LATE_GRAM = 10.0  # price of G / passes so far, beyond which a long descent does not wait for G
 FADED = 0.5  # loss / loss where B was made, at which B is made anew
 STRETCH, FAST = 4, 0.3  # steps of a stretch; fall in a stretch / fall in the stretch before, up to which J falls fast
@@ -64,6 +65,7 @@ class QuasiState(NamedTuple):
     direction: np.ndarray
     values: tuple[float, ...] = ()  # of J, from the start on
     times: float = 1.0  # reliable estimate of the excess / cheap estimate, at the last solve
+    goal: float = 0.0  # the excess at which to stop
     is_small: bool = False  # whether the cheap estimate is within the goal
     solved: Solved | None = None  # Newton's step from here, if a solve was made
 
@@ -116,8 +118,22 @@ def is_stale(objective, state):
 
 
 def wants_gram(objective, state):
-    """Whether G is to be formed now: G is cheap, or the descent so far has cost a third of the price of G."""
-    return state.features.gram is None and gram_price(objective) <= max(CHEAP_GRAM, WORTH_GRAM * objective.passes)
+    """Whether G is to be formed now: G is cheap, or the descent so far has cost a third of the price of G.
+
+    A descent that needs fewer steps than G costs passes does without.
+    """
+    worth = min(WORTH_GRAM * objective.passes, steps_left(state))
+    return state.features.gram is None and gram_price(objective) <= max(CHEAP_GRAM, worth)
+
+
+def steps_left(state):
+    """How many steps the goal is away, if J goes on falling as in the last two stretches; 0 without these."""
+    if len(state.values) <= 2 * STRETCH:
+        return 0.0
+    first, second = falls(state.values, 2 * STRETCH + 1, STRETCH + 1)
+    if second >= first:
+        return np.inf
+    return STRETCH * log(max(state.excess / state.goal, 1.0)) / log(first / max(second, TINY))
 
 
 def renewed(objective, state, rng):
@@ -126,7 +142,7 @@ def renewed(objective, state, rng):
     if wants_gram(objective, state):
         features = with_gram(objective, features, rng)
     penalty = objective.penalty.curvature(np.empty(objective.shape[0]))
-    first = features.metric(objective.coupling_at(state.scores), penalty)
+    first = features.metric(objective.coupling_at(state.scores), penalty, state.metric.first)
     metric = state.metric._replace(first=first).scaled()
     return state._replace(features=features, metric=metric, made_at=state.loss)
 
@@ -206,8 +222,9 @@ def with_direction(objective, state, tol):
     direction, values = quasi_newton_step(state), (*state.values, state.point.value)
     decrement = -0.5 * float(np.vdot(state.point.gradient, direction))
     excess = min(state.times * max(decrement, left(state, values)), state.point.value)
-    small, is_first = excess <= goal_of(objective, state.point, tol), len(values) == 1
-    directed = state._replace(direction=direction, excess=excess, values=values, is_small=small, solved=None)
+    goal, is_first = goal_of(objective, state.point, tol), len(values) == 1
+    small = excess <= goal
+    directed = state._replace(direction=direction, excess=excess, values=values, goal=goal, is_small=small, solved=None)
     return verified(objective, directed) if small and (state.is_small or is_first) else directed
 
 

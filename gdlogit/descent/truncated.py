@@ -102,7 +102,7 @@ def state_at(objective, point, z, preconditioner, rate, tol):
     if not objective.penalty.is_smooth:
         metric = l1_metric(objective, point, z)
         direction, excess = metric.step_and_fall(point, FORCING_TERM)
-        return TruncatedState(point, excess, rate, z, metric, direction)
+        return TruncatedState(point, min(excess, point.value), rate, z, metric, direction)  # J is not negative
     c = objective.curvature(z)
     total = objective.total_curvature(c)
     if preconditioner is None or max(total, preconditioner.total) > OTHER_CURVATURE * min(total, preconditioner.total):

@@ -54,9 +54,9 @@ def search(at: Callable[[float], Trial], start: Trial, slack: float) -> Trial:
         if falls and abs(trial.slope) <= SLOPE * abs(start.slope):
             return trial
         if falls and trial.slope < 0:
-            low = trial
+            low = trial._replace(known=None)  # which may be large
         else:
-            high = trial._replace(rate=rate)
+            high = trial._replace(rate=rate, known=None)
         rate = between(low, high) if high.rate else beyond(start, low)
         if rate == low.rate:
             break

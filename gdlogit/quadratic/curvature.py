@@ -145,16 +145,19 @@ class Kronecker:
     eigenvalue gamma. The gammas are rounded to powers of 4, so that most columns share a Cholesky factor.
     """
 
-    def __init__(self, gram, coupling, penalty):
+    def __init__(self, gram, coupling, penalty, known=None):
+        """``known`` has factors by gamma, of the same gram and penalty."""
         gamma, self.vectors = np.linalg.eigh(coupling)
         rounded = 4.0 ** np.round(0.5 * np.log2(np.maximum(gamma, max(NO_CURVATURE * gamma[-1], TINY))))
-        self.columns = [(rounded == g, Cholesky(g * gram + np.diag(penalty))) for g in np.unique(rounded)]
+        self.columns = [(rounded == g, g) for g in np.unique(rounded)]
+        known = known or {}
+        self.factors = {g: known.get(g) or Cholesky(g * gram + np.diag(penalty)) for _, g in self.columns}
 
     def solve(self, g):
         """H^-1 g."""
         rotated = g @ self.vectors
-        for columns, factor in self.columns:
-            rotated[:, columns] = factor.solve(rotated[:, columns])
+        for columns, gamma in self.columns:
+            rotated[:, columns] = self.factors[gamma].solve(rotated[:, columns])
         return rotated @ self.vectors.T
 
 

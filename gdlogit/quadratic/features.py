@@ -40,13 +40,14 @@ class Features(NamedTuple):
         """The diagonal alone, for one pass."""
         return cls(objective.second_moments())
 
-    def metric(self, coupling: np.ndarray, penalty: np.ndarray) -> Jacobi | Kronecker:
-        """M, for B = ``coupling`` and the curvature of the penalty on each row of theta."""
+    def metric(self, coupling: np.ndarray, penalty: np.ndarray, last: Jacobi | Kronecker | None) -> Jacobi | Kronecker:
+        """M, for B = ``coupling`` and the curvature of the penalty on each row of theta; ``last`` has another B."""
         k = len(coupling)
         if self.gram is None:
             return Jacobi(np.outer(self.squares, coupling.diagonal()) + penalty[:, None])
         shift = np.trace(coupling) / k**2 if k > 1 else 0.0  # softmax has no curvature where all scores move together
-        return Kronecker(self.gram, coupling + shift, penalty)
+        known = last.factors if isinstance(last, Kronecker) else None
+        return Kronecker(self.gram, coupling + shift, penalty, known)
 
 
 def with_gram(objective, features: Features, rng) -> Features:
