@@ -155,8 +155,8 @@ def test_j_falls_at_every_step_whatever_the_start(draw, size):
     assert values[-1] < values[0]
 
 
-@sets
-def test_a_step_costs_one_pass(draw):
+@pytest.mark.parametrize("draw", [flags, counts, embeddings])
+def test_a_step_costs_one_pass_where_rows_are_many(draw):
     X, y = draw()
     objective = objective_of(X, y, C=1e3)
     ending = descend(

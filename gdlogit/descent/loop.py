@@ -22,8 +22,9 @@ A method with a metric of its own estimates the excess itself. The other methods
 makes one now and then. A method's own estimate comes from a model that is solved roughly. If each step leaves a share q
 of the excess, the true excess is 1 / (1 - q) times the estimate, and the loop compares that with the goal.
 
-*Standstill.* The descent also stops where STANDSTILL_STEPS steps in a row have moved J by no more than its rounding and
-have not halved the estimate: rounding then allows no progress, whatever the estimate is.
+*Standstill.* The descent also stops where STANDSTILL_STEPS steps in a row have not brought J below the lowest J so far
+by more than its rounding, and have not halved the estimate: rounding then allows no progress, whatever the estimate is.
+The methods without an estimate may raise J on their way; for them a rise is a move, too.
 
 *Held-out rows.* The descent may stop where none of the last steps has lowered the loss of held-out rows. The result is
 then the point where that loss was lowest, whatever ended the descent.
@@ -162,16 +163,21 @@ class Best:
 
 
 class Standstill:
-    """The number of steps since one moved J by more than its rounding or halved the estimate of the excess."""
+    """The number of steps since one moved J by more than its rounding or halved the estimate of the excess.
 
-    def __init__(self, value):
-        self.value, self.excess, self.steps = value, inf, 0
+    Where J ``falls_only``, a rise is no move: a line search lets J rise by its rounding, step after step.
+    """
+
+    def __init__(self, value, falls_only):
+        self.value, self.excess, self.steps, self.falls_only = value, inf, 0, falls_only
 
     def update(self, value, excess, rounding):
         """Take in J and the estimate, which may be nan, after one more step."""
         self.steps += 1
-        if abs(value - self.value) > rounding or excess < self.excess / 2:
-            self.value, self.excess, self.steps = value, inf if isnan(excess) else excess, 0
+        fall = self.value - value
+        if fall > rounding or (fall < -rounding and not self.falls_only) or excess < self.excess / 2:
+            self.value = min(value, self.value) if self.falls_only else value
+            self.excess, self.steps = inf if isnan(excess) else excess, 0
 
 
 def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=inf, watch=NOBODY) -> DescentResult:
@@ -185,7 +191,7 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
     state = first = method.start(objective, theta)
     by_validation = patience < inf
     best = Best(first, inf if by_validation else first.point.value)  # held-out rows choose among the steps
-    standstill, history = Standstill(first.point.value), []
+    standstill, history = Standstill(first.point.value, falls_only=not isnan(first.excess)), []
     claimed_minimum, measured_at, status = claimed_at_start(objective, first, tol), 0, Status.MAX_ITER
     try:
         for iteration in range(1, max_iter + 1):
@@ -232,7 +238,8 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
     may_diverge = status in (Status.CONVERGED, Status.MAX_ITER, Status.SEPARABLE, Status.STALLED)
     if state.point.value > first.point.value and may_diverge:
         status = Status.DIVERGED
-    chosen = best.state if by_validation or status in (Status.DIVERGED, Status.INTERRUPTED) else state
+    keeps_best = by_validation or status in (Status.DIVERGED, Status.INTERRUPTED, Status.STALLED)
+    chosen = best.state if keeps_best else state
     return even_if_interrupted(lambda status: conclude(method, objective, chosen, status, history, tol), status)
 
 
