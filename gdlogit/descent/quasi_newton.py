@@ -16,8 +16,8 @@ does not rely on the model. J falls in each step, from any start, and each step 
    in a row, conjugate gradients solve with the Hessian of all rows, preconditioned by the metric. The solve gives a
    reliable estimate, Newton's step, which removes most of the excess, and the dual point for the proof.
 4. *Few rows*. With few rows and many features passes are cheap, and a metric of the features does not know which rows
-   have curvature left. So Newton's step is also solved for after 8, 16, 32, ... steps, and again as long as the last one
-   lowered J nearly as promised.
+   have curvature left. So the descent also solves for Newton's step after 8, 16, 32, ... steps, and again as long as
+   the last one lowered J by a quarter of its promise.
 5. *End*. J is a mean over the rows, with a standard error. Where the minimum is far and flat, J falls for thousands of
    steps by less than its standard error. If the user has left the tolerance open, a long descent ends there.
 
