@@ -1,6 +1,6 @@
 """
-A table on a cluster: the same class on Dask
-============================================
+A table on a cluster: the same class
+====================================
 
 Rows that lie on the workers of a Dask cluster stay there: a pass sends the coefficients to them, and fetches the
 gradient. Here the cluster is a LocalCluster in this process. On another cluster only the first line is different.

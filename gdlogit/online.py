@@ -156,9 +156,12 @@ class Present:
 
     def start(self, here):
         """The point itself, or theta = 0 where the sum is lower there, say because all rows so far had one class."""
-        if here.value <= self.weight.sum() * np.log(max(2, self.loss.n_outputs)):  # the rows' losses at 0
+        z = np.zeros_like(here.z)
+        if self.losses.has_offset:
+            z = self.losses.scores(np.zeros_like(here.theta))
+        elif here.value <= self.weight.sum() * np.log(max(2, self.loss.n_outputs)):  # the rows' losses at 0
             return here
-        zero = self.at(here.past.moved(-here.theta, here.past.bend(-here.theta)), np.zeros_like(here.z))
+        zero = self.at(here.past.moved(-here.theta, here.past.bend(-here.theta)), z)
         return min(here, zero, key=lambda point: point.value)
 
     def along(self, here, direction):

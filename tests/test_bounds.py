@@ -224,3 +224,15 @@ def test_what_knows_no_bounds_refuses_them_by_name():
     wide = np.random.default_rng(0).standard_normal((50, 2000))
     with pytest.raises(ValueError, match="coef_bounds and monotonic_cst with solver='auto' need at most 1500"):
         GDLogisticRegression(coef_bounds=(0, 1)).fit(wide, np.arange(50) % 2)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_a_class_without_a_weight_has_coefficients_within_the_bounds(fit_intercept):
+    X, y = load_iris(return_X_y=True)
+    bounds = {0: (0.3, 0.6), 2: (-2.0, -1.0)}
+    model = GDLogisticRegression(coef_bounds=bounds, fit_intercept=fit_intercept).fit(X, y, (y != 2).astype(float))
+    for feature, (low, high) in bounds.items():
+        assert ((low <= model.coef_[:, feature]) & (model.coef_[:, feature] <= high)).all()
+    if fit_intercept:
+        assert model.coef_[2].tolist() == [0.3, 0, -1, 0]
+        assert not model.predict_proba(X)[:, 2].any()

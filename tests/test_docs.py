@@ -76,3 +76,20 @@ PROSE = [*ROOT.glob("*.md"), *PAGES.glob("*.rst"), *ROOT.glob("examples/*.py")]
 def test_no_sentence_sends_the_reader_back(page):
     text = re.sub(r"\s+(# )?", " ", page.read_text(encoding="utf-8"))
     assert not [phrase for phrase in SENDS_THE_READER_BACK if phrase in text]
+
+
+SEARCHED = {  # what users type into the search, and the page that answers: a main entry of the index comes first there
+    "missing values": "mixed_tables",
+    "pandas": "mixed_tables",
+    "odds ratio": "inference",
+    "confidence interval": "inference",
+    "calibration": "imbalance",
+    "Dask": "cluster",
+    "many classes": "many_classes",
+}
+
+
+@pytest.mark.parametrize("words", SEARCHED)
+def test_a_search_leads_to_the_page_that_answers(words):
+    places = [page.stem for page in PAGES.glob("*.rst") if f"! single: {words}\n" in page.read_text(encoding="utf-8")]
+    assert places == [SEARCHED[words]]

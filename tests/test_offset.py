@@ -1,5 +1,6 @@
 """An offset: relations that must hold, R's numbers, and finite differences where the offset meets the mathematics."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -395,3 +396,62 @@ def test_two_classes_take_one_offset_a_row():
         GDLogisticRegression().fit(X, y, offset=np.zeros((len(y), 2)))
     with pytest.raises(ValueError, match="finite in float32; it has 1e.39"):
         GDLogisticRegression().fit(X.astype(np.float32), y, offset=np.full(len(y), 1e39))
+
+
+# --- Streams ------------------------------------------------------------------------------------------------------
+
+
+def streamed(X, y, offset, size, classes):
+    model = GDLogisticRegression()
+    for start in range(0, len(y), size):
+        some = slice(start, start + size)
+        model.partial_fit(X[some], y[some], classes=classes, offset=None if offset is None else offset[some])
+    return model
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array], ids=["dense", "csr"])
+@pytest.mark.parametrize("size", [7, 150, 1000])
+@pytest.mark.parametrize("k", [2, 3])
+def test_a_stream_with_an_offset_comes_near_the_fit(k, size, form):
+    rng = np.random.default_rng(k)
+    X, W = rng.standard_normal((3000, 4)), rng.standard_normal((4, k))
+    offset = 2 * rng.standard_normal((3000, k))
+    y = (X @ W + offset + rng.gumbel(size=(3000, k))).argmax(axis=1)
+    offset = offset[:, 1] - offset[:, 0] if k == 2 else offset
+    whole, stream = GDLogisticRegression().fit(X, y, offset=offset), streamed(form(X), y, offset, size, range(k))
+    np.testing.assert_allclose(stream.coef_, whole.coef_, atol=0.05)
+    np.testing.assert_allclose(
+        stream.intercept_ - stream.intercept_.mean(), whole.intercept_ - whole.intercept_.mean(), atol=0.05
+    )
+    without = streamed(form(X), y, None, size, range(k))
+    assert np.abs(without.coef_ - whole.coef_).max() > 0.2
+    assert stream.progressive_loss_curve_.mean() < without.progressive_loss_curve_.mean()
+
+
+def test_an_offset_of_zero_changes_no_stream():
+    X, y = load_breast_cancer(return_X_y=True)
+    ours, plain = streamed(X, y, np.zeros(len(y)), 100, [0, 1]), streamed(X, y, None, 100, [0, 1])
+    np.testing.assert_allclose(ours.coef_, plain.coef_, rtol=1e-9)
+    assert ours.has_offset_
+    with pytest.raises(ValueError, match="offset is missing"):
+        ours.predict(X)
+
+
+def test_rows_that_wait_keep_their_offset_in_a_pickle():
+    X, y = load_breast_cancer(return_X_y=True)
+    offset = np.random.default_rng(0).standard_normal(len(y))
+    model = streamed(X[:300], y[:300], offset[:300], 100, [0, 1])
+    copy = pickle.loads(pickle.dumps(model))
+    for learner in (model, copy):
+        learner.partial_fit(X[300:], y[300:], offset=offset[300:])
+    np.testing.assert_array_equal(copy.coef_, model.coef_)
+
+
+@pytest.mark.parametrize("first", [None, 0.5])
+def test_a_stream_takes_an_offset_with_every_batch_or_with_none(first):
+    X, y = load_breast_cancer(return_X_y=True)
+    model = GDLogisticRegression().partial_fit(X, y, classes=[0, 1], offset=first)
+    before = model.coef_.copy()
+    with pytest.raises(ValueError, match="offset must be given with every batch of a stream, or with none"):
+        model.partial_fit(X, y, offset=0.5 if first is None else None)
+    np.testing.assert_array_equal(model.coef_, before)

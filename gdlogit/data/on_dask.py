@@ -27,6 +27,8 @@ def is_collection(*values: Any) -> bool:
 
 def is_held(value):
     """Whether a value is a Dask collection, a future, or a list of these."""
+    if value is None or isinstance(value, np.ndarray):  # most are
+        return False
     from dask import is_dask_collection
 
     if isinstance(value, list | tuple):
@@ -110,7 +112,7 @@ def named(roles, number, *values):
 
 def packed(number, values):
     """A partition, from a tuple of values."""
-    if not (isinstance(values, tuple | list) and len(values) in (2, 3, 4)):
+    if not (isinstance(values, tuple | list) and len(values) in (2, 3, 4) and len(np.shape(values[0])) == 2):
         raise ValueError(
             f"X must be a list of futures or delayed values of (X, y), (X, y, weight) or (X, y, weight, offset); "
             f"number {number} is of type {type(values).__name__}."
@@ -124,15 +126,15 @@ def futures_of(client, collection, name):
         return [collection]
     if isinstance(collection, list | tuple):
         return [value if is_future(value) else client.compute(value) for value in collection]
-    if is_array(collection):
-        require_whole_rows(collection, name)
-    elif not is_frame(collection):
-        if hasattr(collection, "key"):  # a delayed value
-            return [client.compute(collection)]
+    if not is_held(collection):
         raise TypeError(
             f"{name} must be a Dask array or DataFrame in the same partitions as X; got {type(collection).__name__}. "
             "dask.array.from_array makes a Dask array from an array in memory."
         )
+    if is_array(collection):
+        require_whole_rows(collection, name)
+    elif not is_frame(collection):  # a delayed value
+        return [client.compute(collection)]
     return client.compute(np.ravel(collection.to_delayed()).tolist())
 
 

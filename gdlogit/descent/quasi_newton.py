@@ -15,9 +15,8 @@ does not rely on the model. J falls in each step, from any start, and each step 
    falls of J so far: how much further J falls if it goes on in the same way. If the estimate is within the goal twice
    in a row, conjugate gradients solve with the Hessian of all rows, preconditioned by the metric. The solve gives a
    reliable estimate, Newton's step, which removes most of the excess, and the dual point for the proof.
-4. *Few rows*. With few rows and many features passes are cheap, and a metric of the features does not know which rows
-   have curvature left. So the descent also solves for Newton's step after 8, 16, 32, ... steps, and again as long as
-   the last one lowered J by a quarter of its promise.
+4. *Few rows*. No metric of the features knows which rows have curvature left, and on few rows a product is cheap. There
+   Newton's step is tried after 8, 16, 32, ... steps, and again as long as J falls as the step promised.
 5. *End*. J is a mean over the rows, with a standard error. Where the minimum is far and flat, J falls for thousands of
    steps by less than its standard error. If the user has left the tolerance open, a long descent ends there.
 
@@ -47,9 +46,9 @@ LATE_GRAM = 10.0  # price of G / passes so far, beyond which a long descent does
 FADED = 0.5  # loss / loss where B was made, at which B is made anew
 STRETCH, FAST = 4, 0.3  # steps of a stretch; fall in a stretch / fall in the stretch before, up to which J falls fast
 SOLVE_SHARE, LEAST_PRODUCTS = 0.25, 10  # most products of the solve for Newton's step: a share of the passes, or ten
-FEW_ROWS, ROWS_PER_FEATURE = 2000, 2  # with at most this many rows, and rows per feature, products are cheap
-FIRST_SOLVE = 8  # steps after which Newton's step is first solved for; then whenever the number of steps has doubled
-KEPT_PROMISE = 0.25  # fall of J / fall that Newton's step promised, from which Newton's step is solved for again
+FEW_ROWS, ROWS_PER_FEATURE = 2000, 2  # most rows on which Newton's step is tried, where a product is cheap
+STEPS_BEFORE_NEWTON = 7  # before the first trial; the next ones are where the number of steps is a power of two
+KEPT_PROMISE = 0.25  # fall of J / fall that Newton's step promised, from which on the next step is Newton's, too
 TINY = float(np.finfo(float).tiny)
 LONG_DESCENT = 100  # passes, after which a descent may end although J still falls
 WINDOW = 10  # steps over which the fall of J is compared with its standard error
@@ -231,16 +230,16 @@ def with_direction(objective, state, tol):
     goal, is_first = goal_of(objective, state.point, tol), len(values) == 1
     small = excess <= goal
     directed = state._replace(direction=direction, excess=excess, values=values, goal=goal, is_small=small, solved=None)
-    is_due = (small and (state.is_small or is_first)) or newton_is_due(objective, state, values)
-    return verified(objective, directed) if is_due else directed
+    solves = small and (state.is_small or is_first)
+    return verified(objective, directed) if solves or tries_newton(objective, state, values) else directed
 
 
-def newton_is_due(objective, state, values):
-    """Whether to solve for Newton's step on few rows: see "Few rows" in the module's docstring."""
+def tries_newton(objective, state, values):
+    """Whether to solve for Newton's step on few rows: now and then, and again after one that kept its promise."""
     if objective.n_counted > min(FEW_ROWS, ROWS_PER_FEATURE * objective.shape[0]):
         return False
     if state.solved is None:
-        return len(values) >= FIRST_SOLVE and (len(values) & (len(values) - 1)) == 0
+        return len(values) > STEPS_BEFORE_NEWTON and (len(values) & (len(values) - 1)) == 0
     return values[-2] - values[-1] >= KEPT_PROMISE * state.solved.fall
 
 

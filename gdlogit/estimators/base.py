@@ -87,7 +87,9 @@ class Classifier(DocumentationLink, CallbackSupportMixin, ClassifierMixin, BaseE
         ) -> Self:
             """Ask metadata routing for arguments of ``fit``."""
 
-        def set_partial_fit_request(self, *, classes: Request = ..., sample_weight: Request = ...) -> Self:
+        def set_partial_fit_request(
+            self, *, classes: Request = ..., sample_weight: Request = ..., offset: Request = ...
+        ) -> Self:
             """Ask metadata routing for arguments of ``partial_fit``."""
 
         def set_score_request(self, *, sample_weight: Request = ..., offset: Request = ...) -> Self:

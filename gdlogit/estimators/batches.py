@@ -26,7 +26,7 @@ from .by_feature import penalty_factors
 from .callbacks import FitTask, with_callbacks
 from .lazy import refuse_collections
 from .limits import limits
-from .offset import check_width, scores_of
+from .offset import check_offset, check_width, scores_of
 from .report import warn_of_end
 from .validation import (
     check_batch,
@@ -79,6 +79,16 @@ def refuse_in_a_stream(estimator):
         raise ValueError(
             "early_stopping=True is not supported by partial_fit, which sees each row once. Set early_stopping=False, "
             "and watch progressive_loss_curve_."
+        )
+
+
+def refuse_another_kind(estimator, stream, offset):
+    """Raise a ValueError for a batch with an offset in a stream without one, or the other way round."""
+    had = getattr(estimator, "has_offset_", False)
+    if stream is not None and had != (offset is not None):
+        raise ValueError(
+            "offset must be given with every batch of a stream, or with none: "
+            f"{'this batch has none' if had else 'the batches before had none'}. Pass offset=0 for none."
         )
 
 
@@ -185,7 +195,13 @@ class BatchLearner(Classifier):
 
     @available_if(is_streamable)
     def partial_fit(
-        self, X: Matrix, y: ArrayLike, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+        self,
+        X: Matrix,
+        y: ArrayLike,
+        classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        offset: ArrayLike | None = None,
     ) -> Self:
         """Learn from one more batch of a stream; the rows need not be kept.
 
@@ -210,6 +226,8 @@ class BatchLearner(Classifier):
             may repeat it.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, not negative; nothing is learned where all are 0. Default: all 1.
+        offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            What is added to the scores, as in ``fit``: with every batch of a stream, or with none.
 
         Returns
         -------
@@ -235,7 +253,7 @@ class BatchLearner(Classifier):
         with self._unchanged_on_error():
             check_parameters(self)
             refuse_in_a_stream(self)
-            refuse_collections("partial_fit", X, y, classes, sample_weight)
+            refuse_collections("partial_fit", X, y, classes, sample_weight, offset)
             stream = getattr(self, "_stream", None)
             classes = stream_classes(self, classes, stream is not None)
             X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64, reset=stream is None)
@@ -243,8 +261,10 @@ class BatchLearner(Classifier):
             columns = Columns(classes, np.ones(len(classes), bool), class_factors(self.class_weight, classes))
             codes, weight = columns.place(codes_of(classes, y), weight_of_rows(sample_weight, X))
             loss = loss_of(len(classes))
+            offset = check_offset(offset, X, loss.n_outputs)
+            refuse_another_kind(self, stream, offset)
             with overflow_named(X):
-                rows = rows_of(X, codes, weight, intercept=self.fit_intercept, n_scores=loss.n_outputs)
+                rows = rows_of(X, codes, weight, self.fit_intercept, loss.n_outputs, offset=offset)
                 stream, loss_before = stream or online.begin(rows, loss, self.C), np.nan
                 if weight.any():
                     stream, loss_before = online.learn(stream, rows, loss, self.C)
@@ -253,7 +273,7 @@ class BatchLearner(Classifier):
                 for name in OF_A_FIT:
                     vars(self).pop(name, None)
                 self.progressive_loss_curve_ = np.empty(0)
-            self._stream, self.classes_ = stream, classes
+            self._stream, self.classes_, self.has_offset_ = stream, classes, offset is not None
             self.coef_ = np.ascontiguousarray(theta[:-1].T)
             self.intercept_ = theta[-1]
             self.progressive_loss_curve_ = np.append(self.progressive_loss_curve_, loss_before)

@@ -28,7 +28,7 @@ from .counts import CountLearner
 from .forms import OtherForms
 from .inference import WithInference
 from .lazy import mean_over_rows
-from .limits import limits
+from .limits import limits, widened
 from .offset import as_columns, check_offset, narrowed, scores_of
 from .predictor import Predictor
 from .report import closing_line, iteration_kept, message_of_aliased, message_of_end, print_record, warn_of_end
@@ -280,8 +280,9 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, not negative. A row of weight 2 counts as two rows, a row of weight 0 as none. Default:
             all 1. At least two classes must have a weight. A class whose rows all have weight 0 stays in ``classes_``.
-            With an intercept its probability is 0: its coefficients are 0 and its intercept is -1e30, because J has its
-            minimum in that limit. Without an intercept it is fitted as the other classes are.
+            With an intercept its probability is 0: its coefficients are 0, or the nearest to 0 that ``coef_bounds``
+            allow, and its intercept is -1e30, because J has its minimum in that limit. Without an intercept it is
+            fitted as the other classes are.
         offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
             Numbers o_i that are added to the scores, such as the scores of a base model or the logarithm of known odds.
             Three or more classes have a column each. A model that was fitted with an offset does not predict without
@@ -410,7 +411,7 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
 
         def attributes(theta):
             with np.errstate(under="ignore"):  # callbacks run under the caller's NumPy settings
-                theta = columns.widen(held(theta, problem.dtype))
+                theta = widened(held(theta, problem.dtype), columns, self)
             coef, intercept = np.ascontiguousarray(theta[:-1].T), theta[-1].copy()
             return {
                 "classes_": columns.classes,

@@ -6,7 +6,7 @@ import numpy as np
 
 from .by_feature import by_feature, called, number_of
 
-__all__ = ["limits"]
+__all__ = ["limits", "widened"]
 
 FORM = (
     "coef_bounds must be (low, high), two numbers or two arrays with a number for each feature, or a dict of features "
@@ -25,6 +25,17 @@ def limits(estimator, columns, factors):
         low, high = np.where(signs > 0, np.maximum(low, 0), low), np.where(signs < 0, np.minimum(high, 0), high)
     check(estimator, low, high, factors)
     return columns.narrow(low), columns.narrow(high)
+
+
+def widened(theta, columns, estimator):
+    """Theta of all classes; of those without a column, the coefficients nearest to 0 that the bounds allow."""
+    whole = columns.widen(theta)
+    if estimator.coef_bounds is None or columns.used.all():
+        return whole
+    low, high = of_bounds(estimator, len(columns.classes))
+    unused = ~columns.used
+    whole[:-1, unused] = np.clip(0.0, low[:, unused], high[:, unused])
+    return whole
 
 
 def of_bounds(estimator, k):
