@@ -65,7 +65,8 @@ class DescentPathDisplay:
     >>> from gdlogit import DescentPathDisplay, GDLogisticRegression
     >>> X, y = load_breast_cancer(return_X_y=True)
     >>> model = GDLogisticRegression(batch_size=8, random_state=0)
-    >>> display = DescentPathDisplay.from_estimator(model, X[:, :2], y, solvers=("gd", "auto"), resolution=10)
+    >>> solvers = "gd", "auto"
+    >>> display = DescentPathDisplay.from_estimator(model, X[:, :2], y, solvers=solvers, resolution=10)
     >>> bool(display.excess["auto"] < 1e-8 < display.excess["gd"])
     True
     """
