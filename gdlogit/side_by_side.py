@@ -25,6 +25,7 @@ __all__ = ["Fits", "SideBySide"]
 
 NODE_DISTANCE = 0.6  # decades of C from node to node, at least
 NODES_AHEAD, NODES_AROUND = 2, 4  # nodes of a curve: to the next node, and between two nodes
+FEW_STEPS = 2  # of the first weighting in the last node's Hessian, which is then as good as a new one
 MOST_COLUMNS = 120  # of theta side by side: more save no time
 FACTOR_BYTES = 2**28  # most bytes of the factorised metrics of problems that go side by side
 PROOF_ROWS_PER_PARAMETER = 4  # least rows of the sample for the proofs
@@ -84,7 +85,8 @@ class SideBySide:
         first, _ = self.descend([i], [0], ahead[:1], self.metric_ahead(nodes, ahead[0]))
         theta, others = self.theta[i, 0], np.arange(1, self.n_weightings)
         with self.several.threads():
-            self.hessians[i] = hessians = self.several.hessians(theta)
+            is_near = nodes and first[1][0] <= FEW_STEPS
+            self.hessians[i] = hessians = self.hessians[nodes[-1]] if is_near else self.several.hessians(theta)
             columns = self.columns(np.full(self.n_weightings, i), np.arange(self.n_weightings))
             own = metric_of(self.several, hessians[0], columns.some(0))
         start = Metrics(self.several, lambda m: hessians[1 + m])

@@ -177,7 +177,9 @@ def least_squares(loss, total, block, z):
 
 def losses_side_by_side(loss, theta, n_problems, block):
     """The losses of the rows in each problem, (m, M), and dz, (m, M k)."""
-    z = block.scores(theta)
+    z = block.forward(theta)
+    if block.offset is not None:  # which every problem has
+        z.reshape(len(block), n_problems, -1)[:] += block.offset[:, None]
     losses, dz = loss.forward_backward(z.reshape(-1, loss.n_outputs), np.repeat(block.y, n_problems))
     return losses.reshape(len(block), n_problems), dz.reshape(z.shape)
 

@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegressionCV
-from sklearn.metrics import make_scorer, roc_auc_score
+from sklearn.metrics import log_loss, make_scorer, roc_auc_score
 from sklearn.model_selection import (
     GroupKFold,
     KFold,
@@ -376,3 +376,62 @@ def test_leave_one_out_has_factors_too():
         fast = GDLogisticRegressionCV(cv="loo", **shared).fit(X, y)
         exact = GDLogisticRegressionCV(cv=LeaveOneOut(), **shared).fit(X, y)
         np.testing.assert_allclose(fast.scores_[0], exact.scores_.mean(axis=0), rtol=0.01)
+
+
+@ends_are_fine
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_an_offset_is_that_of_the_classifier(n_classes, l1_ratio):
+    X, y = load_iris(return_X_y=True)
+    X, y = X[y > 2 - n_classes], y[y > 2 - n_classes]
+    offset = np.random.default_rng(0).standard_normal((len(y), 1 if n_classes == 2 else n_classes))
+    cv, Cs = [*StratifiedKFold(3).split(X, y)], [0.01, 0.1, 1.0]
+    ours = GDLogisticRegressionCV(Cs=Cs, l1_ratios=[l1_ratio], cv=cv, store_cv_results=True).fit(X, y, offset=offset)
+    for i, C in enumerate(Cs):
+        alone = GDLogisticRegression(C=C, l1_ratio=l1_ratio, tol=1e-12).fit(X, y, offset=offset)
+        np.testing.assert_allclose(ours.coef_path_[0, i], alone.coef_, atol=1e-5)
+        for fold, (train, test) in enumerate(cv):
+            alone.fit(X[train], y[train], offset=offset[train])
+            np.testing.assert_allclose(ours.coefs_paths_[fold, 0, i, :, :-1], alone.coef_, atol=1e-5)
+            theirs = -log_loss(y[test], alone.predict_proba(X[test], offset=offset[test]))
+            assert ours.scores_[fold, 0, i] == pytest.approx(theirs, abs=1e-6)
+    assert ours.has_offset_
+    np.testing.assert_allclose(
+        ours.predict_proba(X, offset=offset), ours.at().predict_proba(X, offset=offset), atol=1e-12
+    )
+    assert ours.score(X, y, offset=offset) == pytest.approx(-log_loss(y, ours.predict_proba(X, offset=offset)))
+    with pytest.raises(ValueError, match="offset is missing"):
+        ours.predict(X)
+
+
+@ends_are_fine
+def test_leave_one_out_and_the_grid_know_the_offset():
+    X, y = load_iris(return_X_y=True)
+    X, y = X[y > 0], y[y > 0]
+    offset = np.random.default_rng(0).standard_normal(len(y))
+    for l1_ratio, rtol in ((0.0, 0.01), (1.0, 0.05)):
+        shared = {"Cs": 5, "l1_ratios": [l1_ratio]}
+        fast = GDLogisticRegressionCV(cv="loo", **shared).fit(X, y, offset=offset)
+        exact = GDLogisticRegressionCV(cv=LeaveOneOut(), **shared | {"Cs": fast.Cs_}).fit(X, y, offset=offset)
+        np.testing.assert_allclose(fast.scores_[0], exact.scores_.mean(axis=0), rtol=rtol)
+    assert fast.Cs_[0] == pytest.approx(c_min(X, y, offset=offset), rel=1e-6)
+
+
+@ends_are_fine
+@pytest.mark.filterwarnings("ignore:The training part")
+def test_a_fold_that_lacks_a_class_has_the_offset_of_the_others():
+    X, y = load_iris(return_X_y=True)
+    offset = np.random.default_rng(0).standard_normal((len(y), 3))
+    cv = [(np.arange(100), np.arange(100, 150)), (np.arange(50, 150), np.arange(50))]
+    ours = GDLogisticRegressionCV(Cs=[0.1], cv=cv, store_cv_results=True).fit(X, y, offset=offset)
+    two = GDLogisticRegression(C=0.1, tol=1e-12).fit(X[:100], y[:100], offset=offset[:100, 1] - offset[:100, 0])
+    coef = ours.coefs_paths_[0, 0, 0, :, :-1]
+    np.testing.assert_allclose(coef[1] - coef[0], two.coef_[0], atol=1e-5)
+
+
+def test_an_offset_that_a_score_cannot_have_is_refused():
+    X, y = load_breast_cancer(return_X_y=True)
+    with pytest.raises(ValueError, match="scoring must be 'neg_log_loss' with an offset"):
+        GDLogisticRegressionCV(scoring="roc_auc").fit(X, y, offset=np.zeros(len(y)))
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        GDLogisticRegressionCV().fit(X, y, offset=np.zeros(3))

@@ -63,7 +63,7 @@ def folds_of(cv: Any, X: Any, y: Any, codes: Any, weight: Any, n_classes: int, *
 
 
 def embedded(
-    X, codes, weight, lacking, Cs, l1_ratio, n_classes, *, intercept, settings, rng, factors=None
+    X, codes, weight, lacking, Cs, l1_ratio, n_classes, *, intercept, settings, rng, factors=None, offset=None
 ) -> Iterable[Any]:
     """The path of a fold that lacks some classes, in the theta of all classes: theirs have the probability 0."""
     present = np.setdiff1d(np.arange(n_classes), lacking)
@@ -80,7 +80,9 @@ def embedded(
     known = np.flatnonzero(weight > 0)
     some = np.zeros_like(codes)
     some[known] = np.searchsorted(present, codes[known])
-    problem = Problem.of(X, some, weight, len(present), intercept=intercept, factors=factors)
+    if offset is not None:
+        offset = np.diff(offset[:, present]) if len(present) == 2 else offset[:, present]
+    problem = Problem.of(X, some, weight, len(present), intercept=intercept, factors=factors, offset=offset)
     for i, fits in paths(problem, np.ones((len(codes), 1), np.uint8), Cs, l1_ratio, settings, rng):
         of_fold = theta.copy()
         found = fits.theta[0]
@@ -99,6 +101,7 @@ class Rows(NamedTuple):
     codes: Any
     weight: Any
     sample_weight: Any
+    offset: Any
     classes: Any
 
     def some(self, index):
@@ -110,7 +113,7 @@ class Rows(NamedTuple):
         """The mean log-loss of these rows at each theta."""
         loss = loss_of(len(self.classes))
         weight = np.ones(len(self.y)) if self.sample_weight is None else self.sample_weight
-        return held_out_losses(self.X, self.codes, weight, theta, loss, intercept=intercept)
+        return held_out_losses(self.X, self.codes, weight, theta, loss, intercept=intercept, offset=self.offset)
 
     @property
     def unit(self):
@@ -167,9 +170,9 @@ def scorer_of(scoring: str | Callable[..., float]) -> Callable[..., float]:
         raise ValueError(f"scoring must be a scorer's name or a callable; got {scoring!r}.") from None
 
 
-def held_out_losses(X, codes, weight, theta, loss, *, intercept=True) -> NDArray[np.float64]:
+def held_out_losses(X, codes, weight, theta, loss, *, intercept=True, offset=None) -> NDArray[np.float64]:
     """The mean log-loss of held-out rows at several thetas (M, p + 1, k), capped where scikit-learn's log_loss is."""
-    rows = rows_of(X, codes, weight, intercept, loss.n_outputs)
+    rows = rows_of(X, codes, weight, intercept, loss.n_outputs, offset=offset)
     several = Several(rows, loss, np.ones((rows.n_rows, 1), np.uint8))
     most = -np.log(np.finfo(rows.dtype).eps)
     size = max(1, SCORES // (rows.n_rows * loss.n_outputs))

@@ -76,9 +76,9 @@ def factors_of(problem):
 
 
 def start_of(problem):
-    """The best theta of the features without any penalty; None where all have one."""
+    """The best theta of the features without any penalty; None where all have one, and the classes' shares are it."""
     free = np.flatnonzero(factors_of(problem) == 0)
-    if not len(free):
+    if not (len(free) or problem.has_offset):
         return None
     start = np.zeros(problem.shape)
     start[np.append(free, len(start) - 1)] = of_the_unpenalised(problem.restricted(free))

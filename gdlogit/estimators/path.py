@@ -8,6 +8,7 @@ import numpy as np
 import sklearn
 from numpy.typing import ArrayLike
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
+from sklearn.metrics import log_loss
 from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -29,6 +30,7 @@ from .grid import grid_of
 from .inference import WithoutInference
 from .lazy import log_likelihoods, mean_over_rows
 from .limits import limits
+from .offset import check_offset, scores_of
 from .predictor import Predictor
 from .validation import (
     check_finite,
@@ -136,6 +138,8 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
         How many features have a nonzero coefficient in the fits to all rows.
     duality_gap_path_ : ndarray of shape (n_l1_ratios, n_cs)
         Proven bounds on J - min J of the fits to all rows.
+    has_offset_ : bool
+        Whether ``fit`` got an offset, which predictions then need, too.
     coefs_paths_ : ndarray of shape (n_folds, n_l1_ratios, n_cs, 1 or n_classes, n_features + 1)
         W and b of each fold's fits; only with ``store_cv_results=True``.
     n_iter_ : ndarray of shape (n_folds, n_l1_ratios, n_cs)
@@ -213,6 +217,7 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
+        offset: ArrayLike | None = None,
         groups: ArrayLike | None = None,
         client: Any = None,
         **params: Any,
@@ -235,6 +240,9 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, not negative. The fits use them, and so do the scores of a ``scoring`` that is a string
             or that asks for them by metadata routing. Default: all 1.
+        offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            Added to the scores of the rows, as in `GDLogisticRegression.fit`; predictions need it, too. The scoring
+            must then be "neg_log_loss".
         groups : array-like of shape (n_samples,), default=None
             Groups of rows, for a splitter such as GroupKFold.
         client : distributed.Client, default=None
@@ -260,7 +268,7 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
             If the best score is at an end of the grid and still rises there, or a fold lacks a class.
         """
         with self._unchanged_on_error():
-            messages = self._fit(X, y, sample_weight, groups, params, client)
+            messages = self._fit(X, y, sample_weight, offset, groups, params, client)
         for message, category in messages:
             warnings.warn(message, category, stacklevel=2)
         return self
@@ -302,7 +310,15 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
             duality_gap_=float(self.duality_gap_path_[r, i]),
         )
 
-    def score(self, X: Matrix, y: ArrayLike, sample_weight: ArrayLike | None = None, **params: Any) -> float:
+    def score(
+        self,
+        X: Matrix,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        offset: ArrayLike | None = None,
+        **params: Any,
+    ) -> float:
         """The score of given rows, by the parameter ``scoring``.
 
         Parameters
@@ -313,6 +329,8 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
             The labels.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows.
+        offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
+            Added to their scores; the score is then the negative mean log-loss.
         **params : dict
             Metadata for the scorer, by scikit-learn's metadata routing.
 
@@ -323,6 +341,9 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
         """
         if is_collection(X, y, sample_weight):
             return self._score_of_collection(X, y, sample_weight)
+        if offset is not None:
+            a = self.predict_proba(X, offset=offset)
+            return -log_loss(y, a, sample_weight=sample_weight, labels=self.classes_)
         _, of_scorer = self._routed("score", sample_weight, params)
         return float(scorer_of(self.scoring)(self, X, y, **of_scorer))
 
@@ -380,7 +401,7 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
         return {} if groups is None else {"groups": groups}, {"sample_weight": sample_weight} if weighted else {}
 
     @with_callbacks
-    def _fit(self, X, y, sample_weight, groups, params, client):
+    def _fit(self, X, y, sample_weight, offset, groups, params, client):
         """Set the fitted attributes; return warnings to give, each with its category."""
         check_path_parameters(self)
         given = X, y, sample_weight
@@ -388,9 +409,11 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
             raise ValueError("client is for Dask collections: X is in memory, so client must be None.")
         of_splitter, of_scorer = self._routed("fit", sample_weight, {"groups": groups, **params})
         if is_collection(*given):
+            if offset is not None:
+                raise ValueError("offset must be None for a Dask collection.")
             problem, folds, of_rows, numbers = on_parts(self, *given, client, **of_splitter)
         else:
-            problem, folds, of_rows, numbers = self._in_memory(*given, **of_splitter)
+            problem, folds, of_rows, numbers = self._in_memory(*given, offset, **of_splitter)
         l1_ratios = np.array([float(ratio) for ratio in self.l1_ratios])
         rng = generator(self.random_state)
         with overflow_named(numbers):
@@ -401,29 +424,34 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
                 scores, std, n_scored = self._scores_without(problem, grids, l1_ratios, found, of_rows, rng)
             else:
                 scores, std, n_scored = self._scores_of(folds, grids, l1_ratios, found, of_rows, of_scorer), None, None
-        self.classes_, self.l1_ratios_ = of_rows.classes, l1_ratios
+        self.classes_, self.l1_ratios_, self.has_offset_ = of_rows.classes, l1_ratios, problem.has_offset
         self.Cs_ = grids[0] if (grids == grids[0]).all() else grids
         messages = self._keep(folds, grids, l1_ratios, found, (scores, std, n_scored), problem.dtype)
         task.end()
         return messages
 
-    def _in_memory(self, X, y, sample_weight, **of_splitter):
+    def _in_memory(self, X, y, sample_weight, offset, **of_splitter):
         """The problem, its folds, the rows for the scores, and X, whose numbers an overflow names."""
         accepted = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "ensure_all_finite": False}
         X, y = validate_data(self, X, y, **accepted)
         sample_weight = check_weight(sample_weight, X)
         columns, codes, weight = encode(y, sample_weight, self.class_weight, self.fit_intercept)
         require_all_classes(columns)
+        offset = check_offset(offset, X, scores_of(columns.classes))
+        if offset is not None and self.scoring != LOG_LOSS:
+            raise ValueError(
+                f"scoring must be {LOG_LOSS!r} with an offset, which no scorer takes; got {self.scoring!r}."
+            )
         with overflow_named(X):
             factors = penalty_factors(self)
             terms = {"intercept": self.fit_intercept, "factors": factors, "bounds": limits(self, columns, factors)}
-            problem = Problem.of(X, codes, weight, len(columns.classes), **terms)
+            problem = Problem.of(X, codes, weight, len(columns.classes), offset=offset, **terms)
         check_finite(self, problem.rows)
         if isinstance(self.cv, str):
             folds = Folds.none(len(y))
         else:
             folds = folds_of(self.cv, X, y, codes, weight, len(columns.classes), **of_splitter)
-        return problem, folds, Rows(X, y, codes, weight, sample_weight, columns.classes), X
+        return problem, folds, Rows(X, y, codes, weight, sample_weight, offset, columns.classes), X
 
     def _grids(self, problem, l1_ratios):
         """The values of C for each l1_ratio, ascending."""
@@ -446,6 +474,7 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
                 for f in sorted({*range(folds.shares.shape[1])} - {*complete}):
                     lesser = rows.X, rows.codes
                     weight, classes = rows.weight * folds.shares[:, f], len(rows.classes)
+                    terms["offset"] = rows.offset
                     for i, *of_fold in embedded(*lesser, weight, folds.lacking[f], Cs, l1_ratio, classes, **terms):
                         found.keep((r, i, f), *of_fold[:2], np.nan, *of_fold[2:])
                 for i, fits in paths(problem, folds.shares[:, complete], Cs, l1_ratio, settings, rng):
@@ -492,7 +521,8 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
         names = ("penalty_factor", "coef_bounds", "monotonic_cst", "fit_intercept", "class_weight", "max_iter", "tol")
         names = (*names, "random_state")
         model = GDLogisticRegression(C=C, l1_ratio=l1_ratio, **{name: getattr(self, name) for name in names})
-        of_fit = {name: getattr(self, name) for name in ("n_features_in_", "feature_names_in_") if hasattr(self, name)}
+        kept = ("n_features_in_", "feature_names_in_", "has_offset_")
+        of_fit = {name: getattr(self, name) for name in kept if hasattr(self, name)}
         vars(model).update(of_fit | {"classes_": getattr(self, "classes_", None)} | fitted)
         return model
 
