@@ -20,7 +20,6 @@ import numpy as np
 
 from .descent.several import Metrics, descend_side_by_side
 from .objective import Objective
-from .penalty import ElasticNet
 from .problem import Coordinates
 from .quadratic.metric import LocalModel
 from .several import Columns, Several
@@ -208,7 +207,7 @@ class L1Path:
 
     def penalty(self, i, total):
         """The penalty at the i-th C, for a weighting whose weights add up to ``total``."""
-        return ElasticNet.of(self.Cs[i], self.l1_ratio, total)
+        return self.problem.penalty_of(self.Cs[i], self.l1_ratio, total)
 
     def gap(self, i, point, excess):
         """The proven bound of the first weighting at its point."""

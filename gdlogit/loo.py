@@ -20,11 +20,13 @@ cross-validation", JRSS B 82 (2020).
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from .descent.several import Metrics, descend_side_by_side
 from .objective import FORMED_PARAMETERS, Objective, at_random
 from .paths import paths
 from .problem import Coordinates
 from .quadratic.curvature import Cholesky
 from .quadratic.metric import without_shift
+from .several import Columns, Several
 
 __all__ = ["LeaveOneOut"]
 
@@ -39,21 +41,54 @@ class LeaveOneOut:
 
     def __init__(self, problem, weight, unit, settings, rng):
         self.problem, self.weight, self.unit, self.settings, self.rng = problem, weight, unit, settings, rng
-        self._coordinates = None
+        self._coordinates = self._some = None
         rows = np.flatnonzero(unit > 0)
         self.index = rows if len(rows) <= MOST_ROWS else rows[at_random(MOST_ROWS, len(rows), rng)]
 
     def scores(self, theta, C, l1_ratio):
         """The scores (m, k) of the rows ``index``, each without itself, at the user's theta of the fit at C."""
         fitted = theta
-        problem, active = self.problem.penalised(C / (1 - l1_ratio) if l1_ratio < 1 else np.inf), theta[:-1].any(axis=1)
-        if l1_ratio > 0 and not active.all():
+        problem, active = self.problem, theta[:-1].any(axis=1)
+        if (l1_ratio > 0 or problem.factors is not None) and not active.all():
             problem, theta = problem.restricted(np.flatnonzero(active)), theta[np.append(active, True)]
+        problem = problem.penalised(C / (1 - l1_ratio) if l1_ratio < 1 else np.inf)
         z, far = self._by_one_step(problem, theta)
         for start in range(0, len(far), FITS_AT_ONCE):
             some = far[start : start + FITS_AT_ONCE]
-            z[some] = self._by_fits(self.index[some], fitted, C, l1_ratio)
+            z[some] = self._without(self.index[some], fitted, C, l1_ratio)
         return z
+
+    def _without(self, index, theta, C, l1_ratio):
+        """The scores of some rows in fits without them, which begin at the theta of the fit with them."""
+        shares = np.ones((len(self.unit), len(index)))
+        shares[index, np.arange(len(index))] = 1 - self.unit[index] / self.weight[index]
+        thetas = self._by_descent(shares, index, theta, C) if l1_ratio == 0 and self.problem.factors is None else None
+        if thetas is None:
+            ((_, fits),) = paths(self.problem, shares, np.array([C]), l1_ratio, self.settings, self.rng, theta)
+            thetas = fits.theta
+        alone = Objective(self.problem.rows, self.problem.loss, self.problem.penalty).on(index)
+        return np.stack([alone.scores(theta)[row] for row, theta in enumerate(thetas)])
+
+    def _by_descent(self, shares, index, theta, C):
+        """The thetas of fits without some rows, side by side; None where they do not all arrive, and need care."""
+        loss, coordinates = self.problem.loss, self._coordinates_of(self.problem)
+        several = Several(coordinates.rows, loss, shares)
+        left_out = Several(
+            Objective(coordinates.rows, loss, self.problem.penalty).on(index).rows,
+            loss,
+            np.diag(1 - shares[index, np.arange(len(index))]),
+        )
+        start, weightings = coordinates.into(theta), np.arange(len(index))
+
+        def hessian(m):
+            row = left_out.totals[m] * left_out.hessian(start, m)
+            return (self._hessian - row) / several.totals[m]
+
+        penalties = [coordinates.penalty(self.problem.penalty_of(C, 0.0, total)) for total in several.totals]
+        columns, starts = Columns.of(weightings, penalties, start.shape), np.stack([start] * len(index))
+        with several.threads():
+            found = descend_side_by_side(several, columns, starts, Metrics(several, hessian), self.settings.formed_tol)
+        return np.stack([coordinates.out_of(theta) for theta in found.theta]) if found.arrived.all() else None
 
     def _by_one_step(self, problem, theta):
         """The scores after one Newton step, and the rows for which one is not enough."""
@@ -65,9 +100,12 @@ class LeaveOneOut:
                 f"{objective.n_parameters}. Use folds."
             )
         theta = coordinates.into(theta)
-        some = objective if len(self.index) == objective.n_rows else objective.on(self.index)
+        some = objective if self._some is None else Objective(self._some, problem.loss, problem.penalty)
         with objective.threads():
-            root = root_of_inverse(objective.total * objective.hessian(theta), objective.shape)
+            hessian = objective.total * objective.hessian(theta)
+            penalty = objective.total * objective.penalty.curvature(theta).ravel()
+            self._hessian = hessian - np.diag(penalty)
+            root = root_of_inverse(hessian, objective.shape)
             z, B = some.scores(theta).astype(float), some.leverages(root)
             dz, c = some.residuals(z), some.curvature(z)
         k, unit = z.shape[1], self.unit[self.index][:, None, None]
@@ -83,15 +121,9 @@ class LeaveOneOut:
         """Coordinates that the fits at all C share, as long as they have the same features."""
         if self._coordinates is None or self._coordinates.given is not problem.rows:
             self._coordinates = Coordinates.of_newton(problem.rows, FORMED_PARAMETERS // problem.loss.n_outputs)
+            objective = Objective(self._coordinates.rows, problem.loss, problem.penalty)
+            self._some = None if len(self.index) == objective.n_rows else objective.on(self.index).rows
         return self._coordinates
-
-    def _by_fits(self, index, theta, C, l1_ratio):
-        """The scores of some rows in fits without them, which begin at the theta of the fit with them."""
-        shares = np.ones((len(self.unit), len(index)))
-        shares[index, np.arange(len(index))] = 1 - self.unit[index] / self.weight[index]
-        ((_, fits),) = paths(self.problem, shares, np.array([C]), l1_ratio, self.settings, self.rng, theta)
-        alone = Objective(self.problem.rows, self.problem.loss, self.problem.penalty).on(index)
-        return np.stack([alone.scores(theta)[row] for row, theta in enumerate(fits.theta)])
 
 
 def root_of_inverse(hessian, shape):

@@ -64,7 +64,7 @@ def paths(
 
 def several_paths(problem, shares, Cs, l1_ratio, settings, rng, one_by_one, start):
     """The number of each C whose problems go side by side, and its Fits."""
-    if settings.solver != "auto" or not len(Cs):
+    if settings.solver != "auto" or not len(Cs) or problem.bounds is not None:
         return ()
     problem = problem.penalised(Cs[0], l1_ratio)
     if not problem.penalty.is_smooth:

@@ -32,11 +32,16 @@ __all__ = ["Coordinates", "Problem"]
 
 
 class Problem(NamedTuple):
-    """Rows, a loss of their scores, and a penalty on theta."""
+    """Rows, a loss of their scores, and a penalty on theta.
+
+    ``factors`` and ``bounds`` are what penalties of other strengths have in common with this one.
+    """
 
     rows: Rows
     loss: Any
     penalty: Penalty
+    factors: Any = None
+    bounds: Any = None
 
     @classmethod
     def of(
@@ -63,19 +68,25 @@ class Problem(NamedTuple):
         """
         loss = loss or loss_of(n_classes, n_used)
         rows = rows_of(X, codes, weight, intercept, loss.n_outputs, offset=offset)
-        return cls(rows, loss, bounded(ElasticNet.of(C, l1_ratio, rows.total, factors), bounds))
+        return cls(rows, loss, ElasticNet(0.0), factors, bounds).penalised(C, l1_ratio)
 
     def penalised(self, C: float, l1_ratio: float = 0.0) -> "Problem":
         """The same rows with another penalty, in scikit-learn's terms."""
-        return self._replace(penalty=ElasticNet.of(C, l1_ratio, self.rows.total))
+        return self._replace(penalty=self.penalty_of(C, l1_ratio, self.rows.total))
+
+    def penalty_of(self, C: float, l1_ratio: float, total: float) -> Penalty:
+        """The penalty, in scikit-learn's terms, where the weights of the rows have some total."""
+        return bounded(ElasticNet.of(C, l1_ratio, total, self.factors), self.bounds)
 
     def weighted(self, share: np.ndarray) -> "Problem":
         """The same, the weight of each row multiplied by its share; the penalty stays."""
         return self._replace(rows=self.rows.reweighted(share))
 
     def restricted(self, features: np.ndarray) -> "Problem":
-        """The same with only some features, which are copied; the penalty stays."""
-        return self._replace(rows=self.rows.with_columns(features))
+        """The same with only some features, which are copied, and without a penalty."""
+        factors = None if self.factors is None else self.factors[features]
+        bounds = None if self.bounds is None else tuple(side[features] for side in self.bounds)
+        return Problem(self.rows.with_columns(features), self.loss, ElasticNet(0.0), factors, bounds)
 
     def augmented(self, weight: np.ndarray) -> "Problem":
         """The same rows, and each row once more for each class, with weights (n, n_classes) and a feature as mark."""

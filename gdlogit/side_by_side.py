@@ -17,7 +17,6 @@ import numpy as np
 
 from .descent.several import Metrics, descend_side_by_side, metric_of
 from .objective import Objective, at_random
-from .penalty import ElasticNet
 from .quadratic.metric import LocalModel
 from .several import Columns, Several
 from .verdict.duality import duality_gap
@@ -149,7 +148,7 @@ class SideBySide:
 
     def penalty(self, i, f):
         """The penalty of a weighting at the i-th C."""
-        return self.coordinates.penalty(ElasticNet.of(self.Cs[i], self.l1_ratio, self.several.totals[f]))
+        return self.coordinates.penalty(self.problem.penalty_of(self.Cs[i], self.l1_ratio, self.several.totals[f]))
 
     def descend(self, i, f, start, metrics):
         """Solve for some C and weightings, and keep theta.

@@ -16,6 +16,7 @@ from sklearn.model_selection import (
     GroupKFold,
     KFold,
     LeaveOneGroupOut,
+    LeaveOneOut,
     StratifiedKFold,
     cross_val_score,
     cross_validate,
@@ -305,3 +306,73 @@ def test_an_interrupt_before_the_first_point_goes_on(monkeypatch):
 def test_verbose_prints_a_line_for_each_point(capsys):
     GDLogisticRegressionCV(Cs=CS, verbose=1).fit(X, Y)
     assert capsys.readouterr().out.count("nonzero 30") == len(CS)
+
+
+OF_FEATURES = [
+    {"penalty_factor": [0, 1, 4, 1]},
+    {"penalty_factor": [1, np.inf, 0.5, 2]},
+    {"coef_bounds": (0, np.inf)},
+    {"coef_bounds": {1: (-0.5, 0.5)}, "penalty_factor": {2: 3}},
+    {"monotonic_cst": [1, -1, 0, 1]},
+]
+
+
+@ends_are_fine
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
+@pytest.mark.parametrize("terms", OF_FEATURES)
+def test_factors_and_bounds_are_those_of_the_classifier(terms, l1_ratio):
+    X, y = load_iris(return_X_y=True)
+    X, y = X[y > 0], y[y > 0]
+    cv, Cs = StratifiedKFold(3), [0.01, 0.1, 1.0]
+    ours = GDLogisticRegressionCV(Cs=Cs, l1_ratios=[l1_ratio], cv=cv, store_cv_results=True, **terms).fit(X, y)
+    for i, C in enumerate(Cs):
+        alone = GDLogisticRegression(C=C, l1_ratio=l1_ratio, tol=1e-12, **terms)
+        np.testing.assert_allclose(ours.coef_path_[0, i], alone.fit(X, y).coef_, atol=1e-5)
+        np.testing.assert_allclose(
+            ours.scores_[:, 0, i], cross_val_score(alone, X, y, cv=cv, scoring="neg_log_loss"), atol=1e-6
+        )
+    assert ours.at(0.1).get_params()["penalty_factor"] == terms.get("penalty_factor")
+
+
+@ends_are_fine
+def test_a_grid_begins_where_the_first_penalised_feature_enters():
+    X, y = load_breast_cancer(return_X_y=True)
+    factors = np.linspace(0.5, 3, X.shape[1])
+    factors[:2] = 0, np.inf
+    model = GDLogisticRegressionCV(Cs=5, cv=2, l1_ratios=[1.0], penalty_factor=factors).fit(X, y)
+    assert model.Cs_[0] == pytest.approx(c_min(X, y, penalty_factor=factors), rel=1e-6)
+    np.testing.assert_array_equal(model.n_nonzero_path_[0, :1], 1)
+    assert (model.coef_path_[0, :, 0, 1] == 0).all()
+
+
+@ends_are_fine
+def test_a_feature_without_a_penalty_takes_no_degrees_of_freedom_of_the_grid():
+    X, y = load_breast_cancer(return_X_y=True)
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    shared = {"Cs": 5, "cv": 2}
+    twice = GDLogisticRegressionCV(**shared, penalty_factor=np.full(30, 2.0)).fit(X, y)
+    once = GDLogisticRegressionCV(**shared).fit(X, y)
+    np.testing.assert_allclose(twice.Cs_, 2 * once.Cs_, rtol=1e-8)
+    np.testing.assert_allclose(twice.scores_, once.scores_, atol=1e-6)
+
+
+def test_bounds_that_the_path_cannot_meet_are_refused():
+    X, y = load_iris(return_X_y=True)
+    with pytest.raises(ValueError, match="cv must be folds with coef_bounds or monotonic_cst; got 'loo'"):
+        GDLogisticRegressionCV(cv="loo", coef_bounds=(0, 1)).fit(X, y)
+    order = [(np.arange(100), np.arange(100, 150))]
+    with pytest.raises(ValueError, match="need every class in the training part"):
+        GDLogisticRegressionCV(cv=order, coef_bounds=(0, 1)).fit(X, y)
+    with pytest.raises(ValueError, match="penalty_factor must not be negative"):
+        GDLogisticRegressionCV(penalty_factor=[1, -1, 1, 1]).fit(X, y)
+
+
+@ends_are_fine
+def test_leave_one_out_has_factors_too():
+    X, y = load_iris(return_X_y=True)
+    X, y = X[y > 0], y[y > 0]
+    for factors in ([0, 1, 4, 1], [1, np.inf, 0.5, 2]):
+        shared = {"Cs": [0.01, 0.1, 1.0], "penalty_factor": factors}
+        fast = GDLogisticRegressionCV(cv="loo", **shared).fit(X, y)
+        exact = GDLogisticRegressionCV(cv=LeaveOneOut(), **shared).fit(X, y)
+        np.testing.assert_allclose(fast.scores_[0], exact.scores_.mean(axis=0), rtol=0.01)

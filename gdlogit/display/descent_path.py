@@ -65,7 +65,8 @@ class DescentPathDisplay:
     >>> from gdlogit import DescentPathDisplay, GDLogisticRegression
     >>> X, y = load_breast_cancer(return_X_y=True)
     >>> model = GDLogisticRegression(batch_size=8, random_state=0)
-    >>> display = DescentPathDisplay.from_estimator(model, X[:, :2], y, solvers=("gd", "auto"), resolution=10)
+    >>> solvers = "gd", "auto"
+    >>> display = DescentPathDisplay.from_estimator(model, X[:, :2], y, solvers=solvers, resolution=10)
     >>> bool(display.excess["auto"] < 1e-8 < display.excess["gd"])
     True
     """
@@ -224,7 +225,8 @@ def objective_of(estimator, X, y):
     if len(classes) != 2:
         raise ValueError(f"y must have two classes; got {len(classes)}.")
     terms = {"C": estimator.C, "l1_ratio": estimator.l1_ratio, "intercept": estimator.fit_intercept}
-    return Objective(*Problem.of(X, codes, np.ones(len(y)), 2, **terms))
+    problem = Problem.of(X, codes, np.ones(len(y)), 2, **terms)
+    return Objective(problem.rows, problem.loss, problem.penalty)
 
 
 def make_method(estimator, solver, objective):

@@ -52,7 +52,8 @@ class LossCurveDisplay:
     >>> from gdlogit import GDLogisticRegression, LossCurveDisplay
     >>> X, y = load_breast_cancer(return_X_y=True)
     >>> models = {
-    ...     solver: GDLogisticRegression(solver=solver, tol=1e-2).fit(scale(X), y) for solver in ("nesterov", "auto")
+    ...     solver: GDLogisticRegression(solver=solver, tol=1e-2).fit(scale(X), y)
+    ...     for solver in ("nesterov", "auto")
     ... }
     >>> display = LossCurveDisplay.from_estimators(models, gap=True)
     >>> display.ax_.get_ylabel()

@@ -62,7 +62,9 @@ def folds_of(cv: Any, X: Any, y: Any, codes: Any, weight: Any, n_classes: int, *
     return Folds(shares, tests, [np.flatnonzero(total == 0) for total in totals])
 
 
-def embedded(X, codes, weight, lacking, Cs, l1_ratio, n_classes, *, intercept, settings, rng) -> Iterable[Any]:
+def embedded(
+    X, codes, weight, lacking, Cs, l1_ratio, n_classes, *, intercept, settings, rng, factors=None
+) -> Iterable[Any]:
     """The path of a fold that lacks some classes, in the theta of all classes: theirs have the probability 0."""
     present = np.setdiff1d(np.arange(n_classes), lacking)
     shape = X.shape[1] + 1, loss_of(n_classes).n_outputs
@@ -78,7 +80,7 @@ def embedded(X, codes, weight, lacking, Cs, l1_ratio, n_classes, *, intercept, s
     known = np.flatnonzero(weight > 0)
     some = np.zeros_like(codes)
     some[known] = np.searchsorted(present, codes[known])
-    problem = Problem.of(X, some, weight, len(present), intercept=intercept)
+    problem = Problem.of(X, some, weight, len(present), intercept=intercept, factors=factors)
     for i, fits in paths(problem, np.ones((len(codes), 1), np.uint8), Cs, l1_ratio, settings, rng):
         of_fold = theta.copy()
         found = fits.theta[0]

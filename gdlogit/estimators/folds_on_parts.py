@@ -14,8 +14,10 @@ from ..data.parts import Parts
 from ..penalty import ElasticNet
 from ..problem import Problem
 from ..several import Several
+from .by_feature import penalty_factors
 from .collection import surveyed_for
 from .folds import LOG_LOSS, N_FOLDS, folds_of
+from .limits import limits
 from .validation import require_all_classes
 
 __all__ = ["PartFolds", "RowsOnParts", "on_parts"]
@@ -52,7 +54,14 @@ def problem_of(estimator: Any, parts: Parts, meta: Any, **of_splitter: Any) -> A
     rows = PartRows(held, estimator.fit_intercept, loss.n_outputs)
     folds = part_folds_of(estimator.cv, rows, columns.classes, **of_splitter)
     numbers = np.array([held.facts.largest], held.facts.dtype)
-    return Problem(rows, loss, ElasticNet(0.0)), folds, RowsOnParts(rows, loss, columns, folds.held_out), numbers
+    factors = penalty_factors(estimator)
+    of_penalty = factors, limits(estimator, columns, factors)
+    return (
+        Problem(rows, loss, ElasticNet(0.0), *of_penalty),
+        folds,
+        RowsOnParts(rows, loss, columns, folds.held_out),
+        numbers,
+    )
 
 
 def refuse_on_parts(estimator):

@@ -8,7 +8,7 @@ from ..backprop import Sigmoid
 from ..objective import FORMED_PARAMETERS, Objective
 from ..penalty import ElasticNet
 from ..problem import Coordinates, Problem
-from .c_min import smallest_C
+from .c_min import of_the_unpenalised, smallest_C
 
 __all__ = ["grid_of"]
 
@@ -29,7 +29,7 @@ def grid_of(problem: Problem, n_Cs: int, l1_ratio: float) -> NDArray[np.float64]
     all degrees of freedom are left.
     """
     if l1_ratio > 0:
-        first, rows = smallest_C(problem, l1_ratio), problem.rows
+        first, rows = smallest_C(problem, l1_ratio, factors_of(problem), start_of(problem)), problem.rows
         last = first * (TALL if rows.n_rows > rows.n_features else WIDE)
     else:
         first, last = ends_of_ridge(*curvatures_at_zero(problem))
@@ -43,20 +43,46 @@ def curvatures_at_zero(problem):
 
     Where there are too many parameters to form a Hessian, the Hessian's diagonal stands for the eigenvalues.
     """
-    rows = Coordinates.of_newton(problem.rows, FORMED_PARAMETERS).rows
+    factors = factors_of(problem)
+    rows = Coordinates.of_newton(problem.rows, FORMED_PARAMETERS if problem.factors is None else 0).rows
     objective, k = Objective(rows, Sigmoid(), ElasticNet(0.0)), problem.loss.n_outputs
     scale = objective.total * (4 / k if k > 1 else 1)  # a softmax has 1 / k where a sigmoid has 1 / 4
     zero = np.zeros(objective.shape)
     with objective.threads():
         if objective.n_parameters > FORMED_PARAMETERS:
-            return scale * objective.hessian_diagonal(objective.curvature(objective.scores(zero)))[:-1, 0], max(
-                1, k - 1
-            )
+            curvature = objective.hessian_diagonal(objective.curvature(objective.scores(zero)))[:-1, 0]
+            some = np.isfinite(factors) & (factors > 0)
+            return scale * curvature[some] / factors[some], max(1, k - 1)
         H = objective.hessian(zero)
     features = H[:-1, :-1]
     if H[-1, -1] > 0:
         features = features - np.outer(H[:-1, -1], H[-1, :-1]) / H[-1, -1]
+    if problem.factors is not None:
+        features = in_units_of_the_penalty(features, factors)
     return scale * np.linalg.eigvalsh(features), max(1, k - 1)
+
+
+def in_units_of_the_penalty(H, factors):
+    """The Hessian of the features with a penalty, where those without one are fitted; a factor 4 halves a unit."""
+    free, some = np.flatnonzero(factors == 0), np.flatnonzero(np.isfinite(factors) & (factors > 0))
+    pairs, unit = H[np.ix_(free, some)], np.sqrt(factors[some])
+    fitted = pairs.T @ np.linalg.lstsq(H[np.ix_(free, free)], pairs)[0]
+    return (H[np.ix_(some, some)] - fitted) / unit / unit[:, None]
+
+
+def factors_of(problem):
+    """The penalty factor of each feature."""
+    return np.ones(problem.shape[0] - 1) if problem.factors is None else problem.factors
+
+
+def start_of(problem):
+    """The best theta of the features without any penalty; None where all have one."""
+    free = np.flatnonzero(factors_of(problem) == 0)
+    if not len(free):
+        return None
+    start = np.zeros(problem.shape)
+    start[np.append(free, len(start) - 1)] = of_the_unpenalised(problem.restricted(free))
+    return start
 
 
 def ends_of_ridge(curvatures, times):

@@ -17,7 +17,8 @@ from ..loo import LeaveOneOut
 from ..paths import paths
 from ..problem import Problem
 from ..solve import Settings
-from ..typing import ClassWeight, Matrix, RandomState
+from ..typing import ByFeature, ClassWeight, CoefBounds, Matrix, RandomState
+from .by_feature import penalty_factors
 from .callbacks import FitTask, with_callbacks
 from .choice import Choice, end_of_grid, messages_of, results_of
 from .classifier import GDLogisticRegression
@@ -27,6 +28,7 @@ from .forms import OtherForms, named, with_l1
 from .grid import grid_of
 from .inference import WithoutInference
 from .lazy import log_likelihoods, mean_over_rows
+from .limits import limits
 from .predictor import Predictor
 from .validation import (
     check_finite,
@@ -80,6 +82,13 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
         mean of the folds' coefficients there.
     store_cv_results : bool, default=False
         Whether to keep ``coefs_paths_``, the coefficients of every fold.
+    penalty_factor : array-like of shape (n_features,), dict or None, default=None
+        A number for each feature, which multiplies its penalty at every C, as in `GDLogisticRegression`: with 0 a
+        feature is never penalised, with ``np.inf`` it is left out.
+    coef_bounds : tuple (low, high), dict or None, default=None
+        Bounds that the coefficients of every fit meet, as in `GDLogisticRegression`. With them the fits go one by one.
+    monotonic_cst : array-like of int of shape (n_features,), dict or None, default=None
+        The signs that coefficients may have, as in `GDLogisticRegression`.
     fit_intercept : bool, default=True
         Whether to fit b; otherwise it is 0.
     class_weight : dict, "balanced" or None, default=None
@@ -171,6 +180,9 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
         rule: Rule = "best",
         refit: bool = True,
         store_cv_results: bool = False,
+        penalty_factor: ByFeature = None,
+        coef_bounds: CoefBounds = None,
+        monotonic_cst: ByFeature = None,
         fit_intercept: bool = True,
         class_weight: ClassWeight = None,
         max_iter: int = 1000,
@@ -185,6 +197,9 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
         self.rule = rule
         self.refit = refit
         self.store_cv_results = store_cv_results
+        self.penalty_factor = penalty_factor
+        self.coef_bounds = coef_bounds
+        self.monotonic_cst = monotonic_cst
         self.fit_intercept = fit_intercept
         self.class_weight = class_weight
         self.max_iter = max_iter
@@ -400,7 +415,9 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
         columns, codes, weight = encode(y, sample_weight, self.class_weight, self.fit_intercept)
         require_all_classes(columns)
         with overflow_named(X):
-            problem = Problem.of(X, codes, weight, len(columns.classes), intercept=self.fit_intercept)
+            factors = penalty_factors(self)
+            terms = {"intercept": self.fit_intercept, "factors": factors, "bounds": limits(self, columns, factors)}
+            problem = Problem.of(X, codes, weight, len(columns.classes), **terms)
         check_finite(self, problem.rows)
         if isinstance(self.cv, str):
             folds = Folds.none(len(y))
@@ -418,8 +435,10 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
         """All fits, of all rows first: until an interrupt, or until a callback asks to stop."""
         found = Found.of((*grids.shape, folds.shares.shape[1], *problem.shape))
         settings = Settings(tol=self.tol, max_iter=self.max_iter)
-        terms = {"intercept": self.fit_intercept, "settings": settings, "rng": rng}
+        terms = {"intercept": self.fit_intercept, "settings": settings, "rng": rng, "factors": problem.factors}
         complete = folds.complete
+        if problem.bounds is not None and len(complete) < folds.shares.shape[1]:
+            raise ValueError("coef_bounds and monotonic_cst need every class in the training part of every fold.")
         if found.theta.nbytes > MUCH_MEMORY:
             warnings.warn(f"The coefficients of all fits take {found.theta.nbytes / 2**30:.1f} GB.", stacklevel=4)
         try:
@@ -470,7 +489,8 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
 
     def _model(self, C, l1_ratio, **fitted):
         """A GDLogisticRegression at a point, with fitted attributes."""
-        names = ("fit_intercept", "class_weight", "max_iter", "tol", "random_state")
+        names = ("penalty_factor", "coef_bounds", "monotonic_cst", "fit_intercept", "class_weight", "max_iter", "tol")
+        names = (*names, "random_state")
         model = GDLogisticRegression(C=C, l1_ratio=l1_ratio, **{name: getattr(self, name) for name in names})
         of_fit = {name: getattr(self, name) for name in ("n_features_in_", "feature_names_in_") if hasattr(self, name)}
         vars(model).update(of_fit | {"classes_": getattr(self, "classes_", None)} | fitted)

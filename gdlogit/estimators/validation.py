@@ -136,6 +136,8 @@ def check_path_parameters(estimator):
     require("cv", '"loo", or as scikit-learn takes it', not isinstance(estimator.cv, str) or estimator.cv == "loo")
     by_losses = estimator.scoring == "neg_log_loss"
     require("scoring", "'neg_log_loss' with cv='loo'", by_losses or not isinstance(estimator.cv, str))
+    has_bounds = estimator.coef_bounds is not None or estimator.monotonic_cst is not None
+    require("cv", "folds with coef_bounds or monotonic_cst", not (has_bounds and isinstance(estimator.cv, str)))
     require("rule", '"best", "1se" or a callable', callable(rule) or (isinstance(rule, str) and rule in RULES))
     for name in ("refit", "store_cv_results", "fit_intercept"):
         require(name, "True or False", isinstance(getattr(estimator, name), bool | np.bool_))
