@@ -254,3 +254,12 @@ def test_the_minimum_is_that_of_trust_constr():
     bounds = Bounds(low, high)
     found = minimize(value, np.zeros(p + 1), jac=True, method="trust-constr", bounds=bounds, options=how)
     np.testing.assert_allclose(np.append(model.coef_, model.intercept_), found.x, atol=1e-6)
+
+
+def test_more_parameters_than_a_hessian_is_formed_of_are_at_the_minimum_where_that_is_proven():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 1600))
+    y = (X[:, 0] + rng.standard_normal(200) > 0).astype(int)
+    model = GDLogisticRegression(solver="nesterov", coef_bounds=(0, 0.1)).fit(X, y)  # without a warning
+    assert model.converged_
+    assert model.duality_gap_ <= 1e-8 * model.loss_curve_[-1]
