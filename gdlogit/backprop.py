@@ -213,7 +213,8 @@ class Softmax:
     def probabilities(z):
         """P(y = c | x), shape (m, k)."""
         with np.errstate(over="ignore", under="ignore"):
-            a = np.exp(z - z.max(axis=1, keepdims=True))
+            a = z - z.max(axis=1, keepdims=True)
+            np.exp(a, out=a)  # a copy costs as much as the exponentials
             a /= a.sum(axis=1, keepdims=True)
         return a
 

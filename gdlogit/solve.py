@@ -300,10 +300,12 @@ def solution_at(
     gap = duality_gap(model, rng, tol, converged_excess, brief=status is Status.INTERRUPTED)
     if status is Status.CONVERGED and is_doubtful(model, gap, tol):
         status = Status.UNPROVEN
+    elif status in (Status.MAX_ITER, Status.STALLED) and gap <= ending.goal:  # proven, whatever the estimate
+        status = Status.CONVERGED
     if status is Status.DIVERGED and (settings.learning_rate == "auto" or settings.solver not in TEXTBOOK):
         status = Status.ABOVE_START
     terms = [] if direction is None else terms_of(direction, coordinates)
-    return Solution(theta, status, ending.excess, gap, ending.goal, ending.history, model, coordinates, terms)
+    return Solution(theta, status, min(ending.excess, gap), gap, ending.goal, ending.history, model, coordinates, terms)
 
 
 def is_doubtful(model: LocalModel, gap: float, tol: float) -> bool:

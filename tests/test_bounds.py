@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from scipy.optimize import minimize
-from scipy.special import logsumexp
+from scipy.optimize import Bounds, minimize
+from scipy.special import expit, logsumexp
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
@@ -236,3 +236,30 @@ def test_a_class_without_a_weight_has_coefficients_within_the_bounds(fit_interce
     if fit_intercept:
         assert model.coef_[2].tolist() == [0.3, 0, -1, 0]
         assert not model.predict_proba(X)[:, 2].any()
+
+
+def test_the_minimum_is_that_of_trust_constr():
+    X, y = data("two")
+    n, p = X.shape
+    model = fit(X, y, coef_bounds=hard(fit(X, y)))
+    low, high = (np.append(side, np.inf * sign) for side, sign in zip(hard(fit(X, y)), (-1, 1), strict=True))
+
+    def value(theta):
+        z = X @ theta[:-1] + theta[-1]
+        dz = (expit(z) - y) / n
+        slope = np.append(X.T @ dz + theta[:-1] / n, dz.sum())
+        return (np.logaddexp(0, z) - y * z).mean() + theta[:-1] @ theta[:-1] / (2 * n), slope
+
+    how = {"gtol": 1e-12, "xtol": 1e-14, "barrier_tol": 1e-14, "maxiter": 5000}
+    bounds = Bounds(low, high)
+    found = minimize(value, np.zeros(p + 1), jac=True, method="trust-constr", bounds=bounds, options=how)
+    np.testing.assert_allclose(np.append(model.coef_, model.intercept_), found.x, atol=1e-6)
+
+
+def test_more_parameters_than_a_hessian_is_formed_of_are_at_the_minimum_where_that_is_proven():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 1600))
+    y = (X[:, 0] + rng.standard_normal(200) > 0).astype(int)
+    model = GDLogisticRegression(solver="nesterov", coef_bounds=(0, 0.1)).fit(X, y)  # without a warning
+    assert model.converged_
+    assert model.duality_gap_ <= 1e-8 * model.loss_curve_[-1]

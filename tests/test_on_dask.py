@@ -5,18 +5,22 @@ import os
 import signal
 import threading
 import time
+from operator import add, mul
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from sklearn.model_selection import PredefinedSplit
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
-from gdlogit import GDLogisticRegression, GDLogisticRegressionCV
+from gdlogit import GDLogisticRegression, GDLogisticRegressionCV, inference
 from gdlogit.backprop import loss_of
+from gdlogit.data.dask_parts import DaskParts
 from gdlogit.data.labels import Columns
 from gdlogit.data.on_dask import parts_of
 from gdlogit.data.part_rows import PartRows
-from gdlogit.data.parts import surveyed
+from gdlogit.data.parts import InProcess, surveyed
 from gdlogit.estimators.folds_on_parts import dealt
 from gdlogit.objective import Objective
 from gdlogit.penalty import ElasticNet
@@ -234,6 +238,8 @@ def test_score_is_that_of_all_rows(client):
     dX, dy, dw = in_chunks(X, y, weight)
     assert fitted.score(dX, dy) == pytest.approx(fitted.score(X, y))
     assert fitted.score(dX, dy, dw) == pytest.approx(fitted.score(X, y, weight))
+    some = dX[:, 0] > np.sort(X[:450, 0])[-1]  # and none of the first chunk
+    assert fitted.score(dX[some], dy[some]) == pytest.approx(fitted.score(X[some.compute()], y[some.compute()]))
 
 
 # --- Errors ---------------------------------------------------------------------------------------------------------
@@ -263,6 +269,7 @@ NAN = np.where(np.arange(len(X))[:, None] == 1000, np.nan, X)
         ({"y": Y}, TypeError, r"y must be a Dask array .*from_array"),
         ({"X": X}, TypeError, "X must be a Dask collection, as other arguments are; got a ndarray in memory"),
         ({"y": None}, ValueError, "y must be given"),
+        ({"X": CHUNKS["y"]}, ValueError, "X must have two dimensions"),
         ({"X": [dask.delayed((X, Y))]}, TypeError, "y must be None if X is a list of futures"),
         ({"X": [dask.delayed(X)], "y": None}, ValueError, "X must be a list of futures or delayed values of"),
         ({"sample_weight": in_chunks(-np.ones(4000))[0]}, ValueError, r"(?s)must not be negative.*In partition \d"),
@@ -298,6 +305,38 @@ def test_methods_that_need_rows_in_memory_do_not_fetch_a_collection(method):
 def test_a_client_is_for_collections():
     with pytest.raises(ValueError, match="client is for Dask collections"):
         GDLogisticRegression().fit(X, Y, client="here")
+
+
+@pytest.mark.parametrize("is_grouped", [False, True])
+def test_the_engine_does_what_the_reference_does(client, is_grouped):
+    values = list(range(7))
+    theirs, ours = InProcess(values), DaskParts(client, client.map(int, values, pure=False))
+    if is_grouped:
+        ours = ours.grouped()
+        assert ours.grouped() is ours
+    assert len(ours) == len(theirs) == 7
+    for parts in (ours, theirs):
+        squares = parts.map(mul, parts.scatter(values))
+        assert squares.reduce(as_tuple, add) == (91, 91)
+        assert squares.among(mul, {5: 2, 1: 3}) == [50, 3]
+    if not is_grouped:
+        assert ours.only([2, 4]).reduce(as_tuple, add) == theirs.only([2, 4]).reduce(as_tuple, add)
+
+
+def as_tuple(value):
+    return value, value
+
+
+def test_what_a_collection_cannot_have_is_refused_by_name(client):
+    dX, dy = CHUNKS.values()
+    chosen = GDLogisticRegressionCV(Cs=[1.0, 2.0], scoring="accuracy")
+    with pytest.raises(ValueError, match="scoring must be 'neg_log_loss' for a Dask collection"):
+        chosen.score(dX, dy)
+    with pytest.raises(ValueError, match="client is for Dask collections"):
+        chosen.fit(X, Y, client=client)
+    pipeline = make_pipeline(StandardScaler(), model(C=np.inf)).fit(X, Y)
+    with pytest.raises(TypeError, match="inference of a Pipeline takes rows in memory"):
+        inference(pipeline, dX, dy)
 
 
 # --- What it costs --------------------------------------------------------------------------------------------------
@@ -371,28 +410,20 @@ def kill_a_worker_in_the_second_pass(client, monkeypatch):
 
 def test_a_worker_that_is_killed_changes_no_bit(client, monkeypatch):
     X, y = rows()
-    collections = client.persist([array.map_blocks(slowly) for array in in_chunks(X, y)])
+    collections = client.persist(in_chunks(X, y))
     distributed.wait(collections)
     reference = model().fit(*collections)
     kill_a_worker_in_the_second_pass(client, monkeypatch)
-    began = time.perf_counter()
     ours = model().fit(*collections)
-    assert time.perf_counter() - began < 60
     np.testing.assert_array_equal(ours.coef_, reference.coef_)
     np.testing.assert_array_equal(ours.intercept_, reference.intercept_)
     client.wait_for_workers(2)
-
-
-def slowly(block):
-    return block
 
 
 def test_rows_that_cannot_be_made_anew_are_a_clear_error(client, monkeypatch):
     X, y = rows()
     futures = client.scatter([(X[i : i + 500], y[i : i + 500]) for i in range(0, 4000, 500)])
     kill_a_worker_in_the_second_pass(client, monkeypatch)
-    began = time.perf_counter()
     with pytest.raises(RuntimeError, match=r"Some rows are gone.*client\.scatter"):
         model().fit(futures, None)
-    assert time.perf_counter() - began < 10
     client.wait_for_workers(2)

@@ -1,7 +1,7 @@
-"""What a fit must know of its rows beforehand, where rows come in batches or lie in partitions.
+"""What a fit must know about all rows before it starts, if rows come in batches or lie in partitions.
 
-Each batch or partition makes a ``Survey`` of its rows, and surveys add up, in any grouping. From the sum, ``facts``
-follow: what all rows have in common, and how the rows of a batch become class codes and weights.
+Each batch or partition makes a ``Survey`` of its rows. Surveys add up, in any grouping. The sum gives the ``Facts`` of
+all rows, which also encode the rows of a batch as a fit takes them.
 """
 
 from collections.abc import Callable
@@ -22,10 +22,10 @@ __all__ = ["Facts", "Survey"]
 class Facts(NamedTuple):
     """Facts of all rows.
 
-    Their number, and that of those with a weight; the bytes of X, its type, and whether some of it is dense; the units
-    of the features, about their means in these, and which of them have no zero; the largest |x|; how many columns an
-    offset has, 0 for none; the classes; the weight of the rows of each, and the smallest positive weight of a row, with
-    the factors of the classes.
+    The number of rows, and of rows with a positive weight; the bytes of X, its type, and whether a batch is dense; the
+    features' units, their centres in these units, and which features have no zero; the largest |x|; the number of
+    columns of the offset, 0 without one; the columns of the classes; the weight of the rows of each class, and the
+    smallest positive weight of a row, both with the factors of the classes.
     """
 
     n_rows: int
@@ -48,7 +48,7 @@ class Facts(NamedTuple):
         return float(self.totals.sum())
 
     def encoded(self, X, y, weight, offset):
-        """The same rows as a fit takes them: X in type and units, columns of the classes, weights with their factor.
+        """Rows as a fit takes them: X in its common type and units, columns for labels, weights with class factors.
 
         If some batches are CSR and others dense, all are made dense.
         """
@@ -96,11 +96,11 @@ class Survey:
         return cls(*kinds, sizes, centre, without_zeros, largest(X), width, labels, totals, rows.smallest_weight)
 
     def __add__(self, other: "Survey") -> "Survey":
-        """The survey of these rows and others; the centre of a constant feature is exactly its value."""
+        """The survey of both sets of rows; the centre of a constant feature is exactly its value."""
         if self.offset_width != other.offset_width:
             raise ValueError(
-                "An offset must be given for all rows, in as many columns, or for none; some rows have "
-                f"{self.offset_width} columns of it, others {other.offset_width}."
+                "An offset must be given for all rows, with the same number of columns, or for no row; some rows have "
+                f"{self.offset_width} columns of the offset, others {other.offset_width}."
             )
         labels = self.labels.tolist() + other.labels.tolist()
         return Survey(

@@ -106,6 +106,7 @@ class Predictor(Classifier):
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
         with np.errstate(under="ignore"):  # the caller may have set NumPy to raise underflows
             z = X @ self.coef_.T
-            z = (z.toarray() if sp.issparse(z) else z) + self.intercept_
+            z = z.toarray() if sp.issparse(z) else z
+            z += self.intercept_.astype(z.dtype, copy=False)
         offset = offset_of_prediction(self, offset, X, z.shape[1])
         return z if offset is None else z + offset.astype(z.dtype, copy=False)
