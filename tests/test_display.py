@@ -26,6 +26,7 @@ from gdlogit import (
     LossCurveDisplay,
     RegularizationPathDisplay,
 )
+from gdlogit.display.path import LABEL_DISTANCE, name_ends
 
 plt = pytest.importorskip("matplotlib.pyplot")
 
@@ -497,3 +498,14 @@ def test_the_path_in_a_pipeline_and_of_one_class_and_ratio():
 def test_a_path_must_be_fitted(display):
     with pytest.raises(NotFittedError):
         display.from_estimator(GDLogisticRegressionCV())
+
+
+@pytest.mark.parametrize("ends", [[1.0, 1.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0], [0.5, 0.5, 0.5, 0.5]])
+def test_names_of_lines_that_end_together_do_not_cover_each_other(ends):
+    _, ax = plt.subplots()
+    ax.set_ylim(0, 1)
+    name_ends(ax, 1.0, np.array(ends), np.array(list("abcd")))
+    heights = np.sort([label.xyann[1] for label in ax.texts])
+    assert (np.diff(heights) >= LABEL_DISTANCE - 1e-12).all()
+    assert heights[0] >= 0
+    assert heights[-1] <= 1

@@ -10,6 +10,8 @@ from births import DATA, R, birthwt, drawn, fitted, forms, inferred, logit, mnlo
 from scipy.optimize import brentq
 from scipy.special import expit, softmax
 
+from gdlogit.inference import profile
+
 PREDICTED = pd.read_csv(DATA / "birthwt_pred.csv")
 
 
@@ -94,6 +96,26 @@ def test_a_profile_limit_is_where_the_deviance_has_risen_by_the_quantile(form, a
         rises = [deviance_at(X, y, j, limit) + 2 * result.llf for limit in limits]
         assert rises == pytest.approx([quantile, quantile], rel=1e-5)
         assert limits[0] < result.params[j + 1] < limits[1]
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_limits_that_are_sought_one_by_one_are_those_found_side_by_side(n_classes, monkeypatch):
+    X, y, _ = drawn(n_classes, n=60)
+    result = inferred(X, y)
+    side_by_side = np.asarray(result.conf_int(method="profile"))
+    monkeypatch.setattr(profile, "MOST_SHARED_PASSES", 0)
+    one_by_one = np.asarray(inferred(X, y).conf_int(method="profile"))
+    errors = np.ravel(result.bse)[:, None]
+    assert (np.abs(one_by_one - side_by_side).reshape(-1, 2) < 1e-5 * errors).all()
+
+
+def test_a_limit_that_is_not_found_is_nan_and_said_to_be(monkeypatch):
+    X, y, _ = drawn(2, n=60)
+    monkeypatch.setattr(profile, "MOST_SHARED_PASSES", 0)
+    monkeypatch.setattr(profile, "MOST_BRACKETS", 1)  # of one standard error, where the limit is at about two
+    with pytest.warns(RuntimeWarning, match="10 profile limits were not found and are nan"):
+        limits = inferred(X, y).conf_int(method="profile")
+    assert np.isnan(limits).all()
 
 
 def test_the_profile_of_the_intercept_is_its_own():

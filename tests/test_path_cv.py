@@ -189,6 +189,36 @@ def test_a_grid_with_l2_reaches_from_no_degree_of_freedom_to_all(n_classes):
 
 
 @ends_are_fine
+@pytest.mark.parametrize("index", [-1, 5, 2.0, None])
+def test_a_rule_that_gives_no_index_is_refused(index):
+    with pytest.raises(ValueError, match=f"rule must return an index from 0 to 4; got {index}"):
+        GDLogisticRegressionCV(Cs=CS, cv=3, rule=lambda results: index).fit(X, Y)
+
+
+@pytest.mark.filterwarnings("ignore:Scoring failed")
+def test_a_scoring_that_is_nan_everywhere_is_refused():
+    with pytest.raises(ValueError, match="scoring gives nan at every point of the grid"):
+        GDLogisticRegressionCV(Cs=CS, cv=3, scoring=lambda model, X, y: np.nan).fit(X, Y)
+
+
+@ends_are_fine
+@pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
+def test_features_without_a_signal_leave_the_share_of_each_class(l1_ratio):
+    y = np.arange(30) % 3 == 0
+    model = GDLogisticRegressionCV(Cs=3, cv=3, l1_ratios=(l1_ratio,)).fit(np.ones((30, 2)), y)
+    assert (np.diff(model.Cs_) > 0).all()
+    np.testing.assert_allclose(model.predict_proba(np.ones((1, 2))), [[2 / 3, 1 / 3]], rtol=1e-6)
+
+
+@ends_are_fine
+def test_fits_that_do_not_arrive_are_counted():
+    with pytest.warns(
+        ConvergenceWarning, match=r"\d+ of \d+ fits did not reach their minimum: J is up to .* max_iter=1 "
+    ):
+        model = GDLogisticRegressionCV(Cs=[1e6], cv=3, max_iter=1, l1_ratios=(0.5,)).fit(X, Y)
+    assert not model.converged_
+
+
 def test_the_rules_choose():
     model = GDLogisticRegressionCV(Cs=20, cv=5).fit(X, Y)
     mean, se = model.cv_results_["mean_test_score"], model.cv_results_["se_test_score"]
