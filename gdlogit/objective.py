@@ -15,6 +15,7 @@ import numpy as np
 from scipy.sparse.linalg import LinearOperator, eigsh
 
 from . import summands
+from .data.overflow import overflow_as_here
 from .penalty import penalty_in
 
 __all__ = ["LossAt", "Objective", "Overflow", "Point", "at_random", "overflow_raised", "tried"]
@@ -342,8 +343,11 @@ class Objective:
         n_features = self.shape[0]
         operator = LinearOperator((n_features, n_features), matvec=second_moment, dtype=float)
         start = np.random.default_rng(0).standard_normal(n_features)
-        if not second_moment(start).any():  # all features are 0, which ARPACK refuses
+        moved = second_moment(start)
+        if not moved.any():  # all features are 0, which ARPACK refuses
             return self.penalty.largest_curvature
+        if not np.isfinite(moved).all():  # an older NumPy does not see every overflow of BLAS
+            overflow_as_here()
         (largest,) = eigsh(operator, k=1, v0=start, return_eigenvectors=False)
         return self.loss.max_curvature * largest / self.total + self.penalty.largest_curvature
 

@@ -206,6 +206,9 @@ def never(block):
     raise AssertionError("computed")
 
 
+@pytest.mark.filterwarnings(
+    "ignore:Running on a single-machine scheduler:UserWarning"
+)  # by an older Dask, of another test's client
 def test_predictions_compute_nothing_until_asked_and_are_of_the_same_kind():
     X, y = rows(3)
     fitted = model().fit(X, y)

@@ -269,6 +269,24 @@ def test_what_is_not_proven_in_some_steps_of_newton_is_not_claimed(monkeypatch):
     assert separation.separating_direction(LocalModel(objective, objective.at(np.zeros(objective.shape)))) is None
 
 
+def test_a_programme_that_highs_gives_up_is_solved_as_it_is(monkeypatch):
+    asked = []
+
+    def presolve_fails(*args, options, **kwargs):
+        asked.append(options["presolve"])
+        result = linprog(*args, options=options, **kwargs)
+        result.success = not options["presolve"]
+        return result
+
+    monkeypatch.setattr(separation, "linprog", presolve_fails)
+    monkeypatch.setattr(separation, "FALLBACK_STEPS", 0)
+    X = np.arange(10.0)[:, None]
+    with pytest.warns(ConvergenceWarning, match="separable"):
+        GDLogisticRegression(C=np.inf).fit(X, X[:, 0] > 4)
+    assert asked == [True, False] * (len(asked) // 2)
+    assert asked
+
+
 def test_a_programme_that_does_not_end_is_given_up(monkeypatch):
     monkeypatch.setattr(separation, "MOST_CUTS", 0)
     X, y, _ = cases()["complete"]

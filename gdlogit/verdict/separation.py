@@ -67,12 +67,10 @@ def separating_direction(model):
     margins = Margins(stored, theta, ways)
     for included in (margins.moved_by(step) & unpenalised.ravel(), unpenalised.ravel()):
         direction = margins.meet(np.zeros(step.shape), margins.largest_sum, included)
-        if direction is None:
-            return direction_of_newton(model, ways)
-        if stored.margin_changes(direction)[0] >= LEAST_RAISE * margins.rounding:
+        if direction is not None and stored.margin_changes(direction)[0] >= LEAST_RAISE * margins.rounding:
             readable = margins.meet(direction, margins.fewest_features, included)
             return stored.theta_in(objective, direction if readable is None else readable)
-    return None
+    return direction_of_newton(model, ways) if direction is None else None
 
 
 def is_hidden(model):
@@ -156,11 +154,18 @@ class Margins:
 
 
 def solved(cost, matrix, floor, bounds):
-    """The x within bounds that minimises the cost with matrix x >= floor; None where HiGHS gives up."""
+    """The x within bounds that minimises the cost with matrix x >= floor; None where HiGHS gives up.
+
+    HiGHS may give up a programme that it has made smaller ("presolve"), and yet solve the programme as it is.
+    """
     options = {"primal_feasibility_tolerance": HIGHS_TOLERANCE, "dual_feasibility_tolerance": HIGHS_TOLERANCE}
-    with np.errstate(all="ignore"):
-        result = linprog(cost, A_ub=-matrix, b_ub=-floor, bounds=bounds, method="highs", options=options)
-    return result.x if result.success else None
+    for presolve in (True, False):
+        options["presolve"] = presolve
+        with np.errstate(all="ignore"):
+            result = linprog(cost, A_ub=-matrix, b_ub=-floor, bounds=bounds, method="highs", options=options)
+        if result.success:
+            return result.x
+    return None
 
 
 def allowed(step, ways):
