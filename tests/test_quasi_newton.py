@@ -3,6 +3,7 @@
 import signal
 import tracemalloc
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from gdlogit.data import blocks, csr, dense
 from gdlogit.data.memory import rows_of
 from gdlogit.descent import wolfe
 from gdlogit.descent.loop import descend
-from gdlogit.descent.quasi_newton import quasi_newton
+from gdlogit.descent.quasi_newton import STRETCH, quasi_newton, steps_left
 from gdlogit.objective import Objective
 from gdlogit.penalty import ElasticNet
 from gdlogit.quadratic.curvature import Cholesky
@@ -337,3 +338,21 @@ def test_ctrl_c_is_answered_within_two_passes_also_while_the_end_is_judged(share
     assert count[0] - n <= 4  # forward products of one block: two passes, and the scores that they begin with
     assert not model.converged_
     assert model.score(X, y) > 0.5
+
+
+@pytest.mark.parametrize(
+    ("falls", "steps"),
+    [
+        ((8e-3, 1e-3), 0),
+        ((1e-3, 2e-3), np.inf),
+        ((-1e-16, -2e-16), np.inf),
+        ((-1e-16, 0.0), np.inf),
+        ((0.0, 0.0), np.inf),
+    ],
+)
+def test_steps_left_are_known_only_where_j_falls_less_and_less(falls, steps):
+    values = (
+        np.linspace(sum(falls), falls[1], STRETCH + 1)[:-1].tolist() + np.linspace(falls[1], 0, STRETCH + 1).tolist()
+    )
+    state = SimpleNamespace(values=(*values,), excess=1e-3, goal=1e-3)
+    assert steps_left(state) == steps

@@ -136,9 +136,10 @@ def steps_left(state):
     if len(state.values) <= 2 * STRETCH:
         return 0.0
     first, second = falls(state.values, 2 * STRETCH + 1, STRETCH + 1)
-    if second >= first:
+    share = first / max(second, TINY)
+    if not share > 1:  # also where J has risen by its rounding
         return np.inf
-    return STRETCH * log(max(state.excess / state.goal, 1.0)) / log(first / max(second, TINY))
+    return STRETCH * log(max(state.excess / state.goal, 1.0)) / log(share)
 
 
 def renewed(objective, state, rng):
