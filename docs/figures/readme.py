@@ -3,6 +3,7 @@
 The times are those of benchmarks/results; the data of the other two are scikit-learn's and statsmodels'.
 """
 
+import runpy
 from pathlib import Path
 
 import matplotlib
@@ -10,15 +11,14 @@ import numpy as np
 
 matplotlib.use("agg")
 import matplotlib.pyplot as plt
-import statsmodels.api as sm
 from sklearn.datasets import load_breast_cancer
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks import figure, report
-from gdlogit import CoefficientDisplay, GDLogisticRegression, GDLogisticRegressionCV, RegularizationPathDisplay
+from gdlogit import CoefficientDisplay, GDLogisticRegressionCV, RegularizationPathDisplay
 
-HERE = Path(__file__).parent
-RESULTS = HERE.parents[1] / "benchmarks" / "results"
+HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
+RESULTS = ROOT / "benchmarks" / "results"
 SIZE = {"figsize": (7.2, 4), "layout": "constrained"}
 SHOWN = {  # the methods of the first picture, by what it calls them
     "GDLogisticRegression()": "GDLogisticRegression()",
@@ -58,18 +58,9 @@ def path():
 
 
 def forest():
-    """Odds ratios with their intervals."""
-    data = sm.datasets.fair.load_pandas().data
-    names = {
-        "rate_marriage": "marriage, rated 1 to 5",
-        "age": "age, years",
-        "yrs_married": "years married",
-        "children": "children",
-        "religious": "religious, rated 1 to 4",
-        "educ": "education, years",
-    }
-    X, y = data[list(names)].rename(columns=names), np.where(data["affairs"] > 0, "affair", "none")
-    result = GDLogisticRegression(C=np.inf).fit(X, y).inference(X, y, reference="none")
+    """Odds ratios with their intervals: those of an example."""
+    result = runpy.run_path(str(ROOT / "examples" / "odds_ratios.py"))["result"]
+    plt.close("all")  # the example's own pictures
     _, ax = plt.subplots(**SIZE)
     CoefficientDisplay.from_inference(result, odds_ratio=True, ax=ax)
     return "forest"

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .exact_sum import ExactSum
-from .memory import SAMPLE_BYTES, MemoryRows, concatenated
+from .memory import MemoryRows, concatenated
 from .overflow import overflow_as_here
 from .part_array import PartArray, places
 from .parts import Measure, noted
@@ -41,13 +41,12 @@ class PartRows(Rows):
     @property
     def largest_sample(self):
         """How many rows may be copied."""
-        n_bytes = self.held.facts.n_bytes + self.n_rows * self.dtype.itemsize  # a copy has the constant feature, too
-        return max(1, SAMPLE_BYTES * self.n_rows // n_bytes)
+        return self.held.facts.largest_sample
 
     @property
     def work(self):
-        """How many multiplications a product with one column is worth, about."""
-        return self.held.facts.n_bytes // self.dtype.itemsize
+        """About how many multiplications a product with one column takes."""
+        return self.held.facts.work
 
     def fold(self, f, combine, *each, products=None):
         """Combine the tuples f(block, ...), entry by entry, over all blocks of all parts: one pass."""

@@ -20,7 +20,7 @@ import scipy.sparse as sp
 from . import layout as _layout
 from .blocks import spans
 from .labels import Columns
-from .memory import SAMPLE_BYTES, concatenated, rows_of
+from .memory import concatenated, rows_of
 from .rows import Rows
 from .survey import Survey
 from .threads import Cores
@@ -144,13 +144,12 @@ class BatchRows(Rows):
     @property
     def largest_sample(self):
         """How many rows may be copied."""
-        n_bytes = self.source.facts.n_bytes + self.n_rows * self.dtype.itemsize  # a copy has the constant feature, too
-        return max(1, SAMPLE_BYTES * self.n_rows // n_bytes)
+        return self.source.facts.largest_sample
 
     @property
     def work(self):
-        """About how many multiplications a product with one column takes, without the time to read the batches."""
-        return self.source.facts.n_bytes // self.dtype.itemsize
+        """About how many multiplications a product with one column takes."""
+        return self.source.facts.work
 
     def fold(self, f, combine, *each, products=None):
         """Combine the tuples f(block, ...), entry by entry, over all blocks of all batches: one pass."""

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from .labels import Columns, codes_of, factorize, joined, totals_of
-from .memory import aligned, rows_of
+from .memory import SAMPLE_BYTES, aligned, rows_of
 from .overflow import largest, overflow_named
 from .units import measured_in, unit_of
 
@@ -46,6 +46,16 @@ class Facts(NamedTuple):
     def total(self) -> float:
         """The sum of the weights."""
         return float(self.totals.sum())
+
+    @property
+    def work(self) -> int:
+        """About how many multiplications a product of all rows with one column takes, without the time to read them."""
+        return self.n_bytes // self.dtype.itemsize
+
+    @property
+    def largest_sample(self) -> int:
+        """How many rows may be copied; a copy has the constant feature, too."""
+        return max(1, SAMPLE_BYTES * self.n_rows // (self.n_bytes + self.n_rows * self.dtype.itemsize))
 
     def encoded(self, X, y, weight, offset):
         """Rows as a fit takes them: X in its common type and units, columns for labels, weights with class factors.

@@ -1,7 +1,7 @@
 """Newton's method for several problems side by side: see ``several``.
 
 Each problem steps in a metric M, and halves its step until Armijo's condition holds. M is the Hessian of the loss in
-problem's own weighting, at a nearby theta, plus the penalty's Hessian; the secant pairs of the steps improve M
+the problem's own weighting, at a nearby theta, plus the penalty's Hessian; the secant pairs of the steps improve M
 (L-BFGS). If a problem needs many more steps in its metric, it gets the Hessian at its own theta. Problems that have
 arrived are left out of later passes.
 

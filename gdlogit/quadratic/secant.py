@@ -14,7 +14,7 @@ import numpy as np
 
 __all__ = ["Secant"]
 
-MEMORY = 10  # pairs
+MOST_PAIRS = 10  # that are kept: the newest
 TINY = float(np.finfo(float).tiny)
 
 
@@ -40,7 +40,7 @@ class Secant(NamedTuple):
     def with_step(self, ds: np.ndarray, dg: np.ndarray) -> "Secant":
         """The metric with one more pair, if J has positive curvature along it."""
         curvature = float(np.vdot(ds, dg))
-        return self._replace(pairs=(*self.pairs, (ds, dg, curvature))[-MEMORY:]) if curvature > 0 else self
+        return self._replace(pairs=(*self.pairs, (ds, dg, curvature))[-MOST_PAIRS:]) if curvature > 0 else self
 
     def scaled(self) -> "Secant":
         """The metric with a scale from the newest pair, because the first metric may have the wrong size."""
