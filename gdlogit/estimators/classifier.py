@@ -27,7 +27,7 @@ from .collection import CollectionLearner
 from .counts import CountLearner
 from .forms import OtherForms
 from .inference import WithInference
-from .lazy import mean_over_rows
+from .lazy import mean_over_rows, refuse_client
 from .limits import limits, widened
 from .offset import as_columns, check_offset, narrowed, scores_of
 from .predictor import Predictor
@@ -322,10 +322,9 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         validation = X_val, y_val, sample_weight_val, offset_val
         at_hand = self.solver == "sgd" or self.early_stopping or any(part is not None for part in validation)
         with self._unchanged_on_error():
+            refuse_client(client, X, y, sample_weight, offset, *validation)
             if is_collection(X, y, sample_weight, offset, *validation):
                 message = self._fit_collection((X, y, sample_weight, offset), validation, client)
-            elif client is not None:
-                raise ValueError("client is for Dask collections: X is in memory, so client must be None.")
             elif isinstance(X, np.memmap) and X.ndim == 2 and X.dtype not in (np.float64, np.float32) and not at_hand:
                 given = (
                     X,

@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 from ..data.labels import codes_of
 from ..data.on_dask import is_collection, lazily, parts_of
 
-__all__ = ["also_lazy", "bare", "log_likelihoods", "mean_over_rows", "refuse_collections"]
+__all__ = ["also_lazy", "bare", "log_likelihoods", "mean_over_rows", "refuse_client", "refuse_collections"]
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 KNOWN = ("n_features_in_", "feature_names_in_")  # attributes that checks of other rows need
@@ -71,3 +71,9 @@ def refuse_collections(method: str, *values: Any) -> None:
     """Raise a TypeError for Dask collections if a method takes rows in memory only; NumPy would fetch all rows."""
     if is_collection(*values):
         raise TypeError(f"{method} needs rows in memory; got a Dask collection. fit takes Dask collections.")
+
+
+def refuse_client(client: Any, *values: Any) -> None:
+    """Raise a ValueError for a client where all values are in memory."""
+    if client is not None and not is_collection(*values):
+        raise ValueError(f"client must be None where X is in memory: it is for Dask collections; got {client!r}.")

@@ -28,7 +28,7 @@ from .folds_on_parts import on_parts
 from .forms import OtherForms, named, with_l1
 from .grid import grid_of
 from .inference import WithoutInference
-from .lazy import log_likelihoods, mean_over_rows
+from .lazy import log_likelihoods, mean_over_rows, refuse_client
 from .limits import limits
 from .offset import check_offset, scores_of
 from .predictor import Predictor
@@ -405,8 +405,7 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
         """Set the fitted attributes; return warnings to give, each with its category."""
         check_path_parameters(self)
         given = X, y, sample_weight
-        if client is not None and not is_collection(*given):
-            raise ValueError("client is for Dask collections: X is in memory, so client must be None.")
+        refuse_client(client, *given)
         of_splitter, of_scorer = self._routed("fit", sample_weight, {"groups": groups, **params})
         if is_collection(*given):
             if offset is not None:
