@@ -14,7 +14,7 @@ import numpy as np
 
 from .bounds import BoxPenalty
 from .data.rows import Rows
-from .descent import gradient, newton, quasi_newton, stochastic, truncated
+from .descent import gradient, newton, proximal_quasi_newton, quasi_newton, stochastic, truncated
 from .descent.loop import NOBODY, DescentResult, Method, Record, Watch, descend, even_if_interrupted, goal_of
 from .descent.status import Status
 from .objective import FORMED_PARAMETERS, Objective, Point
@@ -254,8 +254,13 @@ def better_start(objective: Objective, theta: np.ndarray) -> np.ndarray:
 
 def tolerance(settings: Settings, objective: Objective) -> float:
     """The tolerance that the settings ask for."""
-    by_products = settings.solver not in TEXTBOOK and objective.penalty.is_smooth and not objective.forms_hessian
-    return PRODUCTS_TOL if by_products and settings.tol == "auto" else settings.formed_tol
+    is_fine = settings.solver in TEXTBOOK or objective.forms_hessian or has_working_set(objective)
+    return settings.formed_tol if is_fine or settings.tol != "auto" else PRODUCTS_TOL
+
+
+def has_working_set(objective: Objective) -> bool:
+    """Whether truncated Newton steps copy the columns of a working set: with l1, one score and rows in memory."""
+    return not objective.penalty.is_smooth and objective.has_least_squares
 
 
 def method_of(settings: Settings, objective: Objective, rng: np.random.Generator) -> Method:
@@ -278,8 +283,10 @@ def method_of(settings: Settings, objective: Objective, rng: np.random.Generator
             )
         case _ if objective.penalty.is_smooth:
             return quasi_newton.quasi_newton(tol, rng, settles=settings.tol == "auto")
-        case _:
+        case _ if has_working_set(objective):
             return truncated.truncated(tol)
+        case _:
+            return proximal_quasi_newton.proximal_quasi_newton(tol, rng, settles=settings.tol == "auto")
 
 
 def solution_at(
@@ -298,7 +305,7 @@ def solution_at(
             model, theta = model.moved(least_norm), users(least_norm, objective, coordinates)
     converged_excess = ending.excess if status is Status.CONVERGED else 0.0
     gap = duality_gap(model, rng, tol, converged_excess, brief=status is Status.INTERRUPTED)
-    if status is Status.CONVERGED and is_doubtful(model, gap, tol):
+    if status is Status.CONVERGED and is_doubtful(model, gap, ending.goal, tol):
         status = Status.UNPROVEN
     elif status in (Status.MAX_ITER, Status.STALLED) and gap <= ending.goal:  # proven, whatever the estimate
         status = Status.CONVERGED
@@ -308,12 +315,15 @@ def solution_at(
     return Solution(theta, status, min(ending.excess, gap), gap, ending.goal, ending.history, model, coordinates, terms)
 
 
-def is_doubtful(model: LocalModel, gap: float, tol: float) -> bool:
-    """Whether the gap is so large that the estimate of the excess at a model's point may be wrong."""
+def is_doubtful(model: LocalModel, gap: float, reached: float, tol: float) -> bool:
+    """Whether the gap is so large that the estimate of the excess at a model's point may be wrong.
+
+    A descent that settled before its goal, at a larger excess that it ``reached``, has said so.
+    """
     objective = model.objective
-    if isinf(gap):  # nothing can be proven for this penalty
-        return False
     goal = goal_of(objective, model.point, tol)
+    if isinf(gap) or reached > goal:  # nothing can be proven for this penalty, or is to be proven
+        return False
     if not objective.penalty.is_smooth:
         return gap > max(DOUBTFUL_RELATIVE_GAP * model.point.value, goal)
     if gap <= DOUBTFUL_GAP_PER_GOAL * goal or not objective.forms_hessian:

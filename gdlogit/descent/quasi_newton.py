@@ -27,12 +27,12 @@ Martens and Grosse, "Optimizing neural networks with Kronecker-factored approxim
 """
 
 from math import log
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..objective import Point
-from ..quadratic.features import Features, gram_price, with_gram
+from ..quadratic.features import CHOLESKY, Features, gram_price, with_gram
 from ..quadratic.metric import LocalModel, NewtonMetric, Solved, products_at
 from ..quadratic.secant import Secant
 from .loop import Method, goal_of
@@ -65,7 +65,7 @@ class QuasiState(NamedTuple):
     error: float  # the standard error of the mean loss
     labels: tuple[np.ndarray, np.ndarray]
     features: Features
-    metric: Secant
+    metric: Any
     made_at: float  # the mean loss where B was made
     direction: np.ndarray
     values: tuple[float, ...] = ()  # of J, from the start on
@@ -117,18 +117,18 @@ def products(objective, state):
     return products_at(objective, objective.curvature(state.scores), state.metric, most_products=most)
 
 
-def is_stale(objective, state):
+def is_stale(objective, state, factor=CHOLESKY):
     """Whether the metric is to be made anew: the loss has halved or doubled, or G is now worth its price."""
-    return wants_gram(objective, state) or not FADED * state.made_at <= state.loss <= state.made_at / FADED
+    return wants_gram(objective, state, factor) or not FADED * state.made_at <= state.loss <= state.made_at / FADED
 
 
-def wants_gram(objective, state):
+def wants_gram(objective, state, factor=CHOLESKY):
     """Whether G is to be formed now: G is cheap, or the descent so far has cost a third of the price of G.
 
     A descent that needs fewer steps than G costs passes does without.
     """
     worth = min(WORTH_GRAM * objective.passes, steps_left(state))
-    return state.features.gram is None and gram_price(objective) <= max(CHEAP_GRAM, worth)
+    return state.features.gram is None and gram_price(objective, factor) <= max(CHEAP_GRAM, worth)
 
 
 def steps_left(state):
@@ -188,7 +188,7 @@ def is_long(objective):
     return objective.passes >= LONG_DESCENT
 
 
-def has_settled(objective, state):
+def has_settled(objective, state, factor=CHOLESKY):
     """Whether WINDOW steps lower J by no more than its rounding or, in a long descent, than its standard error.
 
     A long descent first tries the metric with G, unless G is far too expensive.
@@ -196,7 +196,8 @@ def has_settled(objective, state):
     fall = state.values[max(0, len(state.values) - 1 - WINDOW)] - state.point.value
     if len(state.values) > WINDOW and fall <= objective.resolution * state.point.value:
         return True
-    has_best_metric = state.features.gram is not None or gram_price(objective) > LATE_GRAM * objective.passes
+    price = gram_price(objective, factor)
+    has_best_metric = state.features.gram is not None or price > LATE_GRAM * objective.passes
     return has_best_metric and is_long(objective) and fall < state.error
 
 

@@ -1,0 +1,182 @@
+r"""The metric of the features with an l1 penalty: the model of a proximal quasi-Newton step, and its minimum.
+
+    q(x) = g^T (x - theta) + 1/2 (x - theta)^T M (x - theta) + penalty(x),    M = sigma G (x) B, corrected by secant pairs
+
+G has the second moments of the features and B the mean curvature of the classes (``features``). In the eigenvectors of
+G and of B, M is a diagonal sigma Lambda and a term of low rank, the compact form of BFGS:
+
+    M = sigma Lambda - W^T K^-1 W,    W = [sigma Lambda S; Y],    K = [S^T sigma Lambda S, L; L^T, -D].
+
+The rows of S and Y are the steps and the changes of the loss's gradient; L and D are the lower triangle and the
+diagonal of S^T Y. So (M + rho)^-1 costs two products with eigenvectors, for every rho, and the correlation of features
+does not matter. The minimum of q is found by ADMM, which handles the kinks of the penalty:
+
+    x := (M + rho)^-1 (rho (z - u) - c),    z := prox(x + u, 1 / rho),    u := u + x - z.
+
+ADMM starts at theta with u = -g / rho, so at the minimum of J it does not move. z has exact zeros.
+
+Coordinates are scaled to a unit diagonal of G and of B, so that one rho suits all of them.
+
+References
+----------
+Nocedal and Wright, "Numerical Optimization" (2006), equation 7.29 (the compact form).
+Boyd et al., "Distributed optimization and statistical learning via ADMM", Found. Trends Mach. Learn. 3 (2011), sections
+3.4.1 (rho), 3.4.3 (over-relaxation) and 6.4 (the lasso).
+Lee, Sun and Saunders, "Proximal Newton-type methods for minimizing composite functions", SIAM J. Optim. 24 (2014).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..penalty import shrink
+from .curvature import equilibration
+from .features import Features
+
+__all__ = ["Eigenbasis", "SpectralMetric"]
+
+MOST_PAIRS = 10  # that are kept: the newest
+LEAST_EIGENVALUE = 1e-10  # of G (x) B, relative to the largest: less is rounding
+LEAST_COSINE = 1e-10  # between a step and the change of the gradient: a pair with less is rounding
+ADMM_ITERATIONS, MOST_ROUNDS = 10, 6  # in a round; rounds
+ENOUGH_FALL = 0.1  # fall of the last round / fall so far, up to which another round is not worth its price
+ADMM_RELAXATION = 1.6  # Boyd et al. recommend 1.5 to 1.8
+MOST_CHANGE, GOOD_RHO = 10.0, 3.0  # of rho, after a round; the least change that calls for another round
+TINY = float(np.finfo(float).tiny)
+
+
+class Eigenbasis(NamedTuple):
+    """Eigenvectors and eigenvalues of G (x) B, both scaled to a unit diagonal; without G's, its diagonal alone.
+
+    ``scale`` (p + 1, k) is theta / the scaled theta.
+    """
+
+    scale: np.ndarray
+    values: np.ndarray
+    features: np.ndarray | None
+    classes: np.ndarray | None
+    moments: np.ndarray  # the eigenvalues of G
+
+    @classmethod
+    def of(cls, features: Features, coupling: np.ndarray, known: "Eigenbasis | None" = None) -> "Eigenbasis":
+        """The basis for B = ``coupling``; ``known`` is a basis with the same G."""
+        by_class = equilibration(coupling.diagonal())
+        if features.gram is None:
+            scale = np.outer(equilibration(features.squares), by_class)
+            return cls(scale, np.ones_like(scale), None, None, np.ones(len(scale)))
+        by_feature = equilibration(features.gram.diagonal())
+        if known is None or known.features is None:
+            moments, vectors = np.linalg.eigh(by_feature[:, None] * features.gram * by_feature)
+        else:
+            moments, vectors = known.moments, known.features
+        bends, classes = np.linalg.eigh(by_class[:, None] * coupling * by_class)
+        values = np.outer(moments, bends)
+        values = np.maximum(values, LEAST_EIGENVALUE * values[-1, -1])
+        return cls(np.outer(by_feature, by_class), values, vectors, classes, moments)
+
+    def into(self, x):
+        """A scaled theta in the eigenvectors."""
+        return x if self.features is None else self.features.T @ x @ self.classes
+
+    def out_of(self, x):
+        """The scaled theta."""
+        return x if self.features is None else self.features @ x @ self.classes.T
+
+
+class SpectralMetric(NamedTuple):
+    """M: a basis and pairs (ds, dg), the newest last; ``known`` are the pairs in the basis. ``rho`` is ADMM's / sigma."""
+
+    basis: Eigenbasis
+    pairs: tuple = ()
+    known: tuple = ()
+    rho: float = 1.0
+
+    def with_basis(self, basis: Eigenbasis) -> "SpectralMetric":
+        """The same pairs with another first metric."""
+        return SpectralMetric(basis, rho=self.rho).with_steps(self.pairs)
+
+    def with_steps(self, pairs) -> "SpectralMetric":
+        """The metric with more pairs, those along which the loss has positive curvature."""
+        basis, added, known = self.basis, (), ()
+        for ds, dg in pairs:
+            s, y = basis.into(ds / basis.scale).ravel(), basis.into(dg * basis.scale).ravel()
+            if s @ y > LEAST_COSINE * np.sqrt((s @ s) * (y @ y)):
+                added, known = (*added, (ds, dg)), (*known, (s, y))
+        return self._replace(
+            pairs=(*self.pairs, *added)[-MOST_PAIRS:],
+            known=(*self.known, *known)[-MOST_PAIRS:],
+        )
+
+    def step_and_fall(self, point, penalty):
+        """The step to about the minimum of q, how far q falls, and the metric with a better rho."""
+        strengths = penalty.l1_strengths(point.theta.shape), penalty.curvature(point.theta)
+        x, fall, rho = Model(self, point, *strengths).minimised(self.rho)
+        return x * self.basis.scale - point.theta, fall, self._replace(rho=rho)
+
+
+class Model:
+    """q in scaled coordinates: c^T x + 1/2 x^T M x + l1^T |x| + 1/2 l2^T x^2."""
+
+    def __init__(self, metric, point, l1, l2):
+        basis = self.basis = metric.basis
+        self.l1, self.l2, self.x = l1 * basis.scale, l2 * basis.scale**2, point.theta / basis.scale
+        self.sigma, self.W, self.K = compact_form(basis.values, metric.known)
+        self.diagonal = self.sigma * basis.values
+        slope = point.gradient * basis.scale - self.l2 * self.x
+        x = basis.into(self.x)
+        self.c = basis.into(slope) - self.product(x)
+        self.start = self.value(self.x, x)
+
+    def product(self, x):
+        """M x, in the eigenvectors."""
+        return self.diagonal * x - (np.linalg.solve(self.K, self.W @ x.ravel()) @ self.W).reshape(x.shape)
+
+    def value(self, z, x):
+        """q at a scaled theta z, which is x in the eigenvectors."""
+        kinks = np.vdot(self.l1, np.abs(z)) + 0.5 * np.vdot(self.l2 * z, z)
+        return float(np.vdot(self.c + 0.5 * self.product(x), x) + kinks)
+
+    def minimised(self, rho):
+        """About the minimum of q, the fall of q from the start, and a better rho / sigma."""
+        z, best, fall, rho = self.x, self.x, 0.0, rho * self.sigma
+        u = -self.basis.out_of(self.c + self.product(self.basis.into(z))) / rho
+        for _ in range(MOST_ROUNDS):
+            z, u, better_rho = self.admm(z, u, rho)
+            is_suitable = max(rho, better_rho) < GOOD_RHO * min(rho, better_rho)
+            before, u, rho = fall, u * (rho / better_rho), better_rho
+            x = self.basis.into(z)
+            new = self.start - self.value(z, x)
+            if new > fall:
+                best, fall = z, new
+            if before and is_suitable and fall - before <= ENOUGH_FALL * fall:
+                break
+        return best, fall, rho / self.sigma
+
+    def admm(self, z, u, rho):
+        """z and u after a round, and a better rho."""
+        into, out_of = self.basis.into, self.basis.out_of
+        diagonal = self.diagonal + rho
+        W = self.W / diagonal.ravel()
+        inner = np.linalg.inv(self.K - W @ self.W.T)
+        for _ in range(ADMM_ITERATIONS):
+            before = z
+            x = (rho * into(z - u) - self.c) / diagonal
+            x = out_of(x + ((inner @ (self.W @ x.ravel())) @ W).reshape(x.shape))
+            ahead = ADMM_RELAXATION * x + (1 - ADMM_RELAXATION) * z + u
+            z = shrink(ahead, self.l1 / rho) / (1 + self.l2 / rho)
+            u = ahead - z
+        primal, dual = np.linalg.norm(x - z), rho * np.linalg.norm(z - before)
+        change = np.clip(np.sqrt(primal / max(dual, TINY)), 1 / MOST_CHANGE, MOST_CHANGE)
+        return z, u, float(rho * change)
+
+
+def compact_form(values, pairs):
+    """The sigma, W and K of M, from pairs in the eigenvectors; sigma is that of the newest pair."""
+    if not pairs:
+        return 1.0, np.empty((0, values.size)), np.empty((0, 0))
+    S, Y = (np.array(rows) for rows in zip(*pairs, strict=True))
+    sigma = float((Y[-1] ** 2 / values.ravel()).sum() / (S[-1] @ Y[-1]))
+    MS, SY = sigma * values.ravel() * S, S @ Y.T
+    lower = np.tril(SY, -1)
+    K = np.block([[S @ MS.T, lower], [lower.T, -np.diag(SY.diagonal())]])
+    return sigma, np.vstack([MS, Y]), K
