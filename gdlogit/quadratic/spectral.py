@@ -67,6 +67,7 @@ class Eigenbasis(NamedTuple):
         by_feature = equilibration(features.gram.diagonal())
         if known is None or known.features is None:
             moments, vectors = np.linalg.eigh(by_feature[:, None] * features.gram * by_feature)
+            vectors = vectors.astype(np.float32)
         else:
             moments, vectors = known.moments, known.features
         bends, classes = np.linalg.eigh(by_class[:, None] * coupling * by_class)
@@ -76,11 +77,15 @@ class Eigenbasis(NamedTuple):
 
     def into(self, x):
         """A scaled theta in the eigenvectors."""
-        return x if self.features is None else self.features.T @ x @ self.classes
+        if self.features is None:
+            return x
+        return (self.features.T @ x.astype(np.float32)).astype(float) @ self.classes
 
     def out_of(self, x):
         """The scaled theta."""
-        return x if self.features is None else self.features @ x @ self.classes.T
+        if self.features is None:
+            return x
+        return (self.features @ x.astype(np.float32)).astype(float) @ self.classes.T
 
 
 class SpectralMetric(NamedTuple):
@@ -115,37 +120,35 @@ class SpectralMetric(NamedTuple):
 
 
 class Model:
-    """q in scaled coordinates: c^T x + 1/2 x^T M x + l1^T |x| + 1/2 l2^T x^2."""
+    """q in scaled coordinates, of a step d from x: g^T d + 1/2 d^T M d + l1^T |x + d| + 1/2 l2^T (x + d)^2."""
 
     def __init__(self, metric, point, l1, l2):
         basis = self.basis = metric.basis
         self.l1, self.l2, self.x = l1 * basis.scale, l2 * basis.scale**2, point.theta / basis.scale
         self.sigma, self.W, self.K = compact_form(basis.values, metric.known)
         self.diagonal = self.sigma * basis.values
-        slope = point.gradient * basis.scale - self.l2 * self.x
-        x = basis.into(self.x)
-        self.c = basis.into(slope) - self.product(x)
-        self.start = self.value(self.x, x)
+        self.g = point.gradient * basis.scale - self.l2 * self.x
 
-    def product(self, x):
-        """M x, in the eigenvectors."""
-        return self.diagonal * x - (np.linalg.solve(self.K, self.W @ x.ravel()) @ self.W).reshape(x.shape)
-
-    def value(self, z, x):
-        """q at a scaled theta z, which is x in the eigenvectors."""
-        kinks = np.vdot(self.l1, np.abs(z)) + 0.5 * np.vdot(self.l2 * z, z)
-        return float(np.vdot(self.c + 0.5 * self.product(x), x) + kinks)
+    def fall(self, z):
+        """How far q falls from x to z."""
+        d = z - self.x
+        in_basis = self.basis.into(d)
+        quadratic = (self.diagonal * in_basis**2).sum()
+        if len(self.W):
+            along = self.W @ in_basis.ravel()
+            quadratic -= along @ np.linalg.solve(self.K, along)
+        kinks = np.vdot(self.l1, np.abs(z) - np.abs(self.x)) + 0.5 * np.vdot(self.l2 * (z + self.x), d)
+        return -float(np.vdot(self.g, d) + 0.5 * quadratic + kinks)
 
     def minimised(self, rho):
-        """About the minimum of q, the fall of q from the start, and a better rho / sigma."""
+        """About the minimum of q, the fall of q from x, and a better rho / sigma."""
         z, best, fall, rho = self.x, self.x, 0.0, rho * self.sigma
-        u = -self.basis.out_of(self.c + self.product(self.basis.into(z))) / rho
+        u = -self.g / rho
         for _ in range(MOST_ROUNDS):
             z, u, better_rho = self.admm(z, u, rho)
             is_suitable = max(rho, better_rho) < GOOD_RHO * min(rho, better_rho)
             before, u, rho = fall, u * (rho / better_rho), better_rho
-            x = self.basis.into(z)
-            new = self.start - self.value(z, x)
+            new = self.fall(z)
             if new > fall:
                 best, fall = z, new
             if before and is_suitable and fall - before <= ENOUGH_FALL * fall:
@@ -155,13 +158,16 @@ class Model:
     def admm(self, z, u, rho):
         """z and u after a round, and a better rho."""
         into, out_of = self.basis.into, self.basis.out_of
-        diagonal = self.diagonal + rho
-        W = self.W / diagonal.ravel()
+        inverse = 1 / (self.diagonal + rho)
+        W = self.W * inverse.ravel()
         inner = np.linalg.inv(self.K - W @ self.W.T)
         for _ in range(ADMM_ITERATIONS):
             before = z
-            x = (rho * into(z - u) - self.c) / diagonal
-            x = out_of(x + ((inner @ (self.W @ x.ravel())) @ W).reshape(x.shape))
+            pull = rho * (z - self.x - u) - self.g
+            d = into(pull) * inverse
+            if len(W):
+                d += ((inner @ (W @ (d / inverse).ravel())) @ W).reshape(d.shape)
+            x = self.x + out_of(d)
             ahead = ADMM_RELAXATION * x + (1 - ADMM_RELAXATION) * z + u
             z = shrink(ahead, self.l1 / rho) / (1 + self.l2 / rho)
             u = ahead - z
