@@ -96,8 +96,11 @@ class L1Metric(NamedTuple):
     hessian: np.ndarray
     penalty: L1Penalty
 
-    def step_and_fall(self, point):
-        """The step to the minimum of the model, and how far it falls; infinite where the minimum was not found."""
+    def step_and_fall(self, point, rtol=0.0):
+        """The step to the minimum of the model, and how far it falls; infinite where the minimum was not found.
+
+        The minimum is found exactly, whatever ``rtol`` is.
+        """
         shape = point.theta.shape
         flat = (array.ravel() for array in (point.gradient, point.theta, self.penalty.l1_strengths(shape)))
 
@@ -207,10 +210,16 @@ class L1WorkingSet:
 
 
 def l1_metric(objective, point, z):
-    """The metric with an l1 penalty for too many parameters to form a Hessian, around a point with scores z."""
+    """The metric with an l1 penalty for a Newton step of a descent that forms no Hessians, around a point with scores z.
+
+    For a single step the Hessian is formed where it has few parameters and, with few rows, few directions without
+    curvature.
+    """
     if objective.has_least_squares:
         return L1WorkingSet(objective, point, z)
     c = objective.curvature(z)
+    if objective.n_parameters <= objective.formed_parameters and objective.shape[0] <= objective.n_counted:
+        return metric_of(objective, objective.hessian_at(c))
     return L1Products(objective.hessian_product(c), preconditioner_at(objective, z).diagonal, objective.penalty)
 
 
