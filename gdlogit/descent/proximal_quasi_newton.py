@@ -138,6 +138,4 @@ def verified(objective, state):
     direction, fall = l1_metric(objective, state.point, state.scores).step_and_fall(state.point, NEWTON_RESIDUAL)
     fall = min(fall, state.point.value)  # J is not negative
     times = max(state.times, state.times * fall / max(state.excess, TINY))
-    return state._replace(
-        direction=direction, excess=fall, times=times, solved=Solved(direction, fall), is_small=False
-    )
+    return state._replace(direction=direction, excess=fall, times=times, solved=Solved(direction, fall), is_small=False)

@@ -35,6 +35,7 @@ __all__ = [
 
 PRECONDITIONER_ROWS_PER_FEATURE, PRECONDITIONER_ROWS = 10, 1000  # a Kronecker product is made of at least so many
 WORKING_SET_SLOPE = 0.9  # slope / l1: a zero with a larger ratio may leave zero in the next step
+FEW_FEATURES = 200  # a working set of so many zeros is never cut down to the number of rows
 PROXIMAL_RESIDUAL = 1e-3  # slope / slope at the start, where a solve for an estimate or a proof ends
 
 
@@ -203,7 +204,12 @@ class L1WorkingSet:
         penalty, point = self.objective.penalty, self.point
         theta, slope = point.theta[:, 0], np.abs(point.gradient[:-1, 0])
         strength = penalty.l1_strengths(theta.shape)[:-1]
-        features = np.flatnonzero((theta[:-1] != 0) | (slope > WORKING_SET_SLOPE * strength) | (strength == 0))
+        kept, zeros = (theta[:-1] != 0) | (strength == 0), slope > WORKING_SET_SLOPE * strength
+        most = max(self.objective.n_counted, FEW_FEATURES)
+        if np.count_nonzero(zeros) > most:  # a minimum need not have more nonzeros than rows
+            share = np.divide(slope, strength, out=np.zeros_like(slope), where=~kept)
+            zeros &= share >= np.partition(share, -most)[-most]
+        features = np.flatnonzero(kept | zeros)
         working_set, penalty = np.append(features, len(slope)), penalty.restricted(features)
         columns = self.objective.least_squares(self.z, features, INTERCEPT_FEATURE)
         return working_set, ColumnModel(*columns, penalty, theta[working_set])

@@ -120,14 +120,14 @@ class SpectralMetric(NamedTuple):
 
 
 class Model:
-    """q in scaled coordinates, of a step d from x: g^T d + 1/2 d^T M d + l1^T |x + d| + 1/2 l2^T (x + d)^2."""
+    """q in scaled coordinates, of a step d from x: g^T d + 1/2 d^T M d + strength^T |x + d| + 1/2 ridge^T (x + d)^2."""
 
-    def __init__(self, metric, point, l1, l2):
+    def __init__(self, metric, point, strength, ridge):
         basis = self.basis = metric.basis
-        self.l1, self.l2, self.x = l1 * basis.scale, l2 * basis.scale**2, point.theta / basis.scale
+        self.strength, self.ridge, self.x = strength * basis.scale, ridge * basis.scale**2, point.theta / basis.scale
         self.sigma, self.W, self.K = compact_form(basis.values, metric.known)
         self.diagonal = self.sigma * basis.values
-        self.g = point.gradient * basis.scale - self.l2 * self.x
+        self.g = point.gradient * basis.scale - self.ridge * self.x
 
     def fall(self, z):
         """How far q falls from x to z."""
@@ -137,7 +137,7 @@ class Model:
         if len(self.W):
             along = self.W @ in_basis.ravel()
             quadratic -= along @ np.linalg.solve(self.K, along)
-        kinks = np.vdot(self.l1, np.abs(z) - np.abs(self.x)) + 0.5 * np.vdot(self.l2 * (z + self.x), d)
+        kinks = np.vdot(self.strength, np.abs(z) - np.abs(self.x)) + 0.5 * np.vdot(self.ridge * (z + self.x), d)
         return -float(np.vdot(self.g, d) + 0.5 * quadratic + kinks)
 
     def minimised(self, rho):
@@ -169,7 +169,7 @@ class Model:
                 d += ((inner @ (W @ (d / inverse).ravel())) @ W).reshape(d.shape)
             x = self.x + out_of(d)
             ahead = ADMM_RELAXATION * x + (1 - ADMM_RELAXATION) * z + u
-            z = shrink(ahead, self.l1 / rho) / (1 + self.l2 / rho)
+            z = shrink(ahead, self.strength / rho) / (1 + self.ridge / rho)
             u = ahead - z
         primal, dual = np.linalg.norm(x - z), rho * np.linalg.norm(z - before)
         change = np.clip(np.sqrt(primal / max(dual, TINY)), 1 / MOST_CHANGE, MOST_CHANGE)
