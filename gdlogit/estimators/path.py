@@ -23,14 +23,16 @@ from .by_feature import penalty_factors
 from .callbacks import FitTask, with_callbacks
 from .choice import Choice, end_of_grid, messages_of, results_of
 from .classifier import GDLogisticRegression
-from .folds import LOG_LOSS, Folds, Found, Rows, embedded, folds_of, held_out_scores, scorer_of
+from .folds import Folds, folds_of
 from .folds_on_parts import on_parts
 from .forms import OtherForms, named, with_l1
 from .grid import grid_of
+from .held_out import LOG_LOSS, Rows, held_out_scores, scorer_of
 from .inference import WithoutInference
 from .lazy import log_likelihoods, mean_over_rows, refuse_client
 from .limits import limits
 from .offset import check_offset, scores_of
+from .path_fits import Found, embedded, print_point
 from .predictor import Predictor
 from .validation import (
     check_finite,
@@ -550,12 +552,3 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
         chosen = path[r, i] if self.refit or not folds.tests else theta[r, i, 1:].mean(axis=0)
         self.coef_, self.intercept_ = np.ascontiguousarray(chosen[:-1].T), chosen[-1].copy()
         return [*messages_of(self, folds, found), *end_of_grid(self.cv_results_, choice.best, grids)]
-
-
-def print_point(l1_ratio, C, found, r, i):
-    """One line for a point of the grid."""
-    nonzero = np.count_nonzero(found.theta[r, i, 0, :-1].any(axis=1))
-    print(
-        f"l1_ratio {l1_ratio:<5.3g}   C {C:<10.4g}   nonzero {nonzero:<6d}   gap {found.gap[r, i, 0]:<8.1e}   "
-        f"fits {found.n_iter.shape[2]}   iterations {found.n_iter[r, i].max()}"
-    )
