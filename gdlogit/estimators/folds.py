@@ -1,12 +1,21 @@
-"""The folds of a cross-validation, as weightings of the rows."""
+"""The folds of a cross-validation, as weightings of the rows; and the problem and the folds of rows in memory."""
 
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import check_cv
+from sklearn.utils.validation import validate_data
 
-__all__ = ["N_FOLDS", "Folds", "folds_of"]
+from ..data.overflow import overflow_named
+from ..problem import Problem
+from .by_feature import penalty_factors
+from .held_out import LOG_LOSS, Rows
+from .limits import limits
+from .offset import check_offset, scores_of
+from .validation import check_finite, check_weight, encode, require_all_classes
+
+__all__ = ["N_FOLDS", "Folds", "folds_of", "in_memory"]
 
 N_FOLDS = 5
 
@@ -45,3 +54,31 @@ def folds_of(cv: Any, X: Any, y: Any, codes: Any, weight: Any, n_classes: int, *
     shares = shares.astype(np.min_scalar_type(int(shares.max())))
     totals = (np.bincount(codes, weight * share, n_classes) for share in shares.T)
     return Folds(shares, tests, [np.flatnonzero(total == 0) for total in totals])
+
+
+def in_memory(estimator, X, y, sample_weight, offset, **of_splitter):
+    """The problem, its folds, the rows for the scores, and X, whose numbers an overflow names."""
+    accepted = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "ensure_all_finite": False}
+    X, y = validate_data(estimator, X, y, **accepted)
+    sample_weight = check_weight(sample_weight, X)
+    columns, codes, weight = encode(y, sample_weight, estimator.class_weight, estimator.fit_intercept)
+    require_all_classes(columns)
+    offset = check_offset(offset, X, scores_of(columns.classes))
+    if offset is not None and estimator.scoring != LOG_LOSS:
+        raise ValueError(
+            f"scoring must be {LOG_LOSS!r} with an offset, which no scorer takes; got {estimator.scoring!r}."
+        )
+    with overflow_named(X):
+        factors = penalty_factors(estimator)
+        terms = {
+            "intercept": estimator.fit_intercept,
+            "factors": factors,
+            "bounds": limits(estimator, columns, factors),
+        }
+        problem = Problem.of(X, codes, weight, len(columns.classes), offset=offset, **terms)
+    check_finite(estimator, problem.rows)
+    if isinstance(estimator.cv, str):
+        folds = Folds.none(len(y))
+    else:
+        folds = folds_of(estimator.cv, X, y, codes, weight, len(columns.classes), **of_splitter)
+    return problem, folds, Rows(X, y, codes, weight, sample_weight, offset, columns.classes), X

@@ -1,5 +1,6 @@
 """The fits of a path over C and l1_ratio, to all rows and to the rows of every fold."""
 
+import warnings
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -10,8 +11,9 @@ from ..paths import paths
 from ..problem import Problem
 from ..typing import Floats
 
-__all__ = ["Found", "embedded", "print_point"]
+__all__ = ["Found", "fit_all"]
 
+MUCH_MEMORY = 2**30  # bytes of coefficients that a user may not expect
 NEVER = -1e30  # the score of a class that a fold has not seen: its probability is 0
 
 
@@ -41,6 +43,41 @@ class Found(NamedTuple):
     def reached(self):
         """At which points all weightings have a solution."""
         return np.isfinite(self.theta[..., -1, 0]).all(axis=2)
+
+
+def fit_all(estimator, problem, folds, grid, rows, settings, rng, task):
+    """All fits, of all rows first: until an interrupt, or until a callback asks to stop."""
+    found = Found.of((*grid.shape, folds.shares.shape[1], *problem.shape))
+    if problem.bounds is not None and len(folds.complete) < folds.shares.shape[1]:
+        raise ValueError("coef_bounds and monotonic_cst need every class in the training part of every fold.")
+    if found.theta.nbytes > MUCH_MEMORY:
+        warnings.warn(f"The coefficients of all fits take {found.theta.nbytes / 2**30:.1f} GB.", stacklevel=4)
+    try:
+        for r, (Cs, l1_ratio) in enumerate(zip(*grid, strict=True)):
+            fit_incomplete(estimator, problem, folds, (r, Cs, l1_ratio), rows, settings, rng, found)
+            for i, fits in paths(problem, folds.shares[:, folds.complete], Cs, l1_ratio, settings, rng):
+                task.begin_iteration(None)
+                found.keep((r, i, folds.complete), fits.theta, fits.excess, fits.gap, fits.n_iter, fits.converged)
+                if estimator.verbose:
+                    print_point(l1_ratio, Cs[i], found, r, i)
+                if task.end_iteration(None):
+                    return found
+    except KeyboardInterrupt:
+        if not found.reached.any():
+            raise
+        found.interrupted.append(True)
+    return found
+
+
+def fit_incomplete(estimator, problem, folds, row, rows, settings, rng, found):
+    """The fits of the folds that lack a class, at one row of the grid: its number, its values of C and its l1_ratio."""
+    r, Cs, l1_ratio = row
+    terms = {"intercept": estimator.fit_intercept, "factors": problem.factors, "settings": settings, "rng": rng}
+    for f in np.setdiff1d(np.arange(folds.shares.shape[1]), folds.complete):
+        weight = rows.weight * folds.shares[:, f]
+        given = rows.X, rows.codes, weight, folds.lacking[f], Cs, l1_ratio, len(rows.classes)
+        for i, *of_fold in embedded(*given, offset=rows.offset, **terms):
+            found.keep((r, i, f), *of_fold[:2], np.nan, *of_fold[2:])
 
 
 def embedded(
