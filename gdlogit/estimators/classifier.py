@@ -158,8 +158,8 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         where a fit ended because J fell too slowly; or the rounding of X's precision.
     duality_gap_ : float
         A proven bound on J - min J at the returned coefficients, by Fenchel duality. The bound holds whatever the
-        solver did. It is at most J and at least the rounding of J. It is sharp for unscaled features, too, up to scales
-        of about 1e20, where rounding limits it. Infinite if ``C=np.inf``.
+        solver did. It is at most J and at least the rounding of J. It is sharp for unscaled features, too. Infinite if
+        ``C=np.inf``.
     class_prior_ : ndarray of shape (n_classes,)
         The share of each class in the weights of the fit, or the prior of ``calibrated_for``.
     has_offset_ : bool
