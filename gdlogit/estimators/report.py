@@ -54,9 +54,6 @@ def message_of_end(estimator, solution, classes):
 
     ``classes`` are the classes whose scores the solution has.
     """
-    remedies = (
-        ", scale the features, or use solver='auto'" if auto_serves(solution.objective) else ", or scale the features"
-    )
     return solution.status.told(
         distance=f"about {solution.excess:.1e}" if isfinite(solution.excess) else "by an unknown amount",
         direction=solution.along(names_of(estimator), classes) if solution.direction else "",
@@ -65,12 +62,19 @@ def message_of_end(estimator, solution, classes):
         gap=solution.gap,
         n_iter=len(solution.history),
         precision=solution.objective.precision,
-        or_solver=remedies if estimator.solver in TEXTBOOK else "",
+        or_solver=or_solver(solution.objective) if estimator.solver in TEXTBOOK else "",
         or_penalty="use an l2 share (l1_ratio below 1)" if estimator.l1_ratio == 1 else "scale the features",
         stable_rate=Lazy(solution.largest_stable_rate),
         tol=solution.tolerance,
         **{name: getattr(estimator, name) for name in ("max_iter", "learning_rate")},
     )
+
+
+def or_solver(objective):
+    """The remedies besides others for a textbook's method."""
+    if auto_serves(objective):
+        return ", scale the features, or use solver='auto'"
+    return ", or scale the features"
 
 
 def message_of_aliased(estimator, aliased):
