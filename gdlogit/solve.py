@@ -259,8 +259,8 @@ def tolerance(settings: Settings, objective: Objective) -> float:
 
 
 def has_working_set(objective: Objective) -> bool:
-    """Whether truncated Newton steps copy the columns of a working set: with l1, one score and rows in memory."""
-    return not objective.penalty.is_smooth and objective.has_least_squares
+    """Whether truncated Newton steps copy a working set: with l1, and one score or more features than rows."""
+    return not objective.penalty.is_smooth and (objective.has_least_squares or objective.is_wide)
 
 
 def method_of(settings: Settings, objective: Objective, rng: np.random.Generator) -> Method:

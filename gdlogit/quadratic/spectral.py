@@ -1,6 +1,6 @@
 r"""The metric of the features with an l1 penalty: the model of a proximal quasi-Newton step, and its minimum.
 
-    q(x) = g^T (x - theta) + 1/2 (x - theta)^T M (x - theta) + penalty(x),    M = sigma G (x) B, corrected by secant pairs
+    q(x) = g^T (x - theta) + 1/2 (x - theta)^T M (x - theta) + penalty(x),    M = sigma G (x) B + secants
 
 G has the second moments of the features and B the mean curvature of the classes (``features``). In the eigenvectors of
 G and of B, M is a diagonal sigma Lambda and a term of low rank, the compact form of BFGS:
@@ -89,7 +89,10 @@ class Eigenbasis(NamedTuple):
 
 
 class SpectralMetric(NamedTuple):
-    """M: a basis and pairs (ds, dg), the newest last; ``known`` are the pairs in the basis. ``rho`` is ADMM's / sigma."""
+    """M: a basis and pairs (ds, dg), the newest last; ``known`` are the pairs in the basis, ``rho`` is ADMM's / sigma.
+
+    ``dg`` is the change of the loss's gradient.
+    """
 
     basis: Eigenbasis
     pairs: tuple = ()
@@ -156,7 +159,7 @@ class Model:
         return best, fall, rho / self.sigma
 
     def admm(self, z, u, rho):
-        """z and u after a round, and a better rho."""
+        """The z and u after a round, and a better rho."""
         into, out_of = self.basis.into, self.basis.out_of
         inverse = 1 / (self.diagonal + rho)
         W = self.W * inverse.ravel()
