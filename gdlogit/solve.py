@@ -17,8 +17,8 @@ from .data.rows import Rows
 from .descent import gradient, newton, proximal_quasi_newton, quasi_newton, stochastic, truncated
 from .descent.loop import NOBODY, DescentResult, Method, Record, Watch, descend, even_if_interrupted, goal_of
 from .descent.status import Status
-from .objective import FORMED_PARAMETERS, Objective, Point
-from .penalty import ElasticNet, Penalty, free_of, lacking
+from .objective import ALWAYS_FORMED_PARAMETERS, FORMED_PARAMETERS, Objective, Point
+from .penalty import ElasticNet, L1Penalty, Penalty, free_of, lacking
 from .problem import Coordinates, Problem
 from .quadratic.metric import LocalModel
 from .typing import Solver
@@ -35,6 +35,7 @@ DOUBTFUL_RELATIVE_GAP = 0.01  # gap / J: with an l1 penalty, a larger gap puts t
 # gap / goal: the same with l2, in float32 or where the Hessian is singular to rounding.
 DOUBTFUL_GAP_PER_GOAL = 100
 FORMED_TOL, PRODUCTS_TOL = 1e-8, 1e-6  # tol="auto" with and without a formed Hessian, in units of min(1, J)
+FORMED_SIZE = 16  # P^2 / rows, beyond which a softmax with l1 descends without Hessians: see docs/decisions
 SPAN_ROWS = 20  # for each score: the span of up to this many rows costs about ten passes
 LEAST_WEIGHT = 1e-6  # weight of a feature in a direction / largest weight: less is rounding
 
@@ -254,8 +255,20 @@ def better_start(objective: Objective, theta: np.ndarray) -> np.ndarray:
 
 def tolerance(settings: Settings, objective: Objective) -> float:
     """The tolerance that the settings ask for."""
-    is_fine = settings.solver in TEXTBOOK or objective.forms_hessian or has_working_set(objective)
+    is_fine = settings.solver in TEXTBOOK or descends_by_hessians(objective) or has_working_set(objective)
     return settings.formed_tol if is_fine or settings.tol != "auto" else PRODUCTS_TOL
+
+
+def descends_by_hessians(objective: Objective) -> bool:
+    """Whether the default descent forms Hessians.
+
+    With l1 and P parameters, a step on a formed Hessian costs tens of P^3, and a step of a proximal quasi-Newton
+    descent about n P.
+    """
+    penalty, size = objective.penalty, objective.n_parameters
+    is_dear = size > ALWAYS_FORMED_PARAMETERS and size**2 > FORMED_SIZE * objective.n_counted
+    has_other = objective.shape[1] > 1 and not penalty.is_smooth and not lacking(penalty, L1Penalty)
+    return objective.forms_hessian and not (is_dear and has_other and lacking(penalty, BoxPenalty))
 
 
 def has_working_set(objective: Objective) -> bool:
@@ -273,7 +286,7 @@ def method_of(settings: Settings, objective: Objective, rng: np.random.Generator
             return gradient.nesterov(settings.learning_rate)
         case "sgd":
             return stochastic.minibatch(settings.learning_rate, settings.batch_size, rng)
-        case _ if objective.forms_hessian:
+        case _ if descends_by_hessians(objective):
             return newton.sketch(tol, rng)
         case _ if not auto_serves(objective):
             raise ValueError(

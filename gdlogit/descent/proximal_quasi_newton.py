@@ -86,7 +86,7 @@ def advance(objective, state):
     theta, end = point.theta, point.theta + direction
     strengths = penalty.l1_strengths(theta.shape)
     promised = float(np.vdot(point.gradient, direction))
-    promised += penalty.nonsmooth_value(end) - penalty.nonsmooth_value(theta)
+    promised += float(penalty.nonsmooth_value(end) - penalty.nonsmooth_value(theta))
     if not promised < 0:
         return None
     change = objective.score_changes(direction)
