@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..penalty import Penalty
+from ..penalty import Conjugate, Penalty, lacking
 
 __all__ = ["Proximal"]
 
@@ -52,8 +52,20 @@ class Proximal(NamedTuple):
         return x - theta, fall + remainder
 
     def excess(self, point):
-        """J - min J, estimated by the fall of the model; infinite where M is singular or unknown."""
-        return self.step_and_fall(point)[1]
+        """J - min J, estimated by the fall of the model; infinite where M is singular. Without M a ``dual_excess``."""
+        return self._dual_excess(point) if self.hessian is None else self.step_and_fall(point)[1]
+
+    def _dual_excess(self, point):
+        """A bound on J - min J by the slopes V of the loss at the point, which is good near the minimum.
+
+        It needs a penalty with a known conjugate, and no feature whose slope is stronger than its penalty. An intercept
+        with the slope v adds about v^2 / J, as the curvature of the loss is about J where most rows are certain.
+        """
+        V = point.gradient - self.penalty.gradient(point.theta)
+        if lacking(self.penalty, Conjugate) or self.penalty.dual_scale(V) < 1:
+            return inf
+        of_intercept = float(np.vdot(V[-1], V[-1])) / min(1.0, point.value)
+        return self.penalty.fenchel_gap(point.theta, V) + of_intercept
 
     def _extremes(self):
         """The smallest and the largest eigenvalue of M; 0 for a smallest eigenvalue that is only rounding."""
