@@ -56,16 +56,18 @@ class Proximal(NamedTuple):
         return self._dual_excess(point) if self.hessian is None else self.step_and_fall(point)[1]
 
     def _dual_excess(self, point):
-        """A bound on J - min J by the slopes V of the loss at the point, which is good near the minimum.
+        """The duality gap of the residuals themselves, see ``verdict.duality``: good near the minimum.
 
-        It needs a penalty with a known conjugate, and no feature whose slope is stronger than its penalty. An intercept
-        with the slope v adds about v^2 / J, as the curvature of the loss is about J where most rows are certain.
+        V are the slopes of the loss. A proof needs a slope of 0 for the intercept. A slope v adds about v^2 / J, for
+        the loss has a curvature of about J where most rows are certain.
         """
-        V = point.gradient - self.penalty.gradient(point.theta)
-        if lacking(self.penalty, Conjugate) or self.penalty.dual_scale(V) < 1:
+        penalty, theta = self.penalty, point.theta
+        if lacking(penalty, Conjugate):
             return inf
+        V = point.gradient - penalty.gradient(theta)
+        rho, loss = penalty.dual_scale(V), point.value - penalty.value(theta)
         of_intercept = float(np.vdot(V[-1], V[-1])) / min(1.0, point.value)
-        return self.penalty.fenchel_gap(point.theta, V) + of_intercept
+        return (1 - rho) * loss + penalty.fenchel_gap(theta, rho * V) + of_intercept
 
     def _extremes(self):
         """The smallest and the largest eigenvalue of M; 0 for a smallest eigenvalue that is only rounding."""
