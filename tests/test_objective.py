@@ -366,6 +366,7 @@ def test_smoothness_of_a_sigmoid_is_reached_at_zero(intercept):
     assert objective.smoothness() == pytest.approx(largest, rel=1e-6)
 
 
+@objectives
 def test_smoothness_in_other_units_is_above_every_hessian_in_these_units(objective, rng):
     p, k = objective.shape
     units = 10.0 ** rng.uniform(-2, 2, p)
