@@ -26,7 +26,7 @@ from .verdict.duality import duality_gap
 from .verdict.least_norm import of_least_norm
 from .verdict.separation import separating_direction
 
-__all__ = ["SOLVERS", "TEXTBOOK", "Settings", "Solution", "auto_serves", "path", "solve"]
+__all__ = ["SOLVERS", "TEXTBOOK", "Settings", "Solution", "path", "solve"]
 
 TEXTBOOK = ("gd", "nesterov", "sgd")
 SOLVERS: tuple[str, ...] = get_args(Solver)
@@ -273,7 +273,8 @@ def descends_by_hessians(objective: Objective) -> bool:
 
 def has_working_set(objective: Objective) -> bool:
     """Whether truncated Newton steps copy a working set: with l1, and one score or more features than rows."""
-    return not objective.penalty.is_smooth and (objective.has_least_squares or objective.is_wide)
+    is_l1 = not objective.penalty.is_smooth and bool(lacking(objective.penalty, BoxPenalty))
+    return is_l1 and (objective.has_least_squares or objective.is_wide)
 
 
 def method_of(settings: Settings, objective: Objective, rng: np.random.Generator) -> Method:
@@ -288,23 +289,14 @@ def method_of(settings: Settings, objective: Objective, rng: np.random.Generator
             return stochastic.minibatch(settings.learning_rate, settings.batch_size, rng)
         case _ if descends_by_hessians(objective):
             return newton.sketch(tol, rng)
-        case _ if not auto_serves(objective):
-            raise ValueError(
-                f"coef_bounds and monotonic_cst with solver={settings.solver!r} need at most "
-                f"{objective.formed_parameters} parameters, and no more parameters than rows; got "
-                f"{objective.n_parameters} parameters. Use solver='gd' or 'nesterov' on scaled features."
-            )
+        case _ if not lacking(objective.penalty, BoxPenalty):
+            return gradient.diagonal_nesterov()
         case _ if objective.penalty.is_smooth:
             return quasi_newton.quasi_newton(tol, rng, settles=settings.tol == "auto")
         case _ if has_working_set(objective):
             return truncated.truncated(tol)
         case _:
             return proximal_quasi_newton.proximal_quasi_newton(tol, rng, settles=settings.tol == "auto")
-
-
-def auto_serves(objective: Objective) -> bool:
-    """Whether "auto" has a method for an objective: bounds need a formed Hessian."""
-    return objective.forms_hessian or bool(lacking(objective.penalty, BoxPenalty))
 
 
 def solution_at(
