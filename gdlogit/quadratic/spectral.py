@@ -29,6 +29,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..objective import Point
 from ..penalty import shrink
 from .curvature import equilibration
 from .features import Features
@@ -37,6 +38,7 @@ __all__ = ["Eigenbasis", "SpectralMetric"]
 
 MOST_PAIRS = 10  # that are kept: the newest
 LEAST_EIGENVALUE = 1e-10  # of G (x) B, relative to the largest: less is rounding
+WORKING_SET_SLOPE = 0.9  # slope / l1: a zero with a larger ratio may leave zero in the next step
 LEAST_COSINE = 1e-10  # between a step and the change of the gradient: a pair with less is rounding
 ADMM_ITERATIONS, MOST_ROUNDS = 10, 6  # in a round; rounds
 ENOUGH_FALL = 0.1  # fall of the last round / fall so far, up to which another round is not worth its price
@@ -103,23 +105,42 @@ class SpectralMetric(NamedTuple):
         """The same pairs with another first metric."""
         return SpectralMetric(basis, rho=self.rho).with_steps(self.pairs)
 
-    def with_steps(self, pairs) -> "SpectralMetric":
+    def with_steps(self, new) -> "SpectralMetric":
         """The metric with more pairs, those along which the loss has positive curvature."""
-        basis, added, known = self.basis, (), ()
-        for ds, dg in pairs:
-            s, y = basis.into(ds / basis.scale).ravel(), basis.into(dg * basis.scale).ravel()
-            if s @ y > LEAST_COSINE * np.sqrt((s @ s) * (y @ y)):
-                added, known = (*added, (ds, dg)), (*known, (s, y))
-        return self._replace(
-            pairs=(*self.pairs, *added)[-MOST_PAIRS:],
-            known=(*self.known, *known)[-MOST_PAIRS:],
-        )
+        basis = self.basis
+        pairs, known = list(self.pairs), list(self.known)
+        for ds, dg in new:
+            pair = basis.into(ds / basis.scale).ravel(), basis.into(dg * basis.scale).ravel()
+            if is_seen(*pair):
+                pairs.append((ds, dg))
+                known.append(pair)
+        return self._replace(pairs=tuple(pairs[-MOST_PAIRS:]), known=tuple(known[-MOST_PAIRS:]))
 
     def step_and_fall(self, point, penalty):
         """The step to about the minimum of q, how far q falls, and the metric with a better rho."""
         strengths = penalty.l1_strengths(point.theta.shape), penalty.curvature(point.theta)
-        x, fall, rho = Model(self, point, *strengths).minimised(self.rho)
-        return x * self.basis.scale - point.theta, fall, self._replace(rho=rho)
+        if self.basis.features is not None:
+            x, fall, rho = Model(self, point, *strengths).minimised(self.rho)
+            return x * self.basis.scale - point.theta, fall, self._replace(rho=rho)
+        some = (point.theta != 0) | (np.abs(point.gradient) > WORKING_SET_SLOPE * strengths[0]) | (strengths[0] == 0)
+        restricted = self._restricted(some)
+        part = Point(point.theta[some], point.value, point.gradient[some])
+        x, fall, rho = Model(restricted, part, *(strength[some] for strength in strengths)).minimised(self.rho)
+        direction = np.zeros_like(point.theta)
+        direction[some] = x * restricted.basis.scale - part.theta
+        return direction, fall, self._replace(rho=rho)
+
+    def _restricted(self, some):
+        """The metric of some entries of theta, a mask, where M but for its secant pairs is diagonal."""
+        basis = self.basis._replace(scale=self.basis.scale[some], values=self.basis.values[some])
+        flat = some.ravel()
+        known = [(s[flat], y[flat]) for s, y in self.known]
+        return SpectralMetric(basis, known=tuple(pair for pair in known if is_seen(*pair)), rho=self.rho)
+
+
+def is_seen(s, y):
+    """Whether the loss has more curvature along a pair than rounding."""
+    return s @ y > LEAST_COSINE * np.sqrt((s @ s) * (y @ y))
 
 
 class Model:
