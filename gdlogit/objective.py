@@ -24,6 +24,7 @@ FORMED_PARAMETERS = 1500  # up to this number of parameters, the Hessian is form
 CHANCE_ROUNDS = 5  # of setting the largest chances to 1: the others grow by it, hardly any of them beyond 1
 # With l1, up to the number of rows; but in any case up to this number, since a Newton step gives the sharpest minimum.
 ALWAYS_FORMED_PARAMETERS = 200
+FILLED_ENTRIES = 2**21  # of rows that are copied at a time for products with all rows: 16 MB
 
 
 class Point(NamedTuple):
@@ -267,6 +268,26 @@ class Objective:
             part = self.rows.take(some).reweighted(1 / chance[some])
             moment = moment + part.sum(summands.second_moment, products=p)[0]
         return moment / self.total
+
+    @property
+    def is_in_memory(self):
+        """Whether all rows are arrays in memory."""
+        return self.rows.copies_features
+
+    def row_products(self, factors):
+        """The products x_i^T diag(factors) x_j of all rows, shape (n, n), for factors (p + 1, 1)."""
+        n, (p, _) = self.n_rows, self.shape
+        parts = np.array_split(np.arange(n), -(-n * p // FILLED_ENTRIES))
+        return np.hstack([self.score_changes(factors * self.rows.take(some).filled().T) for some in parts])
+
+    def transposed(self, u):
+        """X^T u, shape (p + 1, k), for u (n, k), in half a pass."""
+        self.passes += 0.5
+        return self.rows.sum(summands.transposed, u)[0]
+
+    def weighed(self, c):
+        """An array with an entry for each row, each times the share of the row's weight in the total."""
+        return self.rows.each(summands.weighed, c) / self.total
 
     def coupling_at(self, z):
         """The mean B (k, k) of the rows' Hessians in their scores, at scores z."""

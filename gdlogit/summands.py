@@ -74,6 +74,16 @@ def score_changes(direction, block):
     return block.forward(direction)
 
 
+def transposed(block, u):
+    """X^T u."""
+    return (block.backward(u),)
+
+
+def weighed(block, c):
+    """An array with an entry for each row, times the rows' weights: for ``each``."""
+    return block.weight[:, None] * c
+
+
 def hessian(loss, theta, block):
     """The Hessian at theta."""
     return (block.gram(loss.curvature(block.scores(theta))),)

@@ -16,7 +16,8 @@ does not rely on the model. J falls in each step, from any start, and each step 
    in a row, conjugate gradients solve with the Hessian of all rows, preconditioned by the metric. The solve gives a
    reliable estimate, Newton's step, which removes most of the excess, and the dual point for the proof.
 4. *Few rows*. No metric of the features knows which rows have curvature left, and on few rows a product is cheap. There
-   Newton's step is tried after 8, 16, 32, ... steps, and again as long as J falls as the step promised.
+   Newton's step is tried after 8, 16, 32, ... steps, and again as long as J falls as the step promised. With one score,
+   products of the rows with each other precondition the solve (``few_rows``).
 5. *End*. J is a mean over the rows, with a standard error. Where the minimum is far and flat, J falls for thousands of
    steps by less than its standard error. If the user has left the tolerance open, a long descent ends there.
 
@@ -33,6 +34,7 @@ import numpy as np
 
 from ..objective import Point
 from ..quadratic.features import Features, gram_price, with_gram
+from ..quadratic.few_rows import FewRows, kernel_of, kernel_price
 from ..quadratic.metric import LocalModel, NewtonMetric, Solved, products_at
 from ..quadratic.secant import Secant
 from .loop import Method, goal_of
@@ -73,6 +75,7 @@ class QuasiState(NamedTuple):
     goal: float = 0.0  # the excess at which to stop
     is_small: bool = False  # whether the cheap estimate is within the goal
     solved: Solved | None = None  # Newton's step from here, if a solve was made
+    kernel: np.ndarray | None = None  # the products of few rows with each other
 
 
 def quasi_newton(tol, rng, settles=False):
@@ -114,7 +117,9 @@ def model(objective, state):
 def products(objective, state):
     """The Hessian at the state's point, known by products; a solve may take a share of the passes so far."""
     most = round(max(LEAST_PRODUCTS, SOLVE_SHARE * objective.passes))
-    return products_at(objective, objective.curvature(state.scores), state.metric, most_products=most)
+    c = objective.curvature(state.scores)
+    metric = state.metric if state.kernel is None else FewRows(objective, state.kernel, c)
+    return products_at(objective, c, metric, most_products=most)
 
 
 def is_stale(objective, state):
@@ -128,7 +133,8 @@ def wants_gram(objective, state):
     A descent that needs fewer steps than G costs passes does without.
     """
     worth = min(WORTH_GRAM * objective.passes, steps_left(state))
-    return state.features.gram is None and gram_price(objective) <= max(CHEAP_GRAM, worth)
+    has_better = state.features.gram is not None or state.kernel is not None
+    return not has_better and gram_price(objective) <= max(CHEAP_GRAM, worth)
 
 
 def steps_left(state):
@@ -237,11 +243,16 @@ def with_direction(objective, state, tol):
 
 def tries_newton(objective, state, values):
     """Whether to solve for Newton's step on few rows: now and then, and again after one that kept its promise."""
-    if objective.n_counted > min(FEW_ROWS, ROWS_PER_FEATURE * objective.shape[0]):
+    if not has_few_rows(objective):
         return False
     if state.solved is None:
         return len(values) > STEPS_BEFORE_NEWTON and (len(values) & (len(values) - 1)) == 0
     return values[-2] - values[-1] >= KEPT_PROMISE * state.solved.fall
+
+
+def has_few_rows(objective):
+    """Whether rows are so few that a product is cheap and Newton's step is tried."""
+    return objective.n_counted <= min(FEW_ROWS, ROWS_PER_FEATURE * objective.shape[0])
 
 
 def left(state, values):
@@ -253,6 +264,8 @@ def left(state, values):
 
 def verified(objective, state):
     """The state with Newton's step and its estimate of the excess."""
+    if state.kernel is None and has_few_rows(objective) and kernel_price(objective) <= WORTH_GRAM * objective.passes:
+        state = state._replace(kernel=kernel_of(objective))
     solution = products(objective, state).solved(state.point.gradient)
     x = solution.x.copy()
     if objective.has_intercept:  # a proof needs residuals that add up to 0
