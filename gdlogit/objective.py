@@ -36,12 +36,12 @@ class Point(NamedTuple):
 
 
 class LossAt(NamedTuple):
-    """The mean loss, its slope along a line, its standard error, and what is known of ``each`` row there."""
+    """The mean loss, its slope along a line, its standard error, and its gradient in theta, if it has been made."""
 
     mean: float
     slope: float
     error: float
-    each: np.ndarray
+    gradient: np.ndarray | None
 
 
 class Overflow(ArithmeticError):
@@ -227,17 +227,30 @@ class Objective:
 
     def trial(self, labels, z, change, rate):
         """The ``LossAt`` scores z + rate dz, where dz is the change of the scores along a direction; without a pass."""
-        each = self.rows.map(partial(summands.trial, self.loss, rate), z, change, *labels)
-        loss, slope, *moments = map(float, self.rows.sum_known(summands.sums_of_trial, each, labels[1]))
-        mean = loss / self.total
-        squares = np.dot(moments, [1, -2 * mean, mean**2])  # of s (L - mean)
-        return LossAt(mean, slope / self.total, sqrt(max(squares, 0.0)) / self.total, each)
+        return self._loss_at(*self.rows.sum_known(partial(summands.trial, self.loss, rate), z, change, *labels))
 
-    def gradient_of(self, theta, loss):
-        """The gradient of J's smooth part at theta, from the ``LossAt`` there, in half a pass."""
+    def trial_and_gradient(self, z, change, rate):
+        """The same with the gradient of the loss in theta, in half a pass."""
         self.passes += 0.5
-        (gradient,) = self.rows.sum(summands.backward_of_trial, loss.each)
-        return gradient / self.total + self.penalty.gradient(theta)
+        return self._loss_at(*self.rows.sum(partial(summands.trial_and_gradient, self.loss, rate), z, change))
+
+    def _loss_at(self, loss, slope, *sums):
+        """The ``LossAt`` of sums over the rows."""
+        moments, gradient = sums[:3], sums[3] / self.total if len(sums) > 3 else None
+        mean = float(loss) / self.total
+        squares = np.dot(moments, [1, -2 * mean, mean**2])  # of s (L - mean)
+        return LossAt(mean, float(slope) / self.total, sqrt(max(squares, 0.0)) / self.total, gradient)
+
+    def moved_scores(self, z, change, rate):
+        """The scores z + rate dz of every row, without a pass."""
+        return self.rows.map(partial(summands.moved, rate), z, change)
+
+    def point_at(self, theta, z, loss):
+        """The Point at theta with scores z, from the ``LossAt`` there; in half a pass if that has no gradient."""
+        if loss.gradient is None:
+            return self.at_scores(theta, z)
+        value = loss.mean + self.penalty.value(theta)
+        return Point(theta, value, loss.gradient + self.penalty.gradient(theta))
 
     @property
     def work(self):

@@ -1,4 +1,4 @@
-"""The Hessian of few rows by Woodbury's identity: its solve is that of the whole Hessian, and it shortens the descent."""
+"""The Hessian of few rows by Woodbury's identity: its solve is the whole Hessian's, and it shortens the descent."""
 
 import numpy as np
 import pytest

@@ -87,8 +87,8 @@ def quasi_newton(tol, rng, settles=False):
     def start(objective, theta):
         theta = theta - theta.mean(axis=1, keepdims=True) if theta.shape[1] > 1 else theta  # as softmax does not see it
         z, labels = objective.scores(theta), objective.labels()
-        loss = objective.trial(labels, z, z, 0.0)
-        point = Point(theta, loss.mean + objective.penalty.value(theta), objective.gradient_of(theta, loss))
+        loss = objective.trial_and_gradient(z, z, 0.0)
+        point = objective.point_at(theta, z, loss)
         basis = Features.of(objective)
         state = QuasiState(point, np.nan, 1.0, z, loss.mean, loss.error, labels, basis, Secant(None), 0.0, theta)
         return with_direction(objective, renewed(objective, state, rng), tol)
@@ -160,16 +160,20 @@ def renewed(objective, state, rng):
 
 
 def advance(objective, state):
-    """The state after its step, still with the old direction; None where no rate lowers J."""
+    """The state after its step, still with the old direction; None where no rate lowers J.
+
+    The first trial makes the gradient, too, while X is in cache, if the last step took its first trial.
+    """
     point, direction, z = state.point, state.direction, state.scores
-    slope, penalty = float(np.vdot(point.gradient, direction)), objective.penalty
+    slope, penalty, labels = float(np.vdot(point.gradient, direction)), objective.penalty, state.labels
     if slope >= 0:
         return None
     change = objective.score_changes(direction)
 
     def at(rate):
         theta = point.theta + rate * direction
-        loss = objective.trial(state.labels, z, change, rate)
+        is_likely = rate == state.rate == 1
+        loss = objective.trial_and_gradient(z, change, rate) if is_likely else objective.trial(labels, z, change, rate)
         slope = loss.slope + float(np.vdot(penalty.gradient(theta), direction))
         return Trial(rate, loss.mean + penalty.value(theta), slope, (theta, loss))
 
@@ -178,11 +182,12 @@ def advance(objective, state):
     if trial is start:
         return None
     theta, loss = trial.known
-    new = Point(theta, trial.value, objective.gradient_of(theta, loss))
+    z = objective.moved_scores(z, change, trial.rate)
+    new = objective.point_at(theta, z, loss)
     return state._replace(
         point=new,
         rate=trial.rate,
-        scores=z + trial.rate * change,
+        scores=z,
         loss=loss.mean,
         error=loss.error,
         metric=state.metric.with_step(theta - point.theta, new.gradient - point.gradient).scaled(),

@@ -5,7 +5,7 @@
     H^-1 g = f - Lambda^-1 X^T C^1/2 (I + C^1/2 K C^1/2)^-1 C^1/2 X f,    f = Lambda^-1 g
 
 K does not depend on theta. For n rows a factorisation costs n^3 / 3, and knows which rows have curvature left. The
-intercept has no penalty; Lambda has the sum of the curvatures there, which conjugate gradients mend in a product or two.
+intercept has no penalty; Lambda has the sum of the curvatures there, which costs conjugate gradients a product or two.
 
 References
 ----------
