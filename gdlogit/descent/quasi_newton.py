@@ -51,6 +51,7 @@ SOLVE_SHARE, LEAST_PRODUCTS = 0.25, 10  # most products of the solve for Newton'
 FEW_ROWS, ROWS_PER_FEATURE = 2000, 2  # most rows on which Newton's step is tried, where a product is cheap
 STEPS_BEFORE_NEWTON = 7  # before the first trial; the next ones are where the number of steps is a power of two
 KEPT_PROMISE = 0.25  # fall of J / fall that Newton's step promised, from which on the next step is Newton's, too
+FEW_FEATURES = 256  # with more, a product for a trial that fails costs more than residuals that are made twice
 TINY = float(np.finfo(float).tiny)
 LONG_DESCENT = 100  # passes, after which a descent may end although J still falls
 WINDOW = 10  # steps over which the fall of J is compared with its standard error
@@ -162,7 +163,7 @@ def renewed(objective, state, rng):
 def advance(objective, state):
     """The state after its step, still with the old direction; None where no rate lowers J.
 
-    The first trial makes the gradient, too, while X is in cache, if the last step took its first trial.
+    On few features the first trial makes the gradient, too, if the last step took its first trial.
     """
     point, direction, z = state.point, state.direction, state.scores
     slope, penalty, labels = float(np.vdot(point.gradient, direction)), objective.penalty, state.labels
@@ -172,7 +173,7 @@ def advance(objective, state):
 
     def at(rate):
         theta = point.theta + rate * direction
-        is_likely = rate == state.rate == 1
+        is_likely = rate == state.rate == 1 and objective.shape[0] <= FEW_FEATURES
         loss = objective.trial_and_gradient(z, change, rate) if is_likely else objective.trial(labels, z, change, rate)
         slope = loss.slope + float(np.vdot(penalty.gradient(theta), direction))
         return Trial(rate, loss.mean + penalty.value(theta), slope, (theta, loss))
