@@ -120,7 +120,7 @@ def products(objective, state):
     most = round(max(LEAST_PRODUCTS, SOLVE_SHARE * objective.passes))
     c = objective.curvature(state.scores)
     metric = state.metric if state.kernel is None else FewRows(objective, state.kernel, c)
-    return products_at(objective, c, metric, most_products=most)
+    return products_at(objective, c, metric, most_products=most, enough=state.goal)
 
 
 def is_stale(objective, state):
