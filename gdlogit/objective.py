@@ -7,7 +7,7 @@ chain rule. ``gradient`` is the gradient of J's smooth part, which is all of J u
 and gradient (p + 1, k), intercept last; Hessians (P, P) over theta flattened, P = (p + 1) k.
 """
 
-from functools import partial
+from functools import cached_property, partial
 from math import sqrt
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from . import summands
 from .data.overflow import overflow_as_here
-from .penalty import penalty_in
+from .penalty import free_of, penalty_in
 
 __all__ = ["LossAt", "Objective", "Overflow", "Point", "at_random", "overflow_raised", "tried"]
 
@@ -194,28 +194,37 @@ class Objective:
         p, k = self.shape
         shared = self.rows.shared_scores(theta) if k > 1 else None
         if shared is not None:
-            return self.hessian_of_shared(theta, shared)
+            return self.hessian_of_shared(shared)
         (hessian,) = self.rows.sum(partial(summands.hessian, self.loss, theta), products=p * k**2)
-        return self._with_penalty(hessian, theta)
+        return self._with_penalty(hessian)
 
-    def hessian_of_shared(self, theta, shared):
+    def hessian_of_shared(self, shared):
         """The Hessian where all rows have the same scores, shape (1, k), and so the same curvature."""
         (moment,) = self.rows.sum(summands.second_moment, products=self.shape[0])
         bend = self.loss.bend(self.loss.curvature(shared), np.eye(self.shape[1]))
-        return self._with_penalty(np.kron(moment, bend), theta)
+        return self._with_penalty(np.kron(moment, bend))
 
-    def _with_penalty(self, hessian, theta):
+    def _with_penalty(self, hessian):
         hessian /= self.total
-        np.einsum("ii->i", hessian)[:] += self.penalty.curvature(theta).ravel()
+        np.einsum("ii->i", hessian)[:] += self.penalty_curvature.ravel()
         return hessian
+
+    @cached_property
+    def penalty_curvature(self):
+        """The diagonal of the Hessian of the penalty's smooth part, in theta's shape."""
+        return self.penalty.curvature(np.zeros(self.shape))
+
+    @cached_property
+    def hessian_rounding(self):
+        """The relative rounding of the Hessian's entries; the curvature of a penalty on all features has float64's."""
+        has_unpenalised = free_of(self.penalty, self.shape[0] - 1)[:-1].any()
+        return float(np.finfo(self.precision if has_unpenalised else float).eps)
 
     def hessian_at(self, c):
         """The Hessian of J's smooth part where the loss has curvature c."""
         p, k = self.shape
         (hessian,) = self.rows.sum(summands.hessian_at, c, products=p * k**2)
-        hessian /= self.total
-        np.einsum("ii->i", hessian)[:] += self.penalty.curvature(np.empty(self.shape)).ravel()
-        return hessian
+        return self._with_penalty(hessian)
 
     def secant_curvature(self, z):
         """The curvature of the rows at scores z; for rows on the wrong side, which have hardly any, a secant's."""
@@ -332,7 +341,7 @@ class Objective:
         """The diagonal of the Hessian where the loss has curvature c, in theta's shape."""
         self.passes += 1
         (diagonal,) = self.rows.sum(partial(summands.hessian_diagonal, self.loss), c)
-        return diagonal / self.total + self.penalty.curvature(np.empty(self.shape))
+        return diagonal / self.total + self.penalty_curvature
 
     def hessian_product(self, c):
         """The function v -> H v, with H the Hessian where the loss has curvature c; each call costs one pass."""
@@ -425,7 +434,7 @@ class Objective:
         """The number of classes: two where there is one score."""
         return max(2, self.loss.n_outputs)
 
-    @property
+    @cached_property
     def separation_value(self):
         """Without a penalty, a J below this value proves that every row is on its class's side: J has no minimum.
 

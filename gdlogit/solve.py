@@ -26,7 +26,7 @@ from .verdict.duality import duality_gap
 from .verdict.least_norm import of_least_norm
 from .verdict.separation import separating_direction
 
-__all__ = ["SOLVERS", "TEXTBOOK", "Settings", "Solution", "path", "solve"]
+__all__ = ["SOLVERS", "TEXTBOOK", "Settings", "Solution", "auto_serves", "path", "solve"]
 
 TEXTBOOK = ("gd", "nesterov", "sgd")
 SOLVERS: tuple[str, ...] = get_args(Solver)
@@ -270,7 +270,7 @@ def method_of(settings: Settings, objective: Objective, rng: np.random.Generator
             return stochastic.minibatch(settings.learning_rate, settings.batch_size, rng)
         case _ if objective.forms_hessian:
             return newton.sketch(tol, rng)
-        case _ if not lacking(objective.penalty, BoxPenalty):
+        case _ if not auto_serves(objective):
             raise ValueError(
                 f"coef_bounds and monotonic_cst with solver={settings.solver!r} need at most "
                 f"{objective.formed_parameters} parameters, and no more parameters than rows; got "
@@ -280,6 +280,11 @@ def method_of(settings: Settings, objective: Objective, rng: np.random.Generator
             return quasi_newton.quasi_newton(tol, rng, settles=settings.tol == "auto")
         case _:
             return truncated.truncated(tol)
+
+
+def auto_serves(objective: Objective) -> bool:
+    """Whether "auto" has a method for an objective: bounds need a formed Hessian."""
+    return objective.forms_hessian or bool(lacking(objective.penalty, BoxPenalty))
 
 
 def solution_at(

@@ -226,6 +226,13 @@ def test_what_knows_no_bounds_refuses_them_by_name():
         GDLogisticRegression(coef_bounds=(0, 1)).fit(wide, np.arange(50) % 2)
 
 
+@pytest.mark.parametrize(("n_features", "remedy"), [(4, "or use solver='auto'"), (2000, "or scale the features")])
+def test_a_warning_names_no_solver_that_refuses_the_bounds(n_features, remedy):
+    X = np.random.default_rng(0).standard_normal((50, n_features))
+    with pytest.warns(ConvergenceWarning, match=f"{remedy}\\."):
+        GDLogisticRegression(coef_bounds=(0, 1), solver="gd", max_iter=1).fit(X, np.arange(50) % 2)
+
+
 @pytest.mark.parametrize("fit_intercept", [True, False])
 def test_a_class_without_a_weight_has_coefficients_within_the_bounds(fit_intercept):
     X, y = load_iris(return_X_y=True)

@@ -325,7 +325,7 @@ def test_an_interrupt_before_the_first_point_goes_on(monkeypatch):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gdlogit.estimators.path.paths", interrupt)
+    monkeypatch.setattr("gdlogit.estimators.path_fits.paths", interrupt)
     model = GDLogisticRegressionCV()
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, Y)

@@ -66,6 +66,16 @@ def test_every_faulty_line_is_refused(checked):
         assert found == expected
 
 
+@pytest.mark.deep
+@pytest.mark.skipif("mypy" not in CHECKERS, reason="mypy is not installed")
+def test_mypy_accepts_every_example():
+    """But for types that other packages lack, and that functions of a few lines need not have."""
+    lenient = ["--allow-untyped-defs", "--allow-untyped-calls", "--implicit-reexport", "examples"]
+    command = [sys.executable, "-m", "mypy", *COMMANDS["mypy"], *lenient]
+    run = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, check=False)
+    assert not run.stdout + run.stderr
+
+
 def test_the_script_does_what_its_types_say(monkeypatch):
     pytest.importorskip("matplotlib").use("agg")
     monkeypatch.syspath_prepend(HERE)

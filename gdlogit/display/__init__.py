@@ -13,10 +13,11 @@ DataFrame.
 """
 
 from .coefficients import CoefficientDisplay
+from .cv_curve import CVCurveDisplay
 from .descent_path import DescentPathDisplay
 from .effects import EffectsDisplay
 from .loss_curve import LossCurveDisplay
-from .path import CVCurveDisplay, RegularizationPathDisplay
+from .path import RegularizationPathDisplay
 
 __all__ = [
     "CVCurveDisplay",

@@ -1,4 +1,4 @@
-"""A path over C: its coefficients, and the scores of cross-validation."""
+"""The coefficients of a path over C."""
 
 from __future__ import annotations
 
@@ -8,23 +8,19 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from ..estimators.folds import LOG_LOSS
 from ..estimators.pipelines import unwrapped
 from ..typing import Floats
-from .style import pyplot, style
+from .over_c import C_AXIS, CHOICES, counts_on_top, grid_of, mark, new_axes, row_of
+from .style import style
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
-    from matplotlib.container import ErrorbarContainer
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-__all__ = ["CVCurveDisplay", "RegularizationPathDisplay"]
+__all__ = ["RegularizationPathDisplay"]
 
-MOST_COUNTS = 8  # numbers of nonzeros along the top: more would overlap
-CHOICES = {"C_1se_": (":", "one standard error"), "C_best_": ("--", "best")}
-C_AXIS = "C (further right, the penalty is weaker)"
 LABEL_DISTANCE = 0.045  # share of the axes' height: labels nearer to each other are moved apart
 
 
@@ -198,167 +194,6 @@ class RegularizationPathDisplay:
         frame.insert(0, "C", self.Cs)
         frame.insert(1, "n_nonzero", self.n_nonzero)
         return frame
-
-
-class CVCurveDisplay:
-    """The score of cross-validation over C, with its standard error.
-
-    Parameters
-    ----------
-    Cs : ndarray of shape (n_cs,)
-        The values of C.
-    mean, se : ndarray of shape (n_cs,)
-        The mean score of the folds, and its standard error.
-    n_nonzero : ndarray of shape (n_cs,)
-        How many features have a nonzero coefficient.
-    choices : dict
-        The values of C to mark, by the name of their attribute: ``"C_best_"``, ``"C_1se_"``.
-    score_name : str
-        What the score is.
-
-    Attributes
-    ----------
-    ax_, figure_ : matplotlib Axes and Figure
-        Axes and figure with the curve.
-    errorbar_ : matplotlib ErrorbarContainer
-        The means and their standard errors.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_breast_cancer
-    >>> from gdlogit import CVCurveDisplay, GDLogisticRegressionCV
-    >>> X, y = load_breast_cancer(return_X_y=True)
-    >>> CVCurveDisplay.from_estimator(GDLogisticRegressionCV(Cs=20).fit(X, y)).ax_.get_ylabel()
-    'log-loss of the held-out rows'
-    """
-
-    ax_: Axes
-    figure_: Figure
-    errorbar_: ErrorbarContainer
-
-    def __init__(
-        self,
-        *,
-        Cs: Floats,
-        mean: Floats,
-        se: Floats,
-        n_nonzero: NDArray[Any],
-        choices: dict[str, float],
-        score_name: str,
-    ) -> None:
-        self.Cs, self.mean, self.se = Cs, mean, se
-        self.n_nonzero, self.choices, self.score_name = n_nonzero, choices, score_name
-
-    @classmethod
-    def from_estimator(cls, estimator: Any, *, l1_ratio: float | None = None, ax: Axes | None = None) -> Self:
-        """Draw the scores of a fitted GDLogisticRegressionCV.
-
-        Parameters
-        ----------
-        estimator : GDLogisticRegressionCV, or a Pipeline or a search that ends in one
-            A fitted estimator. If it scores by log-loss, the log-loss itself is drawn, and lower is better; other
-            scores are drawn as they are, and higher is better.
-        l1_ratio : float, default=None
-            A value of ``l1_ratios_``. None is ``l1_ratio_``.
-        ax : matplotlib Axes, default=None
-            Axes to draw on. Default: a new figure.
-
-        Returns
-        -------
-        CVCurveDisplay
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If the estimator has no such l1_ratio.
-        """
-        model = unwrapped(estimator).model
-        check_is_fitted(model)
-        r, shape = row_of(model, l1_ratio), model.n_nonzero_path_.shape
-        mean, se = (model.cv_results_[f"{name}_test_score"].reshape(shape)[r] for name in ("mean", "se"))
-        is_loss = model.scoring == LOG_LOSS
-        name = model.scoring if isinstance(model.scoring, str) else getattr(model.scoring, "__name__", "score")
-        return cls(
-            Cs=grid_of(model)[r],
-            mean=-mean if is_loss else mean,
-            se=se,
-            n_nonzero=model.n_nonzero_path_[r],
-            choices={name: getattr(model, name) for name in CHOICES},
-            score_name="log-loss of the held-out rows" if is_loss else name,
-        ).plot(ax)
-
-    def plot(self, ax: Axes | None = None) -> Self:
-        """Draw the scores.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, default=None
-            Axes to draw on. Default: a new figure.
-
-        Returns
-        -------
-        CVCurveDisplay
-            self.
-        """
-        ax = new_axes("CVCurveDisplay") if ax is None else ax
-        self.ax_, self.figure_ = ax, ax.figure.figure
-        look: dict[str, Any] = {"color": "black", "ecolor": "0.65", "elinewidth": 1, "capsize": 2, "markersize": 4}
-        self.errorbar_ = ax.errorbar(self.Cs, self.mean, self.se, fmt="o", **look)
-        ax.set(xscale="log", xlabel=C_AXIS, ylabel=self.score_name)
-        ax.margins(x=0.02)
-        counts_on_top(ax, self.Cs, self.n_nonzero)
-        mark(ax, self.choices)
-        ax.grid(alpha=0.25)
-        return self
-
-    def frame(self) -> pd.DataFrame:
-        """The curve as a pandas DataFrame: columns C, mean, se, n_nonzero."""
-        import pandas as pd
-
-        return pd.DataFrame({"C": self.Cs, "mean": self.mean, "se": self.se, "n_nonzero": self.n_nonzero})
-
-
-def row_of(model: Any, l1_ratio: float | None) -> int:
-    """The index of an l1_ratio among the model's; None is the chosen one."""
-    l1_ratio = model.l1_ratio_ if l1_ratio is None else l1_ratio
-    rows = np.flatnonzero(np.isclose(model.l1_ratios_, l1_ratio))
-    if not len(rows):
-        raise ValueError(f"l1_ratio must be one of l1_ratios_, {model.l1_ratios_.tolist()}; got {l1_ratio!r}.")
-    return int(rows[0])
-
-
-def grid_of(model: Any) -> Floats:
-    """The values of C for each l1_ratio."""
-    return np.broadcast_to(model.Cs_, model.n_nonzero_path_.shape)
-
-
-def new_axes(who: str) -> Axes:
-    """Axes of a new figure."""
-    _, ax = pyplot(who).subplots(figsize=(7.2, 4.4), layout="constrained")
-    return ax
-
-
-def counts_on_top(ax: Axes, Cs: Floats, n_nonzero: NDArray[Any]) -> None:
-    """The numbers of nonzeros along the top, as glmnet's plots have them."""
-    shown = np.unique(np.linspace(0, len(Cs) - 1, min(MOST_COUNTS, len(Cs))).round().astype(int))
-    top = ax.secondary_xaxis("top")
-    top.set_xticks(Cs[shown], [str(n) for n in n_nonzero[shown]])
-    top.tick_params(which="minor", top=False)
-    top.set_xlabel("features with a nonzero coefficient")
-
-
-def mark(ax: Axes, choices: dict[str, float]) -> None:
-    """Vertical lines at the values of C that the rules choose, with a legend."""
-    for name, C in choices.items():
-        dash, text = CHOICES[name]
-        ax.axvline(C, color="0.2", linestyle=dash, linewidth=1.2, label=f"{text}: C = {C:.3g}")
-    handles = [
-        line for line in ax.get_lines() if str(line.get_label()).split(":")[0] in {t for _, t in CHOICES.values()}
-    ]
-    if handles:
-        ax.legend(handles=handles, loc="best")
 
 
 def name_ends(ax: Axes, x: float, ends: Floats, names: NDArray[Any]) -> None:

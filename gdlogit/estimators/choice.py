@@ -35,14 +35,11 @@ class Choice(NamedTuple):
         return cls(best, simplest, best if rule == "best" else simplest)
 
 
-def results_of(scores, grids, l1_ratios, n_nonzero, std=None, n_scored=None):
-    """``cv_results_`` as of GridSearchCV, one l1_ratio after another.
-
-    ``std`` is the spread of ``n_scored`` single scores where ``scores`` (1, ...) are their means.
-    """
-    flat = scores.reshape(len(scores), -1)
-    C, ratio = grids.ravel(), np.repeat(l1_ratios, grids.shape[1])
-    mean, std = flat.mean(axis=0), flat.std(axis=0) if std is None else std
+def results_of(scores, grid, n_nonzero):
+    """``cv_results_`` as of GridSearchCV, one l1_ratio after another."""
+    flat = scores.of_folds.reshape(len(scores.of_folds), -1)
+    C, ratio = grid.Cs.ravel(), np.repeat(grid.l1_ratios, grid.shape[1])
+    mean, std = flat.mean(axis=0), flat.std(axis=0) if scores.std is None else scores.std
     order = np.where(np.isnan(mean), np.inf, -mean)
     splits = {f"split{number}_test_score": score for number, score in enumerate(flat)}
     return {
@@ -52,7 +49,7 @@ def results_of(scores, grids, l1_ratios, n_nonzero, std=None, n_scored=None):
         **splits,
         "mean_test_score": mean,
         "std_test_score": std,
-        "se_test_score": std / np.sqrt(max((n_scored or len(flat)) - 1, 1)),
+        "se_test_score": std / np.sqrt(max((scores.n_rows or len(flat)) - 1, 1)),
         "rank_test_score": 1 + (order[None, :] < order[:, None]).sum(axis=1).astype(np.int32),
         "n_nonzero": n_nonzero.ravel(),
     }
@@ -82,16 +79,17 @@ def messages_of(estimator, folds, found):
         )
 
 
-def end_of_grid(results, best, grids):
+def end_of_grid(results, best, grid):
     """A warning where the best score is at an end of a grid of several values, and still rises there."""
-    r, i = divmod(best, grids.shape[1])
-    if grids.shape[1] == 1 or i not in (0, grids.shape[1] - 1):
+    n_cs = grid.shape[1]
+    i = best % n_cs
+    if n_cs == 1 or i not in (0, n_cs - 1):
         return
     mean, inner = results["mean_test_score"], best + (1 if i == 0 else -1)
     if mean[best] - mean[inner] > STILL * results["se_test_score"][best]:
         end = "smallest" if i == 0 else "largest"
         yield (
-            f"The best score is at the {end} value of Cs, {grids[r, i]:.3g}, and rises towards it. "
+            f"The best score is at the {end} value of Cs, {grid.point(best)[0]:.3g}, and rises towards it. "
             f"Add {'smaller' if i == 0 else 'larger'} values to Cs.",
             UserWarning,
         )

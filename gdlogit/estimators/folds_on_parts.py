@@ -16,7 +16,8 @@ from ..problem import Problem
 from ..several import Several
 from .by_feature import penalty_factors
 from .collection import surveyed_for
-from .folds import LOG_LOSS, N_FOLDS, folds_of
+from .folds import N_FOLDS, folds_of
+from .held_out import LOG_LOSS
 from .limits import limits
 from .validation import require_all_classes
 

@@ -1,4 +1,6 @@
-"""A grid of C from the data: where a path over C begins, and where it ends."""
+"""The points of a path: values of C for each l1_ratio, which may come from the data."""
+
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from ..penalty import ElasticNet
 from ..problem import Coordinates, Problem
 from .c_min import of_the_unpenalised, smallest_C
 
-__all__ = ["grid_of"]
+__all__ = ["Grid", "grid_of"]
 
 # Effective degrees of freedom at the ends of a grid: their number at the first C, their share at the last.
 FEWEST, MOST = 0.01, 0.99
@@ -18,6 +20,31 @@ FEWEST, MOST = 0.01, 0.99
 BEYOND = 100
 WIDE, TALL = 1e2, 1e4  # last C / C_min of a grid with l1: for more features than rows, and for more rows than features
 NO_SIGNAL = 1e-4, 1e4  # the ends of a grid where no feature has any signal
+
+
+class Grid(NamedTuple):
+    """The values of C for each l1_ratio, ascending, (n_l1_ratios, n_cs); and the l1_ratios."""
+
+    Cs: NDArray[np.float64]
+    l1_ratios: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, problem: Problem, Cs: Any, l1_ratios: Any) -> "Grid":
+        """The grid that a user asks for: the values of C themselves, or their number."""
+        l1_ratios = np.array([float(ratio) for ratio in l1_ratios])
+        if isinstance(Cs, int | np.integer):
+            return cls(np.stack([grid_of(problem, int(Cs), ratio) for ratio in l1_ratios]), l1_ratios)
+        return cls(np.tile(np.unique(np.asarray(Cs, dtype=float)), (len(l1_ratios), 1)), l1_ratios)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """How many l1_ratios there are, and how many C for each."""
+        return self.Cs.shape
+
+    def point(self, index: int) -> tuple[float, float]:
+        """C and l1_ratio of a point, by its index in ``cv_results_``."""
+        r, i = divmod(int(index), self.shape[1])
+        return float(self.Cs[r, i]), float(self.l1_ratios[r])
 
 
 def grid_of(problem: Problem, n_Cs: int, l1_ratio: float) -> NDArray[np.float64]:

@@ -5,52 +5,34 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
-import sklearn
 from numpy.typing import ArrayLike
-from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
-from sklearn.metrics import log_loss
-from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, process_routing
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.metadata_routing import UNUSED
 
 from ..data.on_dask import is_collection
 from ..data.overflow import held, overflow_named
-from ..loo import LeaveOneOut
-from ..paths import paths
-from ..problem import Problem
 from ..solve import Settings
 from ..typing import ByFeature, ClassWeight, CoefBounds, Matrix, RandomState
-from .by_feature import penalty_factors
 from .callbacks import FitTask, with_callbacks
 from .choice import Choice, end_of_grid, messages_of, results_of
-from .classifier import GDLogisticRegression
-from .folds import LOG_LOSS, Folds, Found, Rows, embedded, folds_of, held_out_scores, scorer_of
+from .folds import in_memory
 from .folds_on_parts import on_parts
-from .forms import OtherForms, named, with_l1
-from .grid import grid_of
+from .grid import Grid
+from .held_out import LOG_LOSS, PathScores
 from .inference import WithoutInference
-from .lazy import log_likelihoods, mean_over_rows, refuse_client
-from .limits import limits
-from .offset import check_offset, scores_of
+from .lazy import refuse_client
+from .path_fits import fit_all
+from .path_points import PathPoints
 from .predictor import Predictor
-from .validation import (
-    check_finite,
-    check_path_parameters,
-    check_weight,
-    encode,
-    generator,
-    require_all_classes,
-)
+from .routing import Scored
+from .validation import check_path_parameters, generator
 
 __all__ = ["GDLogisticRegressionCV"]
 
 Scoring: TypeAlias = str | Callable[..., float]
 Rule: TypeAlias = Literal["best", "1se"] | Callable[[dict[str, Any]], int]
 
-MUCH_MEMORY = 2**30  # bytes of coefficients that a user may not expect
-SAME_C = 1e-9  # relative
 
-
-class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
+class GDLogisticRegressionCV(PathPoints, Scored, Predictor, WithoutInference):
     """Logistic regression with C and l1_ratio chosen by cross-validation; it needs no scaling and no tuning.
 
     Fits `GDLogisticRegression` at every point of a grid, to all rows and to the rows of every fold. One pass over X
@@ -273,133 +255,6 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
             warnings.warn(message, category, stacklevel=2)
         return self
 
-    def at(self, C: float | None = None, l1_ratio: float | None = None) -> GDLogisticRegression:
-        """The model at a point of the path, fitted to all rows.
-
-        Parameters
-        ----------
-        C : float, default=None
-            A value of ``Cs_``, such as ``C_1se_``. None is ``C_``.
-        l1_ratio : float, default=None
-            A value of ``l1_ratios_``. None is ``l1_ratio_``.
-
-        Returns
-        -------
-        GDLogisticRegression
-            A fitted estimator; no fit is needed.
-
-        Raises
-        ------
-        ValueError
-            If the grid does not have this point.
-        """
-        check_is_fitted(self)
-        C, l1_ratio = self.C_ if C is None else C, self.l1_ratio_ if l1_ratio is None else l1_ratio
-        r = int(np.abs(self.l1_ratios_ - l1_ratio).argmin())
-        if not np.isclose(self.l1_ratios_[r], l1_ratio, rtol=0, atol=SAME_C):
-            raise ValueError(f"l1_ratio must be one of l1_ratios_, {self.l1_ratios_.tolist()}; got {l1_ratio!r}.")
-        Cs = np.broadcast_to(self.Cs_, self.scores_.shape[1:])[r]
-        i = int(np.abs(np.log(Cs) - np.log(C)).argmin()) if C > 0 and np.isfinite(C) else len(Cs) - 1
-        if not (Cs[i] == C or np.isclose(Cs[i], C, rtol=SAME_C, atol=0)):
-            raise ValueError(f"C must be a value of Cs_; got {C!r}, and the nearest is {Cs[i]:.17g}.")
-        return self._model(
-            C=float(Cs[i]),
-            l1_ratio=float(self.l1_ratios_[r]),
-            coef_=self.coef_path_[r, i].copy(),
-            intercept_=self.intercept_path_[r, i].copy(),
-            duality_gap_=float(self.duality_gap_path_[r, i]),
-        )
-
-    def score(
-        self,
-        X: Matrix,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        *,
-        offset: ArrayLike | None = None,
-        **params: Any,
-    ) -> float:
-        """The score of given rows, by the parameter ``scoring``.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The rows.
-        y : array-like of shape (n_samples,)
-            The labels.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows.
-        offset : float or array-like of shape (n_samples,) or (n_samples, n_classes), default=None
-            Added to their scores; the score is then the negative mean log-loss.
-        **params : dict
-            Metadata for the scorer, by scikit-learn's metadata routing.
-
-        Returns
-        -------
-        float
-            The score: by default the negative mean log-loss.
-        """
-        if is_collection(X, y, sample_weight):
-            return self._score_of_collection(X, y, sample_weight)
-        if offset is not None:
-            a = self.predict_proba(X, offset=offset)
-            return -log_loss(y, a, sample_weight=sample_weight, labels=self.classes_)
-        _, of_scorer = self._routed("score", sample_weight, params)
-        return float(scorer_of(self.scoring)(self, X, y, **of_scorer))
-
-    def _score_of_collection(self, X, y, sample_weight):
-        if self.scoring != LOG_LOSS:
-            raise ValueError(f"scoring must be {LOG_LOSS!r} for a Dask collection; got {self.scoring!r}.")
-        return mean_over_rows(log_likelihoods, self, X, y, sample_weight)
-
-    def to_sklearn(self) -> LogisticRegression:
-        """The chosen model as a LogisticRegression: see `GDLogisticRegression.to_sklearn`.
-
-        Returns
-        -------
-        sklearn.linear_model.LogisticRegression
-            A fitted model with the same coefficients.
-        """
-        check_is_fitted(self)
-        model = self._model(C=self.C_, l1_ratio=self.l1_ratio_, coef_=self.coef_, intercept_=self.intercept_)
-        return model.to_sklearn()
-
-    @property
-    def penalty(self) -> str | None:
-        """The penalty of the chosen model by scikit-learn's name, read-only: "l2", "l1", "elasticnet" or None."""
-        return named(self.C_, self.l1_ratio_)
-
-    def get_metadata_routing(self) -> Any:
-        """Which arguments scikit-learn's metadata routing passes on: to the splitter, and to the scorer."""
-        to_split, to_score = MethodMapping(), MethodMapping()
-        to_split.add(caller="fit", callee="split")
-        to_score.add(caller="fit", callee="score").add(caller="score", callee="score")
-        router = MetadataRouter(owner=type(self).__name__).add_self_request(self)
-        if not isinstance(self.cv, str):
-            router.add(splitter=self.cv, method_mapping=to_split)
-        return router.add(scorer=scorer_of(self.scoring), method_mapping=to_score)
-
-    def _unfitted(self):
-        same = ("Cs", "l1_ratios", "scoring", "refit", "fit_intercept", "class_weight")
-        model = LogisticRegressionCV(**{name: getattr(self, name) for name in same})
-        if not isinstance(self.cv, str):
-            model.set_params(cv=self.cv)
-        return with_l1(model) if any(self.l1_ratios) else model
-
-    # --- How --------------------------------------------------------------------------------------------------------
-
-    def _routed(self, method, sample_weight, params):
-        """What the splitter and the scorer get: by metadata routing where it is on, else the weights for the scorer."""
-        if sklearn.get_config().get("enable_metadata_routing", False):
-            routed = process_routing(self, method, sample_weight=sample_weight, **params)
-            return routed.get("splitter", {}).get("split", {}), routed.scorer.score
-        unknown = [name for name in params if name != "groups"]
-        if unknown:
-            raise TypeError(f"{method} got {unknown[0]!r}, which needs scikit-learn's metadata routing to be enabled.")
-        weighted = sample_weight is not None and isinstance(self.scoring, str)
-        groups = params.get("groups")
-        return {} if groups is None else {"groups": groups}, {"sample_weight": sample_weight} if weighted else {}
-
     @with_callbacks
     def _fit(self, X, y, sample_weight, offset, groups, params, client):
         """Set the fitted attributes; return warnings to give, each with its category."""
@@ -410,152 +265,48 @@ class GDLogisticRegressionCV(Predictor, OtherForms, WithoutInference):
         if is_collection(*given):
             if offset is not None:
                 raise ValueError("offset must be None for a Dask collection.")
-            problem, folds, of_rows, numbers = on_parts(self, *given, client, **of_splitter)
+            problem, folds, rows, numbers = on_parts(self, *given, client, **of_splitter)
         else:
-            problem, folds, of_rows, numbers = self._in_memory(*given, offset, **of_splitter)
-        l1_ratios = np.array([float(ratio) for ratio in self.l1_ratios])
-        rng = generator(self.random_state)
+            problem, folds, rows, numbers = in_memory(self, *given, offset, **of_splitter)
+        settings, rng = Settings(tol=self.tol, max_iter=self.max_iter), generator(self.random_state)
         with overflow_named(numbers):
-            grids = self._grids(problem, l1_ratios)
-            task = FitTask(self, *given, grids.size)
-            found = self._solutions(problem, folds, grids, l1_ratios, of_rows, rng, task)
+            grid = Grid.of(problem, self.Cs, self.l1_ratios)
+            task = FitTask(self, *given, grid.Cs.size)
+            found = fit_all(self, problem, folds, grid, rows, settings, rng, task)
             if isinstance(self.cv, str):
-                scores, std, n_scored = self._scores_without(problem, grids, l1_ratios, found, of_rows, rng)
+                scores = PathScores.of_rows_without_themselves(problem, grid, found, rows, settings, rng)
             else:
-                scores, std, n_scored = self._scores_of(folds, grids, l1_ratios, found, of_rows, of_scorer), None, None
-        self.classes_, self.l1_ratios_, self.has_offset_ = of_rows.classes, l1_ratios, problem.has_offset
-        self.Cs_ = grids[0] if (grids == grids[0]).all() else grids
-        messages = self._keep(folds, grids, l1_ratios, found, (scores, std, n_scored), problem.dtype)
-        task.end()
-        return messages
-
-    def _in_memory(self, X, y, sample_weight, offset, **of_splitter):
-        """The problem, its folds, the rows for the scores, and X, whose numbers an overflow names."""
-        accepted = {"accept_sparse": "csr", "dtype": [np.float64, np.float32], "ensure_all_finite": False}
-        X, y = validate_data(self, X, y, **accepted)
-        sample_weight = check_weight(sample_weight, X)
-        columns, codes, weight = encode(y, sample_weight, self.class_weight, self.fit_intercept)
-        require_all_classes(columns)
-        offset = check_offset(offset, X, scores_of(columns.classes))
-        if offset is not None and self.scoring != LOG_LOSS:
-            raise ValueError(
-                f"scoring must be {LOG_LOSS!r} with an offset, which no scorer takes; got {self.scoring!r}."
-            )
-        with overflow_named(X):
-            factors = penalty_factors(self)
-            terms = {"intercept": self.fit_intercept, "factors": factors, "bounds": limits(self, columns, factors)}
-            problem = Problem.of(X, codes, weight, len(columns.classes), offset=offset, **terms)
-        check_finite(self, problem.rows)
-        if isinstance(self.cv, str):
-            folds = Folds.none(len(y))
-        else:
-            folds = folds_of(self.cv, X, y, codes, weight, len(columns.classes), **of_splitter)
-        return problem, folds, Rows(X, y, codes, weight, sample_weight, offset, columns.classes), X
-
-    def _grids(self, problem, l1_ratios):
-        """The values of C for each l1_ratio, ascending."""
-        if isinstance(self.Cs, int | np.integer):
-            return np.stack([grid_of(problem, int(self.Cs), ratio) for ratio in l1_ratios])
-        return np.tile(np.unique(np.asarray(self.Cs, dtype=float)), (len(l1_ratios), 1))
-
-    def _solutions(self, problem, folds, grids, l1_ratios, rows, rng, task):
-        """All fits, of all rows first: until an interrupt, or until a callback asks to stop."""
-        found = Found.of((*grids.shape, folds.shares.shape[1], *problem.shape))
-        settings = Settings(tol=self.tol, max_iter=self.max_iter)
-        terms = {"intercept": self.fit_intercept, "settings": settings, "rng": rng, "factors": problem.factors}
-        complete = folds.complete
-        if problem.bounds is not None and len(complete) < folds.shares.shape[1]:
-            raise ValueError("coef_bounds and monotonic_cst need every class in the training part of every fold.")
-        if found.theta.nbytes > MUCH_MEMORY:
-            warnings.warn(f"The coefficients of all fits take {found.theta.nbytes / 2**30:.1f} GB.", stacklevel=4)
-        try:
-            for r, (Cs, l1_ratio) in enumerate(zip(grids, l1_ratios, strict=True)):
-                for f in sorted({*range(folds.shares.shape[1])} - {*complete}):
-                    lesser = rows.X, rows.codes
-                    weight, classes = rows.weight * folds.shares[:, f], len(rows.classes)
-                    terms["offset"] = rows.offset
-                    for i, *of_fold in embedded(*lesser, weight, folds.lacking[f], Cs, l1_ratio, classes, **terms):
-                        found.keep((r, i, f), *of_fold[:2], np.nan, *of_fold[2:])
-                for i, fits in paths(problem, folds.shares[:, complete], Cs, l1_ratio, settings, rng):
-                    task.begin_iteration(None)
-                    found.keep((r, i, complete), fits.theta, fits.excess, fits.gap, fits.n_iter, fits.converged)
-                    if self.verbose:
-                        print_point(l1_ratio, Cs[i], found, r, i)
-                    if task.end_iteration(None):
-                        return found
-        except KeyboardInterrupt:
-            if not found.reached.any():
-                raise
-            found.interrupted.append(True)
-        return found
-
-    def _scores_of(self, folds, grids, l1_ratios, found, rows, of_scorer):
-        """The score of each fold's held-out rows at each point, (n_folds, n_l1_ratios, n_cs)."""
-        scores = np.full((len(folds.tests), *grids.shape), np.nan)
-        reached = found.reached
-        points = [(C, ratio) for Cs, ratio in zip(grids, l1_ratios, strict=True) for C in Cs]
-        points = [point for point, is_reached in zip(points, reached.ravel(), strict=True) if is_reached]
-        for number, test in enumerate(folds.tests):
-            theta, part = found.theta[reached, number + 1], rows.some(test)
-            if self.scoring == LOG_LOSS:
-                scores[number][reached] = -part.log_losses(theta, self.fit_intercept)
-            else:
-                models = (self._model(*point, **rows.fitted(one)) for point, one in zip(points, theta, strict=True))
-                metadata = {name: np.asarray(value)[test] for name, value in of_scorer.items() if value is not None}
-                scores[number][reached] = held_out_scores(scorer_of(self.scoring), models, part.X, part.y, **metadata)
-        return scores
-
-    def _scores_without(self, problem, grids, l1_ratios, found, rows, rng):
-        """The mean score (1, n_l1_ratios, n_cs) of rows without themselves, its spread over them, and their number."""
-        loo = LeaveOneOut(problem, rows.weight, rows.unit, Settings(tol=self.tol, max_iter=self.max_iter), rng)
-        part, mean, std = rows.some(loo.index), np.full(grids.shape, np.nan), np.full(grids.shape, np.nan)
-        for r, i in np.argwhere(found.reached):
-            losses = part.losses_at(loo.scores(found.theta[r, i, 0], grids[r, i], l1_ratios[r]))
-            mean[r, i] = -np.average(losses, weights=part.sample_weight)
-            std[r, i] = np.sqrt(np.average((losses + mean[r, i]) ** 2, weights=part.sample_weight))
-        return mean[None], std.ravel(), len(loo.index)
-
-    def _model(self, C, l1_ratio, **fitted):
-        """A GDLogisticRegression at a point, with fitted attributes."""
-        names = ("penalty_factor", "coef_bounds", "monotonic_cst", "fit_intercept", "class_weight", "max_iter", "tol")
-        names = (*names, "random_state")
-        model = GDLogisticRegression(C=C, l1_ratio=l1_ratio, **{name: getattr(self, name) for name in names})
-        kept = ("n_features_in_", "feature_names_in_", "has_offset_")
-        of_fit = {name: getattr(self, name) for name in kept if hasattr(self, name)}
-        vars(model).update(of_fit | {"classes_": getattr(self, "classes_", None)} | fitted)
-        return model
-
-    def _keep(self, folds, grids, l1_ratios, found, scored, dtype):
-        """Set the attributes that are left; return warnings."""
-        scores, std, n_scored = scored
+                scores = PathScores.by_folds(self, folds, grid, found, rows, of_scorer)
+        self.classes_, self.has_offset_ = rows.classes, problem.has_offset
         with np.errstate(under="ignore"):
-            theta = held(found.theta, dtype)
+            theta = held(found.theta, problem.dtype)
+        self._keep_path(grid, theta, found)
+        choice = self._keep_choice(grid, theta, scores)
+        task.end()
+        return [*messages_of(self, folds, found), *end_of_grid(self.cv_results_, choice.best, grid)]
+
+    def _keep_path(self, grid, theta, found):
+        """Set the attributes that are arrays over the grid."""
+        Cs, self.l1_ratios_ = grid
+        self.Cs_ = Cs[0] if (Cs == Cs[0]).all() else Cs
         path = theta[:, :, 0]
         self.coef_path_ = np.ascontiguousarray(path[..., :-1, :].swapaxes(2, 3))
         self.intercept_path_ = path[..., -1, :].copy()
         self.n_nonzero_path_ = (self.coef_path_ != 0).any(axis=2).sum(axis=2)
-        self.duality_gap_path_ = found.gap[:, :, 0]
-        self.scores_, self.n_iter_ = scores, np.moveaxis(found.n_iter[:, :, 1:], 2, 0)
+        self.duality_gap_path_, self.n_iter_ = found.gap[:, :, 0], np.moveaxis(found.n_iter[:, :, 1:], 2, 0)
         self.converged_ = bool(found.converged.all())
         vars(self).pop("coefs_paths_", None)
         if self.store_cv_results:
             self.coefs_paths_ = np.moveaxis(theta[:, :, 1:], 2, 0).swapaxes(3, 4)
-        self.cv_results_ = results_of(scores, grids, l1_ratios, self.n_nonzero_path_, std, n_scored)
+
+    def _keep_choice(self, grid, theta, scores):
+        """Set the attributes of the scores and of the chosen point; return the choice."""
+        self.scores_, self.cv_results_ = scores.of_folds, results_of(scores, grid, self.n_nonzero_path_)
         choice = Choice.of(self.cv_results_, self.rule)
-        n_cs = grids.shape[1]
-        r, i = divmod(choice.used, n_cs)
         self.best_index_, self.best_score_ = choice.used, float(self.cv_results_["mean_test_score"][choice.used])
-        self.C_, self.l1_ratio_ = float(grids[r, i]), float(l1_ratios[r])
-        self.C_best_, self.C_1se_ = (float(grids.ravel()[index]) for index in (choice.best, choice.simplest))
-        chosen = path[r, i] if self.refit or not folds.tests else theta[r, i, 1:].mean(axis=0)
+        self.C_, self.l1_ratio_ = grid.point(choice.used)
+        self.C_best_, self.C_1se_ = (grid.point(index)[0] for index in (choice.best, choice.simplest))
+        of_point = theta[divmod(choice.used, grid.shape[1])]
+        chosen = of_point[0] if self.refit or len(of_point) == 1 else of_point[1:].mean(axis=0)
         self.coef_, self.intercept_ = np.ascontiguousarray(chosen[:-1].T), chosen[-1].copy()
-        return [*messages_of(self, folds, found), *end_of_grid(self.cv_results_, choice.best, grids)]
-
-
-def print_point(l1_ratio, C, found, r, i):
-    """One line for a point of the grid."""
-    nonzero = np.count_nonzero(found.theta[r, i, 0, :-1].any(axis=1))
-    print(
-        f"l1_ratio {l1_ratio:<5.3g}   C {C:<10.4g}   nonzero {nonzero:<6d}   gap {found.gap[r, i, 0]:<8.1e}   "
-        f"fits {found.n_iter.shape[2]}   iterations {found.n_iter[r, i].max()}"
-    )
+        return choice

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from ..descent.status import Status
-from ..solve import TEXTBOOK, Solution
+from ..solve import TEXTBOOK, Solution, auto_serves
 
 __all__ = ["closing_line", "iteration_kept", "message_of_aliased", "message_of_end", "print_record", "warn_of_end"]
 
@@ -54,7 +54,6 @@ def message_of_end(estimator, solution, classes):
 
     ``classes`` are the classes whose scores the solution has.
     """
-    is_textbook = estimator.solver in TEXTBOOK
     return solution.status.told(
         distance=f"about {solution.excess:.1e}" if isfinite(solution.excess) else "by an unknown amount",
         direction=solution.along(names_of(estimator), classes) if solution.direction else "",
@@ -63,12 +62,19 @@ def message_of_end(estimator, solution, classes):
         gap=solution.gap,
         n_iter=len(solution.history),
         precision=solution.objective.precision,
-        or_solver=", scale the features, or use solver='auto'" if is_textbook else "",
+        or_solver=or_solver(solution.objective) if estimator.solver in TEXTBOOK else "",
         or_penalty="use an l2 share (l1_ratio below 1)" if estimator.l1_ratio == 1 else "scale the features",
         stable_rate=Lazy(solution.largest_stable_rate),
         tol=solution.tolerance,
         **{name: getattr(estimator, name) for name in ("max_iter", "learning_rate")},
     )
+
+
+def or_solver(objective):
+    """The remedies besides others for a textbook's method."""
+    if auto_serves(objective):
+        return ", scale the features, or use solver='auto'"
+    return ", or scale the features"
 
 
 def message_of_aliased(estimator, aliased):

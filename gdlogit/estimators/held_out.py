@@ -1,0 +1,121 @@
+"""The rows that scores are of, and the scores of a path: of the rows that each fold holds out, or leave-one-out."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import get_scorer
+
+from ..backprop import loss_of
+from ..data.memory import rows_of
+from ..loo import LeaveOneOut
+from ..several import Several
+
+__all__ = ["LOG_LOSS", "PathScores", "Rows", "scorer_of"]
+
+LOG_LOSS = "neg_log_loss"
+SCORES = 2**22  # of held-out rows, at a time
+
+
+# --- The rows -------------------------------------------------------------------------------------------------------
+
+
+class Rows(NamedTuple):
+    """What a user gave, checked; the weights without those of the classes are None where all are 1."""
+
+    X: Any
+    y: Any
+    codes: Any
+    weight: Any
+    sample_weight: Any
+    offset: Any
+    classes: Any
+
+    def some(self, index):
+        """Some of the rows."""
+        parts = (None if part is None else part[index] for part in self[:-1])
+        return Rows(*parts, self.classes)
+
+    def log_losses(self, theta, intercept):
+        """The mean log-loss of these rows at each theta."""
+        loss = loss_of(len(self.classes))
+        weight = np.ones(len(self.y)) if self.sample_weight is None else self.sample_weight
+        return held_out_losses(self.X, self.codes, weight, theta, loss, intercept=intercept, offset=self.offset)
+
+    @property
+    def unit(self):
+        """The weight of one row where each stands for ``sample_weight`` rows; all of it where that is less than 1."""
+        return self.weight if self.sample_weight is None else self.weight / np.maximum(1, self.sample_weight)
+
+    def losses_at(self, z):
+        """The log-loss of each row at scores z, capped where scikit-learn's log_loss is."""
+        losses, _ = loss_of(len(self.classes)).forward_backward(z, self.codes)
+        return np.minimum(losses, -np.log(np.finfo(self.X.dtype).eps))
+
+    def fitted(self, theta):
+        """The attributes of a model at theta."""
+        theta = theta.astype(self.X.dtype)
+        return {"classes_": self.classes, "coef_": np.ascontiguousarray(theta[:-1].T), "intercept_": theta[-1]}
+
+
+# --- Their scores ---------------------------------------------------------------------------------------------------
+
+
+class PathScores(NamedTuple):
+    """The score of each fold's held-out rows at each point, (n_folds, n_l1_ratios, n_cs); nan where it is not known.
+
+    With leave-one-out it is one fold, the mean of ``n_rows`` single scores, whose spread at each point is ``std``.
+    """
+
+    of_folds: NDArray[np.float64]
+    std: NDArray[np.float64] | None = None
+    n_rows: int | None = None
+
+    @classmethod
+    def by_folds(cls, estimator, folds, grid, found, rows, of_scorer):
+        """The scores of the rows that the folds hold out."""
+        scores, reached = np.full((len(folds.tests), *grid.shape), np.nan), found.reached
+        points = [grid.point(index) for index in np.flatnonzero(reached)]
+        for number, test in enumerate(folds.tests):
+            theta, part = found.theta[reached, number + 1], rows.some(test)
+            if estimator.scoring == LOG_LOSS:
+                scores[number][reached] = -part.log_losses(theta, estimator.fit_intercept)
+            else:
+                models = (
+                    estimator._model(*point, **rows.fitted(one)) for point, one in zip(points, theta, strict=True)
+                )
+                metadata = {name: np.asarray(value)[test] for name, value in of_scorer.items() if value is not None}
+                scorer = scorer_of(estimator.scoring)
+                scores[number][reached] = [scorer(model, part.X, part.y, **metadata) for model in models]
+        return cls(scores)
+
+    @classmethod
+    def of_rows_without_themselves(cls, problem, grid, found, rows, settings, rng):
+        """The mean score of the rows, each in a fit without itself."""
+        loo = LeaveOneOut(problem, rows.weight, rows.unit, settings, rng)
+        part, mean, std = rows.some(loo.index), np.full(grid.shape, np.nan), np.full(grid.shape, np.nan)
+        for r, i in np.argwhere(found.reached):
+            losses = part.losses_at(loo.scores(found.theta[r, i, 0], grid.Cs[r, i], grid.l1_ratios[r]))
+            mean[r, i] = -np.average(losses, weights=part.sample_weight)
+            std[r, i] = np.sqrt(np.average((losses + mean[r, i]) ** 2, weights=part.sample_weight))
+        return cls(mean[None], std.ravel(), len(loo.index))
+
+
+def scorer_of(scoring: str | Callable[..., float]) -> Callable[..., float]:
+    """scikit-learn's scorer of a name, or the callable given."""
+    try:
+        return get_scorer(scoring)
+    except ValueError:
+        raise ValueError(f"scoring must be a scorer's name or a callable; got {scoring!r}.") from None
+
+
+def held_out_losses(X, codes, weight, theta, loss, *, intercept=True, offset=None) -> NDArray[np.float64]:
+    """The mean log-loss of held-out rows at several thetas (M, p + 1, k), capped where scikit-learn's log_loss is."""
+    rows = rows_of(X, codes, weight, intercept, loss.n_outputs, offset=offset)
+    several = Several(rows, loss, np.ones((rows.n_rows, 1), np.uint8))
+    most = -np.log(np.finfo(rows.dtype).eps)
+    size = max(1, SCORES // (rows.n_rows * loss.n_outputs))
+    with several.threads():
+        parts = (theta[start : start + size] for start in range(0, len(theta), size))
+        return np.concatenate([several.capped_losses(some, most) for some in parts])
