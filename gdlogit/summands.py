@@ -66,7 +66,7 @@ def trial_of(loss, rate, z, change, y, weight):
 
 def moved(rate, z, change):
     """The scores z + rate dz: for ``map``."""
-    new = rate * change
+    new = float(rate) * change  # a NumPy number would make float32 float64
     new += z
     return new
 

@@ -223,7 +223,9 @@ def extrapolated_fall(values):
     if len(values) <= 2 * STRETCH or second > FAST * first:
         first, second = falls(values, len(values) - (len(values) - 1) // 4, len(values) - (len(values) - 1) // 2)
         return second**2 / (first - second) if first > second >= 0 else np.inf
-    return second**2 / (first - second) if second >= 0 else np.inf
+    if second > 0:
+        return second**2 / (first - second)
+    return 0.0 if second == 0 else np.inf
 
 
 def falls(values, *before):

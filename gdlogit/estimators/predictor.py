@@ -22,6 +22,7 @@ def theta_of(model):
     coef = model.coef_.toarray() if sp.issparse(model.coef_) else model.coef_
     return np.vstack([coef.T, model.intercept_]).astype(float, copy=False)
 
+
 SCORES_AT_A_TIME = 2**14  # 1,000,000 scores of two classes: 10 ms, in one piece 34 ms
 
 
