@@ -26,7 +26,7 @@ from .verdict.duality import duality_gap
 from .verdict.least_norm import of_least_norm
 from .verdict.separation import separating_direction
 
-__all__ = ["SOLVERS", "TEXTBOOK", "Settings", "Solution", "auto_serves", "path", "solve"]
+__all__ = ["SOLVERS", "TEXTBOOK", "Settings", "Solution", "path", "solve"]
 
 TEXTBOOK = ("gd", "nesterov", "sgd")
 SOLVERS: tuple[str, ...] = get_args(Solver)
@@ -254,7 +254,8 @@ def better_start(objective: Objective, theta: np.ndarray) -> np.ndarray:
 
 def tolerance(settings: Settings, objective: Objective) -> float:
     """The tolerance that the settings ask for."""
-    by_products = settings.solver not in TEXTBOOK and objective.penalty.is_smooth and not objective.forms_hessian
+    without_l1 = objective.penalty.is_smooth or not lacking(objective.penalty, BoxPenalty)
+    by_products = settings.solver not in TEXTBOOK and without_l1 and not objective.forms_hessian
     return PRODUCTS_TOL if by_products and settings.tol == "auto" else settings.formed_tol
 
 
@@ -270,21 +271,12 @@ def method_of(settings: Settings, objective: Objective, rng: np.random.Generator
             return stochastic.minibatch(settings.learning_rate, settings.batch_size, rng)
         case _ if objective.forms_hessian:
             return newton.sketch(tol, rng)
-        case _ if not auto_serves(objective):
-            raise ValueError(
-                f"coef_bounds and monotonic_cst with solver={settings.solver!r} need at most "
-                f"{objective.formed_parameters} parameters, and no more parameters than rows; got "
-                f"{objective.n_parameters} parameters. Use solver='gd' or 'nesterov' on scaled features."
-            )
+        case _ if not lacking(objective.penalty, BoxPenalty):
+            return gradient.diagonal_nesterov()
         case _ if objective.penalty.is_smooth:
             return quasi_newton.quasi_newton(tol, rng, settles=settings.tol == "auto")
         case _:
             return truncated.truncated(tol)
-
-
-def auto_serves(objective: Objective) -> bool:
-    """Whether "auto" has a method for an objective: bounds need a formed Hessian."""
-    return objective.forms_hessian or bool(lacking(objective.penalty, BoxPenalty))
 
 
 def solution_at(

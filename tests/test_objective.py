@@ -366,6 +366,17 @@ def test_smoothness_of_a_sigmoid_is_reached_at_zero(intercept):
     assert objective.smoothness() == pytest.approx(largest, rel=1e-6)
 
 
+@objectives
+def test_smoothness_in_other_units_is_above_every_hessian_in_these_units(objective, rng):
+    p, k = objective.shape
+    units = 10.0 ** rng.uniform(-2, 2, p)
+    scale = np.repeat(units, k)
+    exact = objective.smoothness(units)
+    for theta in (np.zeros((p, k)), rng.standard_normal((p, k))):
+        assert np.linalg.eigvalsh(scale[:, None] * objective.hessian(theta) * scale)[-1] <= exact * (1 + 1e-9)
+    assert exact <= objective.smoothness(units, 0.01) * (1 + 1e-9) <= 1.02 * exact
+
+
 def test_smoothness_of_features_that_are_all_zero_is_that_of_the_penalty():
     rows = rows_of(np.zeros((4, 2)), np.array([0, 1, 0, 1]), np.ones(4), intercept=False)
     assert Objective(rows, Sigmoid(), ElasticNet(0.1)).smoothness() == pytest.approx(0.1)

@@ -30,9 +30,10 @@ COMMANDS = {  # scikit-learn and SciPy have no types
     "pyright": ["--pythonpath", sys.executable],
 }
 CHECKERS = [name for name in COMMANDS if importlib.util.find_spec(name)]
+PARAMS = [pytest.param(name, marks=pytest.mark.deep) if name == "pyright" else name for name in CHECKERS]
 
 
-@pytest.fixture(scope="module", params=CHECKERS)
+@pytest.fixture(scope="module", params=PARAMS)
 def checked(request, tmp_path_factory):
     """What a checker says of both scripts."""
     folder = tmp_path_factory.mktemp(request.param)

@@ -78,6 +78,7 @@ class MemoryRows(Rows):
         self.n_rows, self.n_features = self.X.shape
         self.dtype, self.constant = self.X.dtype, block.constant
         self.has_offset = block.offset is not None
+        self.total = float(np.sum(self.weight, dtype=float))  # at once, where an overflow is named
         self._threads_of_work = block.work / block.layout.thread_products  # a multiplication an entry of X is worth
         self._cuts = {}
 
@@ -113,11 +114,6 @@ class MemoryRows(Rows):
     def smallest_weight(self):
         """Of the rows that have any."""
         return float(np.min(self.weight, where=self.weight > 0, initial=np.inf))
-
-    @cached_property
-    def total(self):
-        """The sum of the weights."""
-        return float(np.sum(self.weight, dtype=float))
 
     @cached_property
     def n_counted(self):

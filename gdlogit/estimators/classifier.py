@@ -76,7 +76,8 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
     coef_bounds : tuple (low, high), dict or None, default=None
         Bounds that ``coef_`` meets exactly: two numbers for all features; two arrays of shape (n_features,) or of the
         shape of ``coef_``; or a dict of pairs by the name of a feature, or by its number. An infinite end is no bound.
-        With bounds, "newton-sketch" needs at most 1,500 parameters.
+        With more than 1,500 parameters, or more parameters than rows, "newton-sketch" is then accelerated gradient
+        descent, with a rate for each feature, and ``tol="auto"`` is 1e-6.
     monotonic_cst : array-like of int of shape (n_features,), dict or None, default=None
         For two classes: 1 for a feature whose coefficient must not be negative, so that the probability of
         ``classes_[1]`` never falls as the feature rises; -1 for a coefficient that must not be positive; 0 for any

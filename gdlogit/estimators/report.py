@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from ..descent.status import Status
-from ..solve import TEXTBOOK, Solution, auto_serves
+from ..solve import TEXTBOOK, Solution
 
 __all__ = ["closing_line", "iteration_kept", "message_of_aliased", "message_of_end", "print_record", "warn_of_end"]
 
@@ -62,19 +62,12 @@ def message_of_end(estimator, solution, classes):
         gap=solution.gap,
         n_iter=len(solution.history),
         precision=solution.objective.precision,
-        or_solver=or_solver(solution.objective) if estimator.solver in TEXTBOOK else "",
+        or_solver=", scale the features, or use solver='auto'" if estimator.solver in TEXTBOOK else "",
         or_penalty="use an l2 share (l1_ratio below 1)" if estimator.l1_ratio == 1 else "scale the features",
         stable_rate=Lazy(solution.largest_stable_rate),
         tol=solution.tolerance,
         **{name: getattr(estimator, name) for name in ("max_iter", "learning_rate")},
     )
-
-
-def or_solver(objective):
-    """The remedies besides others for a textbook's method."""
-    if auto_serves(objective):
-        return ", scale the features, or use solver='auto'"
-    return ", or scale the features"
 
 
 def message_of_aliased(estimator, aliased):
