@@ -41,8 +41,8 @@ def proximal_quasi_newton(tol, rng, settles=False):
     def start(objective, theta):
         theta = objective.penalty.balanced(theta)
         z, labels = objective.scores(theta), objective.labels()
-        loss = objective.trial(labels, z, z, 0.0)
-        point = Point(theta, loss.mean + objective.penalty.value(theta), objective.gradient_of(theta, loss))
+        loss = objective.trial_and_gradient(z, z, 0.0)
+        point = objective.point_at(theta, z, loss)
         basis = Features.of(objective)
         state = QuasiState(point, np.nan, 1.0, z, loss.mean, loss.error, labels, basis, None, 0.0, theta)
         return with_direction(objective, renewed(objective, state, rng), tol)
@@ -103,7 +103,8 @@ def advance(objective, state):
     if trial is start:
         return None
     here, loss = trial.known
-    slope, last_slope = objective.gradient_of(here, loss), point.gradient
+    z = objective.moved_scores(z, change, trial.rate)
+    slope, last_slope = objective.point_at(here, z, loss).gradient, point.gradient
     change_of_slope = slope - penalty.gradient(here) - (last_slope - penalty.gradient(theta))
     if change_of_slope.shape[1] > 1:  # the mean is rounding: a softmax has no curvature along it
         change_of_slope -= change_of_slope.mean(axis=1, keepdims=True)
@@ -112,7 +113,7 @@ def advance(objective, state):
     return state._replace(
         point=Point(balanced, loss.mean + penalty.value(balanced), slope),
         rate=trial.rate,
-        scores=z + trial.rate * change,
+        scores=z,
         loss=loss.mean,
         error=loss.error,
         metric=state.metric.with_steps([(here - theta, change_of_slope)]),
