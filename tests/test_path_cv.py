@@ -465,3 +465,14 @@ def test_an_offset_that_a_score_cannot_have_is_refused():
         GDLogisticRegressionCV(scoring="roc_auc").fit(X, y, offset=np.zeros(len(y)))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         GDLogisticRegressionCV().fit(X, y, offset=np.zeros(3))
+
+
+def test_a_gain_too_small_to_matter_is_no_reason_to_add_values():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 3))
+    y = (X[:, 0] > 0).astype(int)
+    separable = np.column_stack([X[:, 1:], 10 * y + 0.1 * X[:, 0]])
+    model = GDLogisticRegressionCV(Cs=np.logspace(0, 4, 20)).fit(separable, y)  # warnings are errors
+    mean = model.cv_results_["mean_test_score"]
+    assert model.C_best_ == 1e4
+    assert 0 < mean[-1] - mean[-2] < 1e-4

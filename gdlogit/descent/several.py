@@ -29,6 +29,7 @@ MOST_STEPS = 40  # then ``solve`` takes over
 MOST_OWN_HESSIANS = 6  # of one problem
 FEW_OWN_HESSIANS = 2  # at a time: more take longer than the Hessians of all weightings at once
 STEPS_PER_HESSIAN = 6  # if more steps are left to go, a Hessian costs less than the steps
+PARAMETERS_PER_STEP = 40  # where there are many parameters, a Hessian costs more steps
 NEAR_GOAL = 10.0  # excess / goal from which a good metric goes to the minimum in one step
 # Excess after the last step / goal, if the step contracts like the one before. The error of theta is its root.
 LAST_EXCESS = 1e-4
@@ -219,7 +220,8 @@ def contracts_poorly(several, running, tol):
     poorly, some = np.zeros(len(running.number), dtype=bool), running.some(stepped)
     gained = np.log(some.before) - np.log(some.excess)
     wanted = np.log(some.excess / (LAST_EXCESS * goals(several, some.point, tol)))
-    poorly[stepped] = wanted > STEPS_PER_HESSIAN * gained
+    worth = max(STEPS_PER_HESSIAN, np.prod(several.shape) / PARAMETERS_PER_STEP)
+    poorly[stepped] = wanted > worth * gained
     return poorly
 
 
