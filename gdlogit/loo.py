@@ -37,7 +37,7 @@ LARGE_CHANGE = 0.5  # of a score: it changes the curvature by 5% to 40%, so one 
 MOST_ROWS = 20_000  # their losses give the mean, and its error, precisely enough
 FITS_AT_ONCE = 100  # fits without a row, side by side
 LARGEST_START = 2.0  # change of the row's own score with which a fit without it starts
-TOL = 0.01  # of S J, where fits without a row end: the row's score is then right to about 0.001
+TOL = 1e-5  # of S J, where fits without a row end: a score that a row moves by much is then right to about 1e-3
 
 
 class LeaveOneOut:
