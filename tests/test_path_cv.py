@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegressionCV
-from sklearn.metrics import log_loss, make_scorer, roc_auc_score
+from sklearn.metrics import f1_score, log_loss, make_scorer, roc_auc_score
 from sklearn.model_selection import (
     GroupKFold,
     KFold,
@@ -476,3 +476,13 @@ def test_a_gain_too_small_to_matter_is_no_reason_to_add_values():
     mean = model.cv_results_["mean_test_score"]
     assert model.C_best_ == 1e4
     assert 0 < mean[-1] - mean[-2] < 1e-4
+
+
+@ends_are_fine
+@pytest.mark.parametrize("scoring", ["accuracy", make_scorer(f1_score)])
+def test_a_scorer_of_a_data_frame_gives_no_warning(scoring):
+    frame, y = load_breast_cancer(return_X_y=True, as_frame=True)
+    model = GDLogisticRegressionCV(Cs=CS, scoring=scoring).fit(frame, y)  # warnings are errors
+    array = GDLogisticRegressionCV(Cs=CS, scoring=scoring).fit(frame.to_numpy(), y)
+    np.testing.assert_array_equal(model.scores_, array.scores_)
+    assert (model.feature_names_in_ == frame.columns).all()
