@@ -15,6 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 
 from gdlogit import DescentPathDisplay, GDLogisticRegression, LossCurveDisplay
+from gdlogit.typing import Solver
 
 X, y = load_breast_cancer(return_X_y=True, as_frame=True)
 X = StandardScaler().set_output(transform="pandas").fit_transform(X)
@@ -32,9 +33,10 @@ for solver, path in display.paths.items():
 # %%
 # All 30 features. The vertical axis is a proven bound on J - min J, from the smallest duality gap of the four fits.
 models = {}
+solvers: tuple[Solver, ...] = ("auto", "nesterov", "gd", "sgd")
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", ConvergenceWarning)  # 60 iterations are too few for three of them
-    for solver in ("auto", "nesterov", "gd", "sgd"):
+    for solver in solvers:
         model = GDLogisticRegression(solver=solver, max_iter=60, batch_size=32, random_state=0)
         models[solver] = model.fit(X, y)
 LossCurveDisplay.from_estimators(models, gap=True)

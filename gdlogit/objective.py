@@ -7,7 +7,7 @@ chain rule. ``gradient`` is the gradient of J's smooth part, which is all of J u
 and gradient (p + 1, k), intercept last; Hessians (P, P) over theta flattened, P = (p + 1) k.
 """
 
-from functools import partial
+from functools import cached_property, partial
 from math import sqrt
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from . import summands
 from .data.overflow import overflow_as_here
-from .penalty import penalty_in
+from .penalty import free_of, penalty_in
 
 __all__ = ["LossAt", "Objective", "Overflow", "Point", "at_random", "overflow_raised", "tried"]
 
@@ -193,28 +193,37 @@ class Objective:
         p, k = self.shape
         shared = self.rows.shared_scores(theta) if k > 1 else None
         if shared is not None:
-            return self.hessian_of_shared(theta, shared)
+            return self.hessian_of_shared(shared)
         (hessian,) = self.rows.sum(partial(summands.hessian, self.loss, theta), products=p * k**2)
-        return self._with_penalty(hessian, theta)
+        return self._with_penalty(hessian)
 
-    def hessian_of_shared(self, theta, shared):
+    def hessian_of_shared(self, shared):
         """The Hessian where all rows have the same scores, shape (1, k), and so the same curvature."""
         (moment,) = self.rows.sum(summands.second_moment, products=self.shape[0])
         bend = self.loss.bend(self.loss.curvature(shared), np.eye(self.shape[1]))
-        return self._with_penalty(np.kron(moment, bend), theta)
+        return self._with_penalty(np.kron(moment, bend))
 
-    def _with_penalty(self, hessian, theta):
+    def _with_penalty(self, hessian):
         hessian /= self.total
-        np.einsum("ii->i", hessian)[:] += self.penalty.curvature(theta).ravel()
+        np.einsum("ii->i", hessian)[:] += self.penalty_curvature.ravel()
         return hessian
+
+    @cached_property
+    def penalty_curvature(self):
+        """The diagonal of the Hessian of the penalty's smooth part, in theta's shape."""
+        return self.penalty.curvature(np.zeros(self.shape))
+
+    @cached_property
+    def hessian_rounding(self):
+        """The relative rounding of the Hessian's entries; the curvature of a penalty on all features has float64's."""
+        has_unpenalised = free_of(self.penalty, self.shape[0] - 1)[:-1].any()
+        return float(np.finfo(self.precision if has_unpenalised else float).eps)
 
     def hessian_at(self, c):
         """The Hessian of J's smooth part where the loss has curvature c."""
         p, k = self.shape
         (hessian,) = self.rows.sum(summands.hessian_at, c, products=p * k**2)
-        hessian /= self.total
-        np.einsum("ii->i", hessian)[:] += self.penalty.curvature(np.empty(self.shape)).ravel()
-        return hessian
+        return self._with_penalty(hessian)
 
     def secant_curvature(self, z):
         """The curvature of the rows at scores z; for rows on the wrong side, which have hardly any, a secant's."""
@@ -298,7 +307,7 @@ class Objective:
         """The diagonal of the Hessian where the loss has curvature c, in theta's shape."""
         self.passes += 1
         (diagonal,) = self.rows.sum(partial(summands.hessian_diagonal, self.loss), c)
-        return diagonal / self.total + self.penalty.curvature(np.empty(self.shape))
+        return diagonal / self.total + self.penalty_curvature
 
     def hessian_product(self, c):
         """The function v -> H v, with H the Hessian where the loss has curvature c; each call costs one pass."""
@@ -334,22 +343,28 @@ class Objective:
         """The derivative dz of every row's loss in its scores z, (n, k)."""
         return self.rows.each(partial(summands.residuals, self.loss), z)
 
-    def smoothness(self):
-        """L, which no eigenvalue of any Hessian of J exceeds: the loss's largest curvature times the rows' largest."""
+    def smoothness(self, units=1.0, tol=0.0):
+        """L, which no eigenvalue of any Hessian of J exceeds: the loss's largest curvature times the rows' largest.
+
+        It is that of coefficients which are multiplied by units (p + 1,) to give those of the features. An L that is
+        larger by up to tol, relatively, takes fewer passes.
+        """
 
         def second_moment(v):
-            return self.rows.sum(partial(summands.second_moment_product, v[:, None]))[0][:, 0]
+            return units * self.rows.sum(partial(summands.second_moment_product, (units * v)[:, None]))[0][:, 0]
 
-        n_features = self.shape[0]
+        n_features, of_penalty = self.shape[0], self.penalty.largest_curvature
+        if np.ndim(units):
+            of_penalty = float((units[:, None] ** 2 * self.penalty_curvature).max())
         operator = LinearOperator((n_features, n_features), matvec=second_moment, dtype=float)
         start = np.random.default_rng(0).standard_normal(n_features)
         moved = second_moment(start)
         if not moved.any():  # all features are 0, which ARPACK refuses
-            return self.penalty.largest_curvature
+            return of_penalty
         if not np.isfinite(moved).all():  # an older NumPy does not see every overflow of BLAS
             overflow_as_here()
-        (largest,) = eigsh(operator, k=1, v0=start, return_eigenvectors=False)
-        return self.loss.max_curvature * largest / self.total + self.penalty.largest_curvature
+        (largest,) = eigsh(operator, k=1, v0=start, return_eigenvectors=False, tol=tol)
+        return self.loss.max_curvature * (1 + tol) * largest / self.total + of_penalty
 
     def expected_smoothness(self, batch_size):
         """The smoothness of a random batch of rows: L for a batch of all rows, max_i L_i for a batch of one row."""
@@ -391,7 +406,7 @@ class Objective:
         """The number of classes: two where there is one score."""
         return max(2, self.loss.n_outputs)
 
-    @property
+    @cached_property
     def separation_value(self):
         """Without a penalty, a J below this value proves that every row is on its class's side: J has no minimum.
 

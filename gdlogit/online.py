@@ -214,10 +214,12 @@ def learn(stream, rows, loss, C):
     """The stream after one more batch, and the batch's mean loss before: a test on rows not yet learned from."""
     n_new, kept, rows = rows.n_rows, stream.kept, rows.measured_in(stream.unit)
     rows = rows if stream.centre is None else rows.about(stream.centre)
-    rows = rows.take(np.arange(n_new)) if n_new < ENOUGH_ROWS else rows  # a copy: they may have to wait
     if kept is not None:
         kept = kept.after(rows.filled()) if kept.has_room(n_new) else None
-    rows = rows if stream.waiting is None else rows.after(stream.waiting)
+    if stream.waiting is not None:
+        rows = rows.after(stream.waiting)
+    elif n_new < ENOUGH_ROWS:
+        rows = rows.take(np.arange(n_new))  # a copy, because the rows wait
     past, enough = stream.past.about(stream.theta), rows.n_rows >= ENOUGH_ROWS
     # Features that no row has stand at the minimum of Q + penalty, unless C has changed.
     some, at_hand = rows.seen() if past.is_diagonal and C == stream.C else (None, rows)

@@ -284,7 +284,9 @@ class ElasticNet(NamedTuple):
         """
         largest = np.abs(V[:-1]).max(axis=1)
         beyond = np.equal(self.l2, 0) & (largest > self.l1)
-        return float((np.broadcast_to(self.l1, largest.shape)[beyond] / largest[beyond]).min(initial=1.0))
+        if not beyond.any():
+            return 1.0
+        return float((np.broadcast_to(self.l1, largest.shape)[beyond] / largest[beyond]).min())
 
     def nearest_dual(self, theta, V, distance):
         """The V of least ``fenchel_gap``, with each feature's entries moved by at most a distance (p,).

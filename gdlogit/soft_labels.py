@@ -28,13 +28,15 @@ class SoftSigmoid(Sigmoid):
 
     @staticmethod
     def forward_backward(z, y):
-        """Loss (m,) and dz (m, 1), for a share of 0 or 1 as precise as for a label."""
+        """Loss (m,) and dz (m, 1), for a share of 0 or 1 as precise as for a label.
+
+        With q, the share of the less probable class, and t = |z|: L = q t + log(1 + e^-t), dz = +-(q - sigma(-t)).
+        """
         z, y = z[:, 0], y.astype(z.dtype, copy=False)
-        e = np.exp(-np.abs(z))
-        loss = np.maximum(z, 0) - y * z + np.log1p(e)
-        above = np.where(z >= 0, 1, e)  # a = above / (1 + e), 1 - a = e / above / (1 + e)
-        dz = ((1 - y) * above - y * np.where(z >= 0, e, 1)) / (1 + e)
-        return loss, dz[:, None]
+        above, size = z >= 0, np.abs(z)
+        q, e = np.where(above, 1 - y, y), np.exp(-size)
+        dz = q - e / (1 + e)
+        return q * size + np.log1p(e), np.where(above, dz, -dz)[:, None]
 
     @staticmethod
     def secant_curvature(z, y):

@@ -254,7 +254,8 @@ def better_start(objective: Objective, theta: np.ndarray) -> np.ndarray:
 
 def tolerance(settings: Settings, objective: Objective) -> float:
     """The tolerance that the settings ask for."""
-    by_products = settings.solver not in TEXTBOOK and objective.penalty.is_smooth and not objective.forms_hessian
+    without_l1 = objective.penalty.is_smooth or not lacking(objective.penalty, BoxPenalty)
+    by_products = settings.solver not in TEXTBOOK and without_l1 and not objective.forms_hessian
     return PRODUCTS_TOL if by_products and settings.tol == "auto" else settings.formed_tol
 
 
@@ -271,11 +272,7 @@ def method_of(settings: Settings, objective: Objective, rng: np.random.Generator
         case _ if objective.forms_hessian:
             return newton.sketch(tol, rng)
         case _ if not lacking(objective.penalty, BoxPenalty):
-            raise ValueError(
-                f"coef_bounds and monotonic_cst with solver={settings.solver!r} need at most "
-                f"{objective.formed_parameters} parameters, and no more parameters than rows; got "
-                f"{objective.n_parameters} parameters. Use solver='gd' or 'nesterov' on scaled features."
-            )
+            return gradient.diagonal_nesterov()
         case _ if objective.penalty.is_smooth:
             return quasi_newton.quasi_newton(tol, rng, settles=settings.tol == "auto")
         case _:

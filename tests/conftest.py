@@ -4,6 +4,7 @@ python -m pytest tests/test_properties.py --hypothesis-profile=deep --hypothesis
 """
 
 from hypothesis import HealthCheck, settings
+from threadpoolctl import threadpool_limits
 
 PLAIN = {"deadline": None, "database": None, "suppress_health_check": [*HealthCheck]}  # fits may take their time
 settings.register_profile("committed", max_examples=20, derandomize=True, **PLAIN)
@@ -15,3 +16,12 @@ def pytest_configure(config):
     config.addinivalue_line(
         "markers", "thread_unsafe: of scikit-learn's own tests, which test_scikit_learns_own.py runs"
     )
+
+
+def pytest_collection_finish(session):
+    """Where tests run in several processes, each has one core: threads of BLAS that wait for a core spin, for seconds.
+
+    Tests of threads ask for two.
+    """
+    if hasattr(session.config, "workerinput"):
+        threadpool_limits(1)

@@ -11,6 +11,7 @@ from scipy.special import expit, logsumexp
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
+from variants import ByProducts
 
 from gdlogit import GDLogisticRegression
 
@@ -221,9 +222,6 @@ def test_what_knows_no_bounds_refuses_them_by_name():
         assert f"{name} is not supported by partial_fit" in str(caught.value.__cause__)
         with pytest.raises(ValueError, match=f"inference needs {name}=None"):
             fit(X, y, C=np.inf, **{name: value}).inference(X, y)
-    wide = np.random.default_rng(0).standard_normal((50, 2000))
-    with pytest.raises(ValueError, match="coef_bounds and monotonic_cst with solver='auto' need at most 1500"):
-        GDLogisticRegression(coef_bounds=(0, 1)).fit(wide, np.arange(50) % 2)
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])
@@ -254,6 +252,35 @@ def test_the_minimum_is_that_of_trust_constr():
     bounds = Bounds(low, high)
     found = minimize(value, np.zeros(p + 1), jac=True, method="trust-constr", bounds=bounds, options=how)
     np.testing.assert_allclose(np.append(model.coef_, model.intercept_), found.x, atol=1e-6)
+
+
+@tables
+@ratios
+def test_the_minimum_without_a_hessian_is_that_with_one_on_any_scale_of_the_features(table, l1_ratio):
+    X, y = data(table)
+    low, high = hard(fit(X, y, C=0.1))
+    unit = 10.0 ** np.linspace(-4, 4, X.shape[1])
+    X, how = X / unit + unit, {"C": 0.1, "l1_ratio": l1_ratio, "coef_bounds": (low * unit, high * unit)}
+    if l1_ratio in (0, 1):  # the penalty of the features in their former units
+        how["penalty_factor"] = unit ** (l1_ratio - 2)
+    model = ByProducts(max_iter=20_000, **how).fit(X, y)
+    J = fit(X, y, **how).loss_curve_[-1]
+    assert (model.converged_, model.tol_) == (True, 1e-6)
+    assert (low * unit <= model.coef_).all()
+    assert (model.coef_ <= high * unit).all()
+    assert model.loss_curve_[-1] <= J * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("C", [0.1, 10.0])
+def test_bounds_with_more_features_than_rows_are_met_at_the_minimum(C):
+    rng = np.random.default_rng(0)
+    X = sp.csr_array(rng.standard_normal((100, 1600)) * (rng.random((100, 1600)) < 0.1))
+    y = (X[:, [0]].toarray()[:, 0] + rng.standard_normal(100) > 0).astype(int)
+    model = GDLogisticRegression(C=C, monotonic_cst=np.ones(1600)).fit(X, y)  # without a warning
+    assert model.converged_
+    assert (model.coef_ >= 0).all()
+    assert (model.coef_ == 0).any()
+    assert model.duality_gap_ <= 1e-6 * model.loss_curve_[-1]
 
 
 def test_more_parameters_than_a_hessian_is_formed_of_are_at_the_minimum_where_that_is_proven():

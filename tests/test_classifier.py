@@ -108,6 +108,20 @@ def test_textbook_methods_pass_every_check_of_scikit_learn(estimator, check):
 
 
 @pytest.mark.deep
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # of classes that are separable
+@every_check(
+    [
+        *(GDLogisticRegression(solver="newton-sketch", **penalty) for penalty in PENALTIES[1:]),
+        GDLogisticRegression(C=np.inf, bias_reduction="firth"),
+        GDLogisticRegression(C=np.inf, coef_bounds=(-1, 1)),
+        GDLogisticRegression(l1_ratio=0.5, penalty_factor={0: 0.5}),
+    ]
+)
+def test_what_is_not_the_default_passes_every_check_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.deep
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # on the checks' unscaled data
 @every_check(textbook(PENALTIES[1:]))
 def test_textbook_methods_pass_every_check_of_scikit_learn_with_every_penalty(estimator, check):

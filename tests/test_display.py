@@ -73,6 +73,12 @@ def test_the_gap_drawn_bounds_the_distance_to_the_minimum(cancer):
         np.testing.assert_allclose(line.get_ydata(), model.loss_curve_ - minimum, atol=1e-9)
 
 
+def test_a_number_names_a_curve(cancer):
+    models = {C: GDLogisticRegression(C=C).fit(*cancer) for C in (0.1, 1.0)}
+    legend = LossCurveDisplay.from_estimators(models).ax_.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["0.1", "1.0"]
+
+
 def test_validation_is_a_second_curve(fitted):
     curve = fitted.loss_curve_
     display = LossCurveDisplay(curves={"a": curve}, gaps={"a": np.inf}, validation={"a": 2 * curve}).plot()

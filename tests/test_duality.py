@@ -284,6 +284,28 @@ def test_the_gap_is_at_least_the_rounding_of_j(load, parameters, dtype):
     assert np.finfo(dtype).eps * value < model.duality_gap_ <= value
 
 
+@pytest.mark.parametrize("name", ["sigmoid, raw", "softmax, raw, weighted", "softmax, no intercept"])
+@pytest.mark.parametrize("formed_parameters", [1500, 0])
+def test_without_a_penalty_on_some_features_a_step_is_corrected_until_their_slopes_are_0(name, formed_parameters):
+    """R* is infinite unless V is 0 there; a step that is half of Newton's leaves slopes that prove nothing."""
+    objective = CASES[name]
+    l2 = np.full(objective.shape[0] - 1, 1e-3)
+    l2[[0, 3]] = 0.0
+    objective = Objective(objective.rows, objective.loss, ElasticNet(l2), formed_parameters=formed_parameters)
+    objective, _ = objective.centred(np.zeros(objective.shape))
+    minimum, points = path(Objective(objective.rows, objective.loss, objective.penalty))
+    free = objective.penalty.unpenalised(len(l2))
+    for point in points[9:12]:
+        u = -0.5 * LocalModel(Objective(objective.rows, objective.loss, objective.penalty), point).step[0]
+        _, V, infeasible = duality.tilt_without_slopes(objective, point, u, free)
+        rounding = np.append(duality.rounding_of_slopes(objective, objective), objective.resolution)[:, None]
+        assert infeasible is None
+        assert (np.abs(V) <= rounding)[free].all()
+        excess = point.value - minimum
+        assert excess - 1e-15 <= gap(objective, point)
+    assert gap(objective, points[-1]) <= 1e-10
+
+
 def test_bound_is_infinite_without_a_penalty():
     objective = make_objective(load_iris, l2=0.0)
     point = objective.at(np.zeros(objective.shape))

@@ -9,7 +9,7 @@ from gdlogit import graph
 from gdlogit.backprop import Sigmoid, Softmax
 from gdlogit.data.layout import Layout
 from gdlogit.data.memory import rows_of
-from gdlogit.objective import Objective, Overflow, at_random, overflow_raised, tried
+from gdlogit.objective import Objective, Overflow, at_random, chances, overflow_raised, tried
 from gdlogit.penalty import ElasticNet
 
 N, P = 60, 4
@@ -366,6 +366,17 @@ def test_smoothness_of_a_sigmoid_is_reached_at_zero(intercept):
     assert objective.smoothness() == pytest.approx(largest, rel=1e-6)
 
 
+@objectives
+def test_smoothness_in_other_units_is_above_every_hessian_in_these_units(objective, rng):
+    p, k = objective.shape
+    units = 10.0 ** rng.uniform(-2, 2, p)
+    scale = np.repeat(units, k)
+    exact = objective.smoothness(units)
+    for theta in (np.zeros((p, k)), rng.standard_normal((p, k))):
+        assert np.linalg.eigvalsh(scale[:, None] * objective.hessian(theta) * scale)[-1] <= exact * (1 + 1e-9)
+    assert exact <= objective.smoothness(units, 0.01) * (1 + 1e-9) <= 1.02 * exact
+
+
 def test_smoothness_of_features_that_are_all_zero_is_that_of_the_penalty():
     rows = rows_of(np.zeros((4, 2)), np.array([0, 1, 0, 1]), np.ones(4), intercept=False)
     assert Objective(rows, Sigmoid(), ElasticNet(0.1)).smoothness() == pytest.approx(0.1)
@@ -426,6 +437,126 @@ def test_a_separating_direction_lowers_no_margin():
     objective, direction = Objective(rows, Sigmoid(), ElasticNet(0.0)), np.array([[0.125], [0.0]])
     assert objective.margin_changes(direction) == (0.375, 0)
     assert objective.margin_changes(-direction) == (0, 0.375)
+
+
+# --- At known scores -------------------------------------------------------------------------------------
+
+
+def per_row(objective, theta):
+    """Features with the constant one, weights, losses and their slopes in the scores, by the formulae, row by row."""
+    rows, k = objective.rows, objective.shape[1]
+    X1 = np.hstack([rows.X.toarray() if sp.issparse(rows.X) else rows.X, np.full((N, 1), rows.constant)])
+    z = X1 @ theta
+    z = np.hstack([np.zeros((N, 1)), z]) if k == 1 else z
+    a = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    losses, dz = -np.log(a[np.arange(N), rows.y]), a - np.eye(max(2, k))[rows.y]
+    return X1, rows.weight, losses, dz[:, 1:] if k == 1 else dz, a
+
+
+@objectives
+def test_a_trial_is_j_on_the_line_with_its_slope_and_standard_error(objective, rng):
+    theta, direction = rng.standard_normal((2, *objective.shape))
+    z, change = objective.scores(theta), objective.score_changes(direction)
+    moved = theta + 0.3 * direction
+    passes, point = objective.passes, objective.at(moved)
+    trial = objective.trial(objective.labels(), z, change, 0.3)
+    assert objective.passes == passes + 1  # of ``at``: a trial costs none
+    _, weight, losses, _, _ = per_row(objective, moved)
+    S = weight.sum()
+    mean = weight @ losses / S
+    error = np.sqrt((weight**2 * (losses - mean) ** 2).sum()) / S
+    slope = np.vdot(point.gradient - objective.penalty.gradient(moved), direction)
+    np.testing.assert_allclose([trial.mean, trial.error, trial.slope], [mean, error, slope], rtol=1e-11)
+    gradient = objective.gradient_of(moved, trial)
+    assert objective.passes == passes + 1.5
+    np.testing.assert_allclose(gradient, point.gradient, rtol=0, atol=1e-13 * np.abs(point.gradient).max())
+
+
+@objectives
+def test_curvature_at_known_scores_is_that_of_the_formulae(objective, rng):
+    theta = rng.standard_normal(objective.shape)
+    z, c = objective.scores(theta), curvature(objective, theta)
+    _, _, _, dz, a = per_row(objective, theta)
+    np.testing.assert_allclose(objective.hessian_at(c), objective.hessian(theta), rtol=0, atol=1e-13)
+    np.testing.assert_allclose(objective.residuals(z), dz, rtol=0, atol=1e-14)
+    bends = a[:, 1:] * a[:, :1] if objective.shape[1] == 1 else a * (1 - a)
+    assert objective.total_curvature(c) == pytest.approx(bends.sum(), rel=1e-12)
+
+
+@objectives
+def test_coupling_at_scores_is_the_mean_curvature_where_no_row_is_on_the_wrong_side(objective, rng):
+    k = objective.shape[1]
+    own = np.eye(k)[objective.rows.y] if k > 1 else 2.0 * objective.rows.y[:, None] - 1
+    z = objective.scores_of_zero() + (own if k == 1 else 5 * own) + 0.1 * rng.random((N, k))
+    c = objective.secant_curvature(z)
+    np.testing.assert_allclose(objective.coupling_at(z), objective.coupling(objective.curvature(z)), atol=1e-14)
+    np.testing.assert_allclose(objective.coupling_at(z), objective.coupling(c), atol=1e-14)
+
+
+@objectives
+def test_leverages_are_those_of_the_inverse_hessian(objective, rng):
+    theta = rng.standard_normal(objective.shape)
+    k, (X1, *_) = objective.shape[1], per_row(objective, theta)
+    A = rng.standard_normal((objective.n_parameters, 3))
+    units = np.einsum("ip,kl->ikpl", X1, np.eye(k)).reshape(N, k, -1)  # (I (x) x_i)^T
+    np.testing.assert_allclose(objective.leverages(A), units @ (A @ A.T) @ units.transpose(0, 2, 1), rtol=1e-11)
+
+
+# --- Second moments of the features ----------------------------------------------------------------------
+
+
+@objectives
+def test_second_moments_are_weighted_means(objective):
+    X1, weight, *_ = per_row(objective, np.zeros(objective.shape))
+    moment = (weight[:, None] * X1).T @ X1 / weight.sum()
+    squares = objective.second_moments()
+    np.testing.assert_allclose(squares, moment.diagonal(), rtol=1e-13)
+    for size in (N, N + 1):
+        ours = objective.second_moment(size, squares, None)  # of all rows: nothing is drawn
+        np.testing.assert_allclose(ours, moment, rtol=0, atol=1e-13 * moment.max())
+
+
+@objectives
+def test_a_sampled_second_moment_is_right_on_average(objective, rng):
+    squares = objective.second_moments()
+    moment = objective.second_moment(N, squares, None)
+    passes = objective.passes
+    draws = np.array([objective.second_moment(20, squares, rng) for _ in range(400)])
+    assert objective.passes == passes + 800
+    error = draws.std(axis=0) / np.sqrt(len(draws))
+    assert (np.abs(draws.mean(axis=0) - moment) <= 5 * error + 1e-12).all()
+    assert draws.std(axis=0).max() > 0
+
+
+def test_a_sample_has_the_rare_feature_of_a_few_rows(rng):
+    """A flag in 2 of 1,000 rows has half of its squared norm in each: both rows are drawn nearly always."""
+    X = np.hstack([rng.standard_normal((1000, 2)), np.zeros((1000, 1))])
+    X[[3, 500], 2] = 1.0
+    objective = Objective(rows_of(X, np.arange(1000) % 2, np.ones(1000), True), Sigmoid(), ElasticNet(0.1))
+    squares = objective.second_moments()
+    found = [objective.second_moment(100, squares, rng)[2, 2] > 0 for _ in range(20)]
+    assert all(found)
+
+
+@pytest.mark.parametrize("expected", [1.0, 7.5, 19.0])
+def test_chances_add_up_and_are_in_proportion_where_none_is_sure(expected, rng):
+    size = rng.random(20) ** 4 + 1e-3
+    chance = chances(size, expected)
+    assert chance.max() <= 1
+    assert chance.sum() == pytest.approx(expected, rel=0.05)
+    unsure = chance < 1
+    np.testing.assert_allclose(chance[unsure] / size[unsure], chance[unsure][0] / size[unsure][0], rtol=1e-12)
+
+
+@objectives
+def test_the_largest_margin_is_that_of_a_row_with_a_weight(objective, rng):
+    theta = rng.standard_normal(objective.shape)
+    X1, weight, *_ = per_row(objective, theta)
+    z, y = X1 @ theta, objective.rows.y
+    margins = (2 * y[:, None] - 1) * z if objective.shape[1] == 1 else z[np.arange(N), y][:, None] - z
+    passes = objective.passes
+    assert objective.largest_margin(theta) == pytest.approx(max(0, margins[weight > 0].max()), rel=1e-13)
+    assert objective.passes == passes + 0.5
 
 
 # --- Passes ----------------------------------------------------------------------------------------------

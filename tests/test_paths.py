@@ -128,10 +128,11 @@ def three_classes():
 
 
 WITH_L1 = {**TABLES, "very wide": very_wide, "text": text, "three classes": three_classes}
+THREE_CLASSES = pytest.param("three classes", marks=pytest.mark.deep)
 
 
 @pytest.mark.parametrize("l1_ratio", [0.5, 1.0])
-@pytest.mark.parametrize("table", WITH_L1)
+@pytest.mark.parametrize("table", [*filter("three classes".__ne__, WITH_L1), THREE_CLASSES])
 def test_each_l1_solution_is_that_of_a_fit_by_itself(table, l1_ratio):
     X, y = WITH_L1[table]()
     weight = np.random.default_rng(3).uniform(0.5, 2, len(y))

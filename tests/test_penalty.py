@@ -5,7 +5,7 @@ import pytest
 from gradcheck import check_gradient
 from scipy.optimize import minimize_scalar
 
-from gdlogit.penalty import LEFT_OUT, ElasticNet, shrink
+from gdlogit.penalty import LEFT_OUT, STRONGEST, ElasticNet, shrink
 
 
 @pytest.fixture
@@ -295,3 +295,37 @@ def test_the_vector_fenchel_gap_is_made_of_the_conjugate(penalty, rng):
 
             expected -= minimize_scalar(less, bounds=(-far, far), method="bounded", options={"xatol": 1e-9}).fun
     assert penalty.fenchel_gap(theta, V) == pytest.approx(expected, rel=1e-6)
+
+
+# --- Coefficients in units of their features -------------------------------------------------------------
+
+
+UNITS = np.array([2.0**-60, 0.5, 1.0, 8.0, 2.0**70])
+
+
+@pytest.mark.parametrize("penalty", [*MIXED.values(), ElasticNet(0.7, 0.2), ElasticNet(0.7), ElasticNet(0.0, 0.3)])
+def test_a_penalty_in_units_is_the_same_penalty_of_coefficients_in_units(penalty, point):
+    """A feature that is divided by its unit has its coefficient multiplied; powers of two change no bit."""
+    theta, ours = point[0], penalty.in_units(UNITS)
+    measured = np.vstack([theta[:-1] * UNITS[:, None], theta[-1]])
+    assert ours.value(measured) == pytest.approx(penalty.value(theta), rel=1e-14)
+    np.testing.assert_array_equal(ours.gradient(measured)[:-1] * UNITS[:, None], penalty.gradient(theta)[:-1])
+    np.testing.assert_array_equal(
+        ours.l1_strengths(theta.shape)[:-1] * UNITS[:, None], penalty.l1_strengths(theta.shape)[:-1]
+    )
+
+
+def test_without_units_or_without_a_penalty_nothing_is_measured():
+    penalty = ElasticNet(0.7, 0.2)
+    assert penalty.in_units(1.0) is penalty
+    assert ElasticNet(0.0).in_units(UNITS).is_none
+
+
+def test_strengths_in_units_stay_within_the_type():
+    """A unit of 1e-300 makes a strength of 1e600: it is the largest that is used, and a feature left out stays so."""
+    tiny = ElasticNet(1.0, np.array([1.0, LEFT_OUT, 0.0])).in_units(np.array([1e-300, 1e-300, 1e-300]))
+    np.testing.assert_array_equal(tiny.l2, [STRONGEST] * 3)
+    np.testing.assert_array_equal(tiny.l1, [LEFT_OUT, LEFT_OUT, 0.0])
+    huge = ElasticNet(1.0, np.array([1.0, LEFT_OUT, 0.0])).in_units(np.array([1e300, 1e300, 1e300]))
+    np.testing.assert_array_equal(huge.l2, 0.0)
+    np.testing.assert_array_equal(huge.l1, [1e-300, LEFT_OUT, 0.0])

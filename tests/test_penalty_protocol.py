@@ -10,6 +10,7 @@ from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.preprocessing import scale
 
 from gdlogit.backprop import Sigmoid, Softmax
+from gdlogit.bounds import Bounded
 from gdlogit.data.memory import rows_of
 from gdlogit.descent import gradient, newton, stochastic, truncated
 from gdlogit.descent.loop import descend
@@ -244,6 +245,28 @@ def test_a_smooth_model_falls_by_half_the_newton_decrement():
 def test_a_model_without_a_hessian_or_with_a_singular_one_claims_nothing(hessian):
     objective = objective_of(load_breast_cancer, GroupLasso(0.02, 2))
     assert Proximal(hessian, objective.penalty).excess(objective.at(np.zeros(objective.shape))) == np.inf
+
+
+@pytest.mark.parametrize("l1", [0.0, 0.02])
+@pytest.mark.parametrize("load", [load_breast_cancer, load_iris])
+def test_without_a_hessian_the_estimate_bounds_the_distance_and_ends_at_the_minimum(load, l1):
+    shape = objective_of(load, ElasticNet(0.1)).shape
+    W = np.ones((shape[0] - 1, shape[1]))
+    objective = objective_of(load, Bounded(ElasticNet(0.1, l1), -0.1 * W, 0.2 * W))
+    best = solved(objective, "newton").point
+    assert (np.isclose(best.theta[:-1], -0.1) | np.isclose(best.theta[:-1], 0.2)).any()
+    proximal = Proximal(None, objective.penalty)
+    assert proximal.excess(best) <= 1e-8
+    for size in (1e-4, 1e-2, 0.1):
+        move = size * np.random.default_rng(0).standard_normal(shape)
+        point = objective.at(objective.penalty.prox(best.theta + move, 0.0))
+        assert objective.value(point.theta) - objective.value(best.theta) <= proximal.excess(point) * (1 + 1e-9)
+
+
+def test_without_a_hessian_and_a_penalty_the_estimate_is_j_itself():
+    objective = objective_of(load_breast_cancer, ElasticNet(0.0))
+    point = objective.at(np.full(objective.shape, 0.1))
+    assert Proximal(None, objective.penalty).excess(point) >= point.value
 
 
 # Strengths that are vectors

@@ -161,6 +161,7 @@ def test_a_search_over_pipelines_on_two_workers_finds_what_one_does(backend, two
 # do so at once may leave it set: they are put back here.
 
 
+@pytest.mark.deep
 def test_fits_side_by_side_are_those_one_after_another_though_some_fail(two_threads):
     def fit(i):
         if i % 4 == 3:

@@ -30,9 +30,10 @@ COMMANDS = {  # scikit-learn and SciPy have no types
     "pyright": ["--pythonpath", sys.executable],
 }
 CHECKERS = [name for name in COMMANDS if importlib.util.find_spec(name)]
+PARAMS = [pytest.param(name, marks=pytest.mark.deep) if name == "pyright" else name for name in CHECKERS]
 
 
-@pytest.fixture(scope="module", params=CHECKERS)
+@pytest.fixture(scope="module", params=PARAMS)
 def checked(request, tmp_path_factory):
     """What a checker says of both scripts."""
     folder = tmp_path_factory.mktemp(request.param)
@@ -64,6 +65,16 @@ def test_every_faulty_line_is_refused(checked):
     assert [line for line, _ in found] == [line for line, _ in expected]
     if "[arg-type]" in checked:  # mypy's own codes
         assert found == expected
+
+
+@pytest.mark.deep
+@pytest.mark.skipif("mypy" not in CHECKERS, reason="mypy is not installed")
+def test_mypy_accepts_every_example():
+    """But for types that other packages lack, and that functions of a few lines need not have."""
+    lenient = ["--allow-untyped-defs", "--allow-untyped-calls", "--implicit-reexport", "examples"]
+    command = [sys.executable, "-m", "mypy", *COMMANDS["mypy"], *lenient]
+    run = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, check=False)
+    assert not run.stdout + run.stderr
 
 
 def test_the_script_does_what_its_types_say(monkeypatch):

@@ -204,7 +204,7 @@ class Block(ABC):
 
     def _some_counted(self):
         """At most CENTRE_ROWS of the rows with a nonzero weight, evenly spread; of all rows where there are none."""
-        some = self[:: -(-len(self) // CENTRE_ROWS)]
+        some = self if len(self) <= CENTRE_ROWS else self[:: -(-len(self) // CENTRE_ROWS)]
         if some.weight.all():
             return some
         counted = np.flatnonzero(self.weight)

@@ -116,8 +116,9 @@ def _factorize_piece(y):
     if len(y) and y.dtype.kind in NUMBERS:
         least, largest = y.min(), y.max()
         is_largest = y == largest
-        if least < largest and (is_largest | (y == least)).all():  # two labels, the usual case, need no sorting
-            return np.array([least, largest]), is_largest.view(np.uint8)
+        if (is_largest | (y == least)).all():  # one label or two, the usual cases, need no sorting
+            some = [least, largest] if least < largest else [largest]
+            return np.array(some), (is_largest & (least < largest)).view(np.uint8)
     if y.dtype.kind in NUMBERS + "SU":
         labels, codes = np.unique(y, return_inverse=True)
     else:

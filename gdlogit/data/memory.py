@@ -78,7 +78,7 @@ class MemoryRows(Rows):
         self.n_rows, self.n_features = self.X.shape
         self.dtype, self.constant = self.X.dtype, block.constant
         self.has_offset = block.offset is not None
-        self.total = float(np.sum(self.weight, dtype=float))
+        self.total = float(np.sum(self.weight, dtype=float))  # at once, where an overflow is named
         self._threads_of_work = block.work / block.layout.thread_products  # a multiplication an entry of X is worth
         self._cuts = {}
 
@@ -244,7 +244,7 @@ class MemoryRows(Rows):
 
     def centred(self):
         """The same rows, their features measured from about their means, in units whose squares do not overflow."""
-        if self.centre.any():
+        if self.block.is_moved:
             return self
         rows = self.measured_in(self.own_unit)
         return rows._with(rows.block.centred()) if self.constant else rows
@@ -252,7 +252,7 @@ class MemoryRows(Rows):
     @property
     def own_unit(self):
         """The divisor of each feature, by its largest |x| in these rows; 1.0 if no feature needs a divisor."""
-        return unit_of(self.sizes, self.dtype)
+        return 1.0 if np.ndim(self.sizes) == 0 else unit_of(self.sizes, self.dtype)
 
     def measured_in(self, unit):
         """The same rows with the features in these units: a copy, unless the unit is 1.0."""

@@ -37,9 +37,9 @@ def line_search(
     ``at(rate)`` is the point theta + rate direction, with J and its gradient. A rate at which J or its gradient
     overflows is too large. No rate below ``least`` is tried; ``part`` is c.
     """
-    penalty, end = objective.penalty, point.theta + direction
-    slope = float(np.vdot(point.gradient, direction))
-    slope += penalty.nonsmooth_value(end) - penalty.nonsmooth_value(point.theta)
+    penalty, slope = objective.penalty, float(np.vdot(point.gradient, direction))
+    if not penalty.is_smooth:
+        slope += penalty.nonsmooth_value(point.theta + direction) - penalty.nonsmooth_value(point.theta)
     slack = objective.resolution * abs(point.value)
     rate = 1.0
     while rate >= max(least, objective.resolution):

@@ -182,8 +182,8 @@ def direction_at_zero(objective, point):
     Up to a factor of the number of classes, no loss has more curvature than at scores of 0 (Boehning and Lindsay). So
     this step leads back from a point at which rows are far on the wrong side and have no curvature left.
     """
-    theta, shared = np.zeros_like(point.theta), np.zeros((1, objective.shape[1]))
-    direction, _ = metric_of(objective, objective.hessian_of_shared(theta, shared)).step_and_fall(point)
+    hessian = objective.hessian_of_shared(np.zeros((1, objective.shape[1])))
+    direction, _ = metric_of(objective, hessian).step_and_fall(point)
     return direction
 
 

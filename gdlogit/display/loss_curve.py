@@ -102,14 +102,14 @@ class LossCurveDisplay:
         return cls.from_estimators({name or named: model}, gap=gap, ax=ax)
 
     @classmethod
-    def from_estimators(cls, estimators: Mapping[str, Any], *, gap: bool = False, ax: Axes | None = None) -> Self:
+    def from_estimators(cls, estimators: Mapping[Any, Any], *, gap: bool = False, ax: Axes | None = None) -> Self:
         """Draw the loss curves of several fitted estimators.
 
         Parameters
         ----------
-        estimators : dict of str to GDLogisticRegression, Pipeline or search
-            Fitted estimators by name, either all by ``fit`` or ``fit_batches``, or all by ``partial_fit``. With
-            ``gap=True`` all must have been fitted with the same X, y and C, so that they share one minimum.
+        estimators : dict of names to GDLogisticRegression, Pipeline or search
+            Fitted estimators by name, or by a number such as C. Either all come from ``fit`` or ``fit_batches``, or
+            all by ``partial_fit``. With ``gap=True`` all must have the same X, y and C, so that they share one minimum.
         gap, ax
             As in ``plot``.
 

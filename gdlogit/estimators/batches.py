@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_consistent_length, validate_data
 from .. import online
 from ..backprop import loss_of
 from ..bounds import bounded
-from ..data.labels import Columns, codes_of
+from ..data.labels import Columns
 from ..data.memory import rows_of
 from ..data.overflow import held, overflow_named
 from ..data.source import BatchRows, Source
@@ -34,6 +34,7 @@ from .validation import (
     check_parameters,
     check_source,
     class_factors,
+    codes_among,
     columns_of,
     generator,
     named_classes,
@@ -257,9 +258,9 @@ class BatchLearner(Classifier):
             stream = getattr(self, "_stream", None)
             classes = stream_classes(self, classes, stream is not None)
             X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64, reset=stream is None)
-            check_labels(classes, y)
+            codes = codes_among(classes, y)
             columns = Columns(classes, np.ones(len(classes), bool), class_factors(self.class_weight, classes))
-            codes, weight = columns.place(codes_of(classes, y), weight_of_rows(sample_weight, X))
+            codes, weight = columns.place(codes, weight_of_rows(sample_weight, X))
             loss = loss_of(len(classes))
             offset = check_offset(offset, X, loss.n_outputs)
             refuse_another_kind(self, stream, offset)

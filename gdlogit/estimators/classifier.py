@@ -6,7 +6,6 @@ from time import perf_counter
 from typing import Any, Literal, Self
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import ArrayLike
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import column_or_1d, validate_data
@@ -30,7 +29,7 @@ from .inference import WithInference
 from .lazy import mean_over_rows, refuse_client
 from .limits import limits, widened
 from .offset import as_columns, check_offset, narrowed, scores_of
-from .predictor import Predictor
+from .predictor import Predictor, theta_of
 from .report import closing_line, iteration_kept, message_of_aliased, message_of_end, print_record, warn_of_end
 from .validation import (
     check_finite,
@@ -77,7 +76,8 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
     coef_bounds : tuple (low, high), dict or None, default=None
         Bounds that ``coef_`` meets exactly: two numbers for all features; two arrays of shape (n_features,) or of the
         shape of ``coef_``; or a dict of pairs by the name of a feature, or by its number. An infinite end is no bound.
-        With bounds, "newton-sketch" needs at most 1,500 parameters.
+        With more than 1,500 parameters, or more parameters than rows, "newton-sketch" is then accelerated gradient
+        descent, with a rate for each feature, and ``tol="auto"`` is 1e-6.
     monotonic_cst : array-like of int of shape (n_features,), dict or None, default=None
         For two classes: 1 for a feature whose coefficient must not be negative, so that the probability of
         ``classes_[1]`` never falls as the feature rises; -1 for a coefficient that must not be positive; 0 for any
@@ -159,8 +159,8 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         where a fit ended because J fell too slowly; or the rounding of X's precision.
     duality_gap_ : float
         A proven bound on J - min J at the returned coefficients, by Fenchel duality. The bound holds whatever the
-        solver did. It is at most J and at least the rounding of J. It is sharp for unscaled features, too, up to scales
-        of about 1e20, where rounding limits it. Infinite if ``C=np.inf``.
+        solver did. It is at most J and at least the rounding of J. It is sharp for unscaled features, too. Infinite if
+        ``C=np.inf``.
     class_prior_ : ndarray of shape (n_classes,)
         The share of each class in the weights of the fit, or the prior of ``calibrated_for``.
     has_offset_ : bool
@@ -462,7 +462,7 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         """The theta of the last fit for a warm start, without features that are now left out; or None."""
         if not (self.warm_start and hasattr(self, "coef_")):
             return None
-        theta = np.vstack([sp.csr_matrix(self.coef_).toarray().T, self.intercept_]).astype(float)
+        theta = theta_of(self)
         if len(theta) != n_features + 1 or not np.array_equal(columns.classes, self.classes_):
             raise ValueError(
                 f"warm_start=True needs the features and classes of the last fit: {len(theta) - 1} features and "

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils.validation import check_consistent_length, column_or_1d, validate_data
 
 from ..backprop import loss_of
-from ..data.labels import codes_of, totals_of
+from ..data.labels import totals_of
 from ..data.on_dask import fetched, meta_of, parts_of
 from ..data.overflow import overflow_named
 from ..data.part_rows import PartRows
@@ -18,7 +18,7 @@ from .by_feature import penalty_factors
 from .collection import check_rows, facts_of
 from .lazy import bare
 from .offset import check_width, offset_of_prediction, scores_of
-from .validation import check_labels, check_weight, columns_of
+from .validation import check_labels, check_weight, codes_among, columns_of
 
 __all__ = ["Counted", "counted_in_memory", "counted_on_parts"]
 
@@ -52,8 +52,7 @@ def counted_in_memory(found, X, y, sample_weight, offset, groups):
     """The rows of arrays."""
     model = found.model
     X, y = validate_data(model, found.transform(X), y, reset=False, accept_sparse="csr", dtype=[np.float64, np.float32])
-    check_labels(model.classes_, y)
-    weight, codes = check_weight(sample_weight, X), codes_of(model.classes_, y)
+    codes, weight = codes_among(model.classes_, y), check_weight(sample_weight, X)
     columns = columns_for(model, model.classes_, totals_of(codes, weight, len(model.classes_)))
     codes, weight = columns.place(codes, weight)
     offset = offset_of_prediction(model, offset, X, scores_of(model.classes_))

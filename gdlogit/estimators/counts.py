@@ -146,8 +146,8 @@ def check_counts(Y, X, classes):
 
 def shares_of(Y, weight, class_weight, classes):
     """The distribution of each row, which the loss takes as its label; and the weight of each row."""
-    Y = Y if weight is None else Y * weight[:, None]
-    totals = Y.sum(axis=0)
+    weight = np.ones(len(Y)) if weight is None else weight
+    totals = weight @ Y
     factors = class_factors(class_weight, classes, totals)
     totals *= factors
     if not (totals > 0).all():
@@ -155,7 +155,7 @@ def shares_of(Y, weight, class_weight, classes):
         raise ValueError(
             f"Y must be positive for each class in a row with a positive weight; got only 0 for {lacking}."
         )
-    Y = Y * factors
-    weight = Y.sum(axis=1)
-    shares = np.divide(Y, weight[:, None], out=np.full_like(Y, 1 / len(classes)), where=weight[:, None] > 0)
-    return (shares[:, 1] if len(classes) == 2 else shares), weight
+    sums = Y @ factors  # by BLAS: NumPy's sums over two columns take ten times as long
+    first = 1 if len(classes) == 2 else 0  # the share of the second of two classes says all
+    shares = Y[:, first:] * factors[first:] / np.where(sums > 0, sums, 1.0)[:, None]
+    return (shares[:, 0] if first else shares), weight * sums

@@ -4,7 +4,6 @@ from functools import partial
 from typing import Any, Literal, NoReturn
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -21,6 +20,7 @@ from .by_feature import penalty_factors
 from .counted import counted_in_memory, counted_on_parts
 from .offset import offset_of_prediction, scores_of
 from .pipelines import UnwrappedModel, unwrapped
+from .predictor import theta_of
 
 __all__ = ["WithInference", "inference"]
 
@@ -242,11 +242,6 @@ def rows_to_predict(found, X, offset, like):
 def is_robust(cov_type, weights, method):
     """Whether sampling weights ask for a robust covariance in the place of "nonrobust"."""
     return weights == "sampling" and cov_type == "nonrobust" and method != "bayes"
-
-
-def theta_of(model):
-    """The parameters (p + 1, k) of a fitted model."""
-    return np.vstack([sp.csr_matrix(model.coef_).toarray().T, model.intercept_]).astype(float)
 
 
 def features_asked(features, cov_type, weights, method):

@@ -13,7 +13,13 @@ from .base import Classifier
 from .lazy import also_lazy
 from .offset import offset_of_prediction
 
-__all__ = ["Predictor"]
+__all__ = ["Predictor", "theta_of"]
+
+
+def theta_of(model):
+    """The parameters (p + 1, k) of a fitted model."""
+    coef = model.coef_.toarray() if sp.issparse(model.coef_) else model.coef_
+    return np.vstack([coef.T, model.intercept_]).astype(float, copy=False)
 
 
 class Predictor(Classifier):

@@ -54,7 +54,6 @@ def message_of_end(estimator, solution, classes):
 
     ``classes`` are the classes whose scores the solution has.
     """
-    is_textbook = estimator.solver in TEXTBOOK
     return solution.status.told(
         distance=f"about {solution.excess:.1e}" if isfinite(solution.excess) else "by an unknown amount",
         direction=solution.along(names_of(estimator), classes) if solution.direction else "",
@@ -63,7 +62,7 @@ def message_of_end(estimator, solution, classes):
         gap=solution.gap,
         n_iter=len(solution.history),
         precision=solution.objective.precision,
-        or_solver=", scale the features, or use solver='auto'" if is_textbook else "",
+        or_solver=", scale the features, or use solver='auto'" if estimator.solver in TEXTBOOK else "",
         or_penalty="use an l2 share (l1_ratio below 1)" if estimator.l1_ratio == 1 else "scale the features",
         stable_rate=Lazy(solution.largest_stable_rate),
         tol=solution.tolerance,

@@ -25,6 +25,7 @@ __all__ = [
     "check_source",
     "check_weight",
     "class_factors",
+    "codes_among",
     "columns_of",
     "encode",
     "generator",
@@ -321,6 +322,13 @@ def check_labels(classes, y):
     strange = strangers(classes, y)
     if len(strange):
         raise ValueError(f"y must hold labels of classes={classes!r} only; got {strange!r}.")
+
+
+def codes_among(classes, y):
+    """The code of each row's class; a ValueError for labels that are not among given classes."""
+    labels, codes = factorize(y)
+    check_labels(classes, labels)
+    return codes_of(classes, labels)[codes]
 
 
 def check_source(source):

@@ -25,16 +25,16 @@ class Information:
     def __init__(self, matrix, n_last=0):
         """Factorise a matrix (P, P) in the order of its parameters, but with the last ``n_last`` of them first."""
         P = len(matrix)
-        order = np.roll(np.arange(P), n_last)
+        order = np.arange(-n_last, P - n_last) % P
         scale = equilibration(matrix.diagonal())
-        factor, kept = independent((scale[:, None] * matrix * scale)[np.ix_(order, order)], SINGULAR * P * EPS)
+        factor, kept = independent((scale[:, None] * matrix * scale)[order[:, None], order], SINGULAR * P * EPS)
         kept = order[kept]
         self.matrix, self.rank = matrix, len(kept)
         self.estimable = np.zeros(P, dtype=bool)
         self.estimable[kept] = True
         self.root = np.zeros((P, self.rank))
-        inverse = solve_triangular(factor, np.eye(self.rank), lower=True, trans="T", check_finite=False)
-        self.root[kept] = scale[kept, None] * inverse
+        inverse, _ = lapack.dtrtri(factor, lower=True)
+        self.root[kept] = scale[kept, None] * inverse.T
         self.log_det = 2 * float(np.log(factor.diagonal()).sum() - np.log(scale[kept]).sum())
 
     @property

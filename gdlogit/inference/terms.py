@@ -46,7 +46,7 @@ class Terms(NamedTuple):
     def rows(self) -> np.ndarray:
         """The row of theta for each term."""
         n = len(self.names)
-        return np.roll(np.arange(n), 1) if self.has_intercept else np.arange(n)
+        return (np.arange(n) - self.has_intercept) % n
 
     @property
     def order(self) -> np.ndarray:

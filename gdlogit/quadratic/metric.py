@@ -14,7 +14,7 @@ import numpy as np
 
 from ..bounds import BoxPenalty
 from ..objective import Overflow, overflow_raised
-from ..penalty import L1Penalty, free_of, lacking
+from ..penalty import L1Penalty, lacking
 from .box import minimise_in_box
 from .curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker
 from .lasso import INTERCEPT_FEATURE, ColumnModel, ProductModel, minimise_formed, minimise_roughly
@@ -238,14 +238,12 @@ def metric_of(objective, hessian):
     """The metric that a Hessian makes."""
     penalty = objective.penalty
     if not lacking(penalty, BoxPenalty):
-        is_flat = penalty.curvature(np.empty(objective.shape))[:, 0] == 0  # along a shift, which a kink of l1 ends
+        is_flat = objective.penalty_curvature[:, 0] == 0  # along a shift, which a kink of l1 ends
         return BoxMetric(without_shift(hessian, objective.shape, is_flat), penalty)
     if not penalty.is_smooth:
         without_l1 = penalty.l1_strengths(objective.shape)[:, 0] == 0
         return L1Metric(without_shift(hessian, objective.shape, without_l1), penalty)
-    has_unpenalised = free_of(penalty, objective.shape[0] - 1)[:-1].any()
-    eps = np.finfo(objective.precision if has_unpenalised else float).eps  # the penalty's curvature has no rounding
-    return NewtonMetric(Cholesky(without_shift(hessian, objective.shape, slice(None)), eps))
+    return NewtonMetric(Cholesky(without_shift(hessian, objective.shape, slice(None)), objective.hessian_rounding))
 
 
 def proximal_metric(objective, theta):
@@ -314,7 +312,7 @@ def products_at(objective, c, preconditioner, **limits):
 
     ``limits`` are those of ``ConjugateGradients``.
     """
-    least = float(objective.penalty.curvature(np.empty(objective.shape))[:-1].min())
+    least = float(objective.penalty_curvature[:-1].min())
 
     def bound(r):
         """A bound on 1/2 r^T H^-1 r, because H has at least the penalty's curvature; the intercept is left out."""

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..penalty import Penalty
+from ..penalty import Conjugate, Penalty, lacking
 
 __all__ = ["Proximal"]
 
@@ -52,8 +52,22 @@ class Proximal(NamedTuple):
         return x - theta, fall + remainder
 
     def excess(self, point):
-        """J - min J, estimated by the fall of the model; infinite where M is singular or unknown."""
-        return self.step_and_fall(point)[1]
+        """J - min J, estimated by the fall of the model; infinite where M is singular. Without M a ``dual_excess``."""
+        return self._dual_excess(point) if self.hessian is None else self.step_and_fall(point)[1]
+
+    def _dual_excess(self, point):
+        """The duality gap of the residuals themselves, see ``verdict.duality``: good near the minimum.
+
+        V are the slopes of the loss. A proof needs a slope of 0 for the intercept. A slope v adds about v^2 / J, for
+        the loss has a curvature of about J where most rows are certain.
+        """
+        penalty, theta = self.penalty, point.theta
+        if lacking(penalty, Conjugate):
+            return inf
+        V = point.gradient - penalty.gradient(theta)
+        rho, loss = penalty.dual_scale(V), point.value - penalty.value(theta)
+        of_intercept = float(np.vdot(V[-1], V[-1])) / min(1.0, point.value)
+        return (1 - rho) * loss + penalty.fenchel_gap(theta, rho * V) + of_intercept
 
     def _extremes(self):
         """The smallest and the largest eigenvalue of M; 0 for a smallest eigenvalue that is only rounding."""
