@@ -4,6 +4,7 @@ import sys
 
 from .backprop import logistic_backward
 from .data import old_names
+from .data.threads import ONE_BLAS_THREAD
 from .display import (
     CoefficientDisplay,
     CVCurveDisplay,
@@ -39,3 +40,5 @@ __version__ = "0.2.0"
 # Models that version 0.1 saved refer to these modules by their old places.
 OLD_PLACES = {"blocks": old_names, "classifier": classifier, "rows": old_names}
 sys.modules |= {f"{__name__}.{name}": module for name, module in OLD_PLACES.items()}
+
+ONE_BLAS_THREAD.find()  # here, because it takes as long as a small fit: every module that loads a BLAS is imported

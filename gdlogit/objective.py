@@ -24,6 +24,7 @@ FORMED_PARAMETERS = 1500  # up to this number of parameters, the Hessian is form
 CHANCE_ROUNDS = 5  # of setting the largest chances to 1: the others grow by it, hardly any of them beyond 1
 # With l1, up to the number of rows; but in any case up to this number, since a Newton step gives the sharpest minimum.
 ALWAYS_FORMED_PARAMETERS = 200
+FILLED_ENTRIES = 2**21  # of rows that are copied at a time for products with all rows: 16 MB
 
 
 class Point(NamedTuple):
@@ -35,12 +36,12 @@ class Point(NamedTuple):
 
 
 class LossAt(NamedTuple):
-    """The mean loss, its slope along a line, its standard error, and what is known of ``each`` row there."""
+    """The mean loss, its slope along a line, its standard error, and its gradient in theta, if it has been made."""
 
     mean: float
     slope: float
     error: float
-    each: np.ndarray
+    gradient: np.ndarray | None
 
 
 class Overflow(ArithmeticError):
@@ -235,17 +236,30 @@ class Objective:
 
     def trial(self, labels, z, change, rate):
         """The ``LossAt`` scores z + rate dz, where dz is the change of the scores along a direction; without a pass."""
-        each = self.rows.map(partial(summands.trial, self.loss, rate), z, change, *labels)
-        loss, slope, *moments = map(float, self.rows.sum_known(summands.sums_of_trial, each, labels[1]))
-        mean = loss / self.total
-        squares = np.dot(moments, [1, -2 * mean, mean**2])  # of s (L - mean)
-        return LossAt(mean, slope / self.total, sqrt(max(squares, 0.0)) / self.total, each)
+        return self._loss_at(*self.rows.sum_known(partial(summands.trial, self.loss, rate), z, change, *labels))
 
-    def gradient_of(self, theta, loss):
-        """The gradient of J's smooth part at theta, from the ``LossAt`` there, in half a pass."""
+    def trial_and_gradient(self, z, change, rate):
+        """The same with the gradient of the loss in theta, in half a pass."""
         self.passes += 0.5
-        (gradient,) = self.rows.sum(summands.backward_of_trial, loss.each)
-        return gradient / self.total + self.penalty.gradient(theta)
+        return self._loss_at(*self.rows.sum(partial(summands.trial_and_gradient, self.loss, rate), z, change))
+
+    def _loss_at(self, loss, slope, *sums):
+        """The ``LossAt`` of sums over the rows."""
+        moments, gradient = sums[:3], sums[3] / self.total if len(sums) > 3 else None
+        mean = float(loss) / self.total
+        squares = np.dot(moments, [1, -2 * mean, mean**2])  # of s (L - mean)
+        return LossAt(mean, float(slope) / self.total, sqrt(max(squares, 0.0)) / self.total, gradient)
+
+    def moved_scores(self, z, change, rate):
+        """The scores z + rate dz of every row, without a pass."""
+        return self.rows.map(partial(summands.moved, rate), z, change)
+
+    def point_at(self, theta, z, loss):
+        """The Point at theta with scores z, from the ``LossAt`` there; in half a pass if that has no gradient."""
+        if loss.gradient is None:
+            return self.at_scores(theta, z)
+        value = loss.mean + self.penalty.value(theta)
+        return Point(theta, value, loss.gradient + self.penalty.gradient(theta))
 
     @property
     def work(self):
@@ -276,6 +290,26 @@ class Objective:
             part = self.rows.take(some).reweighted(1 / chance[some])
             moment = moment + part.sum(summands.second_moment, products=p)[0]
         return moment / self.total
+
+    @property
+    def is_in_memory(self):
+        """Whether all rows are arrays in memory."""
+        return self.rows.copies_features
+
+    def row_products(self, factors):
+        """The products x_i^T diag(factors) x_j of all rows, shape (n, n), for factors (p + 1, 1)."""
+        n, (p, _) = self.n_rows, self.shape
+        parts = np.array_split(np.arange(n), -(-n * p // FILLED_ENTRIES))
+        return np.hstack([self.score_changes(factors * self.rows.take(some).filled().T) for some in parts])
+
+    def transposed(self, u):
+        """X^T u, shape (p + 1, k), for u (n, k), in half a pass."""
+        self.passes += 0.5
+        return self.rows.sum(summands.transposed, u)[0]
+
+    def weighed(self, c):
+        """An array with an entry for each row, each times the share of the row's weight in the total."""
+        return self.rows.each(summands.weighed, c) / self.total
 
     def coupling_at(self, z):
         """The mean B (k, k) of the rows' Hessians in their scores, at scores z."""

@@ -46,22 +46,29 @@ def weight(block):
 
 
 def trial(loss, rate, z, change, y, weight):
-    """The loss of each row at scores z + rate dz, its slope in the rate, and its residuals, weighted: for ``map``."""
-    losses, dz = loss.forward_backward(z + rate * change, y)
-    dz *= weight[:, None].astype(dz.dtype, copy=False)
-    return np.hstack([losses[:, None], np.einsum("ij,ij->i", dz, change)[:, None], dz])
+    """At scores z + rate dz, the sums of s L, of its slope in the rate, of s^2 L^2, s^2 L and s^2, for weights s."""
+    return trial_of(loss, rate, z, change, y, weight)[0]
 
 
-def sums_of_trial(each, weight):
-    """The weighted loss and its slope; the sums of s^2 L^2, s^2 L and s^2 for losses L and weights s."""
-    losses = each[:, 0].astype(float, copy=False)
-    weighted = weight * losses
-    return weight @ losses, each[:, 1].sum(dtype=float), weighted @ weighted, weight @ weighted, weight @ weight
+def trial_and_gradient(loss, rate, block, z, change):
+    """The same, and the gradient of the loss in theta."""
+    sums, dz = trial_of(loss, rate, z, change, block.y, block.weight)
+    return *sums, block.backward(block.weigh(dz))
 
 
-def backward_of_trial(block, each):
-    """The gradient of the loss in theta, from the residuals of a ``trial``."""
-    return (block.backward(each[:, 2:]),)
+def trial_of(loss, rate, z, change, y, weight):
+    """The sums of a trial, and dz."""
+    losses, dz = loss.forward_backward(moved(rate, z, change), y)
+    weighted = weight * losses.astype(float, copy=False)
+    slope = weight @ np.einsum("ij,ij->i", dz, change)
+    return (weight @ losses, slope, weighted @ weighted, weight @ weighted, weight @ weight), dz
+
+
+def moved(rate, z, change):
+    """The scores z + rate dz: for ``map``."""
+    new = float(rate) * change  # a NumPy number would make float32 float64
+    new += z
+    return new
 
 
 def scores(theta, block):
@@ -72,6 +79,16 @@ def scores(theta, block):
 def score_changes(direction, block):
     """What a direction changes in the scores: for ``each``."""
     return block.forward(direction)
+
+
+def transposed(block, u):
+    """X^T u."""
+    return (block.backward(u),)
+
+
+def weighed(block, c):
+    """An array with an entry for each row, times the rows' weights: for ``each``."""
+    return block.weight[:, None] * c
 
 
 def hessian(loss, theta, block):

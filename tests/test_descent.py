@@ -567,7 +567,15 @@ def test_a_warm_start_near_the_minimum_of_another_penalty_goes_on_to_its_own():
 def test_an_estimate_of_nothing_is_no_measure_of_the_next():
     objective = make_objective(scale(CANCER_X), CANCER_Y)
     state = newton.sketch(1e-8, np.random.default_rng(0)).start(objective, np.zeros(objective.shape))
-    assert newton.steps_left(0.0, state, 1e-8) == np.inf
+    assert newton.steps_left(state._replace(excesses=(0.0,)), 1e-8) == np.inf
+
+
+@pytest.mark.parametrize(("excesses", "steps"), [((1e-1, 1e-2, 1e-3, 5e-5), 4), ((1.0, 1e-3), 1.5), ((1e-4,), np.inf)])
+def test_the_better_of_the_last_and_the_mean_contraction_says_how_many_steps_are_left(excesses, steps):
+    objective = make_objective(scale(CANCER_X), CANCER_Y)
+    state = newton.sketch(1e-8, np.random.default_rng(0)).start(objective, np.zeros(objective.shape))
+    state = state._replace(excess=1e-4, excesses=excesses)
+    assert newton.steps_left(state, 1e-7) == pytest.approx(steps)
 
 
 @methods
@@ -682,3 +690,22 @@ def test_a_rate_that_diverges_beyond_the_floating_point_type_is_named_not_x(solv
     with pytest.warns(ConvergenceWarning, match="learning_rate=1000000.0 diverges"):
         model.fit(X, CANCER_Y)
     assert np.isfinite(model.coef_).all()
+
+
+def softmax_rows(n, p, k, seed=0):
+    """Features of the same scale without correlation, and classes that overlap."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, p))
+    return X, (X @ rng.standard_normal((p, k)) * 2 / np.sqrt(p) + rng.gumbel(size=(n, k))).argmax(axis=1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_well_conditioned_rows_of_many_classes_need_no_hessian_beside_that_of_the_start(seed):
+    objective, method = make_objective(*softmax_rows(3000, 30, 20, seed)), newton.sketch(1e-8, np.random.default_rng(0))
+    state = first = method.start(objective, np.zeros(objective.shape))
+    for _ in range(30):
+        if state.excess <= 1e-8:
+            break
+        state = method.step(objective, state)
+    assert state.excess <= 1e-8
+    assert state.provenance is first.provenance

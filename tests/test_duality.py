@@ -261,7 +261,7 @@ def test_far_out_where_no_row_curves_the_shrunk_bound_is_the_one(l1, dense):
 @pytest.mark.parametrize("n_rows", [100, 10_000, 1_000_001])
 def test_hessian_of_the_sample_costs_a_pass_or_takes_what_the_parameters_need(n_rows, n_parameters):
     objective = SimpleNamespace(n_rows=n_rows, n_parameters=n_parameters, part=lambda size, *_: size)
-    model = SimpleNamespace(objective=objective, point=None, sample=None)
+    model = SimpleNamespace(objective=objective, point=None, sample=None, rough=None)
     size, least = duality.sample_of(model, None).objective, max(4 * n_parameters, 1000)
     assert isinstance(size, int)
     assert size >= least
@@ -436,3 +436,13 @@ def test_the_bound_beside_a_time_in_nanoseconds_is_no_less_than_the_excess(l2, s
         point, excess = objective.at(theta[:, None]), J(at) - J(w)
         bound = gap(objective, point)
         assert excess - 1e-13 <= bound <= 1.2 * excess + duality.ENOUGH_GAP * point.value  # made no sharper than that
+
+
+def test_a_proof_by_products_in_the_metric_of_the_descent_is_a_bound_and_near_the_excess():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((1500, 40))
+    y = (X @ rng.standard_normal((40, 15)) + rng.gumbel(size=(1500, 15))).argmax(axis=1)
+    coarse = GDLogisticRegression(tol=1e-5, random_state=0).fit(X, y)
+    fine = GDLogisticRegression(tol=1e-12, random_state=0).fit(X, y)
+    excess = coarse.loss_curve_[-1] - fine.loss_curve_[-1]
+    assert 0 < excess <= coarse.duality_gap_ <= 1e-4

@@ -467,9 +467,14 @@ def test_a_trial_is_j_on_the_line_with_its_slope_and_standard_error(objective, r
     error = np.sqrt((weight**2 * (losses - mean) ** 2).sum()) / S
     slope = np.vdot(point.gradient - objective.penalty.gradient(moved), direction)
     np.testing.assert_allclose([trial.mean, trial.error, trial.slope], [mean, error, slope], rtol=1e-11)
-    gradient = objective.gradient_of(moved, trial)
+    with_gradient = objective.trial_and_gradient(z, change, 0.3)
     assert objective.passes == passes + 1.5
-    np.testing.assert_allclose(gradient, point.gradient, rtol=0, atol=1e-13 * np.abs(point.gradient).max())
+    np.testing.assert_allclose(with_gradient[:3], trial[:3], rtol=1e-11)
+    at = objective.moved_scores(z, change, 0.3)
+    for found in (objective.point_at(moved, at, trial), objective.point_at(moved, at, with_gradient)):
+        assert found.value == pytest.approx(point.value, rel=1e-12)
+        np.testing.assert_allclose(found.gradient, point.gradient, rtol=0, atol=1e-13 * np.abs(point.gradient).max())
+    assert objective.passes == passes + 2  # a trial without a gradient leaves half a pass to be made
 
 
 @objectives

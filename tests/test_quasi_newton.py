@@ -20,7 +20,7 @@ from gdlogit.data import blocks, csr, dense
 from gdlogit.data.memory import rows_of
 from gdlogit.descent import wolfe
 from gdlogit.descent.loop import descend
-from gdlogit.descent.quasi_newton import STRETCH, quasi_newton, steps_left
+from gdlogit.descent.quasi_newton import STRETCH, extrapolated_fall, quasi_newton, steps_left
 from gdlogit.objective import Objective
 from gdlogit.penalty import ElasticNet
 from gdlogit.quadratic.curvature import Cholesky
@@ -182,7 +182,7 @@ def test_gradients_along_a_line_are_those_of_finite_differences(draw):
 
     def gradient(theta):
         z = objective.scores(theta)
-        return objective.gradient_of(theta, objective.trial(labels, z, z, 0.0))
+        return objective.point_at(theta, z, objective.trial_and_gradient(z, z, 0.0)).gradient
 
     check_gradient(lambda theta: objective.at(theta).value, gradient, 0.1 * direction, rng, rtol=1e-5)
 
@@ -356,3 +356,26 @@ def test_steps_left_are_known_only_where_j_falls_less_and_less(falls, steps):
     )
     state = SimpleNamespace(values=(*values,), excess=1e-3, goal=1e-3)
     assert steps_left(state) == steps
+
+
+@pytest.mark.parametrize("n", [10, 20])
+def test_where_j_no_longer_changes_nothing_is_left(n):
+    with np.errstate(all="raise"):
+        assert extrapolated_fall((np.float64(0.3),) * n) == 0
+        assert extrapolated_fall(tuple(np.float64(0.5) ** i for i in range(n))) > 0
+
+
+@pytest.mark.parametrize("steep", [10.0, 300.0])
+def test_a_line_that_grows_like_an_exponential_beyond_its_minimum_takes_few_trials(steep):
+    rates = []
+
+    def at(rate):
+        rates.append(rate)
+        with np.errstate(over="ignore"):
+            bend = np.exp(steep * (rate - 0.4))
+        return wolfe.Trial(rate, bend / steep - rate, bend - 1)
+
+    start = at(0.0)
+    trial = wolfe.search(at, start, 0.0)
+    assert abs(trial.slope) <= wolfe.SLOPE * abs(start.slope)
+    assert len(rates) <= 15

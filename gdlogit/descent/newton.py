@@ -43,6 +43,7 @@ SAMPLE_ROWS_PER_PARAMETER = 10  # of the smallest sample
 TINY_SIZE = 30_000  # rows x parameters: below, a Hessian costs no more than the calls that compute it
 LEAST_SAMPLED_RATE = 1 / 8  # a smaller rate shows that the sample has missed a rare or heavy-tailed feature
 SAMPLE_ACCURACY = 0.05  # excess / sampling error: where the descent on a sample ends
+WINDOW = 4  # most steps over which the mean contraction is taken
 MOST_SAMPLE_STEPS = 50  # J has no minimum on a sample with a single class: its descent must end, too
 
 
@@ -67,6 +68,7 @@ class NewtonState(NamedTuple):
     provenance: Provenance
     direction: np.ndarray
     sample: Objective | None
+    excesses: tuple[float, ...] = ()  # at the last points, since the metric was made
 
 
 def sketch(tol, rng):
@@ -86,8 +88,10 @@ def sketch(tol, rng):
 
 def model(objective, state):
     """The local model at the state's point, with the state's metric if all rows at this point have made it."""
-    metric = state.metric if state.provenance.point is state.point else None
-    return LocalModel(objective, state.point, metric, state.sample)
+    if state.provenance.point is state.point:
+        return LocalModel(objective, state.point, state.metric, state.sample)
+    rough = state.metric if isinstance(state.metric, NewtonMetric) else None
+    return LocalModel(objective, state.point, None, state.sample, rough)
 
 
 def samples(objective, rng):
@@ -166,8 +170,9 @@ def advance(goal, objective, state):
         return refresh(objective, point, rate, state.sample)
     ds, dg = point.theta - state.point.theta, point.gradient - state.point.gradient
     new = state_at(point, state.metric.updated(ds, dg), rate, state.sample, state.provenance)
+    new = new._replace(excesses=(*state.excesses, state.excess)[-WINDOW:])
     enough = goal(objective, state.point)
-    slow = new.excess > enough and steps_left(state.excess, new, enough) > 1 + hessian_cost(objective)
+    slow = new.excess > enough and steps_left(new, enough) > 1 + hessian_cost(objective)
     return refresh(objective, point, rate, state.sample) if slow else new
 
 
@@ -187,15 +192,31 @@ def direction_at_zero(objective, point):
     return direction
 
 
-def steps_left(last_excess, state, goal):
-    """How many more steps bring the excess to the goal, if each step contracts the excess as the last one did."""
-    contraction = state.excess / last_excess if state.rate == 1 and 0 < last_excess < inf else inf
+def steps_left(state, goal):
+    """How many more steps bring the excess to the goal, if the excess contracts as in the last step, or steps.
+
+    A single estimate may be far off, so the larger of two contractions counts: the last step's, and the mean of the
+    last few.
+    """
+    if state.rate != 1:
+        return inf
+    last, first, n = state.excesses[-1], state.excesses[0], len(state.excesses)
+    contraction = min(share(state.excess, last), share(state.excess, first) ** (1 / n))
     return log(state.excess / goal) / -log(contraction) if contraction < 1 else inf
 
 
+def share(excess, before):
+    """An excess as a share of the one before; infinite where nothing is known of that."""
+    return excess / before if 0 < before < inf else inf
+
+
 def hessian_cost(objective):
-    """The cost of a Hessian of all rows, in passes: measured 2.3 for 11 parameters, 5 for 109, 18 for 442."""
-    return 2 + 0.035 * objective.n_parameters
+    """The cost of a Hessian of all rows, in passes.
+
+    Measured with one score 2.3 for 11 parameters, 5 for 109, 18 for 442; with several 27 for 385 parameters, 47 for
+    442, 63 for 610, 90 for 1,220.
+    """
+    return 2 + (0.035 if objective.shape[1] == 1 else 0.075) * objective.n_parameters
 
 
 def is_tiny(objective):

@@ -16,7 +16,8 @@ does not rely on the model. J falls in each step, from any start, and each step 
    in a row, conjugate gradients solve with the Hessian of all rows, preconditioned by the metric. The solve gives a
    reliable estimate, Newton's step, which removes most of the excess, and the dual point for the proof.
 4. *Few rows*. No metric of the features knows which rows have curvature left, and on few rows a product is cheap. There
-   Newton's step is tried after 8, 16, 32, ... steps, and again as long as J falls as the step promised.
+   Newton's step is tried after 8, 16, 32, ... steps, and again as long as J falls as the step promised. With one score,
+   products of the rows with each other precondition the solve (``few_rows``).
 5. *End*. J is a mean over the rows, with a standard error. Where the minimum is far and flat, J falls for thousands of
    steps by less than its standard error. If the user has left the tolerance open, a long descent ends there.
 
@@ -33,6 +34,7 @@ import numpy as np
 
 from ..objective import Point
 from ..quadratic.features import Features, gram_price, with_gram
+from ..quadratic.few_rows import FewRows, kernel_of, kernel_price
 from ..quadratic.metric import LocalModel, NewtonMetric, Solved, products_at
 from ..quadratic.secant import Secant
 from .loop import Method, goal_of
@@ -49,6 +51,7 @@ SOLVE_SHARE, LEAST_PRODUCTS = 0.25, 10  # most products of the solve for Newton'
 FEW_ROWS, ROWS_PER_FEATURE = 2000, 2  # most rows on which Newton's step is tried, where a product is cheap
 STEPS_BEFORE_NEWTON = 7  # before the first trial; the next ones are where the number of steps is a power of two
 KEPT_PROMISE = 0.25  # fall of J / fall that Newton's step promised, from which on the next step is Newton's, too
+FEW_FEATURES = 256  # with more, a product for a trial that fails costs more than residuals that are made twice
 TINY = float(np.finfo(float).tiny)
 LONG_DESCENT = 100  # passes, after which a descent may end although J still falls
 WINDOW = 10  # steps over which the fall of J is compared with its standard error
@@ -73,6 +76,7 @@ class QuasiState(NamedTuple):
     goal: float = 0.0  # the excess at which to stop
     is_small: bool = False  # whether the cheap estimate is within the goal
     solved: Solved | None = None  # Newton's step from here, if a solve was made
+    kernel: np.ndarray | None = None  # the products of few rows with each other
 
 
 def quasi_newton(tol, rng, settles=False):
@@ -84,8 +88,8 @@ def quasi_newton(tol, rng, settles=False):
     def start(objective, theta):
         theta = theta - theta.mean(axis=1, keepdims=True) if theta.shape[1] > 1 else theta  # as softmax does not see it
         z, labels = objective.scores(theta), objective.labels()
-        loss = objective.trial(labels, z, z, 0.0)
-        point = Point(theta, loss.mean + objective.penalty.value(theta), objective.gradient_of(theta, loss))
+        loss = objective.trial_and_gradient(z, z, 0.0)
+        point = objective.point_at(theta, z, loss)
         basis = Features.of(objective)
         state = QuasiState(point, np.nan, 1.0, z, loss.mean, loss.error, labels, basis, Secant(None), 0.0, theta)
         return with_direction(objective, renewed(objective, state, rng), tol)
@@ -114,7 +118,9 @@ def model(objective, state):
 def products(objective, state):
     """The Hessian at the state's point, known by products; a solve may take a share of the passes so far."""
     most = round(max(LEAST_PRODUCTS, SOLVE_SHARE * objective.passes))
-    return products_at(objective, objective.curvature(state.scores), state.metric, most_products=most)
+    c = objective.curvature(state.scores)
+    metric = state.metric if state.kernel is None else FewRows(objective, state.kernel, c)
+    return products_at(objective, c, metric, most_products=most, enough=state.goal)
 
 
 def is_stale(objective, state):
@@ -128,7 +134,8 @@ def wants_gram(objective, state):
     A descent that needs fewer steps than G costs passes does without.
     """
     worth = min(WORTH_GRAM * objective.passes, steps_left(state))
-    return state.features.gram is None and gram_price(objective) <= max(CHEAP_GRAM, worth)
+    has_better = state.features.gram is not None or state.kernel is not None
+    return not has_better and gram_price(objective) <= max(CHEAP_GRAM, worth)
 
 
 def steps_left(state):
@@ -154,16 +161,20 @@ def renewed(objective, state, rng):
 
 
 def advance(objective, state):
-    """The state after its step, still with the old direction; None where no rate lowers J."""
+    """The state after its step, still with the old direction; None where no rate lowers J.
+
+    On few features the first trial makes the gradient, too, if the last step took its first trial.
+    """
     point, direction, z = state.point, state.direction, state.scores
-    slope, penalty = float(np.vdot(point.gradient, direction)), objective.penalty
+    slope, penalty, labels = float(np.vdot(point.gradient, direction)), objective.penalty, state.labels
     if slope >= 0:
         return None
     change = objective.score_changes(direction)
 
     def at(rate):
         theta = point.theta + rate * direction
-        loss = objective.trial(state.labels, z, change, rate)
+        is_likely = rate == state.rate == 1 and objective.shape[0] <= FEW_FEATURES
+        loss = objective.trial_and_gradient(z, change, rate) if is_likely else objective.trial(labels, z, change, rate)
         slope = loss.slope + float(np.vdot(penalty.gradient(theta), direction))
         return Trial(rate, loss.mean + penalty.value(theta), slope, (theta, loss))
 
@@ -172,11 +183,12 @@ def advance(objective, state):
     if trial is start:
         return None
     theta, loss = trial.known
-    new = Point(theta, trial.value, objective.gradient_of(theta, loss))
+    z = objective.moved_scores(z, change, trial.rate)
+    new = objective.point_at(theta, z, loss)
     return state._replace(
         point=new,
         rate=trial.rate,
-        scores=z + trial.rate * change,
+        scores=z,
         loss=loss.mean,
         error=loss.error,
         metric=state.metric.with_step(theta - point.theta, new.gradient - point.gradient).scaled(),
@@ -211,7 +223,9 @@ def extrapolated_fall(values):
     if len(values) <= 2 * STRETCH or second > FAST * first:
         first, second = falls(values, len(values) - (len(values) - 1) // 4, len(values) - (len(values) - 1) // 2)
         return second**2 / (first - second) if first > second >= 0 else np.inf
-    return second**2 / (first - second) if second >= 0 else np.inf
+    if second > 0:
+        return second**2 / (first - second)
+    return 0.0 if second == 0 else np.inf
 
 
 def falls(values, *before):
@@ -237,11 +251,16 @@ def with_direction(objective, state, tol):
 
 def tries_newton(objective, state, values):
     """Whether to solve for Newton's step on few rows: now and then, and again after one that kept its promise."""
-    if objective.n_counted > min(FEW_ROWS, ROWS_PER_FEATURE * objective.shape[0]):
+    if not has_few_rows(objective):
         return False
     if state.solved is None:
         return len(values) > STEPS_BEFORE_NEWTON and (len(values) & (len(values) - 1)) == 0
     return values[-2] - values[-1] >= KEPT_PROMISE * state.solved.fall
+
+
+def has_few_rows(objective):
+    """Whether rows are so few that a product is cheap and Newton's step is tried."""
+    return objective.n_counted <= min(FEW_ROWS, ROWS_PER_FEATURE * objective.shape[0])
 
 
 def left(state, values):
@@ -253,6 +272,8 @@ def left(state, values):
 
 def verified(objective, state):
     """The state with Newton's step and its estimate of the excess."""
+    if state.kernel is None and has_few_rows(objective) and kernel_price(objective) <= WORTH_GRAM * objective.passes:
+        state = state._replace(kernel=kernel_of(objective))
     solution = products(objective, state).solved(state.point.gradient)
     x = solution.x.copy()
     if objective.has_intercept:  # a proof needs residuals that add up to 0

@@ -7,16 +7,18 @@ conditions):
 
 The first condition is Armijo's. The second prevents steps that are too short, because the secant pair of a short step
 does not improve the next metric. J is convex, so slopes of opposite signs bracket the minimum along the line, and the
-secant between them finds the minimum.
+cubic through the values and slopes at both ends finds it.
 
 References
 ----------
-Nocedal and Wright, "Numerical Optimization" (2006), section 3.1.
+Nocedal and Wright, "Numerical Optimization" (2006), sections 3.1 and 3.5.
 """
 
 from collections.abc import Callable
-from math import inf, isfinite
+from math import inf, isfinite, sqrt
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from ..objective import Overflow, overflow_raised
 
@@ -26,6 +28,9 @@ ARMIJO, SLOPE = 1e-4, 0.5  # c1, c2
 MOST_TRIALS = 40
 MOST_GROWTH = 10.0  # next rate / last rate, while no rate is known to be too long
 LEAST_MARGIN = 0.05  # distance of the next rate from an end of the bracket / length of the bracket
+
+
+TINY = float(np.finfo(float).tiny)
 
 
 class Trial(NamedTuple):
@@ -73,14 +78,23 @@ def tried(at, rate):
 
 
 def between(low: Trial, high: Trial) -> float:
-    """The rate in a bracket at which the secant of the slopes is zero; in the lower half if J is higher at its end.
+    """The rate in a bracket at which the cubic through both values and slopes is lowest; not too near an end.
 
-    Rows on the wrong side make J a straight line near that end, so the secant alone would stay near the end.
+    The rate is in the lower half if J is higher at the bracket's end. Rows on the wrong side make J a straight line
+    near that end, so the secant of the slopes would stay near the other end, trial after trial.
     """
-    rise = high.slope - low.slope
-    share = -low.slope / rise if isfinite(rise) and rise > 0 else LEAST_MARGIN
+    length = high.rate - low.rate
     largest_share = 1 - LEAST_MARGIN if high.value <= low.value else 0.5
-    return low.rate + (high.rate - low.rate) * min(max(share, LEAST_MARGIN), largest_share)
+    return low.rate + length * min(max(share_of_cubic(low, high, length), LEAST_MARGIN), largest_share)
+
+
+def share_of_cubic(low: Trial, high: Trial, length: float) -> float:
+    """Where in a bracket the cubic is lowest: Nocedal and Wright, equation 3.59; 0 where a number overflows."""
+    if not isfinite(high.value + high.slope):
+        return 0.0
+    middle = low.slope + high.slope - 3 * (high.value - low.value) / length
+    root = sqrt(max(middle**2 - low.slope * high.slope, 0.0))
+    return 1 - (high.slope + root - middle) / max(high.slope - low.slope + 2 * root, TINY)
 
 
 def beyond(start: Trial, low: Trial) -> float:

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ..backprop import Sigmoid, Softmax
+from ..data.blocks import spans
 from ..typing import Floats, Matrix
 from .base import Classifier
 from .lazy import also_lazy
@@ -20,6 +21,9 @@ def theta_of(model):
     """The parameters (p + 1, k) of a fitted model."""
     coef = model.coef_.toarray() if sp.issparse(model.coef_) else model.coef_
     return np.vstack([coef.T, model.intercept_]).astype(float, copy=False)
+
+
+SCORES_AT_A_TIME = 2**14  # 1,000,000 scores of two classes: 10 ms, in one piece 34 ms
 
 
 class Predictor(Classifier):
@@ -79,8 +83,7 @@ class Predictor(Classifier):
         ndarray of shape (n_samples, n_classes)
             Probabilities, in the order of ``classes_``.
         """
-        z = self._scores(X, offset)
-        return (Sigmoid if z.shape[1] == 1 else Softmax).probabilities(z)
+        return probabilities_of(self._scores(X, offset))
 
     @also_lazy
     def predict_log_proba(self, X: Matrix, *, offset: ArrayLike | None = None) -> Floats:
@@ -116,3 +119,12 @@ class Predictor(Classifier):
             z += self.intercept_.astype(z.dtype, copy=False)
         offset = offset_of_prediction(self, offset, X, z.shape[1])
         return z if offset is None else z + offset.astype(z.dtype, copy=False)
+
+
+def probabilities_of(z: Floats) -> Floats:
+    """The probabilities of scores z, for some thousand scores at a time, which stay in cache."""
+    loss = Sigmoid if z.shape[1] == 1 else Softmax
+    a = np.empty((len(z), max(2, z.shape[1])), z.dtype)
+    for some in spans(len(z), max(1, z.size // SCORES_AT_A_TIME)):
+        a[some] = loss.probabilities(z[some])
+    return a

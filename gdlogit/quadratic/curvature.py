@@ -180,15 +180,23 @@ class ConjugateGradients:
     """H, known by the products ``product(v)`` = H v, and preconditioned by M, a rougher metric.
 
     ``bound(r)`` is an upper bound on 1/2 r^T H^-1 r. All vectors have the shape of g. ``solve`` ends where the bound on
-    the promised fall is at most ``sharp`` times the fall or, where there is no bound, at a relative residual of
-    ``fine``.
+    the promised fall is at most ``sharp`` times the fall, or at most ``enough``; where there is no bound, at a relative
+    residual of ``fine``.
     """
 
     def __init__(
-        self, product, preconditioner, bound, *, fine=ESTIMATE_RESIDUAL, sharp=BOUND_RATIO, most_products=MOST_PRODUCTS
+        self,
+        product,
+        preconditioner,
+        bound,
+        *,
+        fine=ESTIMATE_RESIDUAL,
+        sharp=BOUND_RATIO,
+        enough=0.0,
+        most_products=MOST_PRODUCTS,
     ):
         self.product, self.preconditioner, self.bound = product, preconditioner, bound
-        self.fine, self.sharp, self.most_products = fine, sharp, most_products
+        self.fine, self.sharp, self.enough, self.most_products = fine, sharp, enough, most_products
 
     def iterates(self, g):
         """Yield the Iterate after 0, 1, 2, ... products; x is one array, which changes."""
@@ -218,7 +226,11 @@ class ConjugateGradients:
     def solved(self, g):
         """The iterate whose bound is sharp; the one of a small residual where there is no bound."""
         for iterate in self.iterates(g):
-            if iterate.residual <= self.fine if isinf(iterate.bound) else iterate.bound <= self.sharp * iterate.fall:
+            if isinf(iterate.bound):
+                is_good = iterate.residual <= self.fine
+            else:
+                is_good = iterate.bound <= max(self.sharp * iterate.fall, self.enough)
+            if is_good:
                 break
         return iterate
 

@@ -257,10 +257,11 @@ class LocalModel:
     """J around a point: the metric of all rows there, made on first use, and the step to the model's minimum.
 
     ``sample`` is the objective on the random rows that the descent has copied, or None. A proof may use these rows.
+    ``rough`` is the metric in which the descent has arrived, or None.
     """
 
-    def __init__(self, objective, point, metric=None, sample=None):
-        self.objective, self.point, self.sample = objective, point, sample
+    def __init__(self, objective, point, metric=None, sample=None, rough=None):
+        self.objective, self.point, self.sample, self.rough = objective, point, sample, rough
         if metric is not None:
             self.metric = metric
 
@@ -273,6 +274,11 @@ class LocalModel:
     def moved(self, theta):
         """The same model at another theta with the same scores."""
         return LocalModel(self.objective, self.point._replace(theta=theta), self.metric, self.sample)
+
+    def by_products(self):
+        """The same, with the Hessian of all rows known by its products; the rough metric preconditions a solve."""
+        c = self.objective.curvature(self.objective.scores(self.point.theta))
+        return LocalModel(self.objective, self.point, NewtonMetric(products_at(self.objective, c, self.rough)))
 
     @cached_property
     def metric(self):

@@ -47,6 +47,7 @@ from ..quadratic.metric import LocalModel, Solved
 __all__ = ["duality_gap"]
 
 PASS_PARAMETERS = 25  # with this many parameters, the Hessian of all rows costs about one pass
+PRODUCTS = 10  # passes: a Hessian that costs more is known by its products
 TILTED_ROWS_PER_PARAMETER = 4  # the least size of the sample
 ROWS_PER_TILTED_ROW = 16  # the sample has at most one row in 16, unless its parameters need more
 LEAST_TILTED_ROWS = 1000  # a table of up to this many rows is not sampled
@@ -96,7 +97,10 @@ def proven_bound(model, rng, tol, excess=0.0):
 
 
 def sample_of(model, rng):
-    """The local model of a sample of rows whose Hessian costs less than a pass; the model itself where rows are few."""
+    """The local model of a sample of rows whose Hessian costs less than a pass; the model itself where rows are few.
+
+    Where that Hessian costs many passes, it is all rows, by products.
+    """
     objective = model.objective
     n, n_parameters = objective.n_rows, objective.n_parameters
     size = max(
@@ -104,6 +108,8 @@ def sample_of(model, rng):
         TILTED_ROWS_PER_PARAMETER * n_parameters,
         LEAST_TILTED_ROWS,
     )
+    if model.rough is not None and size * n_parameters > PRODUCTS * PASS_PARAMETERS * n:
+        return model.by_products()
     part = objective.part(size, rng, model.sample)
     return model if part is objective else LocalModel(part, model.point)
 
