@@ -2,8 +2,8 @@
 
 Each problem steps in a metric M, and halves its step until Armijo's condition holds. Near the minimum the slopes at
 both ends of a step tell how far J falls. M is the Hessian of the loss in the problem's own weighting, at a nearby
-theta, plus the penalty's Hessian; the secant pairs of the steps improve M (L-BFGS). If a problem needs many more steps in
-its metric, it gets the Hessian at its own theta. Problems that have arrived are left out of later passes.
+theta, plus the penalty's Hessian; the secant pairs of the steps improve M (L-BFGS). If a problem needs many more
+steps in its metric, it gets the Hessian at its own theta. Problems that have arrived are left out of later passes.
 
 A problem has arrived if its excess g^T M^-1 g / 2 is near the goal tol min(1, J), and so small that a step which
 contracts the excess like the last step leaves a 10,000th of the goal. That step is taken without a pass at its end.
