@@ -124,13 +124,12 @@ class Sigmoid:
 
     @staticmethod
     def probabilities(z):
-        """P(y = 0 | x) and P(y = 1 | x), shape (m, 2), from one exponential, at most 1."""
+        """P(y = 0 | x) and P(y = 1 | x), shape (m, 2): 1 - P(y = 1 | x) would lose a small P(y = 0 | x)."""
         z, a = z[:, 0], np.empty((len(z), 2), z.dtype)
         with np.errstate(under="ignore"):
-            e = np.exp(-np.abs(z))
-            total = 1 + e
-            np.divide(np.maximum(e, z < 0), total, out=a[:, 0])
-            np.divide(np.maximum(e, z >= 0), total, out=a[:, 1])
+            expit(z, out=a[:, 1])
+            np.multiply(a[:, 1], np.exp(-np.abs(z)), out=a[:, 0])
+            np.subtract(1, a[:, 1], out=a[:, 0], where=z < 0)
         return a
 
     @staticmethod

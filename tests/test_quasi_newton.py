@@ -24,6 +24,7 @@ from gdlogit.descent.quasi_newton import STRETCH, extrapolated_fall, quasi_newto
 from gdlogit.objective import Objective
 from gdlogit.penalty import ElasticNet
 from gdlogit.quadratic.curvature import Cholesky
+from gdlogit.quadratic.features import Features
 from gdlogit.quadratic.secant import Secant
 
 
@@ -379,3 +380,14 @@ def test_a_line_that_grows_like_an_exponential_beyond_its_minimum_takes_few_tria
     trial = wolfe.search(at, start, 0.0)
     assert abs(trial.slope) <= wolfe.SLOPE * abs(start.slope)
     assert len(rates) <= 15
+
+
+@pytest.mark.parametrize("curvature", [1e-310, 1e-304, 1e-200, 0.0])
+@pytest.mark.parametrize("gram", [None, np.eye(4)])
+def test_a_metric_where_all_rows_are_certain_is_that_of_the_penalty_and_no_overflow(curvature, gram):
+    penalty = np.array([0.1, 0.2, 0.3, 0.0])  # none on the intercept
+    coupling = curvature * (np.eye(3) - 1 / 3)
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        step = Features(np.ones(4), gram).metric(coupling, penalty, None).solve(np.full((4, 3), 1e10))
+    assert np.isfinite(step).all()
+    np.testing.assert_allclose(step[:-1], np.outer(1e10 / penalty[:-1], np.ones(3)))

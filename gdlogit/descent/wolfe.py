@@ -92,9 +92,11 @@ def share_of_cubic(low: Trial, high: Trial, length: float) -> float:
     """Where in a bracket the cubic is lowest: Nocedal and Wright, equation 3.59; 0 where a number overflows."""
     if not isfinite(high.value + high.slope):
         return 0.0
-    middle = low.slope + high.slope - 3 * (high.value - low.value) / length
-    root = sqrt(max(middle**2 - low.slope * high.slope, 0.0))
-    return 1 - (high.slope + root - middle) / max(high.slope - low.slope + 2 * root, TINY)
+    unit = max(-low.slope, abs(high.slope))  # the square of a slope may overflow
+    first, last, rise = float(low.slope / unit), float(high.slope / unit), float((high.value - low.value) / unit)
+    middle = first + last - 3 * rise / length
+    root = sqrt(max(middle**2 - first * last, 0.0))
+    return 1 - (last + root - middle) / max(last - first + 2 * root, TINY)
 
 
 def beyond(start: Trial, low: Trial) -> float:

@@ -23,6 +23,7 @@ from .curvature import Jacobi, Kronecker
 __all__ = ["CHOLESKY", "EIGENVECTORS", "Features", "gram_price", "with_gram"]
 
 ROWS_PER_FEATURE = 6  # for the entries of G beside its diagonal, which all rows make
+LEAST_CURVATURE = 1e-16  # of the loss in a score: less is none, as where a step has made all rows certain
 FEW_ENTRIES = 2**20  # of X: so few are not worth sampling
 OVERHEAD = 10  # reading an entry of X costs as much as multiplying it for ten scores
 THIN = 2  # cost of a multiplication in a pass, or in a factorisation / cost in a large product
@@ -45,6 +46,8 @@ class Features(NamedTuple):
     def metric(self, coupling: np.ndarray, penalty: np.ndarray, last: Jacobi | Kronecker | None) -> Jacobi | Kronecker:
         """M, for B = ``coupling`` and the curvature of the penalty on each row of theta; ``last`` has another B."""
         k = len(coupling)
+        if np.trace(coupling) < LEAST_CURVATURE:
+            return Jacobi(np.tile(penalty[:, None], k))
         if self.gram is None:
             return Jacobi(np.outer(self.squares, coupling.diagonal()) + penalty[:, None])
         shift = np.trace(coupling) / k**2 if k > 1 else 0.0  # softmax has no curvature where all scores move together
