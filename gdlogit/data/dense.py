@@ -116,8 +116,12 @@ class Dense(Block):
 
     def columns(self, features, root, constant):
         """Some features and then a constant one, each row times its root: see ``MemoryRows.columns``."""
-        columns = np.column_stack([self.measured(features), np.full(len(self), constant * self.constant)])
-        F = np.asfortranarray(columns * root[:, None])
+        F = np.empty((len(self), len(features) + 1), order="F")
+        n_pieces = -(-F.nbytes // self.layout.block_bytes)  # so that there is no second copy of all of them
+        for some in spans(len(features), n_pieces) if len(features) else ():
+            F[:, some] = self.measured(features[some])
+        F[:, -1] = constant * self.constant
+        F *= root[:, None]
         squares = np.einsum("ij,ij->j", F[:, :-1], F[:, :-1])
         return F, np.zeros(len(features)), np.append(squares, self.constant * (root @ root))
 

@@ -13,8 +13,11 @@ MOST_COLUMNS = 100  # with more columns, the copies pay
 def product(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """A B, in pieces of A's longer side that are small enough for BLAS's fastest kernel.
 
-    ``np.dot`` rather than matmul, which keeps other threads waiting where a product has less than 500 entries.
+    ``np.dot`` rather than matmul, which keeps other threads waiting where a product has less than 500 entries. But
+    np.dot copies A where A is some rows of an array in Fortran order.
     """
+    if not A.flags.forc:
+        return np.matmul(A, B)
     (m, n), k = A.shape, B.size // max(1, len(B))
     size = SMALL // max(1, min(m, n) * k)
     if B.ndim == 1 or k == 1 or k > MOST_COLUMNS or size >= max(m, n) or not size:
