@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from .blocks import Block, Centred, fill_own, spans
+from .products import product
 from .units import measured_in
 
 __all__ = ["CentredBlock", "CopiedBlock", "Dense", "DenseBlock"]
@@ -15,15 +16,8 @@ __all__ = ["CentredBlock", "CopiedBlock", "Dense", "DenseBlock"]
 class Dense(Block):
     """Rows whose features are an ndarray."""
 
+    product = staticmethod(product)
     has_columns = True
-
-    @staticmethod
-    def product(A, B):
-        """A B without a copy: np.dot copies A where it is some rows of an array in Fortran order.
-
-        Otherwise np.dot is better: matmul keeps other threads waiting, where a product has less than 500 entries.
-        """
-        return np.dot(A, B) if A.flags.forc else np.matmul(A, B)
 
     @property
     def n_bytes(self):
@@ -46,10 +40,10 @@ class Dense(Block):
             some = slice(start, min(start + size, m))
             X = self.scaled(root[some], some, scratch[: some.stop - start])
             if k == 1:
-                gram += self.product(X.T, X)
+                gram += np.dot(X.T, X)
             else:
                 coupled = (X[:, :, None] * c[some, None, :]).reshape(-1, p * k)
-                gram -= self.product(coupled.T, coupled)
+                gram -= np.dot(coupled.T, coupled)
         if k > 1:
             fill_own(gram.reshape(p, k, p, k))
         return gram
