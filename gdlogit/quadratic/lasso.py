@@ -36,6 +36,7 @@ __all__ = ["INTERCEPT_FEATURE", "ColumnModel", "ProductModel", "least_slope", "m
 
 MOST_ROUNDS = 20  # of reduced Newton and ADMM
 NEWTON_STEPS_PER_ROUND = 8  # of reduced Newton, at most
+ROUGH, STEPS_TO_RESIDUAL = 0.3, 40  # residual of a mere step; most steps to a smaller one, which an estimate needs
 ADMM_ITERATIONS = 40  # in a round
 ADMM_RELAXATION = 1.6  # Boyd et al. recommend 1.5 to 1.8
 # Fall of the last round / fall so far: the least that is worth another round, near the minimum and far from it.
@@ -193,7 +194,8 @@ def minimise_roughly(M, g, theta, strength, rtol):
     M is ``ProductModel`` or ``ColumnModel``.
     """
     start = LassoPoint(theta / M.scale, M.scale * g, 0.0)
-    point, _ = reduced_newton(M, start, strength * M.scale, NEWTON_STEPS_PER_ROUND, rtol)
+    steps = NEWTON_STEPS_PER_ROUND if rtol >= ROUGH else STEPS_TO_RESIDUAL
+    point, _ = reduced_newton(M, start, strength * M.scale, steps, rtol)
     return M.scale * M.with_exact_intercept(point), point.fall
 
 
