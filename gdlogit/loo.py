@@ -17,6 +17,8 @@ Rad and Maleki, "A scalable estimate of the out-of-sample prediction error via a
 cross-validation", JRSS B 82 (2020).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy.linalg import solve_triangular
 
@@ -25,7 +27,7 @@ from .objective import FORMED_PARAMETERS, Objective, at_random
 from .paths import paths
 from .problem import Coordinates
 from .quadratic.curvature import Cholesky
-from .quadratic.metric import without_shift
+from .quadratic.metric import NewtonMetric, without_shift
 from .several import Columns, Several
 
 __all__ = ["LeaveOneOut"]
@@ -34,6 +36,8 @@ LARGE_LEVERAGE = 0.9  # times the curvature: the step to the fit without such a 
 LARGE_CHANGE = 0.5  # of a score: it changes the curvature by 5% to 40%, so one step is not enough
 MOST_ROWS = 20_000  # their losses give the mean, and its error, precisely enough
 FITS_AT_ONCE = 100  # fits without a row, side by side
+LARGEST_START = 2.0  # change of the row's own score with which a fit without it starts
+TOL = 1e-5  # of S J, where fits without a row end: a score that a row moves by much is then right to about 1e-3
 
 
 class LeaveOneOut:
@@ -73,22 +77,32 @@ class LeaveOneOut:
         """The thetas of fits without some rows, side by side; None where they do not all arrive, and need care."""
         loss, coordinates = self.problem.loss, self._coordinates_of(self.problem)
         several = Several(coordinates.rows, loss, shares)
-        left_out = Several(
-            Objective(coordinates.rows, loss, self.problem.penalty).on(index).rows,
-            loss,
-            np.diag(1 - shares[index, np.arange(len(index))]),
-        )
-        start, weightings = coordinates.into(theta), np.arange(len(index))
-
-        def hessian(m):
-            row = left_out.totals[m] * left_out.hessian(start, m)
-            return (self._hessian - row) / several.totals[m]
-
+        start = coordinates.into(theta)
+        alone = Objective(coordinates.rows, loss, self.problem.penalty).on(index)
+        without = self._without_each(alone, several, start, self.unit[index])
         penalties = [coordinates.penalty(self.problem.penalty_of(C, 0.0, total)) for total in several.totals]
-        columns, starts = Columns.of(weightings, penalties, start.shape), np.stack([start] * len(index))
+        columns = Columns.of(np.arange(len(index)), penalties, start.shape)
+        starts = np.stack([start + row.step() for row in without])
         with several.threads():
-            found = descend_side_by_side(several, columns, starts, Metrics(several, hessian), self.settings.formed_tol)
+            value = several.at(start[None], columns.some(slice(1))).value[0]
+            tol = max(self.settings.formed_tol, TOL / (several.totals.min() * min(1.0, value)))
+            found = descend_side_by_side(several, columns, starts, MetricsWithout(several, without), tol)
         return np.stack([coordinates.out_of(theta) for theta in found.theta]) if found.arrived.all() else None
+
+    def _without_each(self, alone, several, theta, unit):
+        """The Hessians without each of some rows, at the theta of the fit with them."""
+        p, k = theta.shape
+        with alone.threads():
+            z, x = alone.scores(theta).astype(float), alone.score_changes(np.eye(p))
+            dz, c = unit[:, None] * alone.residuals(z), alone.curvature(z)
+        C = curvatures(c, unit)
+        units = (x[:, :, None, None] * np.eye(k)).reshape(len(x), p * k, k)
+        answers = [self._factored.solve(of_row) for of_row in units]
+        each = zip(answers, units, C, dz, several.totals, strict=True)
+        return [
+            WithoutRow(self._factored, of_row, answer, C @ (of_row.T @ answer), C, dz, total, theta.shape)
+            for answer, of_row, C, dz, total in each
+        ]
 
     def _by_one_step(self, problem, theta):
         """The scores after one Newton step, and the rows for which one is not enough."""
@@ -103,18 +117,17 @@ class LeaveOneOut:
         some = objective if self._some is None else Objective(self._some, problem.loss, problem.penalty)
         with objective.threads():
             hessian = objective.total * objective.hessian(theta)
-            penalty = objective.total * objective.penalty.curvature(theta).ravel()
-            self._hessian = hessian - np.diag(penalty)
-            root = root_of_inverse(hessian, objective.shape)
+            self._factored = Cholesky(without_shift(hessian, objective.shape, slice(None)))
+            root = root_of_inverse(self._factored)
             z, B = some.scores(theta).astype(float), some.leverages(root)
             dz, c = some.residuals(z), some.curvature(z)
-        k, unit = z.shape[1], self.unit[self.index][:, None, None]
-        C = unit * (c[:, :, None] if k == 1 else c[:, :, None] * (np.eye(k) - c[:, None, :]))
+        k, unit = z.shape[1], self.unit[self.index]
+        C = curvatures(c, unit)
         left = np.eye(k) - C @ B
         hat = np.einsum("icd,idc->i", C, B)
         if k == 1:
             left = np.maximum(left, 1 - LARGE_LEVERAGE)  # rows beyond are fitted
-        change = unit[:, :, 0] * (B @ np.linalg.solve(left, dz[:, :, None]))[:, :, 0]
+        change = unit[:, None] * (B @ np.linalg.solve(left, dz[:, :, None]))[:, :, 0]
         return z + change, np.flatnonzero((hat > LARGE_LEVERAGE) | (np.abs(change).max(axis=1) > LARGE_CHANGE))
 
     def _coordinates_of(self, problem):
@@ -126,8 +139,57 @@ class LeaveOneOut:
         return self._coordinates
 
 
-def root_of_inverse(hessian, shape):
+class WithoutRow(NamedTuple):
+    """The Hessian H of S J less that of one row, divided by another ``total``; by Woodbury's identity.
+
+    With U = x (x) I, C the curvature of the row and B = U^T H^-1 U,
+
+        (H - U C U^T)^-1 g = f + H^-1 U (I - C B)^-1 C U^T f,    f = H^-1 g.
+    """
+
+    factored: Cholesky
+    unit: np.ndarray  # U, (P, k)
+    answer: np.ndarray  # H^-1 U
+    hat: np.ndarray  # C B, (k, k)
+    curvature: np.ndarray
+    dz: np.ndarray
+    total: float
+    shape: tuple[int, int]
+
+    def solve(self, g):
+        """The product with the inverse."""
+        g = g.ravel()
+        pull = np.linalg.solve(np.eye(len(self.hat)) - self.hat, self.curvature @ (self.answer.T @ g))
+        return self.total * (self.factored.solve(g) + self.answer @ pull).reshape(self.shape)
+
+    def step(self):
+        """One Newton step of the fit without the row, shortened where it changes the row's score by much."""
+        step = self.answer @ np.linalg.solve(np.eye(len(self.hat)) - self.hat, self.dz)
+        return step.reshape(self.shape) * min(1.0, LARGEST_START / max(np.abs(self.change(step)).max(), LARGEST_START))
+
+    def change(self, step):
+        """What a step changes in the row's scores."""
+        return self.unit.T @ step
+
+
+class MetricsWithout(Metrics):
+    """The metrics of fits without a row."""
+
+    def __init__(self, several, without):
+        super().__init__(several, without.__getitem__)
+
+    def at_start(self, columns, point):
+        """The Hessians of the fit with the rows, less those of the rows."""
+        return [NewtonMetric(self.of(m)) for m in range(len(columns.weighting))]
+
+
+def curvatures(c, unit):
+    """The curvature of each row's loss in its scores, (m, k, k), for rows of a weight ``unit``."""
+    k = c.shape[1]
+    return unit[:, None, None] * (c[:, :, None] if k == 1 else c[:, :, None] * (np.eye(k) - c[:, None, :]))
+
+
+def root_of_inverse(factored):
     """A with A A^T = H^-1."""
-    factored = Cholesky(without_shift(hessian, shape, slice(None)))
     inverse = solve_triangular(factored.factor, np.diag(factored.scale), lower=True, check_finite=False)
     return np.ascontiguousarray(inverse.T)

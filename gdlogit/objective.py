@@ -369,6 +369,17 @@ class Objective:
         root, u = np.ascontiguousarray(self.rows.each(f, z).T)
         return u, *self.rows.columns(features, root, constant)
 
+    @property
+    def is_wide(self):
+        """Whether there are more features than rows, and a copy of some features can be made."""
+        return self.shape[0] > self.n_counted and self.rows.copies_measured
+
+    def restricted(self, features):
+        """J as a function of the coefficients of some features and the intercept, over a copy of these features."""
+        some = self._over(self.rows.with_measured(features), self.total)
+        some.penalty = self.penalty.restricted(features)
+        return some
+
     def leverages(self, root):
         """B_i = (I (x) x_i)^T A A^T (I (x) x_i) of every row, (n, k, k), for a root A of the inverse Hessian."""
         return self.rows.each(partial(summands.leverage, root))

@@ -100,6 +100,13 @@ class Several:
             value = loss / total + 0.5 * np.einsum("mjc,mjc->m", slope, theta) + columns.nonsmooth_values(theta)
             return Points(theta, value, apart(gradient, self.shape) / total[:, None, None] + slope)
 
+    def gradients(self, theta, columns):
+        """The gradients of ``at`` alone."""
+        f = partial(summands.gradients, self.loss, side_by_side(theta), columns.weighting)
+        (gradient,) = self._rows(len(theta)).sum(f, self.shares)
+        total = self.totals[columns.weighting, None, None]
+        return apart(gradient, self.shape) / total + columns.curvature * theta
+
     def capped_losses(self, theta, most):
         """The mean loss of all rows at each theta, where no row counts for more than ``most``."""
         f = partial(summands.capped_values, self.loss, side_by_side(theta), len(theta), most)

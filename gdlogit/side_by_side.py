@@ -1,14 +1,13 @@
 """The solutions in several weightings over a path of C, with an l2 penalty: one pass over the rows serves many of them.
 
-Some values of C, the nodes, are taken one after another, from the strongest penalty to the weakest. At a node, the
-first weighting is solved alone. The Hessians of all weightings at its solution are then the metrics of the other
-weightings. The start of each weighting is on the curve in log C through its thetas at the last nodes, with the slopes
+Some values of C, the nodes, are taken one after another, from the strongest penalty to the weakest. At a node, each
+weighting starts on the curve in log C through its thetas at the last nodes, with the slopes
 
     d theta / d log C  =  H^-1 dR(theta),    H the Hessian of J.
 
-Values of C between two nodes start on the curve through the nodes on both sides, so near to the minimum that most need
-one or two evaluations. All these problems go side by side and need no new Hessian: their metric is a mean of the
-Hessians at the two nodes.
+The Hessians of all weightings, made near the solution of the first one, are the metrics. Values of C between two nodes
+start on the curve through the nodes on both sides, so near to the minimum that most need one or two evaluations. All
+these problems go side by side and need no new Hessian: their metric is a mean of the Hessians at the two nodes.
 """
 
 from typing import NamedTuple
@@ -23,9 +22,11 @@ from .verdict.duality import duality_gap
 
 __all__ = ["Fits", "SideBySide"]
 
-NODE_DISTANCE = 0.6  # decades of C from node to node, at least
+NODE_DISTANCE = 0.6 * np.log(10)  # least distance from node to node, in log C
+MOST_GROWTH = 2.0  # of the distance from node to node
+TRUSTED = 3e4  # excess / goal at a node, up to which the curve may miss it: two steps arrive from there
+FAR = 1e6  # excess / goal at the last node, from which the first weighting goes ahead at the next one
 NODES_AHEAD, NODES_AROUND = 2, 4  # nodes of a curve: to the next node, and between two nodes
-FEW_STEPS = 2  # of the first weighting in the last node's Hessian, which is then as good as a new one
 MOST_COLUMNS = 120  # of theta side by side: more save no time
 FACTOR_BYTES = 2**28  # most bytes of the factorised metrics of problems that go side by side
 PROOF_ROWS_PER_PARAMETER = 4  # least rows of the sample for the proofs
@@ -45,6 +46,22 @@ class Fits(NamedTuple):
     converged: np.ndarray
 
 
+class NodeMetrics(Metrics):
+    """The Hessians of all weightings at a node, made one step of the first weighting from its start."""
+
+    def __init__(self, several, last):
+        super().__init__(several, lambda m: self.hessians[m])
+        self.last, self.hessians = last, None
+
+    def at_start(self, columns, point):
+        """The metrics of all weightings. The last node's Hessian of the first weighting is the metric of its step."""
+        theta = point.theta[0]
+        if self.last is not None:
+            theta = theta + metric_of(self.several, self.last, columns.some(0)).step_and_fall(point.some(0))[0]
+        self.hessians = self.several.hessians(theta)
+        return super().at_start(columns, point)
+
+
 class SideBySide:
     """The path of several weightings. ``alone.solve(f, C, start)`` solves a problem that does not arrive here.
 
@@ -57,45 +74,59 @@ class SideBySide:
         self.logs, self.n_weightings = np.log(Cs), shares.shape[1]
         self.several = Several(coordinates.rows, problem.loss, shares)
         self.theta = np.zeros((len(Cs), self.n_weightings, *self.several.shape))
-        self.slopes, self.hessians = {}, {}
-
-    @property
-    def nodes(self):
-        """The numbers of the nodes, at least NODE_DISTANCE apart, and of the last C."""
-        nodes = [0]
-        for i, log in enumerate(self.logs):
-            if log - self.logs[nodes[-1]] >= NODE_DISTANCE * np.log(10):
-                nodes.append(i)
-        return nodes if nodes[-1] == len(self.logs) - 1 else [*nodes, len(self.logs) - 1]
+        self.slopes, self.hessians, self.values, self.missed = {}, {}, {}, np.inf
 
     def path(self):
         """Yield the number of each C and its Fits."""
-        nodes = self.nodes
-        for number, i in enumerate(nodes):
-            yield i, self.at_node(nodes[:number], i)
-            if number >= 2:
-                yield from self.between(nodes[: number + 1], number - 2)
-                del self.hessians[nodes[number - 2]]
+        nodes = []
+        while not nodes or nodes[-1] < len(self.Cs) - 1:
+            i = self.next_node(nodes)
+            yield i, self.at_node(nodes, i)
+            nodes.append(i)
+            if len(nodes) > 2:
+                yield from self.between(nodes, len(nodes) - 3)
+                del self.hessians[nodes[-3]]
         if len(nodes) > 1:
             yield from self.between(nodes, len(nodes) - 2)
 
+    # --- The nodes ----------------------------------------------------------------------------------------------------
+
+    def next_node(self, nodes):
+        """The number of the next node: NODE_DISTANCE away, or as far away as the curve can be trusted.
+
+        The curve's error grows with the product of the squared distances to its nodes, and the excess with its square.
+        """
+        if not nodes:
+            return 0
+        reach = NODE_DISTANCE
+        if len(nodes) > NODES_AHEAD:
+            a, b = self.logs[nodes[-2:]]
+            trusted = self.polynomial(nodes[-3:-1], nodes[-1]) * np.sqrt(TRUSTED / self.missed)
+            reach = max(reach, min(np.sqrt(np.sqrt(trusted) + (b - a) ** 2 / 4) - (b - a) / 2, MOST_GROWTH * (b - a)))
+        beyond = np.searchsorted(self.logs, self.logs[nodes[-1]] + reach)
+        return int(max(min(beyond, len(self.logs) - 1), nodes[-1] + 1))
+
+    def polynomial(self, nodes, i):
+        """The product of the squared distances of the i-th C to nodes: the error of the curve through them grows so."""
+        return np.prod(np.square(self.logs[i] - self.logs[nodes]))
+
     def at_node(self, nodes, i):
         """The Fits at a node; ``nodes`` are the nodes before it."""
-        ahead = self.ahead(nodes, i)
-        first, _ = self.descend([i], [0], ahead[:1], self.metric_ahead(nodes, ahead[0]))
-        theta, others = self.theta[i, 0], np.arange(1, self.n_weightings)
+        start, weightings = self.ahead(nodes, i), np.arange(self.n_weightings)
+        last = self.hessians[nodes[-1]][0] if nodes else None
+        if self.missed > FAR:
+            alone = Metrics(self.several, lambda m: self.several.hessian(start[0], 0) if last is None else last)
+            self.descend([i], [0], start[:1], alone)
+            start = start + (self.theta[i, 0] - start[0])
+        metrics, here = NodeMetrics(self.several, last), np.full(self.n_weightings, i)
+        found = self.descend(here, weightings, start, metrics)
+        self.hessians[i], self.values[i] = metrics.hessians, found.value
+        missed = np.max(found.first / (self.settings.formed_tol * np.minimum(1, found.value)), initial=1e-300)
+        self.missed = np.inf if np.isnan(missed) else missed
         with self.several.threads():
-            is_near = nodes and first[1][0] <= FEW_STEPS
-            self.hessians[i] = hessians = self.hessians[nodes[-1]] if is_near else self.several.hessians(theta)
-            columns = self.columns(np.full(self.n_weightings, i), np.arange(self.n_weightings))
-            own = metric_of(self.several, hessians[0], columns.some(0))
-        start = Metrics(self.several, lambda m: hessians[1 + m])
-        rest, metrics = self.descend(np.full(len(others), i), others, theta + (ahead - ahead[0])[1:], start)
-        with self.several.threads():
-            pulls = columns.curvature * self.theta[i]
-            self.slopes[i] = np.stack([M.solve(pull) for M, pull in zip([own, *metrics], pulls, strict=True)])
-        parts = (np.concatenate(pair) for pair in zip(first, rest, strict=True))
-        return self.fits([i], *(part[None] for part in parts))[0]
+            pulls = self.columns(here, weightings).curvature * self.theta[i]
+            self.slopes[i] = np.stack([M.solve(pull) for M, pull in zip(found.metrics, pulls, strict=True)])
+        return self.fits([i], *(part[None] for part in found[1:4]))[0]
 
     def ahead(self, nodes, i):
         """The thetas of all weightings at a node, as the curve foretells them from the nodes before."""
@@ -108,11 +139,7 @@ class SideBySide:
             theta[:, -1] = without_shift(self.problem.best_intercepts())
         return theta
 
-    def metric_ahead(self, nodes, theta):
-        """The metric in which the first weighting starts at a node: the one at the last node."""
-        if nodes:
-            return Metrics(self.several, lambda m: self.hessians[nodes[-1]][0])
-        return Metrics(self.several, lambda m: self.several.hessian(theta, 0))
+    # --- Between two nodes --------------------------------------------------------------------------------------------
 
     def between(self, nodes, number):
         """Yield the number of each C between two nodes, and its Fits."""
@@ -126,8 +153,9 @@ class SideBySide:
             start = np.stack([self.on_the_curve(near, i) for i in some])
             i, f = np.repeat(some, self.n_weightings), np.tile(np.arange(self.n_weightings), len(some))
             metrics = Metrics(self.several, lambda m, i=i, f=f: self.mean_hessian(a, b, i[m], f[m]))
-            found, _ = self.descend(i, f, start.reshape(-1, *self.several.shape), metrics)
-            shaped = (part.reshape(len(some), -1) for part in found)
+            value = np.tile(self.values[b], len(some))
+            found = self.descend(i, f, start.reshape(-1, *self.several.shape), metrics, value)
+            shaped = (part.reshape(len(some), -1) for part in found[1:4])
             yield from zip(some, self.fits(some, *shaped), strict=True)
 
     def mean_hessian(self, a, b, i, f):
@@ -152,15 +180,11 @@ class SideBySide:
         """The penalty of a weighting at the i-th C."""
         return self.coordinates.penalty(self.problem.penalty_of(self.Cs[i], self.l1_ratio, self.several.totals[f]))
 
-    def descend(self, i, f, start, metrics):
-        """Solve for some C and weightings, and keep theta.
-
-        Return the excess, the number of steps, and which have converged; and the last metrics.
-        """
-        if not len(f):
-            return (np.empty(0), np.empty(0, int), np.empty(0, bool)), []
+    def descend(self, i, f, start, metrics, value=None):
+        """Solve for some C and weightings, and keep theta; return the ``Arrivals``."""
         with self.several.threads():
-            found = descend_side_by_side(self.several, self.columns(i, f), start, metrics, self.settings.formed_tol)
+            tol, columns = self.settings.formed_tol, self.columns(i, f)
+            found = descend_side_by_side(self.several, columns, start, metrics, tol, value)
         self.theta[i, f] = found.theta
         for m in np.flatnonzero(~found.arrived):
             outside = self.coordinates.out_of(found.theta[m])
@@ -168,17 +192,22 @@ class SideBySide:
             self.theta[i[m], f[m]] = self.coordinates.into(solution.theta)
             found.excess[m], found.n_steps[m] = solution.excess, len(solution.history)
             found.arrived[m] = solution.has_converged
-        return found[1:-1], found.metrics
+        return found
 
     def fits(self, some, excess, n_iter, converged):
         """The Fits of some C."""
-        first = np.zeros(len(some), int)
-        gaps = np.full(excess.shape, np.nan)
         with self.several.threads():
-            whole = self.several.at(self.theta[some, 0], self.columns(some, first))
-            gaps[:, 0] = [self.gap(i, whole.some(at), excess[at, 0]) for at, i in enumerate(some)]
-        thetas = [np.stack([self.coordinates.out_of(theta) for theta in self.theta[i]]) for i in some]
-        return [Fits(*parts) for parts in zip(thetas, excess, gaps, n_iter, converged, strict=True)]
+            whole = self.several.at(self.theta[some, 0], self.columns(some, np.zeros(len(some), int)))
+        numbers = zip(some, excess, n_iter, converged, strict=True)
+        return [self.with_proof(i, whole.some(m), *of_C) for m, (i, *of_C) in enumerate(numbers)]
+
+    def with_proof(self, i, whole, excess, n_iter, converged):
+        """The Fits of one C, with the proof of the fit to all rows, at its point."""
+        gap = np.full(len(excess), np.nan)
+        with self.several.threads():
+            gap[0] = self.gap(i, whole, excess[0])
+        theta = np.stack([self.coordinates.out_of(theta) for theta in self.theta[i]])
+        return Fits(theta, excess, gap, n_iter, converged)
 
     def gap(self, i, point, excess):
         """The proven bound of the first weighting at its point for the i-th C."""

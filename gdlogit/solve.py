@@ -14,11 +14,11 @@ import numpy as np
 
 from .bounds import BoxPenalty
 from .data.rows import Rows
-from .descent import gradient, newton, quasi_newton, stochastic, truncated
+from .descent import gradient, newton, proximal_quasi_newton, quasi_newton, stochastic, truncated
 from .descent.loop import NOBODY, DescentResult, Method, Record, Watch, descend, even_if_interrupted, goal_of
 from .descent.status import Status
-from .objective import FORMED_PARAMETERS, Objective, Point
-from .penalty import ElasticNet, Penalty, free_of, lacking
+from .objective import ALWAYS_FORMED_PARAMETERS, FORMED_PARAMETERS, Objective, Point
+from .penalty import ElasticNet, L1Penalty, Penalty, free_of, lacking
 from .problem import Coordinates, Problem
 from .quadratic.metric import LocalModel
 from .typing import Solver
@@ -35,6 +35,7 @@ DOUBTFUL_RELATIVE_GAP = 0.01  # gap / J: with an l1 penalty, a larger gap puts t
 # gap / goal: the same with l2, in float32 or where the Hessian is singular to rounding.
 DOUBTFUL_GAP_PER_GOAL = 100
 FORMED_TOL, PRODUCTS_TOL = 1e-8, 1e-6  # tol="auto" with and without a formed Hessian, in units of min(1, J)
+FORMED_SIZE = 16  # P^2 / rows, beyond which a softmax with l1 descends without Hessians: see docs/decisions
 SPAN_ROWS = 20  # for each score: the span of up to this many rows costs about ten passes
 LEAST_WEIGHT = 1e-6  # weight of a feature in a direction / largest weight: less is rounding
 
@@ -254,9 +255,26 @@ def better_start(objective: Objective, theta: np.ndarray) -> np.ndarray:
 
 def tolerance(settings: Settings, objective: Objective) -> float:
     """The tolerance that the settings ask for."""
-    without_l1 = objective.penalty.is_smooth or not lacking(objective.penalty, BoxPenalty)
-    by_products = settings.solver not in TEXTBOOK and without_l1 and not objective.forms_hessian
-    return PRODUCTS_TOL if by_products and settings.tol == "auto" else settings.formed_tol
+    is_fine = settings.solver in TEXTBOOK or descends_by_hessians(objective) or has_working_set(objective)
+    return settings.formed_tol if is_fine or settings.tol != "auto" else PRODUCTS_TOL
+
+
+def descends_by_hessians(objective: Objective) -> bool:
+    """Whether the default descent forms Hessians.
+
+    With l1 and P parameters, a step on a formed Hessian costs tens of P^3, and a step of a proximal quasi-Newton
+    descent about n P.
+    """
+    penalty, size = objective.penalty, objective.n_parameters
+    is_dear = size > ALWAYS_FORMED_PARAMETERS and size**2 > FORMED_SIZE * objective.n_counted
+    has_other = objective.shape[1] > 1 and not penalty.is_smooth and not lacking(penalty, L1Penalty)
+    return objective.forms_hessian and not (is_dear and has_other and lacking(penalty, BoxPenalty))
+
+
+def has_working_set(objective: Objective) -> bool:
+    """Whether truncated Newton steps copy a working set: with l1, and one score or more features than rows."""
+    is_l1 = not objective.penalty.is_smooth and bool(lacking(objective.penalty, BoxPenalty))
+    return is_l1 and (objective.has_least_squares or objective.is_wide)
 
 
 def method_of(settings: Settings, objective: Objective, rng: np.random.Generator) -> Method:
@@ -269,14 +287,16 @@ def method_of(settings: Settings, objective: Objective, rng: np.random.Generator
             return gradient.nesterov(settings.learning_rate)
         case "sgd":
             return stochastic.minibatch(settings.learning_rate, settings.batch_size, rng)
-        case _ if objective.forms_hessian:
+        case _ if descends_by_hessians(objective):
             return newton.sketch(tol, rng)
         case _ if not lacking(objective.penalty, BoxPenalty):
             return gradient.diagonal_nesterov()
         case _ if objective.penalty.is_smooth:
             return quasi_newton.quasi_newton(tol, rng, settles=settings.tol == "auto")
-        case _:
+        case _ if has_working_set(objective):
             return truncated.truncated(tol)
+        case _:
+            return proximal_quasi_newton.proximal_quasi_newton(tol, rng, settles=settings.tol == "auto")
 
 
 def solution_at(
@@ -295,7 +315,7 @@ def solution_at(
             model, theta = model.moved(least_norm), users(least_norm, objective, coordinates)
     converged_excess = ending.excess if status is Status.CONVERGED else 0.0
     gap = duality_gap(model, rng, tol, converged_excess, brief=status is Status.INTERRUPTED)
-    if status is Status.CONVERGED and is_doubtful(model, gap, tol):
+    if status is Status.CONVERGED and is_doubtful(model, gap, ending.goal, tol):
         status = Status.UNPROVEN
     elif status in (Status.MAX_ITER, Status.STALLED) and gap <= ending.goal:  # proven, whatever the estimate
         status = Status.CONVERGED
@@ -305,12 +325,15 @@ def solution_at(
     return Solution(theta, status, min(ending.excess, gap), gap, ending.goal, ending.history, model, coordinates, terms)
 
 
-def is_doubtful(model: LocalModel, gap: float, tol: float) -> bool:
-    """Whether the gap is so large that the estimate of the excess at a model's point may be wrong."""
+def is_doubtful(model: LocalModel, gap: float, reached: float, tol: float) -> bool:
+    """Whether the gap is so large that the estimate of the excess at a model's point may be wrong.
+
+    A descent that settled before its goal, at a larger excess that it ``reached``, has said so.
+    """
     objective = model.objective
-    if isinf(gap):  # nothing can be proven for this penalty
-        return False
     goal = goal_of(objective, model.point, tol)
+    if isinf(gap) or reached > goal:  # nothing can be proven for this penalty, or is to be proven
+        return False
     if not objective.penalty.is_smooth:
         return gap > max(DOUBTFUL_RELATIVE_GAP * model.point.value, goal)
     if gap <= DOUBTFUL_GAP_PER_GOAL * goal or not objective.forms_hessian:

@@ -192,21 +192,41 @@ def least_squares(loss, total, block, z):
 # --- Of several problems side by side: theta (p + 1, M k), shares (m, F) of the rows' weights -----------------------
 
 
-def losses_side_by_side(loss, theta, n_problems, block):
-    """The losses of the rows in each problem, (m, M), and dz, (m, M k)."""
+def scores_side_by_side(theta, n_problems, block):
+    """The scores of the rows in each problem, (m, M k)."""
     z = block.forward(theta)
     if block.offset is not None:  # which every problem has
         z.reshape(len(block), n_problems, -1)[:] += block.offset[:, None]
+    return z
+
+
+def losses_side_by_side(loss, theta, n_problems, block):
+    """The losses of the rows in each problem, (m, M), and dz, (m, M k)."""
+    z = scores_side_by_side(theta, n_problems, block)
     losses, dz = loss.forward_backward(z.reshape(-1, loss.n_outputs), np.repeat(block.y, n_problems))
     return losses.reshape(len(block), n_problems), dz.reshape(z.shape)
+
+
+def weights_side_by_side(weightings, block, shares):
+    """The weight of each row in each problem, (m, M)."""
+    return block.weight[:, None] * shares[:, weightings]
 
 
 def values_and_gradients(loss, theta, weightings, block, shares):
     """The weighted loss of each problem, (M,), and its gradient, (p + 1, M k); a problem's weighting is a column."""
     losses, dz = losses_side_by_side(loss, theta, len(weightings), block)
-    weight = block.weight[:, None] * shares[:, weightings]
+    weight = weights_side_by_side(weightings, block, shares)
     dz *= weight if loss.n_outputs == 1 else np.repeat(weight, loss.n_outputs, axis=1)
     return np.einsum("im,im->m", weight, losses), block.backward(dz)
+
+
+def gradients(loss, theta, weightings, block, shares):
+    """The gradients of ``values_and_gradients`` alone, which take two thirds of the time for one score."""
+    if not (loss.n_outputs == 1 and loss.is_labelled):
+        return values_and_gradients(loss, theta, weightings, block, shares)[1:]
+    dz = loss.backward(scores_side_by_side(theta, len(weightings), block), block.y)
+    dz *= weights_side_by_side(weightings, block, shares)
+    return (block.backward(dz),)
 
 
 def capped_values(loss, theta, n_problems, largest_loss, block):

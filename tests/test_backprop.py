@@ -64,6 +64,15 @@ def test_sigmoid_has_every_digit_at_any_score(dtype):
     np.testing.assert_allclose(dz[:, 0], expected[:, 1], rtol=few_ulp, atol=tiny)
 
 
+def test_dz_of_several_models_has_every_digit_at_any_score():
+    z, y = np.array([SCORES, SCORES]).T, np.arange(len(SCORES)) % 2
+    for models, labels in ((z, y), (z, 1 - y)):
+        ours = Sigmoid.backward(models, labels)
+        for scores, row, label in zip(models, ours, labels, strict=True):
+            for score, dz in zip(scores, row, strict=True):
+                assert dz == pytest.approx(exact_sigmoid(score, label)[1], rel=4 * EPS, abs=TINY)
+
+
 def test_curvature_of_the_sigmoid_has_every_digit_at_any_score():
     z = np.array(SCORES)[:, None]
     with mpmath.workdps(60):

@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegressionCV
-from sklearn.metrics import log_loss, make_scorer, roc_auc_score
+from sklearn.metrics import f1_score, log_loss, make_scorer, roc_auc_score
 from sklearn.model_selection import (
     GroupKFold,
     KFold,
@@ -465,3 +465,24 @@ def test_an_offset_that_a_score_cannot_have_is_refused():
         GDLogisticRegressionCV(scoring="roc_auc").fit(X, y, offset=np.zeros(len(y)))
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         GDLogisticRegressionCV().fit(X, y, offset=np.zeros(3))
+
+
+def test_a_gain_too_small_to_matter_is_no_reason_to_add_values():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 3))
+    y = (X[:, 0] > 0).astype(int)
+    separable = np.column_stack([X[:, 1:], 10 * y + 0.1 * X[:, 0]])
+    model = GDLogisticRegressionCV(Cs=np.logspace(0, 4, 20)).fit(separable, y)  # warnings are errors
+    mean = model.cv_results_["mean_test_score"]
+    assert model.C_best_ == 1e4
+    assert 0 < mean[-1] - mean[-2] < 1e-4
+
+
+@ends_are_fine
+@pytest.mark.parametrize("scoring", ["accuracy", make_scorer(f1_score)])
+def test_a_scorer_of_a_data_frame_gives_no_warning(scoring):
+    frame, y = load_breast_cancer(return_X_y=True, as_frame=True)
+    model = GDLogisticRegressionCV(Cs=CS, scoring=scoring).fit(frame, y)  # warnings are errors
+    array = GDLogisticRegressionCV(Cs=CS, scoring=scoring).fit(frame.to_numpy(), y)
+    np.testing.assert_array_equal(model.scores_, array.scores_)
+    assert (model.feature_names_in_ == frame.columns).all()

@@ -197,3 +197,30 @@ def test_folds_and_neighbouring_values_share_passes():
     found = descend_side_by_side(several, columns, theta, Metrics(several, hessians.__getitem__), 1e-8)
     assert found.arrived.all()
     assert several.passes <= 0.8 * found.n_steps.sum()  # Hessians included: not one for each problem's step
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_gradients_alone_are_those_of_a_pass_with_values(name):
+    X, y = TABLES[name]()
+    problem, shares = problem_of(X, y), shares_of(len(y))
+    several, f = Several(problem.rows, problem.loss, shares), np.arange(shares.shape[1])
+    columns = Columns.of(f, [ElasticNet.of(0.01, 0.0, total) for total in several.totals], several.shape)
+    theta = 1e-3 * np.random.default_rng(0).standard_normal((len(f), *several.shape))
+    scale = np.abs(X).sum() / len(y)
+    np.testing.assert_allclose(
+        several.gradients(theta, columns), several.at(theta, columns).gradient, rtol=1e-9, atol=1e-14 * scale
+    )
+
+
+def test_a_start_far_from_the_curve_is_judged_by_values():
+    X, y = load_breast_cancer(return_X_y=True)
+    problem, shares = problem_of(X, y), shares_of(len(y))
+    several = Several(problem.rows.centred(), problem.loss, shares)
+    f = np.arange(shares.shape[1])
+    columns = Columns.of(f, [ElasticNet.of(0.01, 0.0, total) for total in several.totals], several.shape)
+    theta = np.zeros((len(f), *several.shape))
+    metrics = Metrics(several, several.hessians(theta[0]).__getitem__)
+    known = descend_side_by_side(several, columns, theta, metrics, 1e-10)
+    guessed = descend_side_by_side(several, columns, theta, metrics, 1e-10, np.full(len(f), 1e-3))
+    assert guessed.arrived.all()
+    np.testing.assert_allclose(guessed.theta, known.theta, rtol=1e-5, atol=1e-8)

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from .blocks import Block, Centred, fill_own, spans
+from .products import product
 from .units import measured_in
 
 __all__ = ["CentredBlock", "CopiedBlock", "Dense", "DenseBlock"]
@@ -15,7 +16,7 @@ __all__ = ["CentredBlock", "CopiedBlock", "Dense", "DenseBlock"]
 class Dense(Block):
     """Rows whose features are an ndarray."""
 
-    product = staticmethod(np.dot)  # matmul keeps other threads waiting, where a product has less than 500 entries
+    product = staticmethod(product)
     has_columns = True
 
     @property
@@ -39,10 +40,10 @@ class Dense(Block):
             some = slice(start, min(start + size, m))
             X = self.scaled(root[some], some, scratch[: some.stop - start])
             if k == 1:
-                gram += self.product(X.T, X)
+                gram += np.dot(X.T, X)
             else:
                 coupled = (X[:, :, None] * c[some, None, :]).reshape(-1, p * k)
-                gram -= self.product(coupled.T, coupled)
+                gram -= np.dot(coupled.T, coupled)
         if k > 1:
             fill_own(gram.reshape(p, k, p, k))
         return gram
@@ -115,8 +116,12 @@ class Dense(Block):
 
     def columns(self, features, root, constant):
         """Some features and then a constant one, each row times its root: see ``MemoryRows.columns``."""
-        columns = np.column_stack([self.measured(features), np.full(len(self), constant * self.constant)])
-        F = np.asfortranarray(columns * root[:, None])
+        F = np.empty((len(self), len(features) + 1), order="F")
+        n_pieces = -(-F.nbytes // self.layout.block_bytes)  # so that there is no second copy of all of them
+        for some in spans(len(features), n_pieces) if len(features) else ():
+            F[:, some] = self.measured(features[some])
+        F[:, -1] = constant * self.constant
+        F *= root[:, None]
         squares = np.einsum("ij,ij->j", F[:, :-1], F[:, :-1])
         return F, np.zeros(len(features)), np.append(squares, self.constant * (root @ root))
 

@@ -308,6 +308,15 @@ class MemoryRows(Rows):
         how = {"cores": self.cores, "offset": self.block.offset}
         return rows_of(self.X[:, features], self.y, self.weight, bool(self.constant), self.n_scores, **how)
 
+    @property
+    def copies_measured(self):
+        """Whether ``with_measured`` can be asked for: CSR features measured from a centre would be dense."""
+        return not self.is_sparse
+
+    def with_measured(self, features):
+        """The same rows with a copy of some features, which are measured as here."""
+        return self.with_features(self.block.measured(features))
+
     def _with(self, block):
         return MemoryRows(block, self.n_scores, self.cores, self.unit)
 

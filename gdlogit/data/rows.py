@@ -45,10 +45,11 @@ class Rows(ABC):
     cores : Cores, the threads that sums may use.
     has_columns : bool, whether ``columns`` can be asked for.
     copies_features : bool, whether ``with_columns`` can be asked for.
+    copies_measured : bool, whether ``with_measured`` can be asked for.
     has_offset : bool, whether something is added to the rows' scores.
     """
 
-    has_columns = has_offset = copies_features = False
+    has_columns = has_offset = copies_features = copies_measured = False
     unit = 1.0
 
     @property

@@ -28,12 +28,12 @@ Martens and Grosse, "Optimizing neural networks with Kronecker-factored approxim
 """
 
 from math import log
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..objective import Point
-from ..quadratic.features import Features, gram_price, with_gram
+from ..quadratic.features import CHOLESKY, Features, gram_price, with_gram
 from ..quadratic.few_rows import FewRows, kernel_of, kernel_price
 from ..quadratic.metric import LocalModel, NewtonMetric, Solved, products_at
 from ..quadratic.secant import Secant
@@ -68,7 +68,7 @@ class QuasiState(NamedTuple):
     error: float  # the standard error of the mean loss
     labels: tuple[np.ndarray, np.ndarray]
     features: Features
-    metric: Secant
+    metric: Any
     made_at: float  # the mean loss where B was made
     direction: np.ndarray
     values: tuple[float, ...] = ()  # of J, from the start on
@@ -123,19 +123,19 @@ def products(objective, state):
     return products_at(objective, c, metric, most_products=most, enough=state.goal)
 
 
-def is_stale(objective, state):
+def is_stale(objective, state, factor=CHOLESKY):
     """Whether the metric is to be made anew: the loss has halved or doubled, or G is now worth its price."""
-    return wants_gram(objective, state) or not FADED * state.made_at <= state.loss <= state.made_at / FADED
+    return wants_gram(objective, state, factor) or not FADED * state.made_at <= state.loss <= state.made_at / FADED
 
 
-def wants_gram(objective, state):
+def wants_gram(objective, state, factor=CHOLESKY):
     """Whether G is to be formed now: G is cheap, or the descent so far has cost a third of the price of G.
 
     A descent that needs fewer steps than G costs passes does without.
     """
     worth = min(WORTH_GRAM * objective.passes, steps_left(state))
     has_better = state.features.gram is not None or state.kernel is not None
-    return not has_better and gram_price(objective) <= max(CHEAP_GRAM, worth)
+    return not has_better and gram_price(objective, factor) <= max(CHEAP_GRAM, worth)
 
 
 def steps_left(state):
@@ -200,7 +200,7 @@ def is_long(objective):
     return objective.passes >= LONG_DESCENT
 
 
-def has_settled(objective, state):
+def has_settled(objective, state, factor=CHOLESKY):
     """Whether WINDOW steps lower J by no more than its rounding or, in a long descent, than its standard error.
 
     A long descent first tries the metric with G, unless G is far too expensive.
@@ -208,7 +208,8 @@ def has_settled(objective, state):
     fall = state.values[max(0, len(state.values) - 1 - WINDOW)] - state.point.value
     if len(state.values) > WINDOW and fall <= objective.resolution * state.point.value:
         return True
-    has_best_metric = state.features.gram is not None or gram_price(objective) > LATE_GRAM * objective.passes
+    price = gram_price(objective, factor)
+    has_best_metric = state.features.gram is not None or price > LATE_GRAM * objective.passes
     return has_best_metric and is_long(objective) and fall < state.error
 
 

@@ -1,9 +1,9 @@
 """Newton's method for several problems side by side: see ``several``.
 
-Each problem steps in a metric M, and halves its step until Armijo's condition holds. M is the Hessian of the loss in
-the problem's own weighting, at a nearby theta, plus the penalty's Hessian; the secant pairs of the steps improve M
-(L-BFGS). If a problem needs many more steps in its metric, it gets the Hessian at its own theta. Problems that have
-arrived are left out of later passes.
+Each problem steps in a metric M, and halves its step until Armijo's condition holds. Near the minimum the slopes at
+both ends of a step tell how far J falls. M is the Hessian of the loss in the problem's own weighting, at a nearby
+theta, plus the penalty's Hessian; the secant pairs of the steps improve M (L-BFGS). If a problem needs many more
+steps in its metric, it gets the Hessian at its own theta. Problems that have arrived are left out of later passes.
 
 A problem has arrived if its excess g^T M^-1 g / 2 is near the goal tol min(1, J), and so small that a step which
 contracts the excess like the last step leaves a 10,000th of the goal. That step is taken without a pass at its end.
@@ -29,9 +29,11 @@ MOST_STEPS = 40  # then ``solve`` takes over
 MOST_OWN_HESSIANS = 6  # of one problem
 FEW_OWN_HESSIANS = 2  # at a time: more take longer than the Hessians of all weightings at once
 STEPS_PER_HESSIAN = 6  # if more steps are left to go, a Hessian costs less than the steps
+PARAMETERS_PER_STEP = 40  # where there are many parameters, a Hessian costs more steps
 NEAR_GOAL = 10.0  # excess / goal from which a good metric goes to the minimum in one step
 # Excess after the last step / goal, if the step contracts like the one before. The error of theta is its root.
 LAST_EXCESS = 1e-4
+NEAR_MINIMUM = 1e-3  # excess / min(1, J) below which the slopes at both ends of a step tell that J falls
 
 
 class Metrics:
@@ -43,8 +45,8 @@ class Metrics:
     def __init__(self, several: Several, of: Callable[[int], np.ndarray]):
         self.several, self.of, self.shared = several, of, None
 
-    def at_start(self, columns):
-        """The metrics of all problems."""
+    def at_start(self, columns, point):
+        """The metrics of all problems, which start at given points."""
         return [metric_of(self.several, self.of(m), columns.some(m)) for m in range(len(columns.weighting))]
 
     def own(self, columns, theta):
@@ -74,14 +76,23 @@ def metric_of(several, hessian, column):
 class Arrivals(NamedTuple):
     """The ends of the problems: theta, the excess before the last step, the number of steps, and which have arrived.
 
-    ``metrics`` has the last metric of each problem.
+    ``value`` is J where it was last computed, ``first`` the excess at the start, and ``metrics`` are the last metrics.
     """
 
     theta: np.ndarray
     excess: np.ndarray
     n_steps: np.ndarray
     arrived: np.ndarray
+    value: np.ndarray
+    first: np.ndarray
     metrics: list[Any]
+
+    @classmethod
+    def none(cls, running, metrics):
+        """No problem has arrived: they are at their starts."""
+        theta, value, _ = running.point
+        infinite, zeros = np.full_like(value, np.inf), np.zeros(len(value), int)
+        return cls(theta.copy(), infinite, zeros, zeros > 0, value.copy(), running.excess.copy(), metrics)
 
 
 class Descents(NamedTuple):
@@ -108,13 +119,10 @@ class Descents(NamedTuple):
         return self.some(np.arange(len(self.number)))
 
 
-def descend_side_by_side(several: Several, columns: Columns, theta, start: Metrics, tol: float) -> Arrivals:
-    """Minimise every problem, from its own theta."""
-    n_problems = len(theta)
-    metrics = start.at_start(columns)
-    inf, zeros = np.full(n_problems, np.inf), np.zeros(n_problems, int)
-    found = Arrivals(theta.copy(), inf, zeros, np.zeros(n_problems, dtype=bool), metrics)
-    running, n_own = begin(several, columns, theta, metrics), np.zeros(n_problems, int)
+def descend_side_by_side(several: Several, columns: Columns, theta, start: Metrics, tol: float, value=None) -> Arrivals:
+    """Minimise every problem, from its own theta. ``value``: about J of each, where the thetas are near the minima."""
+    running, metrics = begin(several, columns, theta, start, value)
+    found, n_own = Arrivals.none(running, metrics), np.zeros(len(theta), int)
     for step in range(MOST_STEPS):
         arrived, lost = has_arrived(several, running, tol), is_lost(several, running)
         if arrived.any() or lost.any():
@@ -134,12 +142,27 @@ def descend_side_by_side(several: Several, columns: Columns, theta, start: Metri
     return found
 
 
-def begin(several, columns, theta, metrics):
-    """The problems at their start; a problem whose J overflows there is lost."""
-    point = several.at(theta, columns)
-    direction, excess = steps_and_falls(metrics, np.arange(len(theta)), point)
+def begin(several, columns, theta, start, value):
+    """The problems at their start, and their metrics; a problem whose J overflows there is lost."""
+    if value is not None:
+        running, metrics = at_point(columns, Points(theta, value, several.gradients(theta, columns)), start)
+        if is_near(running).all():
+            return running, metrics
+    return at_point(columns, several.at(theta, columns), start)
+
+
+def at_point(columns, point, start):
+    """The problems at a point, and their metrics."""
+    metrics, numbers = start.at_start(columns, point), np.arange(len(point.value))
+    direction, excess = steps_and_falls(metrics, numbers, point)
     ones = np.where(np.isfinite(point.value), 1.0, 0.0)
-    return Descents(np.arange(len(theta)), columns, point, direction, ones, excess, np.full(len(theta), np.inf))
+    return Descents(numbers, columns, point, direction, ones, excess, np.full(len(numbers), np.inf)), metrics
+
+
+def is_near(running):
+    """Which problems are so near to their minimum that J is about quadratic."""
+    smooth = not running.columns.strength.any()
+    return smooth & (running.excess <= NEAR_MINIMUM * np.minimum(running.point.value, 1))
 
 
 def steps_and_falls(metrics, numbers, point):
@@ -197,7 +220,8 @@ def contracts_poorly(several, running, tol):
     poorly, some = np.zeros(len(running.number), dtype=bool), running.some(stepped)
     gained = np.log(some.before) - np.log(some.excess)
     wanted = np.log(some.excess / (LAST_EXCESS * goals(several, some.point, tol)))
-    poorly[stepped] = wanted > STEPS_PER_HESSIAN * gained
+    worth = max(STEPS_PER_HESSIAN, np.prod(several.shape) / PARAMETERS_PER_STEP)
+    poorly[stepped] = wanted > worth * gained
     return poorly
 
 
@@ -205,8 +229,8 @@ def advance(several, running, going, metrics):
     """One pass: the problems in ``going`` try their steps; a step is taken if J falls enough, and halved otherwise."""
     some = running.some(going)
     step = some.rate[:, None, None] * some.direction
-    trial = several.at(some.point.theta + step, some.columns)
-    taken = np.flatnonzero(falls_enough(several, some, trial))
+    trial, is_good = tried(several, some, step)
+    taken = np.flatnonzero(is_good)
     for m in taken:
         number = some.number[m]
         metrics[number] = metrics[number].updated(step[m], trial.gradient[m] - some.point.gradient[m])
@@ -221,6 +245,21 @@ def advance(several, running, going, metrics):
     return new
 
 
+def tried(several, running, step):
+    """The points at the ends of steps, and whether each step is good enough: whether J, or its slope, falls enough.
+
+    Near the minimum J is about quadratic, so a step changes J by the mean of the slopes at both ends, and no J is
+    computed.
+    """
+    theta, point = running.point.theta + step, running.point
+    if not is_near(running).all():
+        trial = several.at(theta, running.columns)
+        return trial, falls_enough(several, running, trial)
+    trial = Points(theta, point.value, several.gradients(theta, running.columns))
+    before, after = (np.einsum("mjc,mjc->m", at.gradient, step) for at in (point, trial))
+    return trial, 0.5 * (before + after) <= ARMIJO * before + several.resolution * np.abs(point.value)
+
+
 def falls_enough(several, running, trial):
     """Whether Armijo's condition holds at the end of each step that was tried."""
     value, theta, nonsmooth = running.point.value, running.point.theta, running.columns.nonsmooth_values
@@ -232,5 +271,5 @@ def falls_enough(several, running, trial):
 def leave(found, running, arrived, step):
     """Record the ends of the problems that have arrived, with their last step."""
     some = running.some(arrived)
-    found.theta[some.number] = some.point.theta + some.direction
+    found.theta[some.number], found.value[some.number] = some.point.theta + some.direction, some.point.value
     found.excess[some.number], found.n_steps[some.number], found.arrived[some.number] = some.excess, step + 1, True

@@ -8,6 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 __all__ = ["Choice", "end_of_grid", "messages_of", "results_of"]
 
 STILL = 0.1  # of the standard error: a score that an end of the grid gains over its neighbour, and might gain beyond
+LEAST_GAIN = 1e-4  # in the score: a smaller gain is no reason to fit again, as where classes are separable
 
 
 class Choice(NamedTuple):
@@ -86,7 +87,7 @@ def end_of_grid(results, best, grid):
     if n_cs == 1 or i not in (0, n_cs - 1):
         return
     mean, inner = results["mean_test_score"], best + (1 if i == 0 else -1)
-    if mean[best] - mean[inner] > STILL * results["se_test_score"][best]:
+    if mean[best] - mean[inner] > max(STILL * results["se_test_score"][best], LEAST_GAIN):
         end = "smallest" if i == 0 else "largest"
         yield (
             f"The best score is at the {end} value of Cs, {grid.point(best)[0]:.3g}, and rises towards it. "

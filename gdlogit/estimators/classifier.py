@@ -109,8 +109,10 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
     tol : float or "auto", default="auto"
         The fit ends when J is within ``tol * min(1, J)`` of its minimum, estimated by half the squared Newton
         decrement. The unit is the mean log-loss, whatever the scale of the features. In float32 at least 1.2e-6.
-        "auto" is 1e-8; or, with more than 1,500 parameters and no l1 share, 1e-6, where the fit also ends after 100
-        passes over the rows once ten steps lower J by less than its standard error, as a mean over the rows.
+        "auto" is 1e-8; or, where no Hessian is formed, 1e-6, and the fit also ends after 100 passes over the rows once
+        ten steps lower J by less than its standard error, as a mean over the rows. No Hessian is formed with more than
+        1,500 parameters or, with an l1 share and several classes, more than 200 whose square exceeds 16 n_samples;
+        an l1 share with two classes, or with more features than rows, keeps 1e-8.
     early_stopping : bool, default=False
         Whether to return the coefficients of the iteration with the lowest log-loss on held-out rows, and to stop when
         that loss no longer falls. Early stopping is meant for the textbook's solvers. The default solver takes only

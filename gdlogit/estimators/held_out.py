@@ -83,7 +83,7 @@ class PathScores(NamedTuple):
                 scores[number][reached] = -part.log_losses(theta, estimator.fit_intercept)
             else:
                 models = (
-                    estimator._model(*point, **rows.fitted(one)) for point, one in zip(points, theta, strict=True)
+                    nameless(estimator._model(*at, **rows.fitted(one))) for at, one in zip(points, theta, strict=True)
                 )
                 metadata = {name: np.asarray(value)[test] for name, value in of_scorer.items() if value is not None}
                 scorer = scorer_of(estimator.scoring)
@@ -100,6 +100,12 @@ class PathScores(NamedTuple):
             mean[r, i] = -np.average(losses, weights=part.sample_weight)
             std[r, i] = np.sqrt(np.average((losses + mean[r, i]) ** 2, weights=part.sample_weight))
         return cls(mean[None], std.ravel(), len(loo.index))
+
+
+def nameless(model):
+    """The model without names of features: a scorer gets X as an array."""
+    vars(model).pop("feature_names_in_", None)
+    return model
 
 
 def scorer_of(scoring: str | Callable[..., float]) -> Callable[..., float]:

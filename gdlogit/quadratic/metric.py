@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..bounds import BoxPenalty
-from ..objective import Overflow, overflow_raised
+from ..objective import Overflow, Point, overflow_raised
 from ..penalty import L1Penalty, lacking
 from .box import minimise_in_box
 from .curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker
@@ -35,6 +35,7 @@ __all__ = [
 
 PRECONDITIONER_ROWS_PER_FEATURE, PRECONDITIONER_ROWS = 10, 1000  # a Kronecker product is made of at least so many
 WORKING_SET_SLOPE = 0.9  # slope / l1: a zero with a larger ratio may leave zero in the next step
+FEW_FEATURES = 200  # a working set of so many zeros is never cut down to the number of rows
 PROXIMAL_RESIDUAL = 1e-3  # slope / slope at the start, where a solve for an estimate or a proof ends
 
 
@@ -96,8 +97,11 @@ class L1Metric(NamedTuple):
     hessian: np.ndarray
     penalty: L1Penalty
 
-    def step_and_fall(self, point):
-        """The step to the minimum of the model, and how far it falls; infinite where the minimum was not found."""
+    def step_and_fall(self, point, rtol=0.0):
+        """The step to the minimum of the model, and how far it falls; infinite where the minimum was not found.
+
+        The minimum is found exactly, whatever ``rtol`` is.
+        """
         shape = point.theta.shape
         flat = (array.ravel() for array in (point.gradient, point.theta, self.penalty.l1_strengths(shape)))
 
@@ -197,20 +201,62 @@ class L1WorkingSet:
     @cached_property
     def _columns(self):
         """The parameters of the working set and the intercept, and M for them."""
-        penalty, point = self.objective.penalty, self.point
-        theta, slope = point.theta[:, 0], np.abs(point.gradient[:-1, 0])
-        strength = penalty.l1_strengths(theta.shape)[:-1]
-        features = np.flatnonzero((theta[:-1] != 0) | (slope > WORKING_SET_SLOPE * strength) | (strength == 0))
-        working_set, penalty = np.append(features, len(slope)), penalty.restricted(features)
+        theta, features = self.point.theta[:, 0], working_features(self.objective, self.point)
+        working_set, penalty = np.append(features, len(theta) - 1), self.objective.penalty.restricted(features)
         columns = self.objective.least_squares(self.z, features, INTERCEPT_FEATURE)
         return working_set, ColumnModel(*columns, penalty, theta[working_set])
 
 
+class L1Restricted(NamedTuple):
+    """A metric with an l1 penalty for several scores and more features than rows: the metric of a working set."""
+
+    metric: L1Products
+    working_set: np.ndarray
+
+    def step_and_fall(self, point, rtol=PROXIMAL_RESIDUAL):
+        """A step towards the minimum of the model, to where the slope is a part rtol; and how far it falls."""
+        theta, gradient = point.theta[self.working_set], point.gradient[self.working_set]
+        step, fall = self.metric.step_and_fall(Point(theta, point.value, gradient), rtol)
+        direction = np.zeros_like(point.theta)
+        direction[self.working_set] = step
+        return direction, fall
+
+    def excess(self, point):
+        """J - min J, estimated by the fall of the model."""
+        return self.step_and_fall(point)[1]
+
+
+def working_features(objective, point):
+    """The features whose coefficients are not 0, or may leave 0 in the next step.
+
+    A minimum need not have more nonzeros than rows, so a working set has no more zeros than rows.
+    """
+    W, slopes = point.theta[:-1], np.abs(point.gradient[:-1]).max(axis=1)
+    strength = objective.penalty.l1_strengths(point.theta.shape)[:-1, 0]
+    kept, zeros = W.any(axis=1) | (strength == 0), slopes > WORKING_SET_SLOPE * strength
+    most = max(objective.n_counted, FEW_FEATURES)
+    if np.count_nonzero(zeros) > most:
+        share = np.divide(slopes, strength, out=np.zeros_like(slopes), where=~kept)
+        zeros &= share >= np.partition(share, -most)[-most]
+    return np.flatnonzero(kept | zeros)
+
+
 def l1_metric(objective, point, z):
-    """The metric with an l1 penalty for too many parameters to form a Hessian, around a point with scores z."""
+    """The metric with an l1 penalty, for a Newton step of a descent that forms no Hessians, at a point with scores z.
+
+    For a single step the Hessian is formed where it has few parameters and, with few rows, few directions without
+    curvature.
+    """
     if objective.has_least_squares:
         return L1WorkingSet(objective, point, z)
     c = objective.curvature(z)
+    if objective.n_parameters <= objective.formed_parameters and objective.shape[0] <= objective.n_counted:
+        return metric_of(objective, objective.hessian_at(c))
+    if objective.is_wide:
+        features = working_features(objective, point)
+        some = objective.restricted(features)
+        metric = L1Products(some.hessian_product(c), some.hessian_diagonal(c), some.penalty)
+        return L1Restricted(metric, np.append(features, len(point.theta) - 1))
     return L1Products(objective.hessian_product(c), preconditioner_at(objective, z).diagonal, objective.penalty)
 
 

@@ -52,6 +52,7 @@ TILTED_ROWS_PER_PARAMETER = 4  # the least size of the sample
 ROWS_PER_TILTED_ROW = 16  # the sample has at most one row in 16, unless its parameters need more
 LEAST_TILTED_ROWS = 1000  # a table of up to this many rows is not sampled
 ENOUGH_GAP = 1e-6  # relative to J. A larger bound may come from a feature that the sample misses
+LOOSE_GAP = 0.01  # relative to J: with l1, a larger bound is worth another solve, which is finer
 SHRUNK_BOUND_RATIO = 10  # bound / rough estimate of the excess: for many parameters, a shrunk bound below it will do
 SAMPLE_BOUND_RATIO = 2  # bound / (excess n / |B|): a sample with a larger bound has missed a feature
 MOST_DUAL_MOVE = 1e-9  # in units of a feature's spread: a larger V_j is a slope, not rounding
@@ -93,6 +94,8 @@ def proven_bound(model, rng, tol, excess=0.0):
     bound = tilted_bound(objective, some, goal if objective.forms_hessian else wanted)
     if bound > wanted and some is not model:
         bound = min(bound, tilted_bound(objective, model, wanted))
+    if bound > LOOSE_GAP * point.value and isinstance(model.metric, Solved) and excess < LOOSE_GAP * point.value:
+        bound = min(bound, tilted_bound(objective, LocalModel(objective, point), wanted))
     return bound if np.isfinite(bound) else shrunk_bound(objective, point)
 
 
