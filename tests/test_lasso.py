@@ -209,3 +209,15 @@ def test_no_step_raises_the_model_where_rounding_is_all_that_is_left_of_a_direct
     spot = lasso.LassoPoint(x, slope, 0.0)
     after, _ = lasso.step_within_signs(M, spot, np.array([1e10, 1.0, 1e10]), strength)
     assert after.fall >= 0
+
+
+@seeds
+def test_coordinates_that_are_zero_but_for_rounding_do_not_end_a_search(seed):
+    """Each of them has a slope of up to twice its strength, and a norm that they make up falls by a factor at once."""
+    M, g, _, strength = problem(60, seed)
+    x, _ = formed(M, g, np.zeros(60), strength)
+    start = np.where(x == 0, 1e-17 * np.random.default_rng(seed).choice([-1.0, 1.0], 60), 0.999 * x)
+    slope = g + M @ start
+    _, fall = minimise_roughly(ProductModel(lambda v: M @ v, M.diagonal()), slope, start, strength, 0.1)
+    least = q(start, M, slope, start, strength) - q(x, M, slope, start, strength)
+    assert 0.9 * least <= fall <= least * (1 + 1e-9)

@@ -68,7 +68,7 @@ class NewtonState(NamedTuple):
     provenance: Provenance
     direction: np.ndarray
     sample: Objective | None
-    excesses: tuple[float, ...] = ()  # at the last points, since the metric was made
+    excesses: tuple[float, ...] = ()  # at the points before, since the metric was made
 
 
 def sketch(tol, rng):
@@ -170,10 +170,18 @@ def advance(goal, objective, state):
         return refresh(objective, point, rate, state.sample)
     ds, dg = point.theta - state.point.theta, point.gradient - state.point.gradient
     new = state_at(point, state.metric.updated(ds, dg), rate, state.sample, state.provenance)
-    new = new._replace(excesses=(*state.excesses, state.excess)[-WINDOW:])
-    enough = goal(objective, state.point)
-    slow = new.excess > enough and steps_left(new, enough) > 1 + hessian_cost(objective)
-    return refresh(objective, point, rate, state.sample) if slow else new
+    new = new._replace(excesses=(*state.excesses, state.excess))
+    return refresh(objective, point, rate, state.sample) if is_slow(objective, new, goal(objective, point)) else new
+
+
+def is_slow(objective, state, goal):
+    """Whether a Hessian costs less than the steps that are left, or has cost less than those since the last one.
+
+    Where the excess is within the goal, but falls little, the metric may be blind to the rest of the excess.
+    """
+    most = 1 + hessian_cost(objective)
+    creeps = state.excess > goal * (1 - share(state.excess, state.excesses[-1]))
+    return (creeps and len(state.excesses) > most) or (state.excess > goal and steps_left(state, goal) > most)
 
 
 def refresh(objective, point, rate, sample):
@@ -200,7 +208,8 @@ def steps_left(state, goal):
     """
     if state.rate != 1:
         return inf
-    last, first, n = state.excesses[-1], state.excesses[0], len(state.excesses)
+    *_, last = recent = state.excesses[-WINDOW:]
+    first, n = recent[0], len(recent)
     contraction = min(share(state.excess, last), share(state.excess, first) ** (1 / n))
     return log(state.excess / goal) / -log(contraction) if contraction < 1 else inf
 

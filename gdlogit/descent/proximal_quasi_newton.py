@@ -19,7 +19,7 @@ Lee, Sun and Saunders, "Proximal Newton-type methods for minimizing composite fu
 import numpy as np
 
 from ..objective import Point
-from ..penalty import L1Penalty
+from ..penalty import L1Penalty, free_of
 from ..quadratic.features import EIGENVECTORS, Features, with_gram
 from ..quadratic.metric import LocalModel, Solved, l1_metric
 from ..quadratic.spectral import Eigenbasis, SpectralMetric
@@ -29,6 +29,7 @@ from .wolfe import Trial, search
 
 __all__ = ["proximal_quasi_newton"]
 
+ROUNDING = 1e-12  # coefficient / coefficient before, up to which it is 0 but for rounding
 NEWTON_RESIDUAL = 0.1  # slope of Newton's model / slope at its start: enough for an estimate of the excess
 
 
@@ -66,8 +67,9 @@ def proximal_quasi_newton(tol, rng, settles=False):
 
 
 def model(objective, state):
-    """The local model at the state's point."""
-    return LocalModel(objective, state.point, state.solved or l1_metric(objective, state.point, state.scores))
+    """The local model at the state's point; a step for an estimate is too rough to show whether classes separate."""
+    solved = None if free_of(objective.penalty, objective.shape[0] - 1)[:-1].any() else state.solved
+    return LocalModel(objective, state.point, solved or l1_metric(objective, state.point, state.scores))
 
 
 def renewed(objective, state, rng):
@@ -93,6 +95,7 @@ def advance(objective, state):
 
     def at(rate):
         here = end if rate == 1 else theta + rate * direction
+        here[np.abs(here) <= ROUNDING * np.abs(theta)] = 0.0  # a rate of 1 but for rounding keeps the zeros of rate 1
         loss = objective.trial(state.labels, z, change, rate)
         sign = np.sign(np.where(here != 0, here, direction))
         slope = loss.slope + float(np.vdot(penalty.gradient(here) + strengths * sign, direction))

@@ -193,10 +193,22 @@ def minimise_roughly(M, g, theta, strength, rtol):
 
     M is ``ProductModel`` or ``ColumnModel``.
     """
-    start = LassoPoint(theta / M.scale, M.scale * g, 0.0)
+    strength = strength * M.scale
+    start = without_remnants(M, LassoPoint(theta / M.scale, M.scale * g, 0.0), strength)
     steps = NEWTON_STEPS_PER_ROUND if rtol >= ROUGH else STEPS_TO_RESIDUAL
-    point, _ = reduced_newton(M, start, strength * M.scale, steps, rtol)
+    point, _ = reduced_newton(M, start, strength, steps, rtol)
     return M.scale * M.with_exact_intercept(point), point.fall
+
+
+def without_remnants(M, point, strength):
+    """The point with those coordinates at 0 whose own Newton step leads far beyond 0; M has a unit diagonal.
+
+    Each has a part in the norm of the slope, but hardly any in the fall, so together they would end a search that is to
+    lower this norm by a factor.
+    """
+    x, v = point.x, least_slope(point.x, point.slope, strength)
+    remnants = (strength > 0) & (x * v > 0) & (np.abs(v) > MOST_OVERSHOOT * np.abs(x))
+    return point_at(M, point, np.where(remnants, 0.0, x), strength) if remnants.any() else point
 
 
 def reduced_newton(M, point, strength, steps, rtol=0.0):
