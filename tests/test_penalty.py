@@ -5,7 +5,7 @@ import pytest
 from gradcheck import check_gradient
 from scipy.optimize import minimize_scalar
 
-from gdlogit.penalty import LEFT_OUT, STRONGEST, ElasticNet, shrink
+from gdlogit.penalty import LEFT_OUT, STRONGEST, WEAKEST, ElasticNet, penalty_in, shrink
 
 
 @pytest.fixture
@@ -329,3 +329,35 @@ def test_strengths_in_units_stay_within_the_type():
     huge = ElasticNet(1.0, np.array([1.0, LEFT_OUT, 0.0])).in_units(np.array([1e300, 1e300, 1e300]))
     np.testing.assert_array_equal(huge.l2, 0.0)
     np.testing.assert_array_equal(huge.l1, [1e-300, LEFT_OUT, 0.0])
+
+
+# --- In scikit-learn's terms -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize(("C", "strength"), [(0.5, 1 / 20), (1e305, WEAKEST), (np.inf, 0.0)])
+def test_strengths_are_shares_of_one_over_c_and_the_weights(C, strength, l1_ratio):
+    penalty = ElasticNet.of(C, l1_ratio, 40.0)
+    assert penalty == ElasticNet(*(pytest.approx(share * strength) for share in (1 - l1_ratio, l1_ratio)))
+    assert penalty.is_none == (C == np.inf)
+
+
+def test_factors_multiply_the_strengths_and_an_infinite_one_leaves_a_feature_out():
+    penalty = ElasticNet.of(0.5, 0.25, 40.0, np.array([0.0, 1.0, 3.0, np.inf, 1e200]))
+    np.testing.assert_allclose(penalty.l2, [0.0, 0.0375, 0.1125, 0.0, 0.0375 * LEFT_OUT])
+    np.testing.assert_allclose(penalty.l1, [0.0, 0.0125, 0.0375, LEFT_OUT, 0.0125 * LEFT_OUT])
+    assert ElasticNet.of(0.5, 0.25, 40.0, np.array([3.0, 3.0])) == ElasticNet.of(0.5 / 3, 0.25, 40.0)
+    left_out = ElasticNet.of(np.inf, 0.25, 40.0, np.array([1.0, np.inf]))
+    np.testing.assert_array_equal(left_out.l1, [0.0, LEFT_OUT])
+    np.testing.assert_array_equal(left_out.l2, 0.0)
+
+
+def test_a_penalty_that_knows_no_units_is_refused_where_features_have_some():
+    class Foreign:
+        pass
+
+    foreign = Foreign()
+    assert penalty_in(foreign, 1.0) is foreign
+    with pytest.raises(TypeError, match="Foreign cannot be used for features on such scales: it lacks in_units"):
+        penalty_in(foreign, UNITS)
+    np.testing.assert_array_equal(penalty_in(ElasticNet(1.0), UNITS).l2, ElasticNet(1.0).in_units(UNITS).l2)
