@@ -213,7 +213,8 @@ def descend(method, objective, theta, *, tol, max_iter, validate=None, patience=
             goal = method.goal_at(objective, state, tol)
             small = is_small(excess, point, goal)
             stays = method.counts_the_rest or (state.rate > 0 and point is last.point)  # as no step is worth taking
-            creeps = not stays and last.excess > 0 and excess > goal * max(1 - excess / last.excess, LEAST_GOAL_SHARE)
+            rest = left_by_a_step(excess, last.excess, history[-3].excess if len(history) > 2 else nan)
+            creeps = not stays and excess > goal * max(1 - rest, LEAST_GOAL_SHARE)
             if overflows:
                 status = Status.DIVERGED
             elif small and not creeps and point.value - excess >= claimed_minimum:
@@ -254,6 +255,14 @@ def even_if_interrupted(finish, status):
         if status is Status.INTERRUPTED:
             raise
         return finish(Status.INTERRUPTED)
+
+
+def left_by_a_step(excess, last, before_last):
+    """The share of the excess that the last step has left, or a mean step of the last two; 0 where nothing is known.
+
+    The larger counts, because a single estimate that is low would make a slow descent look fast.
+    """
+    return max(excess / last if last > 0 else 0.0, sqrt(max(excess, 0.0) / before_last) if before_last > 0 else 0.0)
 
 
 def claimed_at_start(objective, first, tol):
