@@ -52,7 +52,8 @@ def test_redundant_features_change_no_score(name, n_classes, n, form):
     assert ours.converged_
     assert np.abs(ours.coef_[:, :3]).max() < 1e4
     np.testing.assert_allclose(ours.predict_proba(form(X)), theirs.predict_proba(plain), atol=1e-5)
-    assert ours.loss_curve_[-1] == pytest.approx(theirs.loss_curve_[-1], abs=1e-12)
+    fall = theirs.loss_curve_[-1] - ours.loss_curve_[-1]
+    assert -1e-12 <= fall <= (1e4 * 1e-13 if name.startswith("nearly") else 1e-12)  # the coefficient times the noise
 
 
 @forms
