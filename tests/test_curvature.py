@@ -233,3 +233,14 @@ def test_a_row_of_which_the_hessian_knows_nothing_is_refused():
     updated = Updated.of(Cholesky(hessian), (2, 1))
     assert updated.after(np.array([[1.0, 0.0]])) is not None
     assert updated.after(np.array([[0.0, 1.0]])) is None
+
+
+def test_a_preconditioner_that_rounding_has_made_indefinite_ends_the_iterates():
+    class Indefinite:
+        def solve(self, r):
+            return r * [1.0, -1.0]
+
+    cg = ConjugateGradients(lambda v: v * [1.0, 0.1], Indefinite(), lambda r: np.inf)
+    iterates = [iterate.residual for iterate in cg.iterates(np.array([2.0, 1.0]))]
+    assert len(iterates) == 2  # the start, and the iterate whose residual has a negative norm
+    assert iterates[1] > 0  # it is not solved

@@ -217,7 +217,7 @@ class ConjugateGradients:
             q = self.preconditioner.solve(r)
             last, rest = rest, float(np.vdot(r, q))
             v = q + (rest / last) * v
-            yield Iterate(x, r, sqrt(rest / start), fall, fall + 0.5 * rest, fall + self.bound(r))
+            yield Iterate(x, r, sqrt(abs(rest) / start), fall, fall + 0.5 * rest, fall + self.bound(r))
 
     def solve(self, g):
         """H^-1 g, as near as ``solved`` comes."""
