@@ -201,10 +201,10 @@ def direction_at_zero(objective, point):
 
 
 def steps_left(state, goal):
-    """How many more steps bring the excess to the goal, if the excess contracts as in the last step, or steps.
+    """How many more steps bring the excess to the goal, if each leaves the same share of the excess.
 
-    A single estimate may be far off, so the larger of two contractions counts: the last step's, and the mean of the
-    last few.
+    A single estimate may be far off. So the share is the smaller of two: that which the last step has left, and that
+    which a mean step of the last few has left.
     """
     if state.rate != 1:
         return inf

@@ -47,7 +47,7 @@ def kernel_of(objective):
 
 def inverse_penalty(objective, intercept):
     """Lambda^-1, shape (p + 1, 1), for the Lambda of an intercept."""
-    penalty = objective.penalty.curvature(np.empty(objective.shape))
+    penalty = objective.penalty_curvature.copy()
     penalty[-1] = intercept
     return 1 / penalty
 
@@ -55,7 +55,7 @@ def inverse_penalty(objective, intercept):
 def kernel_price(objective):
     """The price of K and of a factorisation, in passes; infinite where a Hessian needs more than K."""
     n, (p, k) = objective.n_rows, objective.shape
-    is_penalised = objective.penalty.curvature(np.empty(objective.shape))[:-1].min() > 0
+    is_penalised = objective.penalty_curvature[:-1].min() > 0
     if k > 1 or not objective.is_in_memory or not is_penalised:
         return np.inf
     return n**2 * (p + THIN * n / 3) / (2 * THIN * objective.work * (k + OVERHEAD))
