@@ -10,6 +10,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 import api_complete
 import benchmark_table
 import inventories
+import rooms
 
 import gdlogit
 
@@ -101,6 +102,7 @@ for estimator in (gdlogit.GDLogisticRegression, gdlogit.GDLogisticRegressionCV):
 def setup(app):
     """Write what is generated before the pages are read, and leave out what NamedTuple says of its fields."""
     app.connect("builder-inited", lambda app: benchmark_table.write(HERE / "generated"))
+    app.connect("builder-inited", lambda app: rooms.write(HERE / "generated"))
     app.connect("env-check-consistency", api_complete.check)
     app.connect("autodoc-skip-member", lambda app, what, name, member, skip, options: skip or is_alias(member))
 
