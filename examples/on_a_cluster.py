@@ -57,6 +57,7 @@ shares, edges = da.histogram(probabilities, bins=40, range=(0, 1))
 fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
 ax.stairs(shares.compute(), edges, fill=True)
 ax.set(xlabel="predicted probability", ylabel="rows")
+plt.show()
 
 # %%
 # A worker that is lost changes nothing: Dask makes its partitions anew. What a fit needed is released after it.
@@ -66,4 +67,3 @@ assert difference < 1e-5
 assert abs(model.score(X, y) - in_memory.score(*dask.compute(X, y))) < 1e-12
 client.close()
 cluster.close()
-plt.show()
