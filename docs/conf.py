@@ -104,7 +104,15 @@ def setup(app):
     app.connect("builder-inited", lambda app: benchmark_table.write(HERE / "generated"))
     app.connect("builder-inited", lambda app: rooms.write(HERE / "generated"))
     app.connect("env-check-consistency", api_complete.check)
+    app.connect("env-check-consistency", keep_out_of_the_search)
     app.connect("autodoc-skip-member", lambda app, what, name, member, skip, options: skip or is_alias(member))
+
+
+def keep_out_of_the_search(app, env):
+    """The pages for maintainers do not answer a user's search."""
+    for page in env.all_docs:
+        if page in {"architecture", "contributing", "mutation"} or page.startswith("decisions/"):
+            env.metadata[page]["nosearch"] = True
 
 
 def is_alias(member):
