@@ -25,13 +25,17 @@ ARMIJO = 1e-4  # as in ``armijo``
 MOST_HALVINGS = 40
 
 
-def minimise_in_box(M, g, theta, strength, low, high):
+def minimise_in_box(M, g, theta, strength, low, high, definite, value):
     """The minimum of q, the fall of q from theta to the minimum, and whether the minimum was found.
 
-    Where rounding ends the search, the fall includes what the last step promised.
+    ``definite`` is a function of a mask: M for the coordinates that the mask has, definite but for rounding. q is a
+    model of J, and ``value`` is J at theta. Where rounding ends the search, the fall includes what the last step
+    promised.
     """
     x, fall = np.clip(theta, low, high), 0.0  # theta is within the bounds up to rounding
     slope = g + M @ (x - theta)
+    # A relative change by eps of theta, or of the terms of g, changes q by about this much.
+    rounding = len(x) * np.finfo(float).eps ** 2 * (value + float(M.diagonal() @ theta**2))
     for _ in range(MOST_BOX_STEPS):
         sign, least, most = orthant(x, slope, strength, low, high)
         pull = slope + strength * sign
@@ -39,9 +43,9 @@ def minimise_in_box(M, g, theta, strength, low, high):
         if not movable.any():
             return x, fall, True
         direction = np.zeros_like(x)
-        direction[movable] = -Cholesky(M[np.ix_(movable, movable)]).solve(pull[movable])
+        direction[movable] = -Cholesky(definite(movable)).solve(pull[movable])
         promised = -0.5 * float(pull @ direction)
-        if promised <= np.finfo(float).tiny:
+        if promised <= max(rounding, np.finfo(float).tiny):
             return x, fall, True
         x, slope, change = projected(M, x, slope, pull, direction, least, most)
         fall -= change

@@ -130,22 +130,40 @@ class L1Metric(NamedTuple):
 
 
 class BoxMetric(NamedTuple):
-    """A metric with bounds on the coefficients, with or without an l1 penalty: M as a matrix, improved by BFGS."""
+    """A metric with bounds on the coefficients, with or without an l1 penalty: M as a matrix, improved by BFGS.
+
+    M has no curvature where all coefficients of a feature without l2 move together: ``is_flat`` marks such rows of
+    theta. A kink of l1 or a bound ends such a direction, and the model must not have any other curvature there.
+    """
 
     hessian: np.ndarray
     penalty: BoxPenalty
+    is_flat: np.ndarray
 
     def step_and_fall(self, point):
         """The step to the minimum of the model within the bounds, and the model's fall; infinite where not found."""
         shape = point.theta.shape
         arrays = point.gradient, point.theta, self.penalty.l1_strengths(shape), *self.penalty.box(shape)
-        x, fall, converged = minimise_in_box(self.hessian, *(array.ravel() for array in arrays))
+        flat = (array.ravel() for array in arrays)
+        x, fall, converged = minimise_in_box(self.hessian, *flat, self._definite, point.value)
         return x.reshape(shape) - point.theta, float(fall) if converged else np.inf
 
     @property
     def is_singular(self):
         """Whether rounding may hide that some direction has no curvature."""
-        return Cholesky(self.hessian).is_singular
+        return Cholesky(self._definite(np.ones(len(self.hessian), dtype=bool))).is_singular
+
+    def _definite(self, movable):
+        """M for the movable parameters, with curvature along the flat directions in which all parameters move."""
+        some = np.flatnonzero(movable)
+        M = self.hessian[np.ix_(some, some)]
+        shape = len(self.is_flat), len(self.hessian) // len(self.is_flat)
+        moves = self.is_flat & movable.reshape(shape).all(axis=1)
+        if shape[1] > 1 and moves.any():
+            place = np.cumsum(movable).reshape(shape)[moves] - 1  # of each entry among the movable ones
+            curvature = np.einsum("jcjc->j", self.hessian.reshape(*shape, *shape))[moves] / shape[1] ** 2
+            M[place[:, :, None], place[:, None, :]] += curvature[:, None, None]
+        return M
 
     def excess(self, point):
         """J - min J, estimated by the fall of the model."""
@@ -284,8 +302,7 @@ def metric_of(objective, hessian):
     """The metric that a Hessian makes."""
     penalty = objective.penalty
     if not lacking(penalty, BoxPenalty):
-        is_flat = objective.penalty_curvature[:, 0] == 0  # along a shift, which a kink of l1 ends
-        return BoxMetric(without_shift(hessian, objective.shape, is_flat), penalty)
+        return BoxMetric(hessian, penalty, objective.penalty_curvature[:, 0] == 0)
     if not penalty.is_smooth:
         without_l1 = penalty.l1_strengths(objective.shape)[:, 0] == 0
         return L1Metric(without_shift(hessian, objective.shape, without_l1), penalty)
