@@ -8,20 +8,16 @@ and gradient (p + 1, k), intercept last; Hessians (P, P) over theta flattened, P
 """
 
 from functools import cached_property, partial
-from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator, eigsh
 
 from . import summands
-from .data.overflow import overflow_as_here
 from .penalty import free_of, penalty_in
 
-__all__ = ["LossAt", "Objective", "Overflow", "Point", "at_random", "overflow_raised", "tried"]
+__all__ = ["Objective", "Overflow", "Point", "at_random", "overflow_raised", "tried"]
 
 FORMED_PARAMETERS = 1500  # up to this number of parameters, the Hessian is formed and factorised
-CHANCE_ROUNDS = 5  # of setting the largest chances to 1: the others grow by it, hardly any of them beyond 1
 # With l1, up to the number of rows; but in any case up to this number, since a Newton step gives the sharpest minimum.
 ALWAYS_FORMED_PARAMETERS = 200
 FILLED_ENTRIES = 2**21  # of rows that are copied at a time for products with all rows: 16 MB
@@ -35,15 +31,6 @@ class Point(NamedTuple):
     gradient: np.ndarray
 
 
-class LossAt(NamedTuple):
-    """The mean loss, its slope along a line, its standard error, and its gradient in theta, if it has been made."""
-
-    mean: float
-    slope: float
-    error: float
-    gradient: np.ndarray | None
-
-
 class Overflow(ArithmeticError):
     """A number is beyond what its floating-point type can hold."""
 
@@ -55,16 +42,6 @@ def at_random(size, n_rows, rng):
     """
     ends = np.arange(size + 1) * n_rows // size
     return rng.integers(ends[:-1], ends[1:])
-
-
-def chances(size_of_each, expected):
-    """Probabilities in proportion to a size, at most 1, that add up to an expected number of rows, less than all."""
-    chance = size_of_each * (expected / size_of_each.sum())
-    for _ in range(CHANCE_ROUNDS):
-        surely = chance >= 1
-        remaining = expected - np.count_nonzero(surely)
-        chance = np.where(surely, 1.0, size_of_each * (remaining / size_of_each[~surely].sum()))
-    return np.minimum(chance, 1.0)
 
 
 def overflow_raised():
@@ -230,66 +207,10 @@ class Objective:
         """The curvature of the rows at scores z; for rows on the wrong side, which have hardly any, a secant's."""
         return self.rows.each(partial(summands.secant_curvature, self.loss), z)
 
-    def labels(self):
-        """The label and the weight of each row, which ``trial`` needs."""
-        return self.rows.each(summands.label), self.rows.each(summands.weight)
-
-    def trial(self, labels, z, change, rate):
-        """The ``LossAt`` scores z + rate dz, where dz is the change of the scores along a direction; without a pass."""
-        return self._loss_at(*self.rows.sum_known(partial(summands.trial, self.loss, rate), z, change, *labels))
-
-    def trial_and_gradient(self, z, change, rate):
-        """The same with the gradient of the loss in theta, in half a pass."""
-        self.passes += 0.5
-        return self._loss_at(*self.rows.sum(partial(summands.trial_and_gradient, self.loss, rate), z, change))
-
-    def _loss_at(self, loss, slope, *sums):
-        """The ``LossAt`` of sums over the rows."""
-        moments, gradient = sums[:3], sums[3] / self.total if len(sums) > 3 else None
-        mean = float(loss) / self.total
-        squares = np.dot(moments, [1, -2 * mean, mean**2])  # of s (L - mean)
-        return LossAt(mean, float(slope) / self.total, sqrt(max(squares, 0.0)) / self.total, gradient)
-
-    def moved_scores(self, z, change, rate):
-        """The scores z + rate dz of every row, without a pass."""
-        return self.rows.map(partial(summands.moved, rate), z, change)
-
-    def point_at(self, theta, z, loss):
-        """The Point at theta with scores z, from the ``LossAt`` there; in half a pass if that has no gradient."""
-        if loss.gradient is None:
-            return self.at_scores(theta, z)
-        value = loss.mean + self.penalty.value(theta)
-        return Point(theta, value, loss.gradient + self.penalty.gradient(theta))
-
     @property
     def work(self):
         """The cost of a product of all rows with one column, in multiplications."""
         return self.rows.work
-
-    def second_moments(self):
-        """The mean squares of the features and of the constant feature, shape (p + 1,), in one pass."""
-        self.passes += 1
-        return self.rows.sum(summands.squares)[0][:, 0] / self.total
-
-    def second_moment(self, size, squares, rng):
-        """The mean of x x^T, shape (p + 1, p + 1), over about ``size`` random rows, or all rows; two passes.
-
-        Half of a row's probability is the same for all rows. The other half is the row's share in the sum of squared
-        norms, in units of the mean ``squares``. So the few rows that have a rare feature are likely to be drawn; such
-        rows then have less weight.
-        """
-        p = self.shape[0]
-        if size >= self.n_rows:
-            return self.rows.sum(summands.second_moment, products=p)[0] / self.total
-        self.passes += 2
-        leverage = np.asarray(self.rows.each(partial(summands.leverages, squares)))
-        chance = chances(0.5 + 0.5 * leverage / leverage.mean(), size)
-        index = np.flatnonzero(rng.random(self.n_rows) < chance)
-        moment = 0.0
-        for some in np.array_split(index, -(-len(index) // max(1, self.largest_sample))):
-            part = self.rows.take(some).reweighted(1 / chance[some])
-            moment = moment + part.sum(summands.second_moment, products=p)[0]
-        return moment / self.total
 
     @property
     def is_in_memory(self):
@@ -388,64 +309,6 @@ class Objective:
         """The derivative dz of every row's loss in its scores z, (n, k)."""
         return self.rows.each(partial(summands.residuals, self.loss), z)
 
-    def smoothness(self, units=1.0, tol=0.0):
-        """L, which no eigenvalue of any Hessian of J exceeds: the loss's largest curvature times the rows' largest.
-
-        It is that of coefficients which are multiplied by units (p + 1,) to give those of the features. An L that is
-        larger by up to tol, relatively, takes fewer passes.
-        """
-
-        def second_moment(v):
-            return units * self.rows.sum(partial(summands.second_moment_product, (units * v)[:, None]))[0][:, 0]
-
-        n_features, of_penalty = self.shape[0], self.penalty.largest_curvature
-        if np.ndim(units):
-            of_penalty = float((units[:, None] ** 2 * self.penalty_curvature).max())
-        operator = LinearOperator((n_features, n_features), matvec=second_moment, dtype=float)
-        start = np.random.default_rng(0).standard_normal(n_features)
-        moved = second_moment(start)
-        if not moved.any():  # all features are 0, which ARPACK refuses
-            return of_penalty
-        if not np.isfinite(moved).all():  # an older NumPy does not see every overflow of BLAS
-            overflow_as_here()
-        (largest,) = eigsh(operator, k=1, v0=start, return_eigenvectors=False, tol=tol)
-        return self.loss.max_curvature * (1 + tol) * largest / self.total + of_penalty
-
-    def expected_smoothness(self, batch_size):
-        """The smoothness of a random batch of rows: L for a batch of all rows, max_i L_i for a batch of one row."""
-        n = self.n_rows
-        b = min(batch_size, n)
-        (largest_row,) = self.rows.fold(summands.largest_row, max)
-        row_smoothness = self.loss.max_curvature * largest_row * n / self.total + self.penalty.largest_curvature
-        interpolation = (n - b) / (b * max(n - 1, 1))
-        return interpolation * row_smoothness + (1 - interpolation) * self.smoothness()
-
-    # --- For proofs -------------------------------------------------------------------------------------------------
-
-    def tilt(self, theta, u):
-        """The dual point where a step u tilts the probabilities at theta: see ``duality``.
-
-        Returns S KL(a' || a); 1/S sum_i s_i x_i (a_i - a'_i)^T; and a mask of the rows that leave [0, 1], None where
-        none does. The proof counts the passes, in passes over all rows, for these rows may be a sample.
-        """
-        kl, change, n_infeasible = self.rows.sum(partial(summands.tilt, self.loss, theta, u))
-        infeasible = self.rows.each(partial(summands.infeasible, self.loss, theta, u)) if n_infeasible else None
-        return kl, change / self.total, infeasible
-
-    def shrunk(self, theta, factors):
-        """The dual point where each class's residuals at theta are multiplied by a factor; one pass.
-
-        Returns S KL(a' || a) and 1/S sum_i s_i x_i (a'_i - y_i)^T.
-        """
-        self.passes += 1
-        kl, slope = self.rows.sum(partial(summands.shrunk, self.loss, theta, factors))
-        return kl, slope / self.total
-
-    def flows(self, theta):
-        """The weighted sum of the residuals at theta of each class's rows, shape (n_classes, k); one pass."""
-        self.passes += 1
-        return self.rows.sum(partial(summands.flows, self.loss, theta, self.n_classes))[0]
-
     @property
     def n_classes(self):
         """The number of classes: two where there is one score."""
@@ -461,28 +324,6 @@ class Objective:
         if self.has_offset or not (self.penalty.is_none and self.loss.is_labelled):
             return 0.0
         return self.rows.smallest_weight * np.log(2) / self.total
-
-    def largest_margin(self, theta):
-        """The largest margin at theta: a row's score of its own class less its score of another class."""
-        self.passes += 0.5
-        return self.rows.fold(partial(summands.largest_margin, self.loss, theta), max)[0]
-
-    def margin_changes(self, direction):
-        """The largest rise of a margin along a direction, and the largest fall."""
-        self.passes += 0.5
-        return self.rows.fold(partial(summands.margin_changes, self.loss, direction), max)
-
-    def least_margins(self, direction, reference, n_least):
-        """The numbers of the ``n_least`` margins of least surplus, and the surpluses: see ``summands``."""
-        f = partial(summands.least_margins, self.loss, direction, reference, n_least)
-        return self.rows.fold(f, partial(summands.smallest, n_least))[0]
-
-    def margin_matrix(self, numbers):
-        """The margins with the given numbers, as a matrix that acts on a flat theta of the rows as stored."""
-        index, other = np.divmod(numbers, self.loss.n_margins)
-        rows, margin = self.rows.take(index), (np.arange(len(numbers)), other)
-        units = np.eye(self.shape[1])[:, None].repeat(len(numbers), axis=1)
-        return rows.kronecker(np.stack([self.loss.margins(unit, rows.y)[margin] for unit in units], axis=1))
 
     def stored(self):
         """The same objective over the rows as stored, not centred, so that a matrix of sparse rows is sparse."""

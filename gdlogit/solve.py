@@ -21,6 +21,7 @@ from .objective import ALWAYS_FORMED_PARAMETERS, FORMED_PARAMETERS, Objective, P
 from .penalty import ElasticNet, L1Penalty, Penalty, free_of, lacking
 from .problem import Coordinates, Problem
 from .quadratic.metric import LocalModel
+from .smoothness import smoothness
 from .typing import Solver
 from .verdict.duality import duality_gap
 from .verdict.least_norm import of_least_norm
@@ -124,7 +125,7 @@ class Solution(NamedTuple):
 
     def largest_stable_rate(self) -> float:
         """2 / L, where L is the largest curvature of J over the features as given; it takes a few passes."""
-        return 2 / Objective(self.coordinates.given, self.objective.loss, self.objective.penalty).smoothness()
+        return 2 / smoothness(Objective(self.coordinates.given, self.objective.loss, self.objective.penalty))
 
 
 def solve(

@@ -10,7 +10,18 @@ import pytest
 import gdlogit
 
 HOUSE = Path(gdlogit.__file__).parent
-FORMULA = {"backprop", "soft_labels", "penalty", "bounds", "objective", "several"}
+FORMULA = {
+    "backprop",
+    "soft_labels",
+    "penalty",
+    "bounds",
+    "objective",
+    "line",
+    "moments",
+    "smoothness",
+    "proofs",
+    "several",
+}
 CORE = {
     "problem",
     "solve",
@@ -30,6 +41,10 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "penalty": set(),
     "summands": set(),
     "objective": {"data", "backprop", "summands", "penalty"},
+    "line": {"summands", "objective"},
+    "moments": {"summands"},
+    "smoothness": {"data", "summands"},
+    "proofs": {"summands"},
     "several": {"summands"},
     "quadratic": {"quadratic", *FORMULA},
     "quadratic/sweeps": {"sklearn"},
@@ -60,6 +75,10 @@ STRENGTHS = {"l1", "l2"}
 KNOW_DASK = {"data/on_dask", "data/dask_parts"}  # and import it where it is used
 REACH_ROWS = {
     "objective",
+    "line",
+    "moments",
+    "smoothness",
+    "proofs",
     "several",
     "problem",
     "inference/likelihood",

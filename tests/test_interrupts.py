@@ -20,6 +20,7 @@ from gdlogit.descent.loop import Best, Watch, descend
 from gdlogit.descent.status import Status
 from gdlogit.objective import Objective
 from gdlogit.penalty import ElasticNet
+from gdlogit.smoothness import smoothness
 
 X, Y = load_breast_cancer(return_X_y=True)
 X = scale(X)
@@ -177,7 +178,7 @@ def test_an_interrupt_with_early_stopping_returns_the_best_for_the_held_out_rows
 
 def test_the_best_point_of_an_interrupted_descent_is_not_the_last_one():
     objective = Objective(rows_of(X, Y, np.ones(len(Y))), Sigmoid(), ElasticNet(1e-3))
-    zero, stable = np.zeros(objective.shape), 1 / objective.smoothness()
+    zero, stable = np.zeros(objective.shape), 1 / smoothness(objective)
     low = descend(newton.sketch(1e-9, np.random.default_rng(0)), objective, zero, tol=1e-9, max_iter=3)
     values = []
 

@@ -9,8 +9,12 @@ from gdlogit import graph
 from gdlogit.backprop import Sigmoid, Softmax
 from gdlogit.data.layout import Layout
 from gdlogit.data.memory import rows_of
-from gdlogit.objective import Objective, Overflow, at_random, chances, overflow_raised, tried
+from gdlogit.line import Line, labels_and_weights
+from gdlogit.moments import chances, mean_squares, second_moment
+from gdlogit.objective import Objective, Overflow, at_random, overflow_raised, tried
 from gdlogit.penalty import ElasticNet
+from gdlogit.proofs import largest_margin, margin_changes
+from gdlogit.smoothness import expected_smoothness, smoothness
 
 N, P = 60, 4
 
@@ -296,7 +300,7 @@ def test_blocks_do_not_change_the_answer(k, holder, rng):
         objective = make_objective(k, weight=weight, holder=holder, layout=layout)
         c = curvature(objective, theta)
         sums = *value_and_derivatives(objective, theta), objective.coupling(c), objective.gram(c)
-        return len(objective.rows.blocks), (*sums, objective.margin_changes(theta), objective.expected_smoothness(7))
+        return len(objective.rows.blocks), (*sums, margin_changes(objective, theta), expected_smoothness(objective, 7))
 
     n_blocks, whole = answers(Layout())
     n_more_blocks, parts = answers(Layout(block_scores=10, block_rows=1))
@@ -353,17 +357,17 @@ def test_random_rows_are_in_order_one_of_each_stretch(size, n_rows, rng):
 
 @objectives
 def test_smoothness_is_above_every_hessian(objective, rng):
-    smoothness = objective.smoothness()
+    largest = smoothness(objective)
     for scale in (0, 0.1, 1, 10):
         theta = scale * rng.standard_normal(objective.shape)
-        assert np.linalg.eigvalsh(objective.hessian(theta))[-1] <= smoothness * (1 + 1e-9)
+        assert np.linalg.eigvalsh(objective.hessian(theta))[-1] <= largest * (1 + 1e-9)
 
 
 @pytest.mark.parametrize("intercept", [True, False])
 def test_smoothness_of_a_sigmoid_is_reached_at_zero(intercept):
     objective = make_objective(intercept=intercept, l2=0.0)
     largest = np.linalg.eigvalsh(objective.hessian(np.zeros(objective.shape)))[-1]
-    assert objective.smoothness() == pytest.approx(largest, rel=1e-6)
+    assert smoothness(objective) == pytest.approx(largest, rel=1e-6)
 
 
 @objectives
@@ -371,15 +375,15 @@ def test_smoothness_in_other_units_is_above_every_hessian_in_these_units(objecti
     p, k = objective.shape
     units = 10.0 ** rng.uniform(-2, 2, p)
     scale = np.repeat(units, k)
-    exact = objective.smoothness(units)
+    exact = smoothness(objective, units)
     for theta in (np.zeros((p, k)), rng.standard_normal((p, k))):
         assert np.linalg.eigvalsh(scale[:, None] * objective.hessian(theta) * scale)[-1] <= exact * (1 + 1e-9)
-    assert exact <= objective.smoothness(units, 0.01) * (1 + 1e-9) <= 1.02 * exact
+    assert exact <= smoothness(objective, units, 0.01) * (1 + 1e-9) <= 1.02 * exact
 
 
 def test_smoothness_of_features_that_are_all_zero_is_that_of_the_penalty():
     rows = rows_of(np.zeros((4, 2)), np.array([0, 1, 0, 1]), np.ones(4), intercept=False)
-    assert Objective(rows, Sigmoid(), ElasticNet(0.1)).smoothness() == pytest.approx(0.1)
+    assert smoothness(Objective(rows, Sigmoid(), ElasticNet(0.1))) == pytest.approx(0.1)
 
 
 @outputs
@@ -387,10 +391,10 @@ def test_expected_smoothness_goes_from_the_largest_row_to_all_rows(k):
     objective = make_objective(k, l2=0.1)
     squares = (objective.rows.X**2).sum(axis=1) + 1
     largest = objective.loss.max_curvature * (objective.rows.weight * squares).max() * N / objective.total + 0.1
-    smoothness = [objective.expected_smoothness(size) for size in (1, 2, 10, 50, N)]
-    assert smoothness[0] == pytest.approx(largest)
-    assert smoothness == sorted(smoothness, reverse=True)
-    assert smoothness[-1] == objective.expected_smoothness(10 * N) == pytest.approx(objective.smoothness())
+    found = [expected_smoothness(objective, size) for size in (1, 2, 10, 50, N)]
+    assert found[0] == pytest.approx(largest)
+    assert found == sorted(found, reverse=True)
+    assert found[-1] == expected_smoothness(objective, 10 * N) == pytest.approx(smoothness(objective))
 
 
 @pytest.mark.parametrize("n", [1, 2])
@@ -399,8 +403,8 @@ def test_expected_smoothness_of_one_or_two_rows(n):
     objective.rows.weight[:] = 1
     squares = (objective.rows.X**2).sum(axis=1) + 1
     alone = Objective(objective.rows, objective.loss, objective.penalty)
-    assert alone.expected_smoothness(1) == pytest.approx(squares.max() / 4 + 0.1)
-    assert alone.expected_smoothness(n) == pytest.approx(alone.smoothness())
+    assert expected_smoothness(alone, 1) == pytest.approx(squares.max() / 4 + 0.1)
+    assert expected_smoothness(alone, n) == pytest.approx(smoothness(alone))
 
 
 def test_no_loss_is_below_the_separation_value_while_a_row_is_on_the_wrong_side(rng):
@@ -429,14 +433,14 @@ def test_margin_changes_are_those_of_the_weighted_rows(k, rng):
     for _ in range(20):
         direction = rng.standard_normal(objective.shape)
         margins = objective.loss.margins(rows.X @ direction[:-1] + direction[-1], rows.y)[rows.weight > 0]
-        np.testing.assert_allclose(objective.margin_changes(direction), (margins.max(), -margins.min()), rtol=1e-12)
+        np.testing.assert_allclose(margin_changes(objective, direction), (margins.max(), -margins.min()), rtol=1e-12)
 
 
 def test_a_separating_direction_lowers_no_margin():
     rows = rows_of(np.array([[-2.0], [1.0], [3.0]]), np.array([0, 1, 1]), np.ones(3))
     objective, direction = Objective(rows, Sigmoid(), ElasticNet(0.0)), np.array([[0.125], [0.0]])
-    assert objective.margin_changes(direction) == (0.375, 0)
-    assert objective.margin_changes(-direction) == (0, 0.375)
+    assert margin_changes(objective, direction) == (0.375, 0)
+    assert margin_changes(objective, -direction) == (0, 0.375)
 
 
 # --- At known scores -------------------------------------------------------------------------------------
@@ -457,9 +461,10 @@ def per_row(objective, theta):
 def test_a_trial_is_j_on_the_line_with_its_slope_and_standard_error(objective, rng):
     theta, direction = rng.standard_normal((2, *objective.shape))
     z, change = objective.scores(theta), objective.score_changes(direction)
+    line = Line(objective, labels_and_weights(objective), z, change)
     moved = theta + 0.3 * direction
     passes, point = objective.passes, objective.at(moved)
-    trial = objective.trial(objective.labels(), z, change, 0.3)
+    trial = line.loss(0.3)
     assert objective.passes == passes + 1  # of ``at``: a trial costs none
     _, weight, losses, _, _ = per_row(objective, moved)
     S = weight.sum()
@@ -467,11 +472,11 @@ def test_a_trial_is_j_on_the_line_with_its_slope_and_standard_error(objective, r
     error = np.sqrt((weight**2 * (losses - mean) ** 2).sum()) / S
     slope = np.vdot(point.gradient - objective.penalty.gradient(moved), direction)
     np.testing.assert_allclose([trial.mean, trial.error, trial.slope], [mean, error, slope], rtol=1e-11)
-    with_gradient = objective.trial_and_gradient(z, change, 0.3)
+    with_gradient = line.loss_and_gradient(0.3)
     assert objective.passes == passes + 1.5
     np.testing.assert_allclose(with_gradient[:3], trial[:3], rtol=1e-11)
-    at = objective.moved_scores(z, change, 0.3)
-    for found in (objective.point_at(moved, at, trial), objective.point_at(moved, at, with_gradient)):
+    at = line.scores_at(0.3)
+    for found in (line.point(moved, at, trial), line.point(moved, at, with_gradient)):
         assert found.value == pytest.approx(point.value, rel=1e-12)
         np.testing.assert_allclose(found.gradient, point.gradient, rtol=0, atol=1e-13 * np.abs(point.gradient).max())
     assert objective.passes == passes + 2  # a trial without a gradient leaves half a pass to be made
@@ -514,19 +519,19 @@ def test_leverages_are_those_of_the_inverse_hessian(objective, rng):
 def test_second_moments_are_weighted_means(objective):
     X1, weight, *_ = per_row(objective, np.zeros(objective.shape))
     moment = (weight[:, None] * X1).T @ X1 / weight.sum()
-    squares = objective.second_moments()
+    squares = mean_squares(objective)
     np.testing.assert_allclose(squares, moment.diagonal(), rtol=1e-13)
     for size in (N, N + 1):
-        ours = objective.second_moment(size, squares, None)  # of all rows: nothing is drawn
+        ours = second_moment(objective, size, squares, None)  # of all rows: nothing is drawn
         np.testing.assert_allclose(ours, moment, rtol=0, atol=1e-13 * moment.max())
 
 
 @objectives
 def test_a_sampled_second_moment_is_right_on_average(objective, rng):
-    squares = objective.second_moments()
-    moment = objective.second_moment(N, squares, None)
+    squares = mean_squares(objective)
+    moment = second_moment(objective, N, squares, None)
     passes = objective.passes
-    draws = np.array([objective.second_moment(20, squares, rng) for _ in range(400)])
+    draws = np.array([second_moment(objective, 20, squares, rng) for _ in range(400)])
     assert objective.passes == passes + 800
     error = draws.std(axis=0) / np.sqrt(len(draws))
     assert (np.abs(draws.mean(axis=0) - moment) <= 5 * error + 1e-12).all()
@@ -538,8 +543,8 @@ def test_a_sample_has_the_rare_feature_of_a_few_rows(rng):
     X = np.hstack([rng.standard_normal((1000, 2)), np.zeros((1000, 1))])
     X[[3, 500], 2] = 1.0
     objective = Objective(rows_of(X, np.arange(1000) % 2, np.ones(1000), True), Sigmoid(), ElasticNet(0.1))
-    squares = objective.second_moments()
-    found = [objective.second_moment(100, squares, rng)[2, 2] > 0 for _ in range(20)]
+    squares = mean_squares(objective)
+    found = [second_moment(objective, 100, squares, rng)[2, 2] > 0 for _ in range(20)]
     assert all(found)
 
 
@@ -560,7 +565,7 @@ def test_the_largest_margin_is_that_of_a_row_with_a_weight(objective, rng):
     z, y = X1 @ theta, objective.rows.y
     margins = (2 * y[:, None] - 1) * z if objective.shape[1] == 1 else z[np.arange(N), y][:, None] - z
     passes = objective.passes
-    assert objective.largest_margin(theta) == pytest.approx(max(0, margins[weight > 0].max()), rel=1e-13)
+    assert largest_margin(objective, theta) == pytest.approx(max(0, margins[weight > 0].max()), rel=1e-13)
     assert objective.passes == passes + 0.5
 
 
@@ -575,7 +580,7 @@ def test_a_pass_is_counted_once():
     objective.scores(theta)  # those of 0 are known
     assert objective.passes == 1
     z = objective.scores(theta + 1)
-    objective.margin_changes(theta)
+    margin_changes(objective, theta)
     assert objective.passes == 2  # half a pass each: forward alone
     objective.at_scores(theta + 1, z)
     assert objective.passes == 2.5  # backward alone

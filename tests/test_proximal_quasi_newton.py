@@ -13,6 +13,7 @@ from gdlogit.backprop import Softmax, loss_of
 from gdlogit.data.memory import rows_of
 from gdlogit.descent.loop import descend
 from gdlogit.descent.proximal_quasi_newton import proximal_quasi_newton
+from gdlogit.moments import second_moment
 from gdlogit.objective import Objective
 from gdlogit.penalty import ElasticNet, shrink
 from gdlogit.quadratic.features import Features
@@ -85,7 +86,7 @@ def test_a_step_of_the_model_reaches_its_minimum_and_the_newest_pair_holds():
     objective = objective_of(*drawn(400, 20, K, rng), K, l1=1e-2)
     z = objective.scores(np.zeros(objective.shape))
     point = objective.at(np.zeros(objective.shape))
-    moment = objective.second_moment(objective.n_rows, None, rng)
+    moment = second_moment(objective, objective.n_rows, None, rng)
     features = Features(moment.diagonal(), moment)
     basis = Eigenbasis.of(features, objective.coupling_at(z))
     metric = SpectralMetric(basis)

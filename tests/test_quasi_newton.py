@@ -21,6 +21,8 @@ from gdlogit.data.memory import rows_of
 from gdlogit.descent import wolfe
 from gdlogit.descent.loop import descend
 from gdlogit.descent.quasi_newton import STRETCH, extrapolated_fall, quasi_newton, steps_left
+from gdlogit.line import Line, labels_and_weights
+from gdlogit.moments import mean_squares, second_moment
 from gdlogit.objective import Objective
 from gdlogit.penalty import ElasticNet
 from gdlogit.quadratic.curvature import Cholesky
@@ -87,7 +89,7 @@ def objective_of(X, y, C=1.0):
 
 def units(objective):
     """What brings the features to the same size."""
-    squares = objective.second_moments()
+    squares = mean_squares(objective)
     return 1 / np.sqrt(np.where(squares > 0, squares, 1))[:, None]
 
 
@@ -173,17 +175,18 @@ def test_a_step_costs_one_pass_where_rows_are_many(draw):
 def test_gradients_along_a_line_are_those_of_finite_differences(draw):
     X, y = draw()
     objective, rng = objective_of(X, y), np.random.default_rng(0)
-    direction, labels = units(objective) * rng.standard_normal(objective.shape), objective.labels()
+    direction, labels = units(objective) * rng.standard_normal(objective.shape), labels_and_weights(objective)
 
     def at(rate):
         z = objective.scores(np.zeros(objective.shape))
-        return objective.trial(labels, z, objective.score_changes(direction), float(rate))
+        return Line(objective, labels, z, objective.score_changes(direction)).loss(float(rate))
 
     check_gradient(lambda rate: at(rate).mean, lambda rate: at(rate).slope, np.array(0.3), rng)
 
     def gradient(theta):
         z = objective.scores(theta)
-        return objective.point_at(theta, z, objective.trial_and_gradient(z, z, 0.0)).gradient
+        line = Line(objective, labels, z, z)
+        return line.point(theta, z, line.loss_and_gradient(0.0)).gradient
 
     check_gradient(lambda theta: objective.at(theta).value, gradient, 0.1 * direction, rng, rtol=1e-5)
 
@@ -192,9 +195,10 @@ def test_a_standard_error_is_that_of_the_mean_of_the_losses():
     X, y = embeddings(300, 20, 5)
     objective = objective_of(X, y)
     theta = np.random.default_rng(0).standard_normal(objective.shape) / 10
-    z, labels = objective.scores(theta), objective.labels()
+    z = objective.scores(theta)
     losses = logsumexp(z, axis=1) - z[np.arange(len(y)), y]
-    assert objective.trial(labels, z, z, 0.0).error == pytest.approx(losses.std() / np.sqrt(len(y)))
+    line = Line(objective, labels_and_weights(objective), z, z)
+    assert line.loss(0.0).error == pytest.approx(losses.std() / np.sqrt(len(y)))
 
 
 # --- The metric -----------------------------------------------------------------------------------------------------
@@ -223,11 +227,11 @@ def test_second_moments_of_a_sample_are_near_those_of_all_and_see_rare_features(
     objective = objective_of(storage(X), y)
     whole = np.hstack([X, np.ones((len(X), 1))])
     exact = whole.T @ whole / len(X)
-    squares = objective.second_moments()
+    squares = mean_squares(objective)
     np.testing.assert_allclose(squares, exact.diagonal(), rtol=1e-9)
-    np.testing.assert_allclose(objective.second_moment(len(X), squares, rng), exact, atol=1e-9)
+    np.testing.assert_allclose(second_moment(objective, len(X), squares, rng), exact, atol=1e-9)
     unit = np.sqrt(np.outer(squares, squares))
-    error = (objective.second_moment(5000, squares, rng) - exact) / unit
+    error = (second_moment(objective, 5000, squares, rng) - exact) / unit
     assert np.abs(error).max() < 0.15  # of 5,000 rows, 0.014 is one standard deviation; rare rows are taken surely
     assert abs(error[3, 3]) < 0.5
 

@@ -25,7 +25,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..moments import mean_squares
 from ..objective import Point, tried
+from ..smoothness import smoothness
 from .loop import Method
 
 __all__ = ["batch", "diagonal_nesterov", "nesterov"]
@@ -90,9 +92,9 @@ def diagonal_nesterov():
     """
 
     def start(objective, theta):
-        largest = objective.loss.max_curvature * objective.second_moments() + objective.penalty_curvature[:, 0]
+        largest = objective.loss.max_curvature * mean_squares(objective) + objective.penalty_curvature[:, 0]
         metric = np.where(largest > 0, largest, 1.0)
-        rate = stable_rate(objective.smoothness(1 / np.sqrt(metric), SMOOTHNESS_TOL))
+        rate = stable_rate(smoothness(objective, 1 / np.sqrt(metric), SMOOTHNESS_TOL))
         return NesterovState(objective.at(theta), nan, rate, theta, 1.0, metric[:, None])
 
     return Method(start, nesterov_step, "nesterov in a diagonal metric")
@@ -113,9 +115,9 @@ def nesterov_step(objective, state):
 
 def resolve(learning_rate, objective):
     """The rate itself, or 1 / L for "auto"."""
-    return stable_rate(objective.smoothness()) if learning_rate == "auto" else learning_rate
+    return stable_rate(smoothness(objective)) if learning_rate == "auto" else learning_rate
 
 
-def stable_rate(smoothness):
+def stable_rate(largest_curvature):
     """1 / L; 1 where J has no curvature, is constant, and any rate will do."""
-    return 1 / smoothness if smoothness else 1.0
+    return 1 / largest_curvature if largest_curvature else 1.0

@@ -18,6 +18,7 @@ Lee, Sun and Saunders, "Proximal Newton-type methods for minimizing composite fu
 
 import numpy as np
 
+from ..line import Line, labels_and_weights
 from ..objective import Point
 from ..penalty import L1Penalty, free_of
 from ..quadratic.features import EIGENVECTORS, Features, with_gram
@@ -41,9 +42,10 @@ def proximal_quasi_newton(tol, rng, settles=False):
 
     def start(objective, theta):
         theta = objective.penalty.balanced(theta)
-        z, labels = objective.scores(theta), objective.labels()
-        loss = objective.trial_and_gradient(z, z, 0.0)
-        point = objective.point_at(theta, z, loss)
+        z, labels = objective.scores(theta), labels_and_weights(objective)
+        line = Line(objective, labels, z, z)
+        loss = line.loss_and_gradient(0.0)
+        point = line.point(theta, z, loss)
         basis = Features.of(objective)
         state = QuasiState(point, np.nan, 1.0, z, loss.mean, loss.error, labels, basis, None, 0.0, theta)
         return with_direction(objective, renewed(objective, state, rng), tol)
@@ -84,19 +86,19 @@ def renewed(objective, state, rng):
 
 def advance(objective, state):
     """The state after its step, still with the old direction; None where no rate lowers J."""
-    point, direction, z, penalty = state.point, state.direction, state.scores, objective.penalty
+    point, direction, penalty = state.point, state.direction, objective.penalty
     theta, end = point.theta, point.theta + direction
     strengths = penalty.l1_strengths(theta.shape)
     promised = float(np.vdot(point.gradient, direction))
     promised += float(penalty.nonsmooth_value(end) - penalty.nonsmooth_value(theta))
     if not promised < 0:
         return None
-    change = objective.score_changes(direction)
+    line = Line(objective, state.labels, state.scores, objective.score_changes(direction))
 
     def at(rate):
         here = end if rate == 1 else theta + rate * direction
         here[np.abs(here) <= ROUNDING * np.abs(theta)] = 0.0  # a rate of 1 but for rounding keeps the zeros of rate 1
-        loss = objective.trial(state.labels, z, change, rate)
+        loss = line.loss(rate)
         sign = np.sign(np.where(here != 0, here, direction))
         slope = loss.slope + float(np.vdot(penalty.gradient(here) + strengths * sign, direction))
         return Trial(rate, loss.mean + penalty.value(here), slope, (here, loss))
@@ -106,8 +108,8 @@ def advance(objective, state):
     if trial is start:
         return None
     here, loss = trial.known
-    z = objective.moved_scores(z, change, trial.rate)
-    slope, last_slope = objective.point_at(here, z, loss).gradient, point.gradient
+    z = line.scores_at(trial.rate)
+    slope, last_slope = line.point(here, z, loss).gradient, point.gradient
     change_of_slope = slope - penalty.gradient(here) - (last_slope - penalty.gradient(theta))
     if change_of_slope.shape[1] > 1:  # the mean is rounding: a softmax has no curvature along it
         change_of_slope -= change_of_slope.mean(axis=1, keepdims=True)

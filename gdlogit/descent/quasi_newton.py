@@ -32,6 +32,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..line import Line, labels_and_weights
 from ..objective import Point
 from ..quadratic.features import CHOLESKY, Features, gram_price, with_gram
 from ..quadratic.few_rows import FewRows, kernel_of, kernel_price
@@ -87,9 +88,10 @@ def quasi_newton(tol, rng, settles=False):
 
     def start(objective, theta):
         theta = theta - theta.mean(axis=1, keepdims=True) if theta.shape[1] > 1 else theta  # as softmax does not see it
-        z, labels = objective.scores(theta), objective.labels()
-        loss = objective.trial_and_gradient(z, z, 0.0)
-        point = objective.point_at(theta, z, loss)
+        z, labels = objective.scores(theta), labels_and_weights(objective)
+        line = Line(objective, labels, z, z)
+        loss = line.loss_and_gradient(0.0)
+        point = line.point(theta, z, loss)
         basis = Features.of(objective)
         state = QuasiState(point, np.nan, 1.0, z, loss.mean, loss.error, labels, basis, Secant(None), 0.0, theta)
         return with_direction(objective, renewed(objective, state, rng), tol)
@@ -165,16 +167,16 @@ def advance(objective, state):
 
     On few features the first trial makes the gradient, too, if the last step took its first trial.
     """
-    point, direction, z = state.point, state.direction, state.scores
-    slope, penalty, labels = float(np.vdot(point.gradient, direction)), objective.penalty, state.labels
+    point, direction, penalty = state.point, state.direction, objective.penalty
+    slope = float(np.vdot(point.gradient, direction))
     if slope >= 0:
         return None
-    change = objective.score_changes(direction)
+    line = Line(objective, state.labels, state.scores, objective.score_changes(direction))
 
     def at(rate):
         theta = point.theta + rate * direction
         is_likely = rate == state.rate == 1 and objective.shape[0] <= FEW_FEATURES
-        loss = objective.trial_and_gradient(z, change, rate) if is_likely else objective.trial(labels, z, change, rate)
+        loss = line.loss_and_gradient(rate) if is_likely else line.loss(rate)
         slope = loss.slope + float(np.vdot(penalty.gradient(theta), direction))
         return Trial(rate, loss.mean + penalty.value(theta), slope, (theta, loss))
 
@@ -183,8 +185,8 @@ def advance(objective, state):
     if trial is start:
         return None
     theta, loss = trial.known
-    z = objective.moved_scores(z, change, trial.rate)
-    new = objective.point_at(theta, z, loss)
+    z = line.scores_at(trial.rate)
+    new = line.point(theta, z, loss)
     return state._replace(
         point=new,
         rate=trial.rate,

@@ -19,6 +19,7 @@ from math import isfinite, nan
 from typing import NamedTuple
 
 from ..objective import Point, tried
+from ..smoothness import expected_smoothness
 from .gradient import downhill, stable_rate
 from .loop import Method
 
@@ -39,7 +40,7 @@ def minibatch(learning_rate, batch_size, rng):
     automatic = learning_rate == "auto"
 
     def start(objective, theta):
-        rate = stable_rate(2 * objective.expected_smoothness(batch_size)) if automatic else learning_rate
+        rate = stable_rate(2 * expected_smoothness(objective, batch_size)) if automatic else learning_rate
         return StochasticState(objective.at(theta), nan, rate, rate)
 
     def step(objective, state):

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..moments import mean_squares, second_moment
 from .curvature import Jacobi, Kronecker
 
 __all__ = ["CHOLESKY", "EIGENVECTORS", "Features", "gram_price", "with_gram"]
@@ -41,7 +42,7 @@ class Features(NamedTuple):
     @classmethod
     def of(cls, objective) -> "Features":
         """The diagonal alone, for one pass."""
-        return cls(objective.second_moments())
+        return cls(mean_squares(objective))
 
     def metric(self, coupling: np.ndarray, penalty: np.ndarray, last: Jacobi | Kronecker | None) -> Jacobi | Kronecker:
         """M, for B = ``coupling`` and the curvature of the penalty on each row of theta; ``last`` has another B."""
@@ -60,7 +61,7 @@ def with_gram(objective, features: Features, rng) -> Features:
 
     The sample may have missed a feature that is seldom nonzero; without curvature along it a step could go anywhere.
     """
-    gram = objective.second_moment(n_rows_of(objective), features.squares, rng)
+    gram = second_moment(objective, n_rows_of(objective), features.squares, rng)
     np.einsum("ii->i", gram)[:] = np.maximum(gram.diagonal(), features.squares)
     return features._replace(gram=gram)
 

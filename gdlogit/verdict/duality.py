@@ -39,6 +39,7 @@ from functools import partial
 
 import numpy as np
 
+from .. import proofs
 from ..objective import Overflow, overflow_raised
 from ..penalty import Conjugate, lacking
 from ..quadratic.curvature import ConjugateGradients, Jacobi
@@ -189,13 +190,13 @@ def correction(objective, theta, V, unpenalised):
 
 def tilt(objective, point, u):
     """The tilt of all rows by u: S KL(a' || a); V; and the rows that u would take out of [0, 1], None where none."""
-    kl, change, infeasible = objective.tilt(point.theta, u)
+    kl, change, infeasible = proofs.tilt(objective, point.theta, u)
     return kl, point.gradient - change, infeasible
 
 
 def shrunk_bound(objective, point):
     """The bound from shrinking the residuals of each class."""
-    return bound(objective, point, *objective.shrunk(point.theta, class_shrinkage(objective, point.theta)))
+    return bound(objective, point, *proofs.shrunk(objective, point.theta, class_shrinkage(objective, point.theta)))
 
 
 def rounding_of_slopes(objective, tilted):
@@ -227,5 +228,5 @@ def class_shrinkage(objective, theta):
     """rho: one factor for each class, the largest of them 1."""
     if not objective.has_intercept:  # without an intercept the sum of the residuals is not constrained
         return np.ones(objective.n_classes)
-    rho = np.abs(np.linalg.svd(objective.flows(theta).T)[2][-1])  # the null vector of the flows' transpose
+    rho = np.abs(np.linalg.svd(proofs.flows(objective, theta).T)[2][-1])  # the null vector of the flows' transpose
     return rho / rho.max()

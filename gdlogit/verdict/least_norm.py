@@ -14,6 +14,8 @@ the descent itself ends at the least norm.
 
 import numpy as np
 
+from ..proofs import margin_changes
+
 __all__ = ["of_least_norm"]
 
 CONSTANT_SPREAD = 1e-7  # spread / |offset| of a feature: a smaller spread is the rounding of the offset
@@ -38,5 +40,5 @@ def of_least_norm(model):
     null = vectors[:, values <= len(values) * objective.resolution * values[-1]]
     shift = unit * (null @ np.linalg.lstsq(null[:-1], -(theta / unit)[:-1])[0])
     shift[-1] *= objective.has_intercept  # without an intercept, the last row is rounding
-    changes_scores = max(objective.margin_changes(shift)) > MOST_SCORE_CHANGE * np.sqrt(objective.resolution)
+    changes_scores = max(margin_changes(objective, shift)) > MOST_SCORE_CHANGE * np.sqrt(objective.resolution)
     return theta if changes_scores else theta + shift

@@ -28,6 +28,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.optimize import linprog
 
+from .. import proofs
 from ..penalty import ways_of
 from ..quadratic.metric import LocalModel
 
@@ -59,7 +60,7 @@ def separating_direction(model):
     if not unpenalised[:-1].any():
         return None
     step = allowed(model.step[0], ways)
-    raised, _ = objective.margin_changes(step)
+    raised, _ = proofs.margin_changes(objective, step)
     if raised < SUSPICIOUS_RAISE and not is_hidden(model):
         return None
     stored = objective.stored()
@@ -67,7 +68,7 @@ def separating_direction(model):
     margins = Margins(stored, theta, ways)
     for included in (margins.moved_by(step) & unpenalised.ravel(), unpenalised.ravel()):
         direction = margins.meet(np.zeros(step.shape), margins.largest_sum, included)
-        if direction is not None and stored.margin_changes(direction)[0] >= LEAST_RAISE * margins.rounding:
+        if direction is not None and proofs.margin_changes(stored, direction)[0] >= LEAST_RAISE * margins.rounding:
             readable = margins.meet(direction, margins.fewest_features, included)
             return stored.theta_in(objective, direction if readable is None else readable)
     return direction_of_newton(model, ways) if direction is None else None
@@ -78,7 +79,7 @@ def is_hidden(model):
     objective = model.objective
     if not objective.forms_hessian:
         return False
-    largest = objective.largest_margin(model.point.theta)
+    largest = proofs.largest_margin(objective, model.point.theta)
     return largest > LOST_MARGIN or (largest > FLAT_MARGIN and model.metric.is_singular)
 
 
@@ -98,7 +99,7 @@ class Margins:
 
     def moved_by(self, step):
         """A mask of the coefficients with a share in the margins that a step raises most, those least at -step."""
-        raised = self.objective.margin_matrix(np.sort(self.least_margins(-step, np.zeros(step.shape), np.inf)))
+        raised = proofs.margin_matrix(self.objective, np.sort(self.least_margins(-step, np.zeros(step.shape), np.inf)))
         share = abs(raised @ sp.diags_array(step.ravel())).max(axis=0).toarray().ravel()
         included = share > FEATURE_SHARE * share.max()
         included[-step.shape[1] :] = True
@@ -113,7 +114,7 @@ class Margins:
         for _ in range(MOST_CUTS):
             if reference.any() and len(self.numbers) * included.sum() > MOST_READABLE_ENTRIES:
                 return None
-            matrix = self.objective.margin_matrix(self.numbers) @ sp.diags_array(self.unit.ravel())
+            matrix = proofs.margin_matrix(self.objective, self.numbers) @ sp.diags_array(self.unit.ravel())
             row_scale = abs(matrix).max(axis=1).toarray().ravel()
             row_scale[row_scale == 0] = 1
             floor = np.clip(matrix @ (reference / self.unit).ravel(), 0, 1) / row_scale
@@ -149,7 +150,7 @@ class Margins:
 
     def least_margins(self, direction, reference, below):
         """The numbers of the margins with the least surplus over what ``meet`` asks, where it is below a bound."""
-        numbers, surplus = self.objective.least_margins(direction, reference, MARGINS_PER_ROUND)
+        numbers, surplus = proofs.least_margins(self.objective, direction, reference, MARGINS_PER_ROUND)
         return numbers[surplus < below]
 
 
@@ -182,7 +183,7 @@ def direction_of_newton(model, ways):
     objective = model.objective
     for _ in range(FALLBACK_STEPS):
         step = allowed(model.step[0], ways)
-        raised, lowered = objective.margin_changes(step)
+        raised, lowered = proofs.margin_changes(objective, step)
         if raised < SUSPICIOUS_RAISE:
             return None
         if lowered <= LOWERED_SHARE * raised:
