@@ -1,4 +1,7 @@
-"""R's glmnet has the same minima: penalties, offsets, penalty factors, bounds and counts, alone and together."""
+"""R's glmnet has the same minima and the same cross-validation.
+
+The minima have penalties, offsets, penalty factors, bounds and counts, alone and together.
+"""
 
 from pathlib import Path
 
@@ -6,12 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
+from sklearn.model_selection import PredefinedSplit
 from sklearn.preprocessing import StandardScaler
 
-from gdlogit import GDLogisticRegression
+from gdlogit import GDLogisticRegression, GDLogisticRegressionCV
 
 DATA = Path(__file__).parent / "data"
 TABLE = pd.read_csv(DATA / "glmnet.csv")
+CROSS_VALIDATIONS = pd.read_csv(DATA / "cv_glmnet.csv")
 FACTORS = np.array([0, 2, 1, 1, 0.5, 3, 1, 0.25, 1])
 EYES, SEXES = ("Brown", "Blue", "Hazel", "Green"), ("Male", "Female")
 HAIR = np.array(  # black, brown, red, blond: Snee, "Graphical display of two-way contingency tables" (1974)
@@ -85,3 +90,17 @@ def test_the_coefficients_are_glmnets(case, alpha):
     intercept = theirs[:, 0] - (theirs[:, 0].mean() if len(theirs) > 1 else 0)  # any constant is the same softmax
     np.testing.assert_allclose(model.intercept_, intercept, atol=1e-7)
     assert model.converged_
+
+
+@pytest.mark.parametrize("alpha", [0, 0.5, 1])
+def test_the_cross_validation_is_that_of_cv_glmnet(alpha):
+    """With folds of equal size, one lambda is one C in every fold. The deviance is twice the log-loss."""
+    X, low, *_ = births()
+    theirs = CROSS_VALIDATIONS[CROSS_VALIDATIONS.alpha == alpha]
+    Cs = 1 / (len(X) * 8 / 9 * theirs["lambda"].to_numpy())
+    folds = PredefinedSplit(np.tile(np.arange(9), 21))
+    model = GDLogisticRegressionCV(Cs=Cs, l1_ratios=[alpha], cv=folds, random_state=0).fit(X, low)
+    np.testing.assert_allclose(-2 * model.cv_results_["mean_test_score"], theirs.deviance, atol=2e-6)
+    np.testing.assert_allclose(2 * model.cv_results_["se_test_score"], theirs.error, atol=2e-6)
+    assert model.C_best_ == Cs[theirs.best][0]
+    assert model.C_1se_ == Cs[theirs.one_error][0]
