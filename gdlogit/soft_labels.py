@@ -31,12 +31,13 @@ class SoftSigmoid(Sigmoid):
         """Loss (m,) and dz (m, 1), for a share of 0 or 1 as precise as for a label.
 
         With q, the share of the less probable class, and t = |z|: L = q t + log(1 + e^-t), dz = +-(q - sigma(-t)).
+        Selections by ``where`` would double the time, for no processor foresees the signs of the scores.
         """
         z, y = z[:, 0], y.astype(z.dtype, copy=False)
-        above, size = z >= 0, np.abs(z)
-        q, e = np.where(above, 1 - y, y), np.exp(-size)
-        dz = q - e / (1 + e)
-        return q * size + np.log1p(e), np.where(above, dz, -dz)[:, None]
+        above, size = (z >= 0).astype(z.dtype), np.abs(z)
+        e, share = np.exp(-size), above - y  # +-q
+        dz = share - (above - 0.5) * e / (0.5 + 0.5 * e)
+        return np.abs(share) * size + np.log1p(e), dz[:, None]
 
     @staticmethod
     def secant_curvature(z, y):

@@ -120,7 +120,8 @@ class CountLearner(Classifier):
         task = FitTask(self, *given)
         with overflow_named(X):
             message = self._solve(problem, columns, start, rng, task)
-        self.class_prior_ = shares(weight @ (y if y.ndim > 1 else np.column_stack([1 - y, y])), columns)
+        totals = weight @ y
+        self.class_prior_ = shares(totals if y.ndim > 1 else np.array([weight @ (1 - y), totals]), columns)
         task.end()
         return message
 
