@@ -5,12 +5,14 @@ import threading
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
+from functools import partial
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 import threadpoolctl
 
+from gdlogit.backprop import Sigmoid
 from gdlogit.data.blocks import is_constant
 from gdlogit.data.dense import CopiedBlock
 from gdlogit.data.layout import Layout
@@ -18,6 +20,7 @@ from gdlogit.data.memory import concatenated, rows_of
 from gdlogit.data.source import BatchRows, Source
 from gdlogit.data.span import compact
 from gdlogit.data.threads import ONE_BLAS_THREAD, Cores
+from gdlogit.summands import value_and_gradient
 
 N, P, K = 211, 7, 3
 
@@ -253,6 +256,19 @@ def test_block_size_does_not_change_the_answer(hold, block_bytes, X, rng, tmp_pa
     assert (len(rows.blocks) == N) == (block_bytes == 1)
     assert (len(rows.blocks) == 1) == (block_bytes == 10**6)
     assert_close(all_sums(rows, theta), whole, rtol=1e-13)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("block_bytes", [200, 10**6])
+def test_rows_without_weights_have_the_bits_of_rows_of_weight_1(form, block_bytes, X, rng):
+    """A weight that is stored once for all rows must not cost precision."""
+    theta = rng.standard_normal((P + 1, 1))
+    weights = np.broadcast_to(1.0, N), np.ones(N)
+    layout = Layout(block_bytes=block_bytes, block_rows=1)
+    stored_once, of_each = (rows_of(form(X), np.arange(N) % 2, w, layout=layout) for w in weights)
+    f = partial(value_and_gradient, Sigmoid(), theta)
+    for ours, theirs in zip(stored_once.sum(f), of_each.sum(f), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @dense_and_csr

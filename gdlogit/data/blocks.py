@@ -169,7 +169,12 @@ class Block(ABC):
     def cut(self, n_blocks):
         """The same rows in ``n_blocks`` blocks, at least one and at most one per row: views, in order."""
         some = spans(len(self), n_blocks)
-        return [replace(self[span], first=self.first + span.start) for span in some] if len(some) > 1 else [self]
+        blocks = [replace(self[span], first=self.first + span.start) for span in some] if len(some) > 1 else [self]
+        if self.weight.strides != (0,):
+            return blocks
+        # One weight for all rows, stored once: NumPy would add up the rows one after another, with much rounding.
+        weight = np.full(max(map(len, blocks)), self.weight[:1])
+        return [replace(block, weight=weight[: len(block)]) for block in blocks]
 
     @abstractmethod
     def copied(self, index):
