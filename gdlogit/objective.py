@@ -77,7 +77,6 @@ class Objective:
         self.shape = rows.shape[1], loss.n_outputs
         self.n_parameters = self.shape[0] * self.shape[1]
         self.resolution = 10 * float(np.finfo(rows.dtype).eps)
-        self.largest_sample = rows.largest_sample
         self.formed_parameters = formed_parameters
         self.passes = 0
 
@@ -91,10 +90,15 @@ class Objective:
         is_wide = self.n_parameters > max(self.n_counted, ALWAYS_FORMED_PARAMETERS)
         return self.n_parameters <= self.formed_parameters and (self.penalty.is_smooth or not is_wide)
 
+    @cached_property
+    def largest_sample(self):
+        """How many rows may be copied."""
+        return self.rows.largest_sample
+
     @property
     def precision(self):
         """The name of the floating-point type."""
-        return self.rows.dtype.name
+        return "float32" if self.rows.dtype == np.float32 else "float64"
 
     @property
     def n_counted(self):

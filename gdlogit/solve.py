@@ -179,7 +179,7 @@ def solve(
             max_iter=settings.max_iter,
             validate=others and (lambda theta: others.value(theta_of_user(theta))),
             patience=settings.patience,
-            watch=watch_of_points(watch, theta_of_user),
+            watch=watch if watch is NOBODY else watch_of_points(watch, theta_of_user),
         )
         return even_if_interrupted(
             lambda status: solution_at(ending._replace(status=status), objective, coordinates, settings, tol, rng),

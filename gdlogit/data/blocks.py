@@ -281,7 +281,8 @@ def is_constant(X):
         varies[X.indices[X.data != first[X.indices]]] = True
         return ~varies
     constant = (X[:FIRST_ROWS] == first).all(axis=0)
-    constant[constant] = (X[:, constant] == first[constant]).all(axis=0)
+    if constant.any():
+        constant[constant] = (X[:, constant] == first[constant]).all(axis=0)
     return constant
 
 

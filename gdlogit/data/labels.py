@@ -107,6 +107,9 @@ def joined(some, others):
 
 def totals_of(codes, weight, n_classes):
     """The sum of the weights of each class's rows; a weight of None is 1 for all rows."""
+    if weight is None and n_classes == 2:  # the usual case, which bincount takes ten times as long to count
+        ones = np.count_nonzero(codes)
+        return np.array([len(codes) - ones, ones], dtype=float)
     weight = np.broadcast_to(1.0, len(codes)) if weight is None else weight
     return sum(np.bincount(codes[piece], weight[piece], n_classes) for piece in _pieces(codes))
 

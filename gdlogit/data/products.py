@@ -18,9 +18,11 @@ def product(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     """
     if not A.flags.forc:
         return np.matmul(A, B)
-    (m, n), k = A.shape, B.size // max(1, len(B))
-    size = SMALL // max(1, min(m, n) * k)
-    if B.ndim == 1 or k == 1 or k > MOST_COLUMNS or size >= max(m, n) or not size:
+    (m, n), k = A.shape, B.shape[1] if B.ndim > 1 else 1
+    if k == 1 or k > MOST_COLUMNS or m * n * k <= SMALL:
+        return np.dot(A, B)
+    size = SMALL // (min(m, n) * k)
+    if not size:
         return np.dot(A, B)
     return _by_rows(A, B, size) if m > n else _by_terms(A, B, size)
 

@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import column_or_1d, validate_data
 
+from ..data.labels import totals_of
 from ..data.on_dask import is_collection
 from ..data.overflow import held, overflow_named
-from ..descent.loop import Watch, table
+from ..descent.loop import NOBODY, Watch, table
 from ..descent.status import Status
 from ..inference.firth import aliased_features
 from ..inference.intercepts import solve_reduced
@@ -403,7 +404,8 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
         with overflow_named(X):
             held_out = held_out and Problem.of(*held_out[:3], len(columns.classes), offset=held_out[3], **terms).rows
             message = self._solve(problem, columns, start, rng, task, held_out)
-        self.class_prior_ = shares(np.bincount(codes, weight, columns.n_used), columns)
+        weight = None if weight.strides == (0,) else weight  # one weight for all rows
+        self.class_prior_ = shares(totals_of(codes, weight, columns.n_used), columns)
         task.end()
         return message
 
@@ -429,7 +431,7 @@ class GDLogisticRegression(CollectionLearner, CountLearner, Predictor, OtherForm
                 print_record(record)
             return task.end_iteration((lambda: attributes(theta())) if isfinite(record.value) else None)
 
-        began, watch = perf_counter(), Watch(begin, end)
+        began, watch = perf_counter(), Watch(begin, end) if task.is_watched or self.verbose else NOBODY
         if self.bias_reduction is None:
             solution = solve(problem, self._settings(), start, rng, watch, held_out)
         else:

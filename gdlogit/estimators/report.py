@@ -54,6 +54,8 @@ def message_of_end(estimator, solution, classes):
 
     ``classes`` are the classes whose scores the solution has.
     """
+    if solution.status.message is None:
+        return None
     return solution.status.told(
         distance=f"about {solution.excess:.1e}" if isfinite(solution.excess) else "by an unknown amount",
         direction=solution.along(names_of(estimator), classes) if solution.direction else "",
