@@ -23,7 +23,7 @@ from .objective import Objective
 from .problem import Coordinates
 from .quadratic.metric import LocalModel
 from .several import Columns, Several
-from .side_by_side import Fits
+from .side_by_side import Fits, largest_error
 from .verdict.duality import duality_gap
 
 __all__ = ["FEW_FEATURES", "L1Path"]
@@ -173,7 +173,8 @@ class L1Path:
             if is_new := self.hessians is None:
                 self.hessians = part.several.hessians(start[0])
             metrics = Metrics(part.several, self.hessians.__getitem__)
-            found = descend_side_by_side(part.several, columns, start, metrics, self.tol)
+            error = largest_error(part.several, self.settings.formed_tol)
+            found = descend_side_by_side(part.several, columns, start, metrics, self.tol, error=error)
         if metrics.shared is not None:
             self.hessians = metrics.shared
         elif found.n_steps.max() > MANY_STEPS and not is_new:

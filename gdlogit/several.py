@@ -20,6 +20,8 @@ __all__ = ["Columns", "Points", "Several"]
 
 MOST_GROUPS = 2  # for each weighting: a Hessian for each group must fit in memory
 
+LEAST_LENGTH = float(np.finfo(float).tiny)
+
 
 class Columns(NamedTuple):
     """Problems: for each the number of its weighting, (M,), the diagonal of its penalty's Hessian and its l1 strengths.
@@ -77,6 +79,16 @@ class Several:
     def totals(self):
         """The sum of the weights in each weighting, (F,)."""
         return self.rows.sum(summands.weight_totals, self.shares)[0]
+
+    @cached_property
+    def _units(self):
+        """The spread of each feature, and 1 for the intercept, (p + 1, 1)."""
+        return np.append(self.rows.spread(), 1.0)[:, None]
+
+    def lengths(self, directions):
+        """The largest entry of each direction, times its feature's spread: more than 0, so that it has a logarithm."""
+        with np.errstate(invalid="ignore"):
+            return np.maximum(np.abs(directions * self._units).max(axis=(1, 2)), LEAST_LENGTH)
 
     @cached_property
     def _groups(self):

@@ -224,3 +224,28 @@ def test_a_start_far_from_the_curve_is_judged_by_values():
     guessed = descend_side_by_side(several, columns, theta, metrics, 1e-10, np.full(len(f), 1e-3))
     assert guessed.arrived.all()
     np.testing.assert_allclose(guessed.theta, known.theta, rtol=1e-5, atol=1e-8)
+
+
+def newtons_theta(X, y, C):
+    """The minimum of J for features in units of their spreads, by Newton's method to the end: W, then b."""
+    spread = X.std(axis=0)
+    Z, l2 = np.column_stack([(X - X.mean(axis=0)) / spread, np.ones(len(y))]), np.append(1 / (C * spread**2), 0)
+    theta = np.zeros(Z.shape[1])
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-Z @ theta))
+        step = np.linalg.solve((Z.T * (p * (1 - p))) @ Z + np.diag(l2), Z.T @ (p - y) + l2 * theta)
+        theta -= step / max(1, np.abs(step).max())
+    return theta
+
+
+def test_coefficients_that_hardly_change_j_are_known_too():
+    rng = np.random.default_rng(3)
+    common = rng.standard_normal((400, 3))
+    X = np.column_stack([common + 0.02 * rng.standard_normal((400, 3)) for _ in range(4)])  # four times the same
+    y = (common @ [1, -1, 2] + rng.logistic(size=400) > 0).astype(int)
+    Cs, shares = np.logspace(-2, 5, 29), shares_of(len(y))[:, :4]
+    for i, fits in paths(problem_of(X, y), shares, Cs, settings=Settings(tol=1e-8)):
+        for theta, share in zip(fits.theta[:, :-1, 0], shares.T, strict=True):
+            rows = share > 0
+            theirs = newtons_theta(X[rows], y[rows], Cs[i])[:-1]
+            np.testing.assert_allclose(theta * X[rows].std(axis=0), theirs, rtol=0, atol=3e-5, err_msg=f"C={Cs[i]}")

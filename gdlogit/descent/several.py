@@ -7,6 +7,8 @@ steps in its metric, it gets the Hessian at its own theta. Problems that have ar
 
 A problem has arrived if its excess g^T M^-1 g / 2 is near the goal tol min(1, J), and so small that a step which
 contracts the excess like the last step leaves a 10,000th of the goal. That step is taken without a pass at its end.
+Where J hardly changes, the excess does not tell how far theta is from the minimum. So the length of that step must be
+small, too: the length is the largest change of a coefficient, times its feature's spread.
 Problems of one weighting start in about the same metric. So the problem with the largest excess goes first, and shows
 how much the first step of the others will leave, if they are near enough.
 """
@@ -33,6 +35,7 @@ PARAMETERS_PER_STEP = 40  # where there are many parameters, a Hessian costs mor
 NEAR_GOAL = 10.0  # excess / goal from which a good metric goes to the minimum in one step
 # Excess after the last step / goal, if the step contracts like the one before. The error of theta is its root.
 LAST_EXCESS = 1e-4
+STANDSTILL = 0.3  # ratio of two steps, beyond which rounding decides where theta is if J no longer changes
 NEAR_MINIMUM = 1e-3  # excess / min(1, J) below which the slopes at both ends of a step tell that J falls
 
 
@@ -95,10 +98,21 @@ class Arrivals(NamedTuple):
         return cls(theta.copy(), infinite, zeros, zeros > 0, value.copy(), running.excess.copy(), metrics)
 
 
+class Accuracy(NamedTuple):
+    """What is asked of an end: an excess of at most ``tol`` min(1, J), and coefficients to within an ``error``.
+
+    The error is that of a coefficient times its feature's spread.
+    """
+
+    tol: float
+    error: float
+
+
 class Descents(NamedTuple):
     """The problems that have not arrived yet, as arrays with an entry for each.
 
-    ``before`` is the excess before the last step, infinite if the last step was not taken.
+    ``length`` is the length of the step that comes next: see ``Several.lengths``. ``before`` is the excess before the
+    last step and ``last_length`` the length of that step; both are infinite if the last step was not taken.
     """
 
     number: np.ndarray
@@ -108,6 +122,8 @@ class Descents(NamedTuple):
     rate: np.ndarray
     excess: np.ndarray
     before: np.ndarray
+    length: np.ndarray
+    last_length: np.ndarray
 
     def some(self, index):
         """Some of the problems."""
@@ -119,25 +135,34 @@ class Descents(NamedTuple):
         return self.some(np.arange(len(self.number)))
 
 
-def descend_side_by_side(several: Several, columns: Columns, theta, start: Metrics, tol: float, value=None) -> Arrivals:
-    """Minimise every problem, from its own theta. ``value``: about J of each, where the thetas are near the minima."""
+def descend_side_by_side(
+    several: Several, columns: Columns, theta, start: Metrics, tol: float, value=None, error: float = np.inf
+) -> Arrivals:
+    """Minimise every problem, from its own theta, to an ``Accuracy``.
+
+    ``value``: about J of each problem, where the thetas are near the minima.
+    """
+    wanted = Accuracy(max(tol, several.resolution), error)
     running, metrics = begin(several, columns, theta, start, value)
     found, n_own = Arrivals.none(running, metrics), np.zeros(len(theta), int)
     for step in range(MOST_STEPS):
-        arrived, lost = has_arrived(several, running, tol), is_lost(several, running)
+        arrived, lost = has_arrived(several, running, wanted), is_lost(several, running)
         if arrived.any() or lost.any():
             leave(found, running, arrived, step)
             running = running.some(~(arrived | lost))
         if not len(running.number):
             break
-        going = np.arange(len(running.number)) if step else first_to_go(several, running, tol)
+        going = np.arange(len(running.number)) if step else first_to_go(several, running, wanted)
         running = advance(several, running, going, metrics)
-        poorly = np.flatnonzero(contracts_poorly(several, running, tol) & (n_own[running.number] < MOST_OWN_HESSIANS))
+        poorly = np.flatnonzero(
+            contracts_poorly(several, running, wanted) & (n_own[running.number] < MOST_OWN_HESSIANS)
+        )
         if len(poorly):
             some, number = running.some(poorly), running.number[poorly]
             for m, own in zip(number, start.own(some.columns, some.point.theta), strict=True):
                 metrics[m] = own
             running.direction[poorly], running.excess[poorly] = steps_and_falls(metrics, number, some.point)
+            running.length[poorly] = several.lengths(running.direction[poorly])
             n_own[number] += 1
     return found
 
@@ -145,18 +170,19 @@ def descend_side_by_side(several: Several, columns: Columns, theta, start: Metri
 def begin(several, columns, theta, start, value):
     """The problems at their start, and their metrics; a problem whose J overflows there is lost."""
     if value is not None:
-        running, metrics = at_point(columns, Points(theta, value, several.gradients(theta, columns)), start)
+        running, metrics = at_point(several, columns, Points(theta, value, several.gradients(theta, columns)), start)
         if is_near(running).all():
             return running, metrics
-    return at_point(columns, several.at(theta, columns), start)
+    return at_point(several, columns, several.at(theta, columns), start)
 
 
-def at_point(columns, point, start):
+def at_point(several, columns, point, start):
     """The problems at a point, and their metrics."""
     metrics, numbers = start.at_start(columns, point), np.arange(len(point.value))
     direction, excess = steps_and_falls(metrics, numbers, point)
     ones = np.where(np.isfinite(point.value), 1.0, 0.0)
-    return Descents(numbers, columns, point, direction, ones, excess, np.full(len(numbers), np.inf)), metrics
+    infinite, length = np.full(len(numbers), np.inf), several.lengths(direction)
+    return Descents(numbers, columns, point, direction, ones, excess, infinite, length, infinite.copy()), metrics
 
 
 def is_near(running):
@@ -173,36 +199,43 @@ def steps_and_falls(metrics, numbers, point):
     return direction, excess
 
 
-def goals(several, point, tol):
+def goals(several, point, wanted):
     """The excess at which each problem may stop."""
-    return max(tol, several.resolution) * np.clip(point.value, several.resolution, 1.0)
+    return wanted.tol * np.clip(point.value, several.resolution, 1.0)
 
 
-def contraction(running):
-    """The share that the last step left of each problem's excess.
+def contraction(running, now, before):
+    """The share that the last step left of a size ``before`` it: of the excess, or of the step.
 
     For a problem without a step, it is the share of the problem of its weighting that went first: problems of a
     weighting that start together have about the same metric.
     """
-    is_known = running.before < np.inf
-    own = np.where(is_known, running.excess / np.where(is_known, running.before, 1), 0)
+    is_known = before < np.inf
+    own = np.where(is_known, now / np.where(is_known, before, 1), 0)
     of_weighting = np.zeros(running.columns.weighting.max() + 1)
     np.maximum.at(of_weighting, running.columns.weighting, own)
     others = of_weighting[running.columns.weighting]
-    return np.where(is_known, own, np.where(others > 0, others, 1.0))
+    return np.minimum(np.where(is_known, own, np.where(others > 0, others, 1.0)), 1.0)
 
 
-def has_arrived(several, running, tol):
-    """Which problems have arrived: one more step, without a pass, ends at their minimum."""
-    goal, excess = goals(several, running.point, tol), running.excess
-    left = excess * np.minimum(contraction(running), 1)
+def has_arrived(several, running, wanted):
+    """Which problems have arrived: one more step, without a pass, ends at their minimum.
+
+    That step may leave more of its length than the last step: along some directions the metric may be poorer than
+    along those of the last step. The root of the last ratio allows for this.
+    """
+    goal, excess = goals(several, running.point, wanted), running.excess
+    left = excess * contraction(running, excess, running.before)
+    error = running.length * np.sqrt(contraction(running, running.length, running.last_length))
     is_noise = excess <= several.resolution * np.maximum(running.point.value, several.resolution)
-    return (running.rate == 1) & (excess <= NEAR_GOAL * goal) & (is_noise | (left <= LAST_EXCESS * goal))
+    stands_still = is_noise & (running.length > STANDSTILL * running.last_length)
+    is_known = (is_noise | (left <= LAST_EXCESS * goal)) & (error <= wanted.error)
+    return (running.rate == 1) & (excess <= NEAR_GOAL * goal) & (stands_still | is_known)
 
 
-def first_to_go(several, running, tol):
+def first_to_go(several, running, wanted):
     """Which problems take the first step: those far from the goal, and of each weighting the one farthest away."""
-    far, weighting = running.excess > NEAR_GOAL * goals(several, running.point, tol), running.columns.weighting
+    far, weighting = running.excess > NEAR_GOAL * goals(several, running.point, wanted), running.columns.weighting
     order = np.lexsort((running.excess, weighting))
     far[order[np.append(np.diff(weighting[order]) > 0, True)]] = True
     return np.flatnonzero(far)
@@ -213,15 +246,18 @@ def is_lost(several, running):
     return ~(running.rate >= several.resolution) | ~np.isfinite(running.excess)
 
 
-def contracts_poorly(several, running, tol):
+def contracts_poorly(several, running, wanted):
     """Which problems have more steps to go in their metric than a Hessian of their own is worth."""
     known = (np.maximum(running.before, running.excess) < np.inf) & (np.minimum(running.before, running.excess) > 0)
-    stepped = np.flatnonzero(known & ~has_arrived(several, running, tol))
+    stepped = np.flatnonzero(known & ~has_arrived(several, running, wanted))
     poorly, some = np.zeros(len(running.number), dtype=bool), running.some(stepped)
-    gained = np.log(some.before) - np.log(some.excess)
-    wanted = np.log(some.excess / (LAST_EXCESS * goals(several, some.point, tol)))
+    to_go = (
+        np.log(some.excess) - np.log(LAST_EXCESS * goals(several, some.point, wanted)),
+        np.log(some.length) - np.log(wanted.error),
+    )
+    gained = np.log(some.before) - np.log(some.excess), np.log(some.last_length) - np.log(some.length)
     worth = max(STEPS_PER_HESSIAN, np.prod(several.shape) / PARAMETERS_PER_STEP)
-    poorly[stepped] = wanted > worth * gained
+    poorly[stepped] = (to_go[0] > worth * gained[0]) | (to_go[1] > worth * gained[1])
     return poorly
 
 
@@ -242,6 +278,9 @@ def advance(several, running, going, metrics):
     new.before[:] = np.inf
     new.before[of] = running.excess[of]
     new.direction[of], new.excess[of] = steps_and_falls(metrics, running.number[of], new.point.some(of))
+    new.length[of] = several.lengths(new.direction[of])
+    new.last_length[:] = np.inf
+    new.last_length[of] = running.length[of]
     return new
 
 
