@@ -232,8 +232,29 @@ def test_what_knows_no_bounds_refuses_them_by_name():
         with pytest.raises(AttributeError) as caught:
             GDLogisticRegression(**{name: value}).partial_fit(X, y, classes=[0, 1])
         assert f"{name} is not supported by partial_fit" in str(caught.value.__cause__)
-        with pytest.raises(ValueError, match=f"inference needs {name}=None"):
-            fit(X, y, C=np.inf, **{name: value}).inference(X, y)
+
+
+@tables
+def test_inference_refuses_coefficients_at_a_bound_by_name_and_takes_bounds_that_are_not_met(table):
+    X, y = data(table, 4)
+    frame = pd.DataFrame(X, columns=NAMES)
+    free = fit(frame, y, C=np.inf)
+    beyond = {NAMES[0]: (-100, free.coef_[:, 0].max() - 0.01), NAMES[2]: (free.coef_[:, 2].min() + 0.01, 100)}
+    held = fit(frame, y, C=np.inf, coef_bounds=beyond | {NAMES[1]: (-100, 100)})
+    with pytest.raises(ValueError, match="hold coefficients of 'age', 'smoke' at a bound"):
+        held.inference(frame, y)
+    ours, theirs = fit(frame, y, C=np.inf, coef_bounds=(-100, 100)).inference(frame, y), free.inference(frame, y)
+    np.testing.assert_allclose(ours.params, theirs.params, rtol=1e-6)
+    np.testing.assert_allclose(ours.bse, theirs.bse, rtol=1e-6)
+
+
+def test_inference_refuses_a_sign_that_holds_a_coefficient_at_zero():
+    X, y = data("two", 4)
+    signs = np.sign(fit(X, y, C=np.inf).coef_[0])
+    assert fit(X, y, C=np.inf, monotonic_cst=signs).inference(X, y).bse.all()
+    signs[2] *= -1
+    with pytest.raises(ValueError, match="hold coefficients of 2 at a bound"):
+        fit(X, y, C=np.inf, monotonic_cst=signs).inference(X, y)
 
 
 @pytest.mark.parametrize("fit_intercept", [True, False])

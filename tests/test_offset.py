@@ -370,7 +370,7 @@ def test_a_gap_holds_at_any_coefficients(table):
 @pytest.mark.parametrize(
     ("offset", "message"),
     [
-        (np.zeros(149), "inconsistent numbers of samples"),
+        (np.zeros(149), "offset must have a row for each of the 150 rows of X; got 149"),
         (np.zeros(150), r"offset must have shape \(n, 3\) for 3 classes.*got 1 column\."),
         (np.zeros((150, 2)), r"offset must have shape \(n, 3\) for 3 classes.*got 2 columns"),
         (np.zeros((150, 3, 1)), r"offset must have shape \(n,\), or \(n, n_classes\)"),

@@ -463,7 +463,7 @@ def test_an_offset_that_a_score_cannot_have_is_refused():
     X, y = load_breast_cancer(return_X_y=True)
     with pytest.raises(ValueError, match="scoring must be 'neg_log_loss' with an offset"):
         GDLogisticRegressionCV(scoring="roc_auc").fit(X, y, offset=np.zeros(len(y)))
-    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+    with pytest.raises(ValueError, match="offset must have a row for each of the 569 rows of X; got 3"):
         GDLogisticRegressionCV().fit(X, y, offset=np.zeros(3))
 
 

@@ -18,6 +18,7 @@ from ..typing import Matrix
 from .base import Classifier
 from .by_feature import penalty_factors
 from .counted import counted_in_memory, counted_on_parts
+from .limits import features_at_limits
 from .offset import offset_of_prediction, scores_of
 from .pipelines import UnwrappedModel, unwrapped
 from .predictor import theta_of
@@ -296,9 +297,12 @@ def check_asked(model, cov_type, weights, method):
             f"class_weight={model.class_weight!r} makes weights that are not how often a row occurs. "
             "Pass weights='sampling' for robust errors of the weighted model, or fit with class_weight=None."
         )
-    for name in ("coef_bounds", "monotonic_cst"):
-        if getattr(model, name) is not None:
-            raise ValueError(f"inference needs {name}=None, fitted anew; got {getattr(model, name)!r}.")
+    at_limits = features_at_limits(model)
+    if at_limits:
+        raise ValueError(
+            f"coef_bounds or monotonic_cst hold coefficients of {', '.join(at_limits)} at a bound, where a standard "
+            "error would mean nothing. Fit without bounds for inference of all coefficients."
+        )
     check_method(model, cov_type, weights, method)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from .by_feature import by_feature, called, number_of
 
-__all__ = ["limits", "widened"]
+__all__ = ["features_at_limits", "limits", "widened"]
 
 FORM = (
     "coef_bounds must be (low, high), two numbers or two arrays with a number for each feature, or a dict of features "
@@ -18,13 +18,25 @@ def limits(estimator, columns, factors):
     """The smallest and the largest coefficients, (p, k) each, for classes that have a column; None without bounds."""
     if estimator.coef_bounds is None and estimator.monotonic_cst is None:
         return None
-    k = 1 if len(columns.classes) == 2 else len(columns.classes)
-    low, high = of_bounds(estimator, k)
-    if estimator.monotonic_cst is not None:
-        signs = signs_of(estimator, k)[:, None]
-        low, high = np.where(signs > 0, np.maximum(low, 0), low), np.where(signs < 0, np.minimum(high, 0), high)
+    low, high = of_coefficients(estimator, 1 if len(columns.classes) == 2 else len(columns.classes))
     check(estimator, low, high, factors)
     return columns.narrow(low), columns.narrow(high)
+
+
+def features_at_limits(estimator):
+    """The features of a fitted estimator with a coefficient at a bound, as messages call them."""
+    coef = estimator.coef_.T
+    low, high = of_coefficients(estimator, coef.shape[1])
+    return [str(called(estimator, j)) for j in np.flatnonzero(((coef <= low) | (coef >= high)).any(axis=1))]
+
+
+def of_coefficients(estimator, k):
+    """The bounds of ``coef_bounds`` and of the signs of ``monotonic_cst`` together."""
+    low, high = of_bounds(estimator, k)
+    if estimator.monotonic_cst is None:
+        return low, high
+    signs = signs_of(estimator, k)[:, None]
+    return np.where(signs > 0, np.maximum(low, 0), low), np.where(signs < 0, np.minimum(high, 0), high)
 
 
 def widened(theta, columns, estimator):

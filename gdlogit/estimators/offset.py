@@ -3,7 +3,7 @@
 from numbers import Real
 
 import numpy as np
-from sklearn.utils.validation import check_array, check_consistent_length
+from sklearn.utils.validation import check_array
 
 __all__ = ["as_columns", "check_offset", "check_width", "narrowed", "offset_of_prediction", "scores_of"]
 
@@ -32,7 +32,8 @@ def as_columns(offset, X, name="offset"):
     offset = check_array(offset, ensure_2d=False, allow_nd=True, dtype=float, ensure_all_finite=False, input_name=name)
     if offset.ndim not in (1, 2):
         raise ValueError(f"{name} must have shape (n,), or (n, n_classes); got shape {offset.shape}.")
-    check_consistent_length(X, offset)
+    if len(offset) != X.shape[0]:
+        raise ValueError(f"{name} must have a row for each of the {X.shape[0]} rows of X; got {len(offset)}.")
     columns = offset.reshape(len(offset), -1)
     dtype = np.float32 if X.dtype == np.float32 else np.float64
     is_finite = np.abs(columns) <= np.finfo(dtype).max
