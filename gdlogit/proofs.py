@@ -4,6 +4,7 @@ A margin is a row's score of its own class less its score of another class. ``ve
 """
 
 from functools import partial
+from math import inf
 
 import numpy as np
 
@@ -12,13 +13,13 @@ from . import summands
 __all__ = ["flows", "largest_margin", "least_margins", "margin_changes", "margin_matrix", "shrunk", "tilt"]
 
 
-def tilt(objective, theta, u):
-    """The dual point where a step u tilts the probabilities at theta: see ``duality``.
+def tilt(objective, theta, u, most=inf):
+    """The dual point where a step u tilts the probabilities at theta, by at most ``most``: see ``duality``.
 
     Returns S KL(a' || a); 1/S sum_i s_i x_i (a_i - a'_i)^T; and a mask of the rows that leave [0, 1], None where
     none does. The proof counts the passes, in passes over all rows, for these rows may be a sample.
     """
-    kl, change, n_infeasible = objective.rows.sum(partial(summands.tilt, objective.loss, theta, u))
+    kl, change, n_infeasible = objective.rows.sum(partial(summands.tilt, objective.loss, theta, u, most))
     infeasible = objective.rows.each(partial(summands.infeasible, objective.loss, theta, u)) if n_infeasible else None
     return kl, change / objective.total, infeasible
 

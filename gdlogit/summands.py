@@ -279,12 +279,15 @@ def leverage(root, block):
 # --- For proofs -----------------------------------------------------------------------------------------------------
 
 
-def tilt(loss, theta, u, block):
+def tilt(loss, theta, u, most, block):
     """KL(a' || a) of probabilities tilted by u; the sum of x (a - a')^T; the number of rows that u tilts out of [0, 1].
 
-    All sums are weighted.
+    A row whose largest tilt t is beyond ``most`` takes a part of its tilt, up to ``most``. All sums are weighted.
     """
-    kl, change, largest = loss.tilt(block.scores(theta), block.forward(u))
+    z, v = block.scores(theta), block.forward(u)
+    kl, change, largest = loss.tilt(z, v)
+    if (largest > most).any():
+        kl, change, largest = loss.tilt(z, v * np.minimum(1, most / np.maximum(largest, most))[:, None])
     n_infeasible = np.count_nonzero(~(largest < 1) & (block.weight != 0))
     return float(block.weight @ kl), block.backward(block.weigh(change)), n_infeasible
 

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from scipy.special import rel_entr
+from scipy.special import rel_entr, softmax
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
 
-from gdlogit import GDLogisticRegression
+from gdlogit import GDLogisticRegression, proofs
 from gdlogit.backprop import Sigmoid, Softmax
 from gdlogit.data.memory import rows_of
 from gdlogit.descent import newton
@@ -218,6 +218,28 @@ def test_rows_that_a_tilt_takes_to_a_probability_of_0_or_beyond_are_named():
     _, _, outside = duality.tilt(objective, point, np.array([[1.0], [0.0]]))  # t is half of the feature, both ways
     assert outside.tolist() == [True, True, False, True, False]
     assert duality.tilt(objective, point, np.array([[0.1], [0.0]]))[2] is None
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_a_row_takes_a_part_of_a_tilt_that_is_too_strong(n_classes):
+    rng = np.random.default_rng(n_classes)
+    X, y, weight = rng.standard_normal((40, 3)), rng.integers(0, n_classes, 40), rng.uniform(1, 2, 40)
+    loss = Sigmoid() if n_classes == 2 else Softmax(n_classes)
+    objective = Objective(rows_of(X, y, weight), loss, ElasticNet(0.1))
+    theta, u = rng.standard_normal((2, *objective.shape))
+    z, v = (np.hstack([X, np.ones((40, 1))]) @ part for part in (theta, u))
+    if n_classes == 2:
+        z, v = (np.hstack([np.zeros((40, 1)), part]) for part in (z, v))
+    a = softmax(z, axis=1)
+    t = v - (a * v).sum(axis=1, keepdims=True)
+    t *= np.minimum(1, 0.9 / t.max(axis=1))[:, None]
+    assert (np.abs(t.max(axis=1) - 0.9) < 1e-12).sum() > 5
+    kl, change, outside = proofs.tilt(objective, theta, u, 0.9)
+    assert outside is None
+    np.testing.assert_allclose(kl, weight @ rel_entr(a * (1 - t), a).sum(axis=1), rtol=1e-10)
+    residuals = (a * t)[:, -objective.shape[1] :]
+    expected = np.hstack([X, np.ones((40, 1))]).T @ (weight[:, None] * residuals) / weight.sum()
+    np.testing.assert_allclose(change, expected, atol=1e-13)
 
 
 def test_rows_that_a_tilt_would_take_out_have_no_part_in_it():

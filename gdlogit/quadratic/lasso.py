@@ -49,6 +49,9 @@ SWEEPS = 5  # of coordinate descent, at a time
 INTERCEPT_FEATURE = 1e4  # a constant feature, whose penalised parameter stands for the intercept
 NONZEROS_FORCING_TERM = 0.3  # relative residual at which conjugate gradients end
 MOST_NONZERO_PRODUCTS = 15  # of conjugate gradients: where a solve needs more, signs are about to change
+# For a proof: slope / lambda at the end, as a dual point is scaled by the largest; most steps, and products in a step.
+PROOF_SLOPE, PROOF_STEPS, PROOF_PRODUCTS = 1e-3, 60, 300
+PROOF_RESIDUAL = 1e-2  # of a step of such a search, relative to the slope before it
 
 
 class LassoPoint(NamedTuple):
@@ -61,6 +64,8 @@ class LassoPoint(NamedTuple):
 
 class LassoModel:
     """M, in equilibrated coordinates."""
+
+    is_spent = False  # whether a search is to end, because it has taken as many products as it may
 
     def balanced(self, x):
         """The x of least penalty among those that q's smooth part cannot tell from x."""
@@ -75,7 +80,9 @@ class LassoModel:
         Mr = self.product(rising)
         curvature = rising @ Mr
         rate = rising @ rising / curvature if curvature > 0 else 1.0
-        return LassoPoint(point.x - rate * rising, point.slope - rate * Mr, point.fall + 0.5 * rate * rising @ rising)
+        fall = point.fall + 0.5 * rate * rising @ rising
+        freed = LassoPoint(point.x - rate * rising, point.slope - rate * Mr, fall)
+        return point_at(self, freed, freed.x, strength)  # balanced: no step is to follow a softmax's null space
 
 
 class FormedModel(LassoModel):
@@ -98,13 +105,26 @@ class FormedModel(LassoModel):
 
 
 class ProductModel(LassoModel):
-    """M by a function for its products with vectors, and by its diagonal, both in the coordinates of theta."""
+    """M by a function for its products with vectors, and by its diagonal, both in the coordinates of theta.
 
-    def __init__(self, product, diagonal):
-        self.unscaled, self.scale = product, equilibration(diagonal)
+    A search ends after about ``most_products``.
+    """
+
+    products, most_products = 0, inf
+
+    def __init__(self, product, diagonal, balanced=None, most_products=inf):
+        self.unscaled, self.scale, self.most_products = product, equilibration(diagonal), most_products
+        if balanced is not None:
+            self.balanced = lambda x: balanced(self.scale * x) / self.scale
+
+    @property
+    def is_spent(self):
+        """Whether a search is to end, because it has taken as many products as it may."""
+        return self.products >= self.most_products
 
     def product(self, v):
         """M v."""
+        self.products += 1
         return self.scale * self.unscaled(self.scale * v)
 
     def with_exact_intercept(self, point):
@@ -116,8 +136,9 @@ class ProductModel(LassoModel):
         reduced = ConjugateGradients(
             lambda u: movable * self.product(movable * u), Jacobi(np.ones(len(v))), lambda r: inf
         )
+        most = MOST_NONZERO_PRODUCTS if residual else PROOF_PRODUCTS
         for products, iterate in enumerate(reduced.iterates(movable * v)):
-            if iterate.residual <= min(NONZEROS_FORCING_TERM, residual) or products == MOST_NONZERO_PRODUCTS:
+            if iterate.residual <= min(NONZEROS_FORCING_TERM, residual or PROOF_RESIDUAL) or products == most:
                 break
         return iterate.x
 
@@ -191,12 +212,16 @@ def minimise_formed(M, g, theta, strength, balanced, largest_fall):
 def minimise_roughly(M, g, theta, strength, rtol):
     """An x where the slope of q is about rtol times the slope at theta, and the fall of q from theta to x.
 
-    M is ``ProductModel`` or ``ColumnModel``.
+    With an rtol of 0 the search goes on until each slope is small beside its own strength, as a proof needs it. M is
+    ``ProductModel`` or ``ColumnModel``.
     """
     strength = strength * M.scale
     start = without_remnants(M, LassoPoint(theta / M.scale, M.scale * g, 0.0), strength)
-    steps = NEWTON_STEPS_PER_ROUND if rtol >= ROUGH else STEPS_TO_RESIDUAL
-    point, _ = reduced_newton(M, start, strength, steps, rtol)
+    if rtol:
+        steps = NEWTON_STEPS_PER_ROUND if rtol >= ROUGH else STEPS_TO_RESIDUAL
+        point, _ = reduced_newton(M, start, strength, steps, rtol)
+    else:
+        point, _ = reduced_newton(M, start, strength, PROOF_STEPS, most_slope=PROOF_SLOPE, always_frees=True)
     return M.scale * M.with_exact_intercept(point), point.fall
 
 
@@ -211,19 +236,24 @@ def without_remnants(M, point, strength):
     return point_at(M, point, np.where(remnants, 0.0, x), strength) if remnants.any() else point
 
 
-def reduced_newton(M, point, strength, steps, rtol=0.0):
+def reduced_newton(M, point, strength, steps, rtol=0.0, most_slope=SLOPE_TOLERANCE, always_frees=False):
     """Newton steps on the nonzeros; whether they end at the minimum, or at a slope of rtol times the first slope.
 
-    Zeros are freed only after a full step. After a shorter step the same coordinates would leave zero and come back.
+    At the minimum no slope is above ``most_slope`` times its strength.
+
+    Zeros are freed only after a full step, unless the search ``always_frees`` them. After a shorter step the same
+    coordinates would leave zero and come back; but where hardly any coordinate is 0, many steps are short.
     """
     v = least_slope(point.x, point.slope, strength)
     goal = rtol * np.linalg.norm(v)
     full_step = True
     for i in range(steps):
-        is_flat = (np.abs(v) <= SLOPE_TOLERANCE * strength)[strength > 0].all()
+        is_flat = (np.abs(v) <= most_slope * strength)[strength > 0].all()
         if np.linalg.norm(v) <= goal or (i and full_step and is_flat):
             return point, True
-        if full_step:
+        if M.is_spent:
+            break
+        if full_step or always_frees:
             point = M.with_freed_zeros(point, strength)
             v = least_slope(point.x, point.slope, strength)
             if np.linalg.norm(v) <= goal:
@@ -261,6 +291,8 @@ def point_at(M, point, x, strength):
     """The ``LassoPoint`` at x, after ``balanced``."""
     x = M.balanced(x)
     s = x - point.x
+    if not s.any():
+        return point
     Ms = M.product(s)
     change = point.slope @ s + 0.5 * s @ Ms + strength @ (np.abs(x) - np.abs(point.x))
     return LassoPoint(x, point.slope + Ms, point.fall - change)

@@ -8,6 +8,7 @@
 
 from collections.abc import Callable
 from functools import cached_property
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
@@ -97,7 +98,7 @@ class L1Metric(NamedTuple):
     hessian: np.ndarray
     penalty: L1Penalty
 
-    def step_and_fall(self, point, rtol=0.0):
+    def step_and_fall(self, point, rtol=0.0, most_products=inf):
         """The step to the minimum of the model, and how far it falls; infinite where the minimum was not found.
 
         The minimum is found exactly, whatever ``rtol`` is.
@@ -181,11 +182,18 @@ class L1Products(NamedTuple):
     diagonal: np.ndarray
     penalty: L1Penalty
 
-    def step_and_fall(self, point, rtol=PROXIMAL_RESIDUAL):
+    def step_and_fall(self, point, rtol=PROXIMAL_RESIDUAL, most_products=inf):
         """A step towards the minimum of the model, to where the slope is a part rtol; and how far it falls."""
         shape = point.theta.shape
         flat = (array.ravel() for array in (point.gradient, point.theta, self.penalty.l1_strengths(shape)))
-        M = ProductModel(lambda v: self.product(v.reshape(shape)).ravel(), self.diagonal.ravel())
+
+        def product(v):
+            return self.product(v.reshape(shape)).ravel()
+
+        def balanced(x):
+            return self.penalty.balanced(x.reshape(shape)).ravel()
+
+        M = ProductModel(product, self.diagonal.ravel(), balanced if shape[1] > 1 else None, most_products)
         x, fall = minimise_roughly(M, *flat, rtol)
         return x.reshape(shape) - point.theta, float(fall)
 
@@ -203,9 +211,10 @@ class L1WorkingSet:
     def __init__(self, objective, point, z):
         self.objective, self.point, self.z = objective, point, z
 
-    def step_and_fall(self, point, rtol=PROXIMAL_RESIDUAL):
+    def step_and_fall(self, point, rtol=PROXIMAL_RESIDUAL, most_products=inf):
         """A step towards the minimum of the model, to where the slope is a part rtol; and how far it falls."""
         working_set, M = self._columns
+        M.products, M.most_products = 0, most_products
         arrays = point.gradient, point.theta, self.objective.penalty.l1_strengths(point.theta.shape)
         x, fall = minimise_roughly(M, *(array[working_set, 0] for array in arrays), rtol)
         direction = np.zeros_like(point.theta)
@@ -231,10 +240,10 @@ class L1Restricted(NamedTuple):
     metric: L1Products
     working_set: np.ndarray
 
-    def step_and_fall(self, point, rtol=PROXIMAL_RESIDUAL):
+    def step_and_fall(self, point, rtol=PROXIMAL_RESIDUAL, most_products=inf):
         """A step towards the minimum of the model, to where the slope is a part rtol; and how far it falls."""
         theta, gradient = point.theta[self.working_set], point.gradient[self.working_set]
-        step, fall = self.metric.step_and_fall(Point(theta, point.value, gradient), rtol)
+        step, fall = self.metric.step_and_fall(Point(theta, point.value, gradient), rtol, most_products)
         direction = np.zeros_like(point.theta)
         direction[self.working_set] = step
         return direction, fall
