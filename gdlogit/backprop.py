@@ -182,8 +182,7 @@ class Softmax:
         miss = -c[own]
         mean = secant(loss, miss)
         others = 0.5 + np.sqrt(np.maximum(0.25 - mean, 0))  # others (1 - others) = mean, on the wrong side
-        with np.errstate(under="ignore"):
-            c *= np.where(miss > 0.5, others / np.maximum(miss, 0.5), 1)[:, None]
+        c *= np.where(miss > 0.5, others / np.maximum(miss, 0.5), 1)[:, None]
         c[own] = np.where(miss > 0.5, mean / others, 1 - miss)
         return c
 

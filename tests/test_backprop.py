@@ -122,6 +122,12 @@ def test_probabilities_that_round_to_zero_are_no_error_whatever_the_callers_sett
     assert np.isfinite(log_probabilities).all()
 
 
+def test_derivatives_that_round_to_zero_are_no_error_whatever_the_callers_settings():
+    with np.errstate(all="raise"):
+        dz = Sigmoid.backward(np.array([[-1e3, 1e3], [1e3, -1e3]]), np.array([0, 1]))
+    np.testing.assert_array_equal(dz, [[0, 1], [0, -1]])
+
+
 @losses
 def test_own_class_log_probability_is_minus_the_loss(loss, rng):
     z, y = random_rows(loss, rng)
@@ -146,6 +152,7 @@ def test_float32_stays_float32(loss, rng):
         loss.probabilities(z), loss.log_probabilities(z),
     ]  # fmt: skip
     assert {result.dtype for result in results} == {np.dtype(np.float32)}
+    assert Sigmoid.backward(z, y % 2).dtype == np.float32
 
 
 @losses
@@ -195,6 +202,13 @@ def test_bend_diagonal_has_all_its_digits_where_a_row_is_certain():
 FAR = [0.0, 1e-9, 0.1, 1.0, 5.0, 37.0, 1e3, 1e17, 1e300]  # on the wrong side
 
 
+def test_bend_sum_has_all_its_digits_where_rows_are_certain():
+    c = np.array([[1 - 3e-20, 1e-20, 2e-20], [1e-30, 1 - 3e-30, 2e-30]])
+    a, b, d = 2 * 1e-20 + 3 * 1e-30, 2 * 2e-20 + 3 * 2e-60, 2 * 2e-40 + 3 * 2e-30  # sum_i s_i c_ij c_il, j != l
+    expected = np.array([[a + b, -a, -b], [-a, a + d, -d], [-b, -d, b + d]])
+    np.testing.assert_allclose(Softmax.bend_sum(c, np.array([2.0, 3.0])), expected, rtol=1e-14)
+
+
 @pytest.mark.parametrize("far", FAR)
 def test_a_step_with_the_secant_curvature_ends_about_where_the_odds_are_reversed(far):
     z, y = np.array([[-far], [far]]), np.array([1, 0])
@@ -219,6 +233,15 @@ def test_secant_curvature_of_two_classes_is_that_of_the_difference(rng):
     c = Softmax.secant_curvature(z, y)
     np.testing.assert_allclose(c.sum(axis=1), 1, rtol=1e-14)
     np.testing.assert_allclose(c[:, :1] * c[:, 1:], Sigmoid.secant_curvature(z[:, 1:] - z[:, :1], y), rtol=1e-12)
+
+
+def test_secant_curvature_keeps_the_proportions_of_the_other_classes_and_the_side_of_the_own(rng):
+    z, y = 5 * rng.standard_normal((200, 3)), rng.integers(0, 3, 200)
+    c, a, own = Softmax.secant_curvature(z, y), Softmax.probabilities(z), np.eye(3, dtype=bool)[y]
+    np.testing.assert_allclose(c.sum(axis=1), 1, rtol=1e-13)
+    np.testing.assert_array_equal(c[own] < 0.5, a[own] < 0.5)
+    ours, theirs = (array[~own].reshape(200, 2) for array in (c, a))
+    np.testing.assert_allclose(ours[:, 0] * theirs[:, 1], ours[:, 1] * theirs[:, 0], rtol=1e-12)
 
 
 @losses

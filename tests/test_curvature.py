@@ -226,6 +226,9 @@ def test_there_is_room_for_as_many_rows_as_parameters_and_no_more_than_pay(hessi
     wide = Updated.of(Cholesky(np.eye(1000)), (1000, 1))
     assert wide.has_room(curvature.RECENT)
     assert not wide.has_room(curvature.RECENT + 1)
+    several = Updated.of(Cholesky(hessian.copy()), (N // 3, 3))
+    assert several.has_room(N // 3)
+    assert not several.has_room(N // 3 + 1)
 
 
 def test_a_row_of_which_the_hessian_knows_nothing_is_refused():

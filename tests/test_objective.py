@@ -300,12 +300,42 @@ def test_blocks_do_not_change_the_answer(k, holder, rng):
         objective = make_objective(k, weight=weight, holder=holder, layout=layout)
         c = curvature(objective, theta)
         sums = *value_and_derivatives(objective, theta), objective.coupling(c), objective.gram(c)
-        return len(objective.rows.blocks), (*sums, margin_changes(objective, theta), expected_smoothness(objective, 7))
+        bounds = margin_changes(objective, theta), largest_margin(objective, theta), expected_smoothness(objective, 7)
+        return len(objective.rows.blocks), (*sums, *bounds)
 
     n_blocks, whole = answers(Layout())
     n_more_blocks, parts = answers(Layout(block_scores=10, block_rows=1))
     assert n_more_blocks > n_blocks == 1
     assert_same(parts, whole)
+
+
+@outputs
+def test_j_of_some_features_is_j_where_the_others_have_no_coefficient(k, rng):
+    whole = make_objective(k)
+    whole.penalty = ElasticNet(np.arange(1.0, P + 1), np.arange(P, 0.0, -1))
+    features = np.array([0, 2])
+    theta = rng.standard_normal(whole.shape)
+    theta[[1, 3]] = 0
+    for objective in (whole, whole.part(20, rng)):  # a part divides by the total of all rows
+        ours, theirs = objective.restricted(features).at(theta[[0, 2, -1]]), objective.at(theta)
+        assert ours.value == pytest.approx(theirs.value, rel=1e-13)
+        np.testing.assert_allclose(ours.gradient, theirs.gradient[[0, 2, -1]], rtol=1e-12, atol=1e-14)
+
+
+@outputs
+def test_features_in_units_of_their_own_have_the_same_j_and_get_their_units_once(k, rng):
+    scale = np.array([1e-160, 1, 1, 1, 1])  # the squares of the first feature underflow
+    given = make_objective(k).rows
+    rows = rows_of(given.X * scale[:-1], given.y, given.weight, True, k)
+    penalty = ElasticNet(np.array([0, 0.1, 0.2, 0]), np.array([1e-161, 0, 0, 0.3]))
+    objective = Objective(rows, make_objective(k).loss, penalty)
+    theta = rng.standard_normal(objective.shape) / scale[:, None]
+    centred, moved = objective.centred(theta)
+    assert np.ndim(centred.rows.unit)
+    assert centred.at(moved).value == pytest.approx(objective.at(theta).value, rel=1e-12)
+    in_units = Objective(rows.measured_in(rows.own_unit), objective.loss, centred.penalty)
+    again, moved = in_units.centred(in_units.rows.enter(theta))
+    assert again.at(moved).value == pytest.approx(objective.at(theta).value, rel=1e-12)
 
 
 def test_a_part_is_of_the_rows_that_a_descent_has_copied(rng):
@@ -383,7 +413,10 @@ def test_smoothness_in_other_units_is_above_every_hessian_in_these_units(objecti
 
 def test_smoothness_of_features_that_are_all_zero_is_that_of_the_penalty():
     rows = rows_of(np.zeros((4, 2)), np.array([0, 1, 0, 1]), np.ones(4), intercept=False)
-    assert smoothness(Objective(rows, Sigmoid(), ElasticNet(0.1))) == pytest.approx(0.1)
+    objective = Objective(rows, Sigmoid(), ElasticNet(0.1))
+    assert smoothness(objective) == pytest.approx(0.1)
+    units = np.array([2.0, 3.0, 5.0])  # the last is that of the intercept, which has no penalty
+    assert smoothness(objective, units) == pytest.approx(0.1 * 3.0**2)
 
 
 @outputs
@@ -482,6 +515,14 @@ def test_a_trial_is_j_on_the_line_with_its_slope_and_standard_error(objective, r
     assert objective.passes == passes + 2  # a trial without a gradient leaves half a pass to be made
 
 
+@outputs
+def test_rows_that_all_have_the_same_loss_leave_no_doubt_about_its_mean(k):
+    objective = make_objective(k)
+    z = objective.scores_of_zero()
+    loss = Line(objective, labels_and_weights(objective), z, z).loss(0.0)
+    assert loss.error <= np.sqrt(4 * N * np.finfo(float).eps) * loss.mean  # a root of what sums of squares round off
+
+
 @objectives
 def test_curvature_at_known_scores_is_that_of_the_formulae(objective, rng):
     theta = rng.standard_normal(objective.shape)
@@ -558,6 +599,12 @@ def test_chances_add_up_and_are_in_proportion_where_none_is_sure(expected, rng):
     np.testing.assert_allclose(chance[unsure] / size[unsure], chance[unsure][0] / size[unsure][0], rtol=1e-12)
 
 
+def test_no_chance_is_beyond_1_where_each_row_is_far_smaller_than_the_one_before():
+    chance = chances(3.0 ** -np.arange(20), 18)
+    assert chance.max() == 1
+    assert (np.diff(chance) <= 0).all()
+
+
 @objectives
 def test_the_largest_margin_is_that_of_a_row_with_a_weight(objective, rng):
     theta = rng.standard_normal(objective.shape)
@@ -593,3 +640,5 @@ def test_a_pass_is_counted_once():
     assert objective.passes == 6
     objective.least_squares(z, np.arange(2), 1.0)
     assert objective.passes == 7
+    mean_squares(objective)
+    assert objective.passes == 8

@@ -323,10 +323,12 @@ def test_without_units_or_without_a_penalty_nothing_is_measured():
 
 def test_strengths_in_units_stay_within_the_type():
     """A unit of 1e-300 makes a strength of 1e600: it is the largest that is used, and a feature left out stays so."""
-    tiny = ElasticNet(1.0, np.array([1.0, LEFT_OUT, 0.0])).in_units(np.array([1e-300, 1e-300, 1e-300]))
+    with np.errstate(all="raise"):  # a caller's settings change nothing
+        tiny = ElasticNet(1.0, np.array([1.0, LEFT_OUT, 0.0])).in_units(np.array([1e-300, 1e-300, 1e-300]))
     np.testing.assert_array_equal(tiny.l2, [STRONGEST] * 3)
     np.testing.assert_array_equal(tiny.l1, [LEFT_OUT, LEFT_OUT, 0.0])
-    huge = ElasticNet(1.0, np.array([1.0, LEFT_OUT, 0.0])).in_units(np.array([1e300, 1e300, 1e300]))
+    with np.errstate(all="raise"):
+        huge = ElasticNet(1.0, np.array([1.0, LEFT_OUT, 0.0])).in_units(np.array([1e300, 1e300, 1e300]))
     np.testing.assert_array_equal(huge.l2, 0.0)
     np.testing.assert_array_equal(huge.l1, [1e-300, LEFT_OUT, 0.0])
 
