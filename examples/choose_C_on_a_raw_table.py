@@ -7,13 +7,14 @@ A path of 60 values of C and ten folds are 660 fits. They share their passes ove
 
 # %%
 import matplotlib.pyplot as plt
+import numpy as np
 from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import StratifiedKFold
 
 from gdlogit import CVCurveDisplay, GDLogisticRegressionCV, RegularizationPathDisplay
 
 X, y = load_breast_cancer(return_X_y=True, as_frame=True)
-y = y.map({0: "malignant", 1: "benign"})
+y = np.where(y == 1, "benign", "malignant")
 folds = StratifiedKFold(10, shuffle=True, random_state=0)
 model = GDLogisticRegressionCV(Cs=60, cv=folds, random_state=0).fit(X, y)
 

@@ -26,10 +26,10 @@ print(f"{model.n_iter_[0]} iterations, duality gap {model.duality_gap_:.0e}, acc
 figure, axes = plt.subplots(2, 5, figsize=(7, 3.2), layout="constrained")
 most = np.abs(model.coef_).max()
 for ax, digit, weights in zip(axes.flat, model.classes_, model.coef_, strict=True):
-    image = ax.imshow(weights.reshape(8, 8), cmap="gray", vmin=-most, vmax=most)
+    ax.imshow(weights.reshape(8, 8), cmap="gray", vmin=-most, vmax=most)
     ax.set_title(f"{digit}")
     ax.set_axis_off()
-figure.colorbar(image, ax=axes, label="change of the score\nper grey level")
+figure.colorbar(axes[0, 0].images[0], ax=axes, label="change of the score\nper grey level")
 plt.show()
 
 # %%

@@ -44,9 +44,10 @@ def pipeline(classifier):
     return make_pipeline(columns, classifier)
 
 
+classifier = GDLogisticRegression()
 with warnings.catch_warnings():
     warnings.simplefilter("error")
-    ours = pipeline(GDLogisticRegression()).fit(table, y)
+    ours = pipeline(classifier).fit(table, y)
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     theirs = pipeline(LogisticRegression()).fit(table, y)
@@ -58,7 +59,7 @@ def objective(model):
     return np.logaddexp(0, (1 - 2 * y) * z).mean() + np.sum(model[-1].coef_ ** 2) / (2 * n)
 
 
-print(f"GDLogisticRegression  J = {objective(ours):.6f}, above its minimum by {ours[-1].duality_gap_:.0e} at most")
+print(f"GDLogisticRegression  J = {objective(ours):.6f}, above its minimum by {classifier.duality_gap_:.0e} at most")
 print(f"LogisticRegression    J = {objective(theirs):.6f}, {[w.category.__name__ for w in caught]}")
 
 # %%
@@ -67,12 +68,12 @@ print(f"LogisticRegression    J = {objective(theirs):.6f}, {[w.category.__name__
 # columns through the Pipeline.
 CoefficientDisplay.from_estimator(ours, table)
 plt.show()
-coef = dict(zip(ours[0].get_feature_names_out(), ours[-1].coef_[0], strict=True))
+coef = pd.Series(classifier.coef_[0], ours[:-1].get_feature_names_out())
 for name, value in coef.items():
     print(f"{name:10} {value:+.6f}")
 
 # %%
-assert ours[-1].converged_
+assert classifier.converged_
 assert any(issubclass(w.category, ConvergenceWarning) for w in caught)
 assert objective(ours) < objective(theirs) - 1e-4
 assert abs(coef["born"] + 0.04) < 0.005

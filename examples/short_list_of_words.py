@@ -30,12 +30,11 @@ labels = np.where(labels, "spam", "no spam")
 
 # %%
 # The rule of one standard error gives the shortest list that is not distinguishably worse than the best.
-pipeline = make_pipeline(
-    TfidfVectorizer(), GDLogisticRegressionCV(Cs=15, l1_ratios=[1.0], cv=3, rule="1se", random_state=0)
-).fit(texts, labels)
-model = pipeline[-1]
+vectorizer = TfidfVectorizer()
+model = GDLogisticRegressionCV(Cs=15, l1_ratios=[1.0], cv=3, rule="1se", random_state=0)
+pipeline = make_pipeline(vectorizer, model).fit(texts, labels)
 kept = model.coef_[0] != 0
-words = pipeline[0].get_feature_names_out()[kept]
+words = vectorizer.get_feature_names_out()[kept]
 print(f"{kept.sum()} of {len(kept)} words: {', '.join(words[:12])}")
 
 # %%

@@ -13,7 +13,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.model_selection import train_test_split
-from sklearn.pipeline import make_pipeline
 
 from gdlogit import CoefficientDisplay, GDLogisticRegression
 
@@ -32,27 +31,24 @@ for mood in y:
 # %%
 # The model takes the CSR matrix of the vectoriser as it is.
 train, test, y_train, y_test = train_test_split(reviews, y, random_state=0)
-models = {
-    l1_ratio: make_pipeline(TfidfVectorizer(), GDLogisticRegression(C=1, l1_ratio=l1_ratio, random_state=0)).fit(
-        train, y_train
-    )
-    for l1_ratio in (0, 1)
-}
+vectorizer = TfidfVectorizer()
+X_train, X_test = vectorizer.fit_transform(train), vectorizer.transform(test)
+models = {l1_ratio: GDLogisticRegression(C=1, l1_ratio=l1_ratio, random_state=0) for l1_ratio in (0, 1)}
 for l1_ratio, model in models.items():
-    coef = model[-1].coef_
+    model.fit(X_train, y_train)
     print(
-        f"l1_ratio={l1_ratio}: {np.count_nonzero(coef):5} of {coef.size} coefficients are not zero, "
-        f"accuracy on new reviews {model.score(test, y_test):.3f}"
+        f"l1_ratio={l1_ratio}: {np.count_nonzero(model.coef_):5} of {model.coef_.size} coefficients are not zero, "
+        f"accuracy on new reviews {model.score(X_test, y_test):.3f}"
     )
 
 # %%
-words = models[1][0].get_feature_names_out()
-CoefficientDisplay.from_estimator(models[1][-1], feature_names=words, k=12)
+words = vectorizer.get_feature_names_out()
+CoefficientDisplay.from_estimator(models[1], feature_names=words, k=12)
 plt.show()
 
 # %%
-chosen = set(words[models[1][-1].coef_[0] != 0])
-assert models[1][-1].converged_
+chosen = set(words[models[1].coef_[0] != 0])
+assert models[1].converged_
 assert {*happy, *sad} <= chosen
 assert len(chosen) < 0.02 * len(words)
-assert models[1].score(test, y_test) >= models[0].score(test, y_test)
+assert models[1].score(X_test, y_test) >= models[0].score(X_test, y_test)
