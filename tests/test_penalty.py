@@ -349,6 +349,8 @@ def test_factors_multiply_the_strengths_and_an_infinite_one_leaves_a_feature_out
     np.testing.assert_allclose(penalty.l2, [0.0, 0.0375, 0.1125, 0.0, 0.0375 * LEFT_OUT])
     np.testing.assert_allclose(penalty.l1, [0.0, 0.0125, 0.0375, LEFT_OUT, 0.0125 * LEFT_OUT])
     assert ElasticNet.of(0.5, 0.25, 40.0, np.array([3.0, 3.0])) == ElasticNet.of(0.5 / 3, 0.25, 40.0)
+    assert ElasticNet.of(0.5, 0.25, 40.0, np.array([3.0])) == ElasticNet.of(0.5 / 3, 0.25, 40.0)
+    np.testing.assert_allclose(ElasticNet.of(0.5, 0.25, 40.0, np.array([3.0, 3.0, 2.0])).l2, [0.1125, 0.1125, 0.075])
     left_out = ElasticNet.of(np.inf, 0.25, 40.0, np.array([1.0, np.inf]))
     np.testing.assert_array_equal(left_out.l1, [0.0, LEFT_OUT])
     np.testing.assert_array_equal(left_out.l2, 0.0)
