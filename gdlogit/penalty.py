@@ -35,7 +35,7 @@ __all__ = [
     "ways_of",
 ]
 
-ROUNDING = 4 * float(np.finfo(float).eps)  # of a term, relative to a sum
+COST_ROUNDING = 4 * float(np.finfo(float).eps)  # of a term, relative to a sum
 WEAKEST = float(np.finfo(float).tiny)  # a strength that is not 0
 # An l1 strength that stands for infinity: no slope of a loss, of features in their units, exceeds it; 0 times it is 0.
 LEFT_OUT = 1e100
@@ -270,7 +270,7 @@ class ElasticNet(NamedTuple):
         shifted = W[:, None, :] - shifts[:, :, None]
         l1, l2 = columns(self.l1, shifted), columns(self.l2, shifted)
         cost = (0.5 * l2 * shifted**2 + l1 * np.abs(shifted)).sum(axis=2)
-        cost[:, 0] *= 1 - k * ROUNDING  # between the two middle coefficients of an even number all cost the same
+        cost[:, 0] *= 1 - k * COST_ROUNDING  # between the two middle coefficients of an even number all cost the same
         return np.vstack([shifted[np.arange(len(W)), cost.argmin(axis=1)], theta[-1:]])
 
     def unpenalised(self, n_features):

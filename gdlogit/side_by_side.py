@@ -30,7 +30,7 @@ NODES_AHEAD, NODES_AROUND = 2, 4  # nodes of a curve: to the next node, and betw
 # Of a coefficient times its feature's spread, relative to sqrt(tol). With tol=1e-8 all but 0.3% of the coefficients are
 # then known to 1e-5 (spambase, breast_cancer), and adult takes 8% longer than with errors as J alone allows.
 LARGEST_ERROR = 0.05
-MOST_COLUMNS = 120  # of theta side by side: more save no time
+MOST_THETA_COLUMNS = 120  # of theta side by side: more save no time
 FACTOR_BYTES = 2**28  # most bytes of the factorised metrics of problems that go side by side
 PROOF_ROWS_PER_PARAMETER = 4  # least rows of the sample for the proofs
 
@@ -150,7 +150,7 @@ class SideBySide:
         near = nodes[max(0, number + 1 - NODES_AROUND // 2) :][:NODES_AROUND]
         P = np.prod(self.several.shape)
         width = self.n_weightings * self.problem.loss.n_outputs
-        size = max(1, min(MOST_COLUMNS // width, FACTOR_BYTES // (8 * P**2 * self.n_weightings)))
+        size = max(1, min(MOST_THETA_COLUMNS // width, FACTOR_BYTES // (8 * P**2 * self.n_weightings)))
         for begin in range(a + 1, b, size):
             some = np.arange(begin, min(begin + size, b))
             start = np.stack([self.on_the_curve(near, i) for i in some])

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import xlog1py, xlogy
 
-LEAST_CURVATURE = 1e-12  # of a row, where a number is divided by the root of the curvature
+LEAST_ROW_CURVATURE = 1e-12  # of a row, where a number is divided by the root of the curvature
 CHUNK = 2**18  # numbers of a temporary array: 2 MB, which stay in cache
 
 
@@ -183,7 +183,7 @@ def hessian_product(loss, v, block, c):
 
 def least_squares(loss, total, block, z):
     """The loss around scores z as a sum of squares |u + root dz|^2 / 2: root and u, for ``each``."""
-    root_curvature = np.sqrt(np.maximum(loss.curvature(z), LEAST_CURVATURE))
+    root_curvature = np.sqrt(np.maximum(loss.curvature(z), LEAST_ROW_CURVATURE))
     _, dz = loss.forward_backward(z, block.y)
     root_weight = np.sqrt(block.weight / total)[:, None]
     return np.hstack([root_weight * root_curvature, root_weight * (dz / root_curvature)])

@@ -135,6 +135,33 @@ def test_strengths_by_other_names_pass():
     assert not strengths_read("x = swept(F, y, x, l1, l2)\ns = penalty.l1_strengths(shape)\np = Penalty(l1=0.1)")
 
 
+def constants(source):
+    """The constants that a file defines, with the text of their values."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign):
+            (target,) = node.targets
+            is_tuple = isinstance(target, ast.Tuple)
+            pairs = zip(target.elts, node.value.elts, strict=True) if is_tuple else [(target, node.value)]
+            yield from ((name.id, ast.unparse(value)) for name, value in pairs if name.id.isupper())
+
+
+def ambiguous(sources):
+    """The names of constants that have one value in one file, and another value in another."""
+    values = {}
+    for name, value in (pair for source in sources for pair in constants(source)):
+        values.setdefault(name, set()).add(value)
+    return {name for name, found in values.items() if len(found) > 1}
+
+
+def test_a_constant_has_one_value_in_the_whole_package():
+    assert not ambiguous(path.read_text(encoding="utf-8") for path in FILES.values())
+
+
+def test_a_constant_with_two_values_is_seen():
+    assert ambiguous(["FAR, NEAR = 1, 2", "NEAR = 3"]) == {"NEAR"}
+    assert not ambiguous(["EPS = 1e-9", "EPS = 1e-9\nfar = 2", "far = 3"])
+
+
 def reaches_into_rows(source):
     """The lines of a file that ask some object's rows for something: ``objective.rows.sum``, say."""
     for node in ast.walk(ast.parse(source)):

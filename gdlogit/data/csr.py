@@ -20,7 +20,7 @@ from .units import measured_in
 
 __all__ = ["CentredCsr", "CsrBlock", "canonical", "joined", "row_kronecker"]
 
-FAR = 1e3  # |centre| / spread of a feature that loses three digits of every product
+FAR_CENTRE = 1e3  # |centre| / spread of a feature that loses three digits of every product
 SOME_ROWS = 10  # nearly every feature has a zero, or shows its spread, in ten rows
 # Multiplications of a dense X that count as much as one of CSR, which takes 4 times as long, and the GIL less often.
 WORK_PER_ENTRY = 16
@@ -161,7 +161,7 @@ class CsrBlock(Block):
         return CentredCsr(**parts, centre=centre) if np.any(centre) else CsrBlock(**parts)
 
     def _far(self, centre):
-        """The centre, for features without a zero whose centre is FAR from 0; 0 for all other features."""
+        """The centre, for features without a zero whose centre is far from 0; 0 for all other features."""
         far = self[:: -(-len(self) // SOME_ROWS)]._is_far(centre)
         return np.where(far.any() and self._is_far(centre), centre, 0)
 
@@ -169,7 +169,7 @@ class CsrBlock(Block):
         X = self.X
         with np.errstate(over="ignore"):
             spread = np.bincount(X.indices, np.abs(X.data - centre[X.indices]), X.shape[1]) / len(self)
-            return self.without_zeros() & (spread > 0) & (np.abs(centre) > FAR * spread)
+            return self.without_zeros() & (spread > 0) & (np.abs(centre) > FAR_CENTRE * spread)
 
     def seen(self):
         """The features that some row has, and these rows with these features alone."""

@@ -23,7 +23,7 @@ __all__ = ["DaskParts"]
 
 FAN_IN = 16  # results that are combined in one task
 EMBEDDED_BYTES = 10_000  # a larger pickled function is sent once to each worker, not with every task
-LOST = (
+ROWS_ARE_GONE = (
     "Some rows are gone: either the worker that held them was lost and Dask cannot make the rows anew, or they were "
     "cancelled. Dask cannot make rows anew that client.scatter has put on a worker. Read or make the rows by tasks, as "
     "a Dask array or DataFrame does, and fit again."
@@ -102,7 +102,7 @@ class DaskParts:
         try:
             return self.client.gather(futures)
         except CancelledError:
-            raise RuntimeError(LOST) from None
+            raise RuntimeError(ROWS_ARE_GONE) from None
         except Exception as error:
             raise of_ones_own(error) from None
 

@@ -43,7 +43,7 @@ SAMPLE_ROWS_PER_PARAMETER = 10  # of the smallest sample
 TINY_SIZE = 30_000  # rows x parameters: below, a Hessian costs no more than the calls that compute it
 LEAST_SAMPLED_RATE = 1 / 8  # a smaller rate shows that the sample has missed a rare or heavy-tailed feature
 SAMPLE_ACCURACY = 0.05  # excess / sampling error: where the descent on a sample ends
-WINDOW = 4  # most steps over which the mean contraction is taken
+MOST_CONTRACTIONS = 4  # most steps over which the mean contraction is taken
 MOST_SAMPLE_STEPS = 50  # J has no minimum on a sample with a single class: its descent must end, too
 
 
@@ -208,7 +208,7 @@ def steps_left(state, goal):
     """
     if state.rate != 1:
         return inf
-    *_, last = recent = state.excesses[-WINDOW:]
+    *_, last = recent = state.excesses[-MOST_CONTRACTIONS:]
     first, n = recent[0], len(recent)
     contraction = min(share(state.excess, last), share(state.excess, first) ** (1 / n))
     return log(state.excess / goal) / -log(contraction) if contraction < 1 else inf

@@ -30,7 +30,7 @@ from .wolfe import Trial, search
 
 __all__ = ["proximal_quasi_newton"]
 
-ROUNDING = 1e-12  # coefficient / coefficient before, up to which it is 0 but for rounding
+ZERO_ROUNDING = 1e-12  # coefficient / coefficient before, up to which it is 0 but for rounding
 NEWTON_RESIDUAL = 0.1  # slope of Newton's model / slope at its start: enough for an estimate of the excess
 
 
@@ -97,7 +97,7 @@ def advance(objective, state):
 
     def at(rate):
         here = end if rate == 1 else theta + rate * direction
-        here[np.abs(here) <= ROUNDING * np.abs(theta)] = 0.0  # a rate of 1 but for rounding keeps the zeros of rate 1
+        here[np.abs(here) <= ZERO_ROUNDING * np.abs(theta)] = 0.0  # a rate that rounds to 1 keeps the zeros of rate 1
         loss = line.loss(rate)
         sign = np.sign(np.where(here != 0, here, direction))
         slope = loss.slope + float(np.vdot(penalty.gradient(here) + strengths * sign, direction))

@@ -49,10 +49,10 @@ LATE_GRAM = 10.0  # price of G / passes so far, beyond which a long descent does
 FADED = 0.5  # loss / loss where B was made, at which B is made anew
 STRETCH, FAST = 4, 0.3  # steps of a stretch; fall in a stretch / fall in the stretch before, up to which J falls fast
 SOLVE_SHARE, LEAST_PRODUCTS = 0.25, 10  # most products of the solve for Newton's step: a share of the passes, or ten
-FEW_ROWS, ROWS_PER_FEATURE = 2000, 2  # most rows on which Newton's step is tried, where a product is cheap
+FEW_ROWS, FEW_ROWS_PER_FEATURE = 2000, 2  # most rows on which Newton's step is tried, where a product is cheap
 STEPS_BEFORE_NEWTON = 7  # before the first trial; the next ones are where the number of steps is a power of two
 KEPT_PROMISE = 0.25  # fall of J / fall that Newton's step promised, from which on the next step is Newton's, too
-FEW_FEATURES = 256  # with more, a product for a trial that fails costs more than residuals that are made twice
+FEW_TRIAL_FEATURES = 256  # with more, a product for a trial that fails costs more than residuals that are made twice
 TINY = float(np.finfo(float).tiny)
 LONG_DESCENT = 100  # passes, after which a descent may end although J still falls
 WINDOW = 10  # steps over which the fall of J is compared with its standard error
@@ -175,7 +175,7 @@ def advance(objective, state):
 
     def at(rate):
         theta = point.theta + rate * direction
-        is_likely = rate == state.rate == 1 and objective.shape[0] <= FEW_FEATURES
+        is_likely = rate == state.rate == 1 and objective.shape[0] <= FEW_TRIAL_FEATURES
         loss = line.loss_and_gradient(rate) if is_likely else line.loss(rate)
         slope = loss.slope + float(np.vdot(penalty.gradient(theta), direction))
         return Trial(rate, loss.mean + penalty.value(theta), slope, (theta, loss))
@@ -263,7 +263,7 @@ def tries_newton(objective, state, values):
 
 def has_few_rows(objective):
     """Whether rows are so few that a product is cheap and Newton's step is tried."""
-    return objective.n_counted <= min(FEW_ROWS, ROWS_PER_FEATURE * objective.shape[0])
+    return objective.n_counted <= min(FEW_ROWS, FEW_ROWS_PER_FEATURE * objective.shape[0])
 
 
 def left(state, values):

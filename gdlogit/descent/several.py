@@ -27,7 +27,7 @@ from .armijo import ARMIJO
 
 __all__ = ["Arrivals", "Metrics", "descend_side_by_side", "metric_of"]
 
-MOST_STEPS = 40  # then ``solve`` takes over
+MOST_SHARED_STEPS = 40  # then ``solve`` takes over
 MOST_OWN_HESSIANS = 6  # of one problem
 FEW_OWN_HESSIANS = 2  # at a time: more take longer than the Hessians of all weightings at once
 STEPS_PER_HESSIAN = 6  # if more steps are left to go, a Hessian costs less than the steps
@@ -145,7 +145,7 @@ def descend_side_by_side(
     wanted = Accuracy(max(tol, several.resolution), error)
     running, metrics = begin(several, columns, theta, start, value)
     found, n_own = Arrivals.none(running, metrics), np.zeros(len(theta), int)
-    for step in range(MOST_STEPS):
+    for step in range(MOST_SHARED_STEPS):
         arrived, lost = has_arrived(several, running, wanted), is_lost(several, running)
         if arrived.any() or lost.any():
             leave(found, running, arrived, step)

@@ -26,7 +26,7 @@ __all__ = ["Trial", "search"]
 
 ARMIJO, SLOPE = 1e-4, 0.5  # c1, c2
 MOST_TRIALS = 40
-MOST_GROWTH = 10.0  # next rate / last rate, while no rate is known to be too long
+MOST_RATE_GROWTH = 10.0  # next rate / last rate, while no rate is known to be too long
 LEAST_MARGIN = 0.05  # distance of the next rate from an end of the bracket / length of the bracket
 
 
@@ -103,4 +103,4 @@ def beyond(start: Trial, low: Trial) -> float:
     """The rate beyond the last one at which the secant of the slopes is zero."""
     rise = low.slope - start.slope
     further = -start.slope / rise if rise > 0 else inf
-    return low.rate * min(max(further, 1.5), MOST_GROWTH)
+    return low.rate * min(max(further, 1.5), MOST_RATE_GROWTH)

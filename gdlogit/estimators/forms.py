@@ -18,7 +18,7 @@ __all__ = ["OtherForms", "to_sklearn"]
 
 TRANSLATES = ContextVar("whether a deep copy of a GDLogisticRegression is a LogisticRegression", default=False)
 
-ROUNDING = 1e-6  # shares that are written with six digits may differ from a sum of 1 by so much
+PRIOR_ROUNDING = 1e-6  # shares that are written with six digits may differ from a sum of 1 by so much
 
 
 class OtherForms(Classifier):
@@ -170,7 +170,7 @@ def shares_of_classes(prior, classes):
     elif isinstance(prior, Real) and len(classes) == 2:
         prior = [1 - prior, prior]
     shares = check_array(np.atleast_1d(prior), ensure_2d=False, dtype=float, input_name="prior")
-    if shares.shape != classes.shape or not (shares > 0).all() or abs(shares.sum() - 1) > ROUNDING:
+    if shares.shape != classes.shape or not (shares > 0).all() or abs(shares.sum() - 1) > PRIOR_ROUNDING:
         raise ValueError(
             f"prior must have a positive share for each of {len(classes)} classes, which add up to 1; got {given!r}."
         )

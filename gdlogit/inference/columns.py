@@ -20,7 +20,7 @@ __all__ = ["PASSES", "SLOW", "Columns", "climb"]
 SETTLED = 1e-11  # promised rise of l at which a column ends: a step of less than 1e-5 standard errors
 SLOW = 0.5  # distance after a step / distance before, in standard errors: more is slow
 PASSES = 100  # at most
-ROUNDING = 1e-10  # relative to l: a smaller fall may be the rounding of a nearly singular log |I|
+LIKELIHOOD_ROUNDING = 1e-10  # relative to l: a smaller fall may be the rounding of a nearly singular log |I|
 
 
 class Moves(NamedTuple):
@@ -98,7 +98,7 @@ def climb(columns):
         before = columns.thetas[:, left]
         columns.thetas[:, left] = before + rate[left] * step[:, left]
         value, slope = columns.evaluate(left)
-        fell = value < loglik[left] - ROUNDING * np.abs(loglik[left])
+        fell = value < loglik[left] - LIKELIHOOD_ROUNDING * np.abs(loglik[left])
         columns.thetas[:, left[fell]] = before[:, fell]
         rate[left] = np.where(fell, rate[left] / 2, 1.0)
         new = left[~fell]

@@ -41,7 +41,7 @@ __all__ = ["FirthLikelihood", "aliased_features", "solve_firth"]
 TOL_SHARE = 1e-4
 LEAST_RATE = 1e-6
 NOISE = 1e-10  # relative to J: the rounding of log |I|, where I is nearly singular
-SLOW = 0.1  # excess after a step / excess before: where it is more, secant pairs improve the metric
+SLOW_SHARE = 0.1  # excess after a step / excess before: where it is more, secant pairs improve the metric
 
 
 class FirthLikelihood(Likelihood):
@@ -110,7 +110,7 @@ class FirthObjective:
         point = Point(theta, (0.5 * self.log_det - loglik) / total, -score / total)
         excess = 0.5 * float(np.vdot(score, information.solve(score))) / total
         metric = NewtonMetric(PerRow(information, total))
-        if last and excess > SLOW * last.excess:
+        if last and excess > SLOW_SHARE * last.excess:
             change = theta - last.point.theta, point.gradient - last.point.gradient
             metric = metric._replace(pairs=last.metric.pairs).updated(*change)
         return FirthState(point, excess, rate, information, metric)

@@ -36,7 +36,7 @@ __all__ = [
 
 PRECONDITIONER_ROWS_PER_FEATURE, PRECONDITIONER_ROWS = 10, 1000  # a Kronecker product is made of at least so many
 WORKING_SET_SLOPE = 0.9  # slope / l1: a zero with a larger ratio may leave zero in the next step
-FEW_FEATURES = 200  # a working set of so many zeros is never cut down to the number of rows
+FEW_ZEROS = 200  # up to this number of zeros, a working set is not cut down to the number of rows
 PROXIMAL_RESIDUAL = 1e-3  # slope / slope at the start, where a solve for an estimate or a proof ends
 
 
@@ -261,7 +261,7 @@ def working_features(objective, point):
     W, slopes = point.theta[:-1], np.abs(point.gradient[:-1]).max(axis=1)
     strength = objective.penalty.l1_strengths(point.theta.shape)[:-1, 0]
     kept, zeros = W.any(axis=1) | (strength == 0), slopes > WORKING_SET_SLOPE * strength
-    most = max(objective.n_counted, FEW_FEATURES)
+    most = max(objective.n_counted, FEW_ZEROS)
     if np.count_nonzero(zeros) > most:
         share = np.divide(slopes, strength, out=np.zeros_like(slopes), where=~kept)
         zeros &= share >= np.partition(share, -most)[-most]

@@ -40,7 +40,7 @@ MOST_PAIRS = 10  # that are kept: the newest
 LEAST_EIGENVALUE = 1e-10  # of G (x) B, relative to the largest: less is rounding
 WORKING_SET_SLOPE = 0.9  # slope / l1: a zero with a larger ratio may leave zero in the next step
 LEAST_COSINE = 1e-10  # between a step and the change of the gradient: a pair with less is rounding
-ADMM_ITERATIONS, MOST_ROUNDS = 10, 6  # in a round; rounds
+SPECTRAL_ITERATIONS, SPECTRAL_ROUNDS = 10, 6  # in a round; rounds
 ENOUGH_FALL = 0.1  # fall of the last round / fall so far, up to which another round is not worth its price
 ADMM_RELAXATION = 1.6  # Boyd et al. recommend 1.5 to 1.8
 MOST_CHANGE, GOOD_RHO = 10.0, 3.0  # of rho, after a round; the least change that calls for another round
@@ -168,7 +168,7 @@ class Model:
         """About the minimum of q, the fall of q from x, and a better rho / sigma."""
         z, best, fall, rho = self.x, self.x, 0.0, rho * self.sigma
         u = -self.g / rho
-        for _ in range(MOST_ROUNDS):
+        for _ in range(SPECTRAL_ROUNDS):
             z, u, better_rho = self.admm(z, u, rho)
             is_suitable = max(rho, better_rho) < GOOD_RHO * min(rho, better_rho)
             before, u, rho = fall, u * (rho / better_rho), better_rho
@@ -185,7 +185,7 @@ class Model:
         inverse = 1 / (self.diagonal + rho)
         W = self.W * inverse.ravel()
         inner = np.linalg.inv(self.K - W @ self.W.T)
-        for _ in range(ADMM_ITERATIONS):
+        for _ in range(SPECTRAL_ITERATIONS):
             before = z
             pull = rho * (z - self.x - u) - self.g
             d = into(pull) * inverse
