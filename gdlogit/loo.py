@@ -17,6 +17,7 @@ Rad and Maleki, "A scalable estimate of the out-of-sample prediction error via a
 cross-validation", JRSS B 82 (2020).
 """
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -29,14 +30,19 @@ from .problem import Coordinates
 from .quadratic.curvature import Cholesky
 from .quadratic.metric import NewtonMetric, without_shift
 from .several import Columns, Several
+from .side_by_side import lagrange
 
 __all__ = ["LeaveOneOut"]
 
 LARGE_LEVERAGE = 0.9  # times the curvature: the step to the fit without such a row is far too short, or too long
-LARGE_CHANGE = 0.5  # of a score: it changes the curvature by 5% to 40%, so one step is not enough
+# Of a score: beyond, one step is not enough. At 0.5 the mean loss of iris was wrong by up to 3%.
+LARGE_CHANGE = 0.25
 MOST_ROWS = 20_000  # their losses give the mean, and its error, precisely enough
 FITS_AT_ONCE = 100  # fits without a row, side by side
 LARGEST_START = 2.0  # change of the row's own score with which a fit without it starts
+# Most of log C from node to node. At 0.8 decades the mean losses of german and iris were wrong by up to 0.6%, at 0.6 by
+# up to 0.2%, as much as at 0.4.
+MOST_NODE_DISTANCE = 0.6 * np.log(10)
 TOL = 1e-5  # of S J, where fits without a row end: a score that a row moves by much is then right to about 1e-3
 
 
@@ -46,8 +52,45 @@ class LeaveOneOut:
     def __init__(self, problem, weight, unit, settings, rng):
         self.problem, self.weight, self.unit, self.settings, self.rng = problem, weight, unit, settings, rng
         self._coordinates = self._some = None
+        self._moves: dict[int, np.ndarray] = {}  # of theta without a row, at the last C for which the row was fitted
         rows = np.flatnonzero(unit > 0)
         self.index = rows if len(rows) <= MOST_ROWS else rows[at_random(MOST_ROWS, len(rows), rng)]
+
+    def path(self, thetas, Cs, l1_ratio):
+        """Yield the scores of the rows ``index``, each without itself, at each of the fits at ascending Cs.
+
+        With l2 alone, what leaving a row out changes in its score is a smooth function of log C. So it is computed at
+        some C, the nodes, and interpolated between them by cubic polynomials.
+        """
+        n_smooth = np.count_nonzero(np.isfinite(Cs)) if l1_ratio == 0 else 0
+        yield from self._interpolated(thetas[:n_smooth], Cs[:n_smooth])
+        for theta, C in zip(thetas[n_smooth:], Cs[n_smooth:], strict=True):
+            yield self.scores(theta, C, l1_ratio)
+
+    def _interpolated(self, thetas, Cs):
+        """The scores of ``path`` with l2 alone."""
+        nodes, logs, changes = nodes_of(Cs), np.log(Cs), {}
+        for i, theta in enumerate(thetas):
+            after = np.searchsorted(nodes, i)
+            window = nodes[max(after - 2, 0) : after + 2]
+            changes = {node: changes[node] for node in window if node in changes}
+            near = [i] if i == nodes[after] else window
+            for node in near:
+                if node not in changes:
+                    changes[node] = self.scores(thetas[node], Cs[node], 0.0) - self._fitted(thetas[node])
+            weights = lagrange(logs[near], logs[i])
+            yield self._fitted(theta) + sum(w * changes[node] for w, node in zip(weights, near, strict=True))
+
+    def _fitted(self, theta):
+        """The scores of the rows ``index`` in the fit to all rows."""
+        with self._given.threads():
+            return self._given.scores(theta).astype(float)
+
+    @cached_property
+    def _given(self):
+        """The rows ``index`` as given."""
+        objective = Objective(self.problem.rows, self.problem.loss, self.problem.penalty)
+        return objective if len(self.index) == objective.n_rows else objective.on(self.index)
 
     def scores(self, theta, C, l1_ratio):
         """The scores (m, k) of the rows ``index``, each without itself, at the user's theta of the fit at C."""
@@ -74,7 +117,10 @@ class LeaveOneOut:
         return np.stack([alone.scores(theta)[row] for row, theta in enumerate(thetas)])
 
     def _by_descent(self, shares, index, theta, C):
-        """The thetas of fits without some rows, side by side; None where they do not all arrive, and need care."""
+        """The thetas of fits without some rows, side by side; None where they do not all arrive, and need care.
+
+        They start where the row moved theta to at the last C, or else one Newton step from the fit with the row.
+        """
         loss, coordinates = self.problem.loss, self._coordinates_of(self.problem)
         several = Several(coordinates.rows, loss, shares)
         start = coordinates.into(theta)
@@ -82,11 +128,14 @@ class LeaveOneOut:
         without = self._without_each(alone, several, start, self.unit[index])
         penalties = [coordinates.penalty(self.problem.penalty_of(C, 0.0, total)) for total in several.totals]
         columns = Columns.of(np.arange(len(index)), penalties, start.shape)
-        starts = np.stack([start + row.step() for row in without])
+        moves = [self._moves.get(i) for i in index]
+        steps = [row.step() if move is None else move for row, move in zip(without, moves, strict=True)]
+        starts = start + np.stack(steps)
         with several.threads():
             value = several.at(start[None], columns.some(slice(1))).value[0]
             tol = max(self.settings.formed_tol, TOL / (several.totals.min() * min(1.0, value)))
             found = descend_side_by_side(several, columns, starts, MetricsWithout(several, without), tol)
+        self._moves |= zip(index, found.theta - start, strict=True)
         return np.stack([coordinates.out_of(theta) for theta in found.theta]) if found.arrived.all() else None
 
     def _without_each(self, alone, several, theta, unit):
@@ -181,6 +230,15 @@ class MetricsWithout(Metrics):
     def at_start(self, columns, point):
         """The Hessians of the fit with the rows, less those of the rows."""
         return [NewtonMetric(self.of(m)) for m in range(len(columns.weighting))]
+
+
+def nodes_of(Cs):
+    """The numbers of some of ascending Cs: both ends, and between them others at most MOST_NODE_DISTANCE apart."""
+    logs, nodes = np.log(Cs), [0]
+    while nodes[-1] < len(Cs) - 1:
+        within = np.searchsorted(logs, logs[nodes[-1]] + MOST_NODE_DISTANCE * (1 + 1e-9), side="right") - 1
+        nodes.append(int(max(nodes[-1] + 1, within)))
+    return np.array(nodes)
 
 
 def curvatures(c, unit):

@@ -55,7 +55,7 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
     "side_by_side": {"descent", "quadratic", "verdict", *FORMULA},
     "l1_path": {"side_by_side", "problem", "descent", "quadratic", "verdict", *FORMULA},
     "paths": {"side_by_side", "l1_path", "solve", "problem", *FORMULA},
-    "loo": {"paths", "problem", "descent", "quadratic", *FORMULA},
+    "loo": {"paths", "side_by_side", "problem", "descent", "quadratic", *FORMULA},
     "inference": {"inference", "summands", "solve", "problem", "descent", "quadratic", *FORMULA},
     "results": {"inference"},
     "online": {"descent", "quadratic", *FORMULA},

@@ -76,3 +76,20 @@ def test_what_it_cannot_do_is_refused():
     many = sp.random(80, 2000, 0.1, format="csr", random_state=0)
     with pytest.raises(ValueError, match="cv='loo' needs a Hessian, which is formed up to 1500 parameters; got 2001"):
         GDLogisticRegressionCV(Cs=2, cv="loo").fit(many, y)
+
+
+def test_between_the_nodes_the_mean_loss_is_that_of_all_fits():
+    X, y = table("iris")
+    fast = GDLogisticRegressionCV(Cs=60, cv="loo").fit(X, y)
+    exact = GDLogisticRegressionCV(Cs=fast.Cs_, cv=LeaveOneOut()).fit(X, y)
+    np.testing.assert_allclose(fast.scores_[0, 0], exact.scores_.mean(axis=0)[0], rtol=0.02)
+
+
+def test_a_c_without_penalty_has_no_part_in_the_interpolation():
+    X, y = table("cancer")
+    X, Cs = X[:, :3], np.logspace(-4, 2, 25)
+    without = GDLogisticRegressionCV(Cs=Cs, cv="loo").fit(X, y)
+    found = GDLogisticRegressionCV(Cs=np.append(Cs, np.inf), cv="loo").fit(X, y)
+    np.testing.assert_allclose(found.scores_[..., :-1], without.scores_, rtol=1e-6)
+    alone = GDLogisticRegressionCV(Cs=[np.inf], cv="loo").fit(X, y)
+    np.testing.assert_allclose(found.scores_[..., -1], alone.scores_[..., 0], rtol=1e-4)

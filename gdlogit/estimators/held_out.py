@@ -95,10 +95,13 @@ class PathScores(NamedTuple):
         """The mean score of the rows, each in a fit without itself."""
         loo = LeaveOneOut(problem, rows.weight, rows.unit, settings, rng)
         part, mean, std = rows.some(loo.index), np.full(grid.shape, np.nan), np.full(grid.shape, np.nan)
-        for r, i in np.argwhere(found.reached):
-            losses = part.losses_at(loo.scores(found.theta[r, i, 0], grid.Cs[r, i], grid.l1_ratios[r]))
-            mean[r, i] = -np.average(losses, weights=part.sample_weight)
-            std[r, i] = np.sqrt(np.average((losses + mean[r, i]) ** 2, weights=part.sample_weight))
+        for r, l1_ratio in enumerate(grid.l1_ratios):
+            reached = np.flatnonzero(found.reached[r])
+            without = loo.path(found.theta[r, reached, 0], grid.Cs[r, reached], l1_ratio)
+            for i, z in zip(reached, without, strict=True):
+                losses = part.losses_at(z)
+                mean[r, i] = -np.average(losses, weights=part.sample_weight)
+                std[r, i] = np.sqrt(np.average((losses + mean[r, i]) ** 2, weights=part.sample_weight))
         return cls(mean[None], std.ravel(), len(loo.index))
 
 
