@@ -114,6 +114,20 @@ def test_a_shift_of_a_features_coefficients_has_no_curvature_that_would_slow_new
     assert model.duality_gap_ < 1e-9
 
 
+@pytest.mark.parametrize("seed", [0, 2])
+def test_a_weak_l1_penalty_within_tight_bounds_takes_few_iterations(seed):
+    """Most coefficients of a step meet a bound or a zero, and the minimum of the model is far from the step."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((1500, 40)) @ (np.eye(40) + 0.08 * rng.standard_normal((40, 40)))
+    y = (X @ rng.standard_normal((40, 5)) / 3 + rng.gumbel(size=(1500, 5))).argmax(axis=1)
+    model = GDLogisticRegression(C=100, l1_ratio=1, coef_bounds=(-0.2, 0.3), random_state=0).fit(X, y)
+    low, high = np.full((5, 40), -0.2), np.full((5, 40), 0.3)
+    assert model.loss_curve_[-1] < theirs(X, y, low, high, 100, 1) + 1e-8  # L-BFGS-B may end above the minimum
+    assert model.duality_gap_ < 1e-7
+    assert model.n_iter_ <= 15
+    assert model.converged_
+
+
 @tables
 @pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
 @pytest.mark.parametrize("solver", ["gd", "nesterov", "sgd"])

@@ -32,7 +32,15 @@ from ..penalty import shrink
 from .curvature import Cholesky, ConjugateGradients, Jacobi, equilibration
 from .sweeps import swept
 
-__all__ = ["INTERCEPT_FEATURE", "ColumnModel", "ProductModel", "least_slope", "minimise_formed", "minimise_roughly"]
+__all__ = [
+    "INTERCEPT_FEATURE",
+    "ColumnModel",
+    "ProductModel",
+    "least_slope",
+    "minimise_formed",
+    "minimise_roughly",
+    "split",
+]
 
 MOST_ROUNDS = 20  # of reduced Newton and ADMM
 NEWTON_STEPS_PER_ROUND = 8  # of reduced Newton, at most
@@ -299,23 +307,29 @@ def point_at(M, point, x, strength):
 
 
 def admm(M, point, strength, rho):
-    """The better of a point and the point that iterations of ADMM find from it; and a better rho.
+    """The better of a point and the point that iterations of ADMM find from it; and a better rho."""
+    z, rho = split(M.M, point.x, point.slope, lambda v, rho: shrink(v, strength / rho), rho)
+    return max(point, point_at(M, point, z, strength), key=lambda point: point.fall), rho
 
-    x := (M + rho)^-1 (rho (z - u) - c),  z := shrink(x + u, lambda / rho),  u := u + x - z, with x over-relaxed.
+
+def split(M, x, slope, prox, rho):
+    """The x that iterations of ADMM find for q, from x with the slope of q's smooth part; and a better rho.
+
+    M is a matrix with a unit diagonal. ``prox(v, rho)`` is the minimum of the rest of q plus rho / 2 |. - v|^2.
+
+    x := (M + rho)^-1 (rho (z - u) - c),  z := prox(x + u, rho),  u := u + x - z, with x over-relaxed.
     """
-    x, slope, _ = point
-    c = slope - M.product(x)
-    factor = Cholesky(M.M + rho * np.eye(len(c)))
+    c = slope - M @ x
+    factor = Cholesky(M + rho * np.eye(len(c)))
     z, u = x, -slope / rho
     for _ in range(ADMM_ITERATIONS):
         before = z
         x = factor.solve(rho * (z - u) - c)
         ahead = ADMM_RELAXATION * x + (1 - ADMM_RELAXATION) * z + u
-        z = shrink(ahead, strength / rho)
+        z = prox(ahead, rho)
         u = ahead - z
     primal, dual = np.linalg.norm(x - z), rho * np.linalg.norm(z - before)
-    rho *= np.clip(np.sqrt(primal / max(dual, np.finfo(float).tiny)), 0.1, 10)
-    return max(point, point_at(M, point, z, strength), key=lambda point: point.fall), rho
+    return z, rho * np.clip(np.sqrt(primal / max(dual, np.finfo(float).tiny)), 0.1, 10)
 
 
 def curvature_to_zero(g, theta, strength, diagonal, largest_fall):
