@@ -9,7 +9,7 @@ import pytest
 from gradcheck import check_gradient
 
 from gdlogit import graph, logistic_backward
-from gdlogit.backprop import Sigmoid, Softmax, excess_of_tilt, loss_of
+from gdlogit.backprop import Sigmoid, Softmax, excess_of_tilt, loss_of, seen_tilt
 
 EPS, TINY, LARGEST = sys.float_info.epsilon, sys.float_info.min, sys.float_info.max
 SCORES = [0.0, *(sign * z for z in (1e-300, 1e-8, 1.0, 37.0, 1e3, 1e20, 1e300, LARGEST) for sign in (1, -1))]
@@ -293,6 +293,13 @@ def test_excess_of_tilt_is_its_formula_below_one_and_nothing_beyond():
         expected = [float((1 - exact(t_i)) * mpmath.log1p(-exact(t_i)) + exact(t_i)) for t_i in t]
     assert (np.abs(excess_of_tilt(t) - expected) <= 4 * EPS * np.maximum(np.abs(t), expected)).all()
     np.testing.assert_array_equal(excess_of_tilt(np.array([1.0, 1.5, 2.0, 1e300])), 0)
+
+
+def test_a_tilt_of_1_or_more_counts_unless_it_is_lost_beside_the_other_probabilities():
+    t = np.array([-3.0, 0.5, 1.0, 1.5, 1e6])
+    np.testing.assert_array_equal(seen_tilt(np.full(5, 1e-30), t), [-3.0, 0.5, 0, 0, 0])
+    np.testing.assert_array_equal(seen_tilt(np.full(5, 0.1), t), t)
+    np.testing.assert_array_equal(seen_tilt(np.full(5, 1e-9, np.float32), t.astype("f4")), [-3, 0.5, 0, 0, 1e6])
 
 
 def test_loss_of_two_classes_has_one_score_and_of_more_one_each():

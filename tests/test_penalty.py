@@ -5,7 +5,7 @@ import pytest
 from gradcheck import check_gradient
 from scipy.optimize import minimize_scalar
 
-from gdlogit.penalty import LEFT_OUT, STRONGEST, WEAKEST, ElasticNet, penalty_in, shrink
+from gdlogit.penalty import LEFT_OUT, STRONGEST, WEAKEST, ElasticNet, penalty_in, shrink, ways_of
 
 
 @pytest.fixture
@@ -354,6 +354,26 @@ def test_factors_multiply_the_strengths_and_an_infinite_one_leaves_a_feature_out
     left_out = ElasticNet.of(np.inf, 0.25, 40.0, np.array([1.0, np.inf]))
     np.testing.assert_array_equal(left_out.l1, [0.0, LEFT_OUT])
     np.testing.assert_array_equal(left_out.l2, 0.0)
+
+
+def test_a_dual_point_of_a_zero_coefficient_moves_towards_what_l1_allows(rng):
+    penalty, zero = ElasticNet(0.3, 0.5), np.zeros((2, 1))
+    for v in rng.uniform(-1.5, 1.5, 50):
+        V = np.array([[v], [0.2]])
+        beyond = max(abs(v) - 0.5 - 0.25, 0.0)  # after a move by at most 0.25
+        nearest = penalty.nearest_dual(zero, V, np.array([0.25]))
+        assert penalty.fenchel_gap(zero, nearest) == pytest.approx(beyond**2 / (2 * 0.3), abs=1e-14)
+
+
+def test_a_penalty_with_ways_of_its_own_is_asked_for_them():
+    class OneWay:
+        def ways(self, shape):
+            return np.zeros(shape, bool), np.ones(shape, bool)
+
+    down, up = ways_of(OneWay(), (3, 2))
+    assert down.shape == up.shape == (3, 2)
+    assert up.all()
+    assert not down.any()
 
 
 def test_a_penalty_that_knows_no_units_is_refused_where_features_have_some():
