@@ -5,7 +5,7 @@ import pytest
 from gradcheck import check_gradient
 from scipy.optimize import minimize_scalar
 
-from gdlogit.penalty import LEFT_OUT, STRONGEST, WEAKEST, ElasticNet, penalty_in, shrink, ways_of
+from gdlogit.penalty import LEFT_OUT, STRONGEST, WEAKEST, ElasticNet, free_of, penalty_in, shrink, ways_of
 
 
 @pytest.fixture
@@ -363,6 +363,22 @@ def test_a_dual_point_of_a_zero_coefficient_moves_towards_what_l1_allows(rng):
         beyond = max(abs(v) - 0.5 - 0.25, 0.0)  # after a move by at most 0.25
         nearest = penalty.nearest_dual(zero, V, np.array([0.25]))
         assert penalty.fenchel_gap(zero, nearest) == pytest.approx(beyond**2 / (2 * 0.3), abs=1e-14)
+
+
+@pytest.mark.parametrize("is_none", [True, False])
+def test_a_penalty_that_does_not_say_which_features_it_leaves_free_leaves_all_or_none(is_none):
+    class Foreign:
+        pass
+
+    foreign = Foreign()
+    foreign.is_none = is_none
+    np.testing.assert_array_equal(free_of(foreign, 2), [is_none, is_none, True])
+    np.testing.assert_array_equal(free_of(ElasticNet(np.array([0.0, 1.0])), 2), [True, False, True])
+
+
+def test_a_penalty_too_small_to_prove_anything_has_an_infinite_gap_whatever_the_callers_settings():
+    with np.errstate(all="raise"):
+        assert ElasticNet(1e-300).fenchel_gap(np.zeros((2, 1)), np.array([[1e10], [0.0]])) == np.inf
 
 
 def test_a_penalty_with_ways_of_its_own_is_asked_for_them():
