@@ -124,6 +124,7 @@ def test_iterates_of_conjugate_gradients_know_the_fall_and_bound_the_rest(hessia
     assert next(metric.iterates(g)).residual == 1
     for iterate in metric.iterates(g):
         r = g - hessian @ iterate.x
+        np.testing.assert_allclose(iterate.rest, r, rtol=0, atol=1e-9 * np.abs(g).max())
         rest = 0.5 * np.sum(r**2 / hessian.diagonal())
         assert iterate.estimate == pytest.approx(iterate.fall + rest, rel=1e-9)
         assert iterate.residual**2 == pytest.approx(
