@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gdlogit.data import products
 from gdlogit.data.products import MOST_COLUMNS, SMALL, product
 
 
@@ -20,6 +21,15 @@ def test_pieces_do_not_change_a_product(k, order, dtype):
             assert ours.dtype == dtype
             bound = len(B) * eps * (np.abs(A).astype(float) @ np.abs(B).astype(float))
             assert (np.abs(ours - A.astype(float) @ B.astype(float)) <= bound + 1e-300).all()
+
+
+def test_rows_that_are_longer_than_many_are_not_cut_into_strips(monkeypatch):
+    rng, k = np.random.default_rng(0), 3
+    X, dz, W = rng.standard_normal((50, 9000)), rng.standard_normal((50, k)), rng.standard_normal((9000, k))
+    for name in ("_by_rows", "_by_terms"):
+        monkeypatch.setattr(products, name, None)
+    for A, B in ((X, W), (X.T, dz), (np.asfortranarray(X.T), dz), (np.asfortranarray(X.T).T, W)):
+        np.testing.assert_allclose(product(A, B), A @ B)
 
 
 def test_a_vector_a_strided_array_and_no_rows_are_multiplied_too():

@@ -11,8 +11,9 @@ MOST_COLUMNS = 100  # with more columns, the copies pay
 
 
 def product(A: np.ndarray, B: np.ndarray) -> np.ndarray:
-    """A B, in pieces of A's longer side that are small enough for BLAS's fastest kernel.
+    """A B, in pieces that are small enough for BLAS's fastest kernel, if A's longer side is that of its rows in memory.
 
+    Pieces of rows that are longer than many would be strips of short parts of memory: up to ten times slower.
     ``np.dot`` rather than matmul, which keeps other threads waiting where a product has less than 500 entries. But
     np.dot copies A where A is some rows of an array in Fortran order.
     """
@@ -24,7 +25,10 @@ def product(A: np.ndarray, B: np.ndarray) -> np.ndarray:
     size = SMALL // (min(m, n) * k)
     if not size:
         return np.dot(A, B)
-    return _by_rows(A, B, size) if m > n else _by_terms(A, B, size)
+    in_rows = A.strides[0] >= A.strides[1]
+    if in_rows != (m > n):
+        return np.dot(A, B)
+    return _by_rows(A, B, size) if in_rows else _by_terms(A, B, size)
 
 
 def _by_rows(A, B, size):

@@ -16,8 +16,8 @@ does not rely on the model. J falls in each step, from any start, and each step 
    in a row, conjugate gradients solve with the Hessian of all rows, preconditioned by the metric. The solve gives a
    reliable estimate, Newton's step, which removes most of the excess, and the dual point for the proof.
 4. *Few rows*. No metric of the features knows which rows have curvature left, and on few rows a product is cheap. There
-   Newton's step is tried after 8, 16, 32, ... steps, and again as long as J falls as the step promised. With one score,
-   products of the rows with each other precondition the solve (``few_rows``).
+   Newton's step is tried after 8, 16, 32, ... steps, and again as long as J falls as the step promised. Products of the
+   rows with each other precondition the solve (``few_rows``), which is rough while the minimum is far.
 5. *End*. J is a mean over the rows, with a standard error. Where the minimum is far and flat, J falls for thousands of
    steps by less than its standard error. If the user has left the tolerance open, a long descent ends there.
 
@@ -50,7 +50,9 @@ FADED = 0.5  # loss / loss where B was made, at which B is made anew
 STRETCH, FAST = 4, 0.3  # steps of a stretch; fall in a stretch / fall in the stretch before, up to which J falls fast
 SOLVE_SHARE, LEAST_PRODUCTS = 0.25, 10  # most products of the solve for Newton's step: a share of the passes, or ten
 FEW_ROWS, FEW_ROWS_PER_FEATURE = 2000, 2  # most rows on which Newton's step is tried, where a product is cheap
+FEW_ROWS_PRODUCTS = 40  # in a solve on few rows: one that takes more follows the rounding of float32 slopes
 STEPS_BEFORE_NEWTON = 7  # before the first trial; the next ones are where the number of steps is a power of two
+ROUGH_RESIDUAL = 0.1  # of Newton's step far from the minimum, as the next step has another Hessian
 KEPT_PROMISE = 0.25  # fall of J / fall that Newton's step promised, from which on the next step is Newton's, too
 FEW_TRIAL_FEATURES = 256  # with more, a product for a trial that fails costs more than residuals that are made twice
 TINY = float(np.finfo(float).tiny)
@@ -120,9 +122,10 @@ def model(objective, state):
 def products(objective, state):
     """The Hessian at the state's point, known by products; a solve may take a share of the passes so far."""
     most = round(max(LEAST_PRODUCTS, SOLVE_SHARE * objective.passes))
-    c = objective.curvature(state.scores)
-    metric = state.metric if state.kernel is None else FewRows(objective, state.kernel, c)
-    return products_at(objective, c, metric, most_products=most, enough=state.goal)
+    c, metric = objective.curvature(state.scores), state.metric
+    if state.kernel is not None:
+        metric, most = FewRows(objective, state.kernel, c), min(most, FEW_ROWS_PRODUCTS)
+    return products_at(objective, c, metric, most_products=most, enough=state.goal, rough=ROUGH_RESIDUAL)
 
 
 def is_stale(objective, state, factor=CHOLESKY):
@@ -205,14 +208,20 @@ def is_long(objective):
 def has_settled(objective, state, factor=CHOLESKY):
     """Whether WINDOW steps lower J by no more than its rounding or, in a long descent, than its standard error.
 
-    A long descent first tries the metric with G, unless G is far too expensive.
+    A long descent first tries the metric with G, unless G is far too expensive; on few rows, Newton's step.
     """
     fall = state.values[max(0, len(state.values) - 1 - WINDOW)] - state.point.value
     if len(state.values) > WINDOW and fall <= objective.resolution * state.point.value:
         return True
     price = gram_price(objective, factor)
-    has_best_metric = state.features.gram is not None or price > LATE_GRAM * objective.passes
+    has_gram = state.features.gram is not None or price > LATE_GRAM * objective.passes
+    has_best_metric = has_gram if state.kernel is None else tried_newton_lately(state.values)
     return has_best_metric and is_long(objective) and fall < state.error
+
+
+def tried_newton_lately(values):
+    """Whether one of the last WINDOW steps was a trial of Newton's step on few rows."""
+    return 0 < len(values) - 2 ** (len(values).bit_length() - 1) <= WINDOW
 
 
 def extrapolated_fall(values):
@@ -258,7 +267,7 @@ def tries_newton(objective, state, values):
         return False
     if state.solved is None:
         return len(values) > STEPS_BEFORE_NEWTON and (len(values) & (len(values) - 1)) == 0
-    return values[-2] - values[-1] >= KEPT_PROMISE * state.solved.fall
+    return values[-2] - values[-1] >= KEPT_PROMISE * min(state.solved.fall, values[-2])  # J is not negative
 
 
 def has_few_rows(objective):

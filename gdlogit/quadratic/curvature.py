@@ -33,6 +33,7 @@ NO_CURVATURE = 1e-6  # relative to the largest: a softmax has no curvature where
 SINGULAR = 1e3  # curvature / rounding of an entry: a smaller ratio may hide that there is no curvature
 ESTIMATE_RESIDUAL = 0.01  # relative residual at which the estimate of the fall is good
 BOUND_RATIO = 1.5  # bound / fall: a good bound
+FAR = 2.0  # estimate / enough: a step from so far away may be rough
 RECENT = 64  # rows of U: with more, a new factorisation costs less
 MOST_UPDATE_VARIANCE = 1e10  # x^T H0^-1 x of a row: with more, too few of H0's digits are left
 
@@ -181,7 +182,7 @@ class ConjugateGradients:
 
     ``bound(r)`` is an upper bound on 1/2 r^T H^-1 r. All vectors have the shape of g. ``solve`` ends where the bound on
     the promised fall is at most ``sharp`` times the fall, or at most ``enough``; where there is no bound, at a relative
-    residual of ``fine``.
+    residual of ``fine``. Far from ``enough``, ``solve`` ends at a relative residual of ``rough``.
     """
 
     def __init__(
@@ -193,8 +194,10 @@ class ConjugateGradients:
         fine=ESTIMATE_RESIDUAL,
         sharp=BOUND_RATIO,
         enough=0.0,
+        rough=0.0,
         most_products=MOST_PRODUCTS,
     ):
+        self.rough = rough
         self.product, self.preconditioner, self.bound = product, preconditioner, bound
         self.fine, self.sharp, self.enough, self.most_products = fine, sharp, enough, most_products
 
@@ -226,7 +229,9 @@ class ConjugateGradients:
     def solved(self, g):
         """The iterate whose bound is sharp; the one of a small residual where there is no bound."""
         for iterate in self.iterates(g):
-            if isinf(iterate.bound):
+            if iterate.residual <= self.rough and iterate.estimate > FAR * self.enough:
+                is_good = True
+            elif isinf(iterate.bound):
                 is_good = iterate.residual <= self.fine
             else:
                 is_good = iterate.bound <= max(self.sharp * iterate.fall, self.enough)
