@@ -13,7 +13,8 @@ mean of u^T x_i under a_i. The tilt takes H_B u from the gradient, where H_B is 
 the loss. So the u that solves (H_B + l2) u = dJ leaves V = l2 u, and the bound is about 1/2 dJ^T (H_B + l2)^-1 dJ. That
 is half the squared Newton decrement of the rows of B: it does not depend on any feature's scale. B is a random sample
 whose Hessian costs less than a pass, without the few rows that u would tilt out of [0, 1]. The bound is then about
-n / |B| times the decrement of all rows.
+n / |B| times the decrement of all rows. With l1, rows that u would tilt out of [0, 1] take a part of their tilt: they
+are nearly certain, so V moves by less than their small probabilities.
 
 For many parameters H_B is not formed. Then B is all rows, and conjugate gradients solve (H + l2) u = dJ. The residual
 of that equation is a term of V, so the bound is proven for a rough u, too. Only the intercept of u is corrected first,
@@ -126,8 +127,7 @@ def finer_bound(objective, point, loose):
     """The bound from Newton's steps whose slopes are small beside the l1 strengths; they end below ``loose``.
 
     A dual point is scaled until its slopes are within the strengths. If one slope is 8% beyond a tiny strength, 8% of J
-    are lost, however near theta is to the minimum. A step that is so exact may tilt nearly certain rows out of [0, 1];
-    they take a part of the tilt, which moves the slopes by less than their small probabilities.
+    are lost, however near theta is to the minimum.
 
     A solve that has not come so far goes on where its step leads, as a dual point bounds J at every theta.
     """
@@ -135,7 +135,7 @@ def finer_bound(objective, point, loose):
     most = FINER_WORK / (2 * objective.work * objective.shape[1])
     for _ in range(FINER_STEPS):
         solved = Solved(*LocalModel(objective, point).metric.step_and_fall(point, 0.0, most))
-        proven = tilted_bound(objective, LocalModel(objective, point, solved), loose, MOST_TILT)
+        proven = tilted_bound(objective, LocalModel(objective, point, solved), loose)
         best = min(best, value - point.value + proven)
         if best <= loose:
             break
@@ -146,35 +146,49 @@ def finer_bound(objective, point, loose):
     return best
 
 
-def tilted_bound(objective, model, wanted=0.0, most=np.inf):
+def tilted_bound(objective, model, wanted=0.0):
     """The bound from tilting the rows of a model, which are all rows of the objective or a sample of them.
 
-    The tilts of a row go up to ``most``.
-
-    It is infinite where the tilt is too strong, or overflows. Where the bound is larger than ``wanted``, one more pass
-    over these rows takes out what the rounding of V adds to the bound.
+    It is infinite where the tilt is too strong, or overflows. Rows whose tilt is too strong are left out. With l1 they
+    take a part of it first; without l1, what this leaves of the slopes would be divided by a tiny l2.
     """
-    point, _ = model.point, model.metric  # an overflow in the metric is an overflow in X, and is reported as such
+    best, _ = np.inf, model.metric  # an overflow in the metric is an overflow in X, and is reported as such
     try:
         with overflow_raised():
             for _ in range(TILTS):
-                tilted = model.objective
-                kl, V, infeasible = zero_sum_tilt(model, most)
-                objective.passes += (2 if infeasible is None else 3) * tilted.n_rows / objective.n_rows
+                *tilted, infeasible = zero_sum_tilt(model)
+                count_passes(objective, model, 2 if infeasible is None else 3)
                 if infeasible is None:
-                    if np.abs(V[-1]).max() > objective.resolution:
-                        return np.inf
-                    V = V - objective.penalty.gradient(point.theta)
-                    proven = bound(objective, point, kl, V)
-                    if proven <= wanted:
-                        return proven
-                    return min(proven, bound(objective, point, kl, V, rounding_of_slopes(objective, tilted)))
-                if objective.penalty.is_smooth and not objective.forms_hessian:
-                    break  # another tilt would take as many products as the first
-                model = LocalModel(tilted.without(infeasible), point)
+                    return min(best, bound_of_tilt(objective, model, *tilted, wanted))
+                if not objective.penalty.is_smooth:
+                    *tilted, _ = zero_sum_tilt(model, MOST_TILT)
+                    count_passes(objective, model, 2)
+                    best = min(best, bound_of_tilt(objective, model, *tilted, wanted))
+                if best <= wanted or not objective.forms_hessian:
+                    break  # by products, another tilt would take as many as the first
+                model = LocalModel(model.objective.without(infeasible), model.point)
     except Overflow:  # the step overflows where hardly a row has any curvature left
         pass
-    return np.inf
+    return best
+
+
+def count_passes(objective, model, number):
+    """Count passes over the rows of a model, in passes over all rows."""
+    objective.passes += number * model.objective.n_rows / objective.n_rows
+
+
+def bound_of_tilt(objective, model, kl, V, wanted):
+    """The bound of the dual point of a tilt. Where it is above ``wanted``, one without the rounding of V, too.
+
+    It is infinite where the residuals do not add up to 0.
+    """
+    if np.abs(V[-1]).max() > objective.resolution:
+        return np.inf
+    point, V = model.point, V - objective.penalty.gradient(model.point.theta)
+    proven = bound(objective, point, kl, V)
+    if proven <= wanted:
+        return proven
+    return min(proven, bound(objective, point, kl, V, rounding_of_slopes(objective, model.objective)))
 
 
 def zero_sum_tilt(model, most=np.inf):
