@@ -103,3 +103,11 @@ def test_separable_rows_of_more_features_end_at_the_minimum_within_a_hundred_pas
     assert ending.status is Status.CONVERGED
     assert ending.point.value <= least * (1 + 2e-6 if dtype == np.float64 else 1 + 1e-4)
     assert objective.passes < 100
+
+
+@pytest.mark.parametrize(("dtype", "C"), [(np.float64, 1e160), (np.float32, 1e25)])
+def test_it_is_not_for_a_penalty_whose_inverse_might_overflow(dtype, C):
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((40, 90)).astype(dtype), rng.integers(0, 2, 40)
+    objective = Objective(rows_of(X, y, np.ones(40)), loss_of(2), ElasticNet.of(C, 0.0, 40.0), formed_parameters=0)
+    assert kernel_price(objective) == np.inf

@@ -81,7 +81,8 @@ def inverse_penalty(objective, intercept):
 def kernel_price(objective):
     """The price of K and of the factors, in passes; infinite where a Hessian needs more than K."""
     n, (p, k) = objective.n_rows, objective.shape
-    is_penalised = objective.penalty_curvature[:-1].min() > 0
+    # so that neither 1 / penalty nor a product of rows with it overflows
+    is_penalised = objective.penalty_curvature[:-1].min() > sqrt(np.finfo(objective.precision).tiny)
     if not objective.is_in_memory or not is_penalised:
         return np.inf
     m = min(n, sqrt(MOST_ENTRIES / k))
