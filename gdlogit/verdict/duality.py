@@ -160,16 +160,24 @@ def tilted_bound(objective, model, wanted=0.0):
                 count_passes(objective, model, 2 if infeasible is None else 3)
                 if infeasible is None:
                     return min(best, bound_of_tilt(objective, model, *tilted, wanted))
-                if not objective.penalty.is_smooth:
-                    *tilted, _ = zero_sum_tilt(model, MOST_TILT)
+                partly = may_tilt_partly(objective)
+                if partly:
+                    *tilted, infeasible_still = zero_sum_tilt(model, MOST_TILT)
                     count_passes(objective, model, 2)
-                    best = min(best, bound_of_tilt(objective, model, *tilted, wanted))
-                if best <= wanted or not objective.forms_hessian:
+                    if infeasible_still is None:
+                        best = min(best, bound_of_tilt(objective, model, *tilted, wanted))
+                if best <= wanted or not objective.forms_hessian and (partly or objective.penalty.is_smooth):
                     break  # by products, another tilt would take as many as the first
                 model = LocalModel(model.objective.without(infeasible), model.point)
     except Overflow:  # the step overflows where hardly a row has any curvature left
         pass
     return best
+
+
+def may_tilt_partly(objective):
+    """Whether rows may take a part of their tilt: with l1, and where no feature needs slopes of exactly 0."""
+    penalty = objective.penalty
+    return not penalty.is_smooth and not penalty.unpenalised(objective.shape[0] - 1)[:-1].any()
 
 
 def count_passes(objective, model, number):
