@@ -244,10 +244,6 @@ class Objective:
         """The loss's second derivative at every row's scores z, in the form that ``loss.bend`` takes."""
         return self.rows.map(self.loss.curvature, z)
 
-    def total_curvature(self, c):
-        """The sum of the traces of the rows' Hessians in their scores, whatever the rows' weights."""
-        return float(self.rows.map(partial(summands.trace, self.loss), c).sum())
-
     def curvature_along(self, direction, change, z):
         """The curvature d^T H d of J's smooth part along a direction d that changes scores z by a ``change``."""
         (curvature,) = self.rows.sum(partial(summands.curvature_along, self.loss), change, z)

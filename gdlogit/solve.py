@@ -295,7 +295,7 @@ def method_of(settings: Settings, objective: Objective, rng: np.random.Generator
         case _ if objective.penalty.is_smooth:
             return quasi_newton.quasi_newton(tol, rng, settles=settings.tol == "auto")
         case _ if has_working_set(objective):
-            return truncated.truncated(tol)
+            return truncated.truncated()
         case _:
             return proximal_quasi_newton.proximal_quasi_newton(tol, rng, settles=settings.tol == "auto")
 

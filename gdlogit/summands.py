@@ -145,11 +145,6 @@ def residuals(loss, block, z):
 # --- With the curvature c of the loss at each row -------------------------------------------------------------------
 
 
-def trace(loss, c):
-    """The trace of each row's Hessian in its scores: for ``map``."""
-    return loss.bend_diagonal(c).sum(axis=1, dtype=float)
-
-
 def curvature_along(loss, block, change, z):
     """The curvature along a direction that changes scores z by a ``change``."""
     return (block.weight @ (change * loss.bend(loss.curvature(z), change)).sum(axis=1),)

@@ -26,7 +26,7 @@ IRIS_X, IRIS_Y = load_iris(return_X_y=True)
 FEW_X, FEW_Y = X[::4, :4], Y[::4]
 FITS = {
     "auto": {},
-    "truncated": {"variant": ByProducts},
+    "by products": {"variant": ByProducts},
     "l1": {"l1_ratio": 1},
     "gd": {"solver": "gd", "max_iter": 2},
     "nesterov": {"solver": "nesterov", "max_iter": 2, "early_stopping": True},

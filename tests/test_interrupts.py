@@ -24,7 +24,7 @@ from gdlogit.smoothness import smoothness
 
 X, Y = load_breast_cancer(return_X_y=True)
 X = scale(X)
-SOLVERS = ["auto", "truncated", "gd", "nesterov", "sgd"]
+SOLVERS = ["auto", "by products", "gd", "nesterov", "sgd"]
 solvers = pytest.mark.parametrize("solver", SOLVERS)
 interrupted = pytest.warns(
     ConvergenceWarning, match=r"Interrupted after \d+ iterations: J is about .* above its minimum"
@@ -52,7 +52,7 @@ def press(monkeypatch):
 @pytest.fixture
 def make():
     def make(solver, **parameters):
-        if solver == "truncated":
+        if solver == "by products":
             return ByProducts(random_state=0, **parameters)
         return GDLogisticRegression(solver=solver, random_state=0, **parameters)
 

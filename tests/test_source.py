@@ -302,7 +302,6 @@ def test_what_is_known_of_each_row_is_used_without_another_pass():
     np.testing.assert_allclose(z, theirs.scores(theta), rtol=1e-12)
     c = ours.curvature(z)
     np.testing.assert_array_equal(c, theirs.curvature(z))
-    assert ours.total_curvature(c) == pytest.approx(theirs.total_curvature(c))
     assert not ours.scores(np.zeros_like(theta)).any()
     assert source.n_passes == passes
     np.testing.assert_allclose(ours.hessian_product(c)(theta), theirs.hessian_product(c)(theta), rtol=1e-10)
