@@ -33,7 +33,7 @@ NO_CURVATURE = 1e-6  # relative to the largest: a softmax has no curvature where
 SINGULAR = 1e3  # curvature / rounding of an entry: a smaller ratio may hide that there is no curvature
 ESTIMATE_RESIDUAL = 0.01  # relative residual at which the estimate of the fall is good
 BOUND_RATIO = 1.5  # bound / fall: a good bound
-FAR = 2.0  # estimate / enough: a step from so far away may be rough
+FAR_FROM_ENOUGH = 2.0  # estimate / enough: a step from so far away may be rough
 RECENT = 64  # rows of U: with more, a new factorisation costs less
 MOST_UPDATE_VARIANCE = 1e10  # x^T H0^-1 x of a row: with more, too few of H0's digits are left
 
@@ -229,7 +229,7 @@ class ConjugateGradients:
     def solved(self, g):
         """The iterate whose bound is sharp; the one of a small residual where there is no bound."""
         for iterate in self.iterates(g):
-            if iterate.residual <= self.rough and iterate.estimate > FAR * self.enough:
+            if iterate.residual <= self.rough and iterate.estimate > FAR_FROM_ENOUGH * self.enough:
                 is_good = True
             elif isinf(iterate.bound):
                 is_good = iterate.residual <= self.fine
