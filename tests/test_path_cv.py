@@ -486,3 +486,17 @@ def test_a_scorer_of_a_data_frame_gives_no_warning(scoring):
     array = GDLogisticRegressionCV(Cs=CS, scoring=scoring).fit(frame.to_numpy(), y)
     np.testing.assert_array_equal(model.scores_, array.scores_)
     assert (model.feature_names_in_ == frame.columns).all()
+
+
+@pytest.mark.filterwarnings("ignore:The best score is at")
+def test_the_score_of_held_out_rows_in_many_pieces_is_their_weighted_mean():
+    rng = np.random.default_rng(0)
+    X, weight = rng.standard_normal((60_000, 50)), rng.integers(0, 3, 60_000).astype(float)
+    y = (X[:, 0] + rng.logistic(size=len(X)) > 0).astype(int)
+    train, test = np.arange(5000), np.arange(5000, 60_000)
+    model = GDLogisticRegressionCV(Cs=[1e-4, 1e-3, 1.0], cv=[(train, test)], store_cv_results=True)
+    model.fit(X, y, sample_weight=weight)
+    for i, theta in enumerate(model.coefs_paths_[0, 0, :, 0]):
+        z = X[test] @ theta[:-1] + theta[-1]
+        losses = np.logaddexp(0, np.where(y[test] == 1, -z, z))
+        assert -model.scores_[0, 0, i] == pytest.approx(np.average(losses, weights=weight[test]), rel=1e-12)

@@ -40,7 +40,7 @@ class Folds(NamedTuple):
 
 def folds_of(cv: Any, X: Any, y: Any, codes: Any, weight: Any, n_classes: int, **params: Any) -> Folds:
     """The folds that ``cv`` makes, checked."""
-    shares, tests = [np.ones(len(y))], []
+    shares, tests = [np.ones(len(y), np.uint8)], []
     if cv is None:
         cv = min(N_FOLDS, max(2, np.bincount(codes).max()))
     for number, (train, test) in enumerate(check_cv(cv, y, classifier=True).split(X, y, **params)):
@@ -48,10 +48,10 @@ def folds_of(cv: Any, X: Any, y: Any, codes: Any, weight: Any, n_classes: int, *
         for name, part in (("training", train), ("test", test)):
             if not weight[part].any():
                 raise ValueError(f"cv: the {name} part of split {number} has no row with a positive weight.")
-        shares.append(np.bincount(train, minlength=len(y)))
+        share = np.bincount(train, minlength=len(y))
+        shares.append(share.astype(np.min_scalar_type(int(share.max()))))
         tests.append(np.asarray(test))
     shares = np.stack(shares, axis=1)
-    shares = shares.astype(np.min_scalar_type(int(shares.max())))
     totals = (np.bincount(codes, weight * share, n_classes) for share in shares.T)
     return Folds(shares, tests, [np.flatnonzero(total == 0) for total in totals])
 

@@ -140,27 +140,22 @@ def totals_of_shares(n_classes, block, shares, held_out):
 
 
 class RowsOnParts(NamedTuple):
-    """The rows that fold ``number`` holds out, of all rows ``whole``, whose weights have the factors of the classes."""
+    """All rows, whose weights have the factors of the classes, and the share of each row that each fold holds out."""
 
     whole: PartRows
     loss: Any
     columns: Any
     held_out: PartArray
-    number: int = 0
 
     @property
     def classes(self):
         """The labels."""
         return self.columns.classes
 
-    def some(self, number):
-        """The rows that a fold holds out."""
-        return self._replace(number=number)
-
-    def log_losses(self, theta, intercept):
-        """The mean log-loss of these rows at each theta, without the factors of the classes."""
+    def log_losses(self, number, theta, intercept):
+        """The mean log-loss of the rows that a fold holds out at each theta, without the factors of the classes."""
         unfactored = self.whole.of_parts(partial(weights_without, self.columns.factors))
-        rows = self.whole.reweighted(unfactored * self.held_out[:, self.number])
+        rows = self.whole.reweighted(unfactored * self.held_out[:, number])
         with np.errstate(under="ignore"):
             return Several(rows, self.loss, self.held_out).capped_losses(theta, -np.log(np.finfo(rows.dtype).eps))
 

@@ -16,6 +16,7 @@ __all__ = ["LOG_LOSS", "PathScores", "Rows", "scorer_of"]
 
 LOG_LOSS = "neg_log_loss"
 SCORES = 2**22  # of held-out rows, at a time
+COPIED = 2**21  # stored numbers of held-out rows, copied at a time: 16 MB
 
 
 # --- The rows -------------------------------------------------------------------------------------------------------
@@ -37,11 +38,19 @@ class Rows(NamedTuple):
         parts = (None if part is None else part[index] for part in self[:-1])
         return Rows(*parts, self.classes)
 
-    def log_losses(self, theta, intercept):
-        """The mean log-loss of these rows at each theta."""
+    def log_losses(self, index, theta, intercept):
+        """The mean log-loss of some rows at each theta. Their copies are made in pieces, which take little memory."""
         loss = loss_of(len(self.classes))
-        weight = np.ones(len(self.y)) if self.sample_weight is None else self.sample_weight
-        return held_out_losses(self.X, self.codes, weight, theta, loss, intercept=intercept, offset=self.offset)
+        size = max(1, COPIED * self.X.shape[0] // max(1, self.X.size))
+        total, sums = 0.0, np.zeros(len(theta))
+        for start in range(0, len(index), size):
+            some = self.some(index[start : start + size])
+            weight = np.ones(len(some.y)) if self.sample_weight is None else some.sample_weight
+            if weight.any():
+                given = some.X, some.codes, weight, theta, loss
+                sums += weight.sum() * held_out_losses(*given, intercept=intercept, offset=some.offset)
+                total += weight.sum()
+        return sums / total
 
     @property
     def unit(self):
@@ -78,10 +87,11 @@ class PathScores(NamedTuple):
         scores, reached = np.full((len(folds.tests), *grid.shape), np.nan), found.reached
         points = [grid.point(index) for index in np.flatnonzero(reached)]
         for number, test in enumerate(folds.tests):
-            theta, part = found.theta[reached, number + 1], rows.some(test)
+            theta = found.theta[reached, number + 1]
             if estimator.scoring == LOG_LOSS:
-                scores[number][reached] = -part.log_losses(theta, estimator.fit_intercept)
+                scores[number][reached] = -rows.log_losses(test, theta, estimator.fit_intercept)
             else:
+                part = rows.some(test)
                 models = (
                     nameless(estimator._model(*at, **rows.fitted(one))) for at, one in zip(points, theta, strict=True)
                 )
