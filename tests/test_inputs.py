@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from faults import FITS, X, Y, batches, half_fitted
 from sklearn.exceptions import ConvergenceWarning
 
-from gdlogit import GDLogisticRegression
+from gdlogit import GDLogisticRegression, GDLogisticRegressionCV
 
 
 @pytest.fixture
@@ -121,3 +121,23 @@ def test_warnings_that_are_errors_leave_a_model_that_is_fitted():
         assert warnings.filters == filters
     assert model.n_iter_ == 1
     assert model.score(X, Y) > 0.8
+
+
+@pytest.mark.parametrize("wrong", [["a", "b"], [object(), object()], [[1, 2], [3]]], ids=["words", "objects", "ragged"])
+@pytest.mark.parametrize(
+    ("name", "use"),
+    [
+        ("sample_weight", lambda wrong: GDLogisticRegression().fit([[0], [1]], [0, 1], sample_weight=wrong)),
+        ("offset", lambda wrong: GDLogisticRegression().fit([[0], [1]], [0, 1], offset=wrong)),
+        ("Y", lambda wrong: GDLogisticRegression().fit_proba([[0], [1]], wrong)),
+        ("penalty_factor", lambda wrong: GDLogisticRegression(penalty_factor=wrong).fit(np.eye(2), [0, 1])),
+        ("monotonic_cst", lambda wrong: GDLogisticRegression(monotonic_cst=wrong).fit(np.eye(2), [0, 1])),
+        ("coef_bounds", lambda wrong: GDLogisticRegression(coef_bounds=(wrong, wrong)).fit(np.eye(2), [0, 1])),
+        ("prior", lambda wrong: GDLogisticRegression().fit([[0], [1]], [0, 1]).calibrated_for(wrong)),
+        ("Cs", lambda wrong: GDLogisticRegressionCV(Cs=wrong).fit(np.eye(2), [0, 1])),
+        ("l1_ratios", lambda wrong: GDLogisticRegressionCV(l1_ratios=wrong).fit(np.eye(2), [0, 1])),
+    ],
+)
+def test_what_should_be_numbers_and_is_not_is_named(name, use, wrong):
+    with pytest.raises((TypeError, ValueError), match=f"^{name} must be "):
+        use(wrong)

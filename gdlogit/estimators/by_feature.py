@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from numbers import Integral
 
 import numpy as np
-from sklearn.utils.validation import check_array
+
+from .arrays import as_numbers
 
 __all__ = ["by_feature", "penalty_factors"]
 
@@ -29,12 +30,13 @@ def by_feature(name, given, estimator, default):
         for feature, value in given.items():
             values[number_of(name, feature, estimator)] = number(name, feature, value)
         return values
-    if np.isscalar(given) or np.ndim(given) != 1 or len(given) != estimator.n_features_in_:
+    values = None if np.isscalar(given) else as_numbers(given, name, ensure_all_finite=False)
+    if values is None or values.shape != (estimator.n_features_in_,):
         raise ValueError(
             f"{name} must have one number for each of the {estimator.n_features_in_} features of X, or be a dict of "
             f"features and numbers; got {given!r}."
         )
-    return check_array(given, ensure_2d=False, dtype=float, ensure_all_finite=False, input_name=name)
+    return values
 
 
 def number_of(name, feature, estimator):

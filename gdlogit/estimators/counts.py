@@ -4,13 +4,14 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_array, column_or_1d, validate_data
+from sklearn.utils.validation import column_or_1d, validate_data
 
 from ..data.labels import Columns, distinct
 from ..data.overflow import overflow_named
 from ..problem import Problem
 from ..soft_labels import soft_loss_of
 from ..typing import Matrix
+from .arrays import as_numbers
 from .base import Classifier
 from .by_feature import penalty_factors
 from .callbacks import FitTask, with_callbacks
@@ -128,7 +129,7 @@ class CountLearner(Classifier):
 
 def check_counts(Y, X, classes):
     """The classes, sorted, and Y as an array with its columns in the order of the classes."""
-    Y = check_array(Y, dtype=float, ensure_2d=False, input_name="Y")
+    Y = as_numbers(Y, "Y")
     if Y.ndim != 2 or Y.shape[1] < 2:
         raise ValueError(f"Y must have shape (n, n_classes), with a column for each class; got shape {Y.shape}.")
     if len(Y) != X.shape[0]:

@@ -10,8 +10,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 from sklearn.linear_model import LogisticRegression
-from sklearn.utils.validation import check_array, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
+from .arrays import as_numbers
 from .base import Classifier
 
 __all__ = ["OtherForms", "to_sklearn"]
@@ -169,7 +170,7 @@ def shares_of_classes(prior, classes):
         prior = [prior[label] for label in classes.tolist()]
     elif isinstance(prior, Real) and len(classes) == 2:
         prior = [1 - prior, prior]
-    shares = check_array(np.atleast_1d(prior), ensure_2d=False, dtype=float, input_name="prior")
+    shares = as_numbers([prior] if np.isscalar(prior) else prior, "prior")
     if shares.shape != classes.shape or not (shares > 0).all() or abs(shares.sum() - 1) > PRIOR_ROUNDING:
         raise ValueError(
             f"prior must have a positive share for each of {len(classes)} classes, which add up to 1; got {given!r}."

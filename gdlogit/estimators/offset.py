@@ -3,14 +3,15 @@
 from numbers import Real
 
 import numpy as np
-from sklearn.utils.validation import check_array
+
+from .arrays import as_numbers
 
 __all__ = ["as_columns", "check_offset", "check_width", "narrowed", "offset_of_prediction", "scores_of"]
 
 MISSING = (
     "{name} is missing: this model was fitted with an offset, and its coefficients mean nothing without one. Pass "
-    "{name}=... here, too, or {name}=0 for none. scikit-learn's scorers drop the offset; the method score takes it, "
-    "and in a cross-validation metadata routing passes it on."
+    "{name}=... here, too, or {name}=0 for none. scikit-learn's scorers and cross_val_predict drop the offset; the "
+    "method score takes it, and cross_validate passes it on to score by metadata routing."
 )
 
 
@@ -29,7 +30,7 @@ def as_columns(offset, X, name="offset"):
     """An offset as columns with a row for each of X's rows, finite in X's precision; None for None."""
     if offset is None:
         return None
-    offset = check_array(offset, ensure_2d=False, allow_nd=True, dtype=float, ensure_all_finite=False, input_name=name)
+    offset = as_numbers(offset, name, allow_nd=True, ensure_all_finite=False)
     if offset.ndim not in (1, 2):
         raise ValueError(f"{name} must have shape (n,), or (n, n_classes); got shape {offset.shape}.")
     if len(offset) != X.shape[0]:

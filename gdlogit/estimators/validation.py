@@ -9,10 +9,11 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.utils import assert_all_finite, check_random_state, compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d, validate_data
+from sklearn.utils.validation import check_consistent_length, column_or_1d, validate_data
 
 from ..data.labels import Columns, codes_of, distinct, factorize, strangers, totals_of
 from ..solve import SOLVERS
+from .arrays import as_numbers
 from .offset import as_columns, check_offset, narrowed, scores_of
 
 __all__ = [
@@ -120,7 +121,10 @@ def check_path_parameters(estimator):
         return isinstance(value, kind) and not isinstance(value, bool | np.bool_)
 
     def are_numbers(values, holds):
-        values = np.asarray(values)
+        try:
+            values = np.asarray(values)
+        except ValueError:  # lists of different lengths
+            return False
         return values.ndim == 1 and len(values) and values.dtype.kind in "iuf" and all(map(holds, values))
 
     def require(name, accepted, holds):
@@ -173,7 +177,7 @@ def weight_of_rows(sample_weight, X, name="sample_weight"):
         return None
     if np.isscalar(sample_weight):
         raise ValueError(f"{name} must have one weight per row of X; got the number {sample_weight!r}.")
-    weight = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name=name)
+    weight = as_numbers(sample_weight, name)
     if weight.ndim != 1:
         raise ValueError(f"{name} must have one weight per row of X, shape (n,); got shape {weight.shape}.")
     check_consistent_length(X, weight)
