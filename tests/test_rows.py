@@ -239,6 +239,46 @@ def test_a_sum_over_csr_makes_no_array_of_its_shape(rng):
     assert used < 0.1 * 8 * n * p
 
 
+def test_passes_over_csr_copy_neither_its_values_nor_its_indices(rng):
+    X = sp.random_array((20_000, 100), density=0.5, format="csr", random_state=rng)
+    rows, theta = make_rows(X, layout=Layout(thread_products=np.inf)), np.ones((101, 1))
+    assert len(rows.blocks) > 2  # a block that is a small slice is what SciPy copies
+    tracemalloc.start()
+    rows.sum(lambda block: (block.backward(block.forward(theta)),))
+    used, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert used < 0.1 * rows.n_bytes
+    assert peak < 0.2 * rows.n_bytes
+
+
+@pytest.mark.parametrize("piece", [1, 700, 10**6])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("features", [[0, 2, 3, 6], [5], range(P), []], ids=str)
+def test_columns_of_csr_are_weighted_in_pieces_of_any_size(features, dtype, piece, X, rng):
+    X[:, 5] = 0
+    rows = make_rows(sp.csr_array(X.astype(dtype)), layout=Layout(piece_bytes=piece, block_bytes=piece))
+    for _ in range(2):  # the second time in the memory of the first
+        features, root = np.array(features, int), rng.random(N)
+        F, centre, squares = rows.columns(features, root, 10.0)
+        expected = root[:, None] * np.column_stack([X[:, features], np.full(N, 10.0)])
+        assert (F.dtype, F.indices.dtype) == (np.float64, np.int32)
+        assert F.has_canonical_format
+        np.testing.assert_array_equal(F.toarray(), expected)
+        np.testing.assert_allclose(squares, np.append((expected[:, :-1] ** 2).sum(axis=0), root @ root), rtol=1e-13)
+        assert not centre.any()
+
+
+def test_columns_of_a_large_csr_take_hardly_more_memory_than_they_have_entries(rng):
+    X = sp.random_array((20_000, 100), density=0.5, format="csr", random_state=rng)
+    rows, root = make_rows(X, layout=Layout(piece_bytes=2**20, block_bytes=2**18)), np.ones(20_000)
+    tracemalloc.start()
+    F = rows.columns(np.arange(100), root, 1.0)[0]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert F.nnz == X.nnz + len(root)
+    assert peak < 1.5 * rows.n_bytes
+
+
 @pytest.mark.parametrize("piece", [1, 700, 10**6])
 def test_csr_is_squared_in_pieces_of_any_size(piece, X, rng):
     dz = rng.standard_normal((N, K))

@@ -126,7 +126,7 @@ class Block(ABC):
 
     @cached_property
     def _XT(self):
-        return self.X.T  # for CSR, this takes as long as a product with some thousands of entries
+        return self.X.T
 
     def sums_by(self, dz, group, n_groups):
         """The ``backward`` of each group of rows, shape (n_groups, p + 1, k); ``group`` has each row's number."""

@@ -35,6 +35,11 @@ class CsrBlock(Block):
 
     product = staticmethod(matmul)
 
+    @cached_property
+    def _XT(self):
+        """X^T, which shares X's arrays; kept, because it takes as long as a product with some thousands of entries."""
+        return csc_of(self.X.data, self.X.indices, self.X.indptr, self.X.shape[1])
+
     @property
     def n_bytes(self):
         """Of X."""
@@ -73,7 +78,7 @@ class CsrBlock(Block):
         weight = self.weight[:, None, None]
         if k == 1:
             B = weight * c[:, :, None]
-            moments = (X.T @ row_kronecker(X, B[:, 0])).toarray().reshape(p, 1, p, 1)
+            moments = (self._XT @ row_kronecker(X, B[:, 0])).toarray().reshape(p, 1, p, 1)
         else:
             B = -weight * c[:, :, None] * c[:, None, :]
             fill_own(B.reshape(m, k, 1, k))
@@ -81,7 +86,7 @@ class CsrBlock(Block):
             weighted = row_kronecker(coupled, self.weight[:, None])
             moments = -(coupled.T @ weighted).toarray().reshape(p, k, p, k)
             fill_own(moments)
-        return moments, (X.T @ B.reshape(m, k * k)).reshape(p, k, k), B.sum(axis=0)
+        return moments, (self._XT @ B.reshape(m, k * k)).reshape(p, k, k), B.sum(axis=0)
 
     def squared_backward(self, dz):
         """``Block.squared_backward``; X is squared a piece at a time."""
@@ -97,9 +102,13 @@ class CsrBlock(Block):
 
     def _squares(self):
         """Yield slices of the rows and the squares of X there, few at a time, because squares are a copy."""
-        for span in spans(len(self), -(-self.X.data.nbytes // self.layout.piece_bytes)):
-            rows = csr_view(self.X, span.start, span.stop)
-            yield span, csr_of(rows.data**2, rows.indices, rows.indptr, rows.shape[1])
+        for span, X in self._pieces(self.layout.piece_bytes):
+            yield span, csr_of(X.data**2, X.indices, X.indptr, X.shape[1])
+
+    def _pieces(self, n_bytes):
+        """Yield slices of the rows and views of X there, each with about ``n_bytes`` of values."""
+        for span in spans(len(self), -(-self.X.data.nbytes // n_bytes)):
+            yield span, csr_view(self.X, span.start, span.stop)
 
     def squares(self):
         """Of all entries."""
@@ -146,7 +155,12 @@ class CsrBlock(Block):
 
     def without_zeros(self):
         """Which features have no zero, a mask."""
-        return np.bincount(self.X.indices, minlength=self.X.shape[1]) == len(self)
+        return self._counts == len(self)
+
+    @cached_property
+    def _counts(self):
+        """How many rows have each feature; NumPy copies the indices of a piece."""
+        return sum(np.bincount(X.indices, minlength=X.shape[1]) for _, X in self._pieces(self.layout.piece_bytes))
 
     def moved(self, by):
         """The same rows, measured from the same centre, with features that have no zero moved by ``by``."""
@@ -194,22 +208,42 @@ class CsrBlock(Block):
 
     def columns(self, features, root, constant):
         """Some features and then a constant one, each row times its root: see ``MemoryRows.columns``."""
-        n, total = len(self), root @ root
-        X, centre = self._by_column[:, features], (np.zeros(self.X.shape[1]) + self.centre)[features]
-        values, (indices, data) = X.data.astype(float, copy=False), self._scratch
-        np.take(root, X.indices, out=data[: X.nnz], mode="clip")
-        data[: X.nnz] *= values
-        squares = _sums(np.square(data[: X.nnz], out=values), X.indptr)
-        indices[: X.nnz] = X.indices
-        end = X.nnz + n
-        data[X.nnz : end], indices[X.nnz : end] = constant * self.constant * root, np.arange(n)
-        parts = data[:end], indices[:end], np.append(X.indptr, end).astype(np.int32)
-        F = sp.csc_array(parts, shape=(n, len(features) + 1))
+        indptr, (indices, data) = np.cumsum(np.append(0, self._counts[features])), self._scratch
+        n_entries, total, squares = indptr[-1], root @ root, np.zeros(len(features))
+        end = n_entries + len(self)
+        for place, first, X in self._by_column(features, indptr):
+            values, weighted = X.data.astype(float, copy=False), data[place]  # a view, where X is one piece
+            np.take(root[first:], X.indices, out=weighted, mode="clip")
+            weighted *= values
+            X.indices += first
+            data[place], indices[place] = weighted, X.indices
+            squares += _sums(np.square(weighted, out=values), X.indptr)
+        data[n_entries:end], indices[n_entries:end] = constant * self.constant * root, np.arange(len(self))
+        F = csc_of(data[:end], indices[:end], np.append(indptr, end).astype(np.int32), len(self))
+        centre = (np.zeros(self.X.shape[1]) + self.centre)[features]
         squares += centre * (centre * total - 2 * (F.T @ root)[:-1])
         return F, centre, np.append(squares, self.constant * total)
 
+    def _by_column(self, features, indptr):
+        """Yield pieces of X, some features of a span of rows by column, for ``columns`` to write to.
+
+        Each comes after the places of its entries among those of all rows, whose columns begin at ``indptr``, and its
+        first row. A small X is kept by column. A large X is never in memory by column: that would be a second X.
+        """
+        if self.X.data.nbytes <= self.layout.piece_bytes:
+            yield slice(indptr[-1]), 0, self._kept_by_column[:, features]
+            return
+        free = indptr[:-1].copy()  # the first place of each column that has no entry yet
+        for rows, X in self._pieces(self.layout.block_bytes):
+            X = X[:, features].tocsc()
+            sizes = np.diff(X.indptr)
+            place = np.repeat(free - X.indptr[:-1], sizes)
+            place += np.arange(X.nnz)
+            yield place, rows.start, X
+            free += sizes
+
     @cached_property
-    def _by_column(self):
+    def _kept_by_column(self):
         return self.X.tocsc()
 
     @cached_property
@@ -241,7 +275,7 @@ class CentredCsr(Centred, CsrBlock):
         """(X - centre)^2 = X^2 - 2 centre X + centre^2."""
         near, far = self._from_the_centre()
         gradient, far = near.squared_backward(dz), far[:, None]
-        gradient[:-1] += far**2 * dz.sum(axis=0, dtype=float) - 2 * far * (near.X.T @ dz)
+        gradient[:-1] += far**2 * dz.sum(axis=0, dtype=float) - 2 * far * (near._XT @ dz)
         return gradient
 
     def squared_norms(self, factors):
@@ -297,6 +331,13 @@ def csr_view(X, start, stop):
 def csr_of(data, indices, indptr, n_columns):
     """A CSR array of these very arrays; the constructor would check all of them, and might copy them."""
     X = sp.csr_array((len(indptr) - 1, n_columns), dtype=data.dtype)
+    X.data, X.indices, X.indptr = data, indices, indptr
+    return X
+
+
+def csc_of(data, indices, indptr, n_rows):
+    """A CSC array of these very arrays; SciPy's constructor, and so ``X.T``, copies a small slice of a large array."""
+    X = sp.csc_array((n_rows, len(indptr) - 1), dtype=data.dtype)
     X.data, X.indices, X.indptr = data, indices, indptr
     return X
 

@@ -2,8 +2,8 @@
 
 Each thread must have enough to do: a pass over 2,000,000 entries ends before a second thread has started, but a
 Hessian takes half as long with two threads. These are copied, and nothing else: the results of ``take`` and
-``columns``; an X of few rows (256 kB); a CSR that is not in canonical form; and the values of a CSR with a feature far
-from 0 (see ``csr``). ``layout`` has the sizes of blocks.
+``columns``; an X of few rows (256 kB); a CSR that is not in canonical form; a CSR of up to 16 MB, by column, for
+``columns``; and the values of a CSR with a feature far from 0 (see ``csr``). ``layout`` has the sizes of blocks.
 """
 
 from contextlib import nullcontext
