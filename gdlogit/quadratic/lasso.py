@@ -34,6 +34,7 @@ from .sweeps import swept
 
 __all__ = [
     "INTERCEPT_FEATURE",
+    "PROXIMAL_RESIDUAL",
     "ColumnModel",
     "ProductModel",
     "least_slope",
@@ -56,6 +57,7 @@ MOST_OVERSHOOT = 1e3  # step / distance to zero: longer steps all end at zero, s
 LEAST_RATE = float(np.finfo(float).eps)  # of a step: a coordinate so near to zero may be a remnant of 1e-200
 SWEEPS = 5  # of coordinate descent, at a time
 INTERCEPT_FEATURE = 1e4  # a constant feature, whose penalised parameter stands for the intercept
+PROXIMAL_RESIDUAL = 1e-3  # slope / slope at the start, where a solve for an estimate or a proof ends
 NONZEROS_FORCING_TERM = 0.3  # relative residual at which conjugate gradients end
 MOST_NONZERO_PRODUCTS = 15  # of conjugate gradients: where a solve needs more, signs are about to change
 # For a proof: slope / lambda at the end, as a dual point is scaled by the largest; most steps, and products in a step.

@@ -18,7 +18,15 @@ from ..objective import Overflow, Point, overflow_raised
 from ..penalty import L1Penalty, lacking
 from .box import minimise_in_box
 from .curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker
-from .lasso import INTERCEPT_FEATURE, ColumnModel, ProductModel, minimise_formed, minimise_roughly
+from .few_entries import entries_metric
+from .lasso import (
+    INTERCEPT_FEATURE,
+    PROXIMAL_RESIDUAL,
+    ColumnModel,
+    ProductModel,
+    minimise_formed,
+    minimise_roughly,
+)
 from .proximal import Proximal
 from .secant import Secant
 
@@ -37,7 +45,6 @@ __all__ = [
 PRECONDITIONER_ROWS_PER_FEATURE, PRECONDITIONER_ROWS = 10, 1000  # a Kronecker product is made of at least so many
 WORKING_SET_SLOPE = 0.9  # slope / l1: a zero with a larger ratio may leave zero in the next step
 FEW_ZEROS = 200  # up to this number of zeros, a working set is not cut down to the number of rows
-PROXIMAL_RESIDUAL = 1e-3  # slope / slope at the start, where a solve for an estimate or a proof ends
 
 
 class NewtonMetric(NamedTuple):
@@ -272,7 +279,7 @@ def l1_metric(objective, point, z):
     """The metric with an l1 penalty, for a Newton step of a descent that forms no Hessians, at a point with scores z.
 
     For a single step the Hessian is formed where it has few parameters and, with few rows, few directions without
-    curvature.
+    curvature. Where few entries of theta are not 0, it is formed for these.
     """
     if objective.has_least_squares:
         return L1WorkingSet(objective, point, z)
@@ -284,7 +291,11 @@ def l1_metric(objective, point, z):
         some = objective.restricted(features)
         metric = L1Products(some.hessian_product(c), some.hessian_diagonal(c), some.penalty)
         return L1Restricted(metric, np.append(features, len(point.theta) - 1))
-    return L1Products(objective.hessian_product(c), preconditioner_at(objective, z).diagonal, objective.penalty)
+
+    def by_products():
+        return L1Products(objective.hessian_product(c), preconditioner_at(objective, z).diagonal, objective.penalty)
+
+    return entries_metric(objective, point, c, by_products) or by_products()
 
 
 def metric_at(objective, point):
