@@ -223,9 +223,13 @@ class Objective:
 
     def row_products(self, factors):
         """The products x_i^T diag(factors) x_j of all rows, shape (n, n), for factors (p + 1, 1)."""
+        return np.hstack([self.score_changes(factors * X.T) for _, X in self.filled_parts()])
+
+    def filled_parts(self):
+        """Yield the numbers of some rows and [X, 1] there as an ndarray, until all rows have come: few at a time."""
         n, (p, _) = self.n_rows, self.shape
-        parts = np.array_split(np.arange(n), -(-n * p // FILLED_ENTRIES))
-        return np.hstack([self.score_changes(factors * self.rows.take(some).filled().T) for some in parts])
+        for some in np.array_split(np.arange(n), -(-n * p // FILLED_ENTRIES)):
+            yield some, self.rows.take(some).filled()
 
     def transposed(self, u):
         """X^T u, shape (p + 1, k), for u (n, k), in half a pass."""

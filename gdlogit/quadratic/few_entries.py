@@ -16,13 +16,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..objective import FILLED_ENTRIES
 from .lasso import PROXIMAL_RESIDUAL, minimise_formed
 
 __all__ = ["L1Entries", "entries_metric"]
 
 OVERHEAD = 10  # reading an entry of X costs as much as multiplying it for ten scores
-MOST_PRODUCTS = 100  # price of the Hessian of the entries in products, at most: a solve by products takes up to 700
+WORTH_PRODUCTS = 100  # price of the Hessian of the entries in products, at most: a solve by products takes up to 700
 FILLED = 0.9  # nonzeros / most entries, at most: there must be room for zeros that leave 0
 FEW_ROWS = 2000  # with more, Newton's step is not tried far from the minimum, where most products are taken
 ROUNDS = 8  # of the working set, at most
@@ -68,7 +67,7 @@ def entries_metric(objective, point, c, other):
     n, k = objective.n_rows, objective.shape[1]
     if k == 1 or n > FEW_ROWS or not objective.is_in_memory:
         return None
-    worth = MOST_PRODUCTS * 2 * objective.work * (k + OVERHEAD)
+    worth = WORTH_PRODUCTS * 2 * objective.work * (k + OVERHEAD)
     most = int(min(np.sqrt(worth / n), np.cbrt(worth), objective.formed_parameters))
     fixed = (point.theta != 0) | (objective.penalty.l1_strengths(point.theta.shape) == 0)
     return L1Entries(objective, c, most, other) if np.count_nonzero(fixed) <= FILLED * most else None
@@ -91,8 +90,8 @@ def hessian_of(objective, c, entries):
     objective.passes += len(feature) ** 2 * n / (2 * objective.work * k)
     shares, H = objective.weighed(np.ones((n, 1))), np.zeros((len(feature), len(feature)))
     by_score = [np.flatnonzero(score == one) for one in range(k)]
-    for some in np.array_split(np.arange(n), -(-n * p // FILLED_ENTRIES)):
-        X = objective.rows.take(some).filled()[:, feature].astype(float)
+    for some, filled in objective.filled_parts():
+        X = filled[:, feature].astype(float)
         for one, rows in enumerate(by_score):
             bend = shares[some] * bend_of(objective.loss, c[some], one)
             for another, columns in enumerate(by_score[: one + 1]):
