@@ -54,7 +54,6 @@ SLOPE_TOLERANCE = 1e-9  # relative to lambda: the slopes at the minimum
 # Relative to the diagonal, for each parameter: more than what rounding takes from directions without curvature.
 RIDGE_PER_PARAMETER = 1e-14
 MOST_OVERSHOOT = 1e3  # step / distance to zero: longer steps all end at zero, so they need not be told apart
-LOST_RATE = float(np.finfo(float).eps)  # of a step: a coordinate so near to zero may be a remnant of 1e-200
 SWEEPS = 5  # of coordinate descent, at a time
 INTERCEPT_FEATURE = 1e4  # a constant feature, whose penalised parameter stands for the intercept
 PROXIMAL_RESIDUAL = 1e-3  # slope / slope at the start, where a solve for an estimate or a proof ends
@@ -281,13 +280,13 @@ def step_within_signs(M, point, direction, strength):
     """A step along a direction, and whether the step is full: no penalised coordinate reaches zero on the way.
 
     A coordinate that reaches zero stays there, and a full step may then be too long. So the best is taken of the full
-    step, a quarter of it, and so on, down to the first zero, or to a step that is lost in rounding. A step by which q
-    rises is not taken: where M is singular, the direction may be mere rounding.
+    step, a quarter of it, and so on, down to the first zero. A step by which q rises is not taken: where M is singular,
+    the direction may be mere rounding.
     """
     x = point.x
     meets = (strength > 0) & (x * direction < 0)
     ratio = np.divide(-x, direction, out=np.full_like(x, np.inf), where=meets)
-    first_zero = min(1.0, max(ratio.min(), LOST_RATE))
+    first_zero = min(1.0, ratio.min())
     best, rate = point_at(M, point, np.where(ratio <= 1, 0.0, x + direction), strength), 1.0
     while rate > first_zero:
         rate = max(rate / 4, first_zero)
