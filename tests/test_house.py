@@ -10,18 +10,8 @@ import pytest
 import gdlogit
 
 HOUSE = Path(gdlogit.__file__).parent
-FORMULA = {
-    "backprop",
-    "soft_labels",
-    "penalty",
-    "bounds",
-    "objective",
-    "line",
-    "moments",
-    "smoothness",
-    "proofs",
-    "several",
-}
+OBJECTIVE = {"objective", "line", "moments", "smoothness", "proofs"}  # what is asked of the rows of a problem
+FORMULA = {"backprop", "soft_labels", "penalty", "bounds", "several", *OBJECTIVE}
 CORE = {
     "problem",
     "solve",
@@ -73,16 +63,7 @@ ALLOWED = {  # room: what it may import, of gdlogit's rooms and scikit-learn
 }
 STRENGTHS = {"l1", "l2"}
 KNOW_DASK = {"data/on_dask", "data/dask_parts"}  # and import it where it is used
-REACH_ROWS = {
-    "objective",
-    "line",
-    "moments",
-    "smoothness",
-    "proofs",
-    "several",
-    "problem",
-    "inference/likelihood",
-}  # files that pass over the rows of an objective
+REACH_ROWS = {"several", "problem", "inference/likelihood", *OBJECTIVE}  # files that pass over the rows of an objective
 FILES = {path.relative_to(HOUSE).with_suffix("").as_posix(): path for path in sorted(HOUSE.rglob("*.py"))}
 
 
