@@ -214,27 +214,121 @@ class Node:
 
 
 def exp(x: Node | ArrayLike) -> Node:
-    """Exponential."""
+    """Exponential.
+
+    Parameters
+    ----------
+    x : Node or array-like
+        The operand, of any shape; numbers and arrays enter as constants.
+
+    Returns
+    -------
+    Node
+        The result, entry by entry.
+
+    Examples
+    --------
+    >>> from gdlogit.graph import Node, backward, exp
+    >>> x = Node(0.0, "x")
+    >>> float(exp(x).value), float(backward(exp(x))[x])
+    (1.0, 1.0)
+    """
     return _apply("exp({})", x)
 
 
 def log(x: Node | ArrayLike) -> Node:
-    """Natural logarithm."""
+    """Natural logarithm.
+
+    Parameters
+    ----------
+    x : Node or array-like
+        The operand, of any shape; numbers and arrays enter as constants.
+
+    Returns
+    -------
+    Node
+        The result, entry by entry.
+
+    Examples
+    --------
+    >>> from gdlogit.graph import Node, backward, log
+    >>> x = Node(1.0, "x")
+    >>> float(log(x).value), float(backward(log(x))[x])
+    (0.0, 1.0)
+    """
     return _apply("log({})", x)
 
 
 def sigmoid(x: Node | ArrayLike) -> Node:
-    """Logistic function 1 / (1 + exp(-x)), which does not overflow."""
+    """Logistic function 1 / (1 + exp(-x)), which does not overflow.
+
+    Parameters
+    ----------
+    x : Node or array-like
+        The operand, of any shape; numbers and arrays enter as constants.
+
+    Returns
+    -------
+    Node
+        The result, entry by entry.
+
+    Examples
+    --------
+    >>> from gdlogit.graph import Node, backward, sigmoid
+    >>> x = Node(0.0, "x")
+    >>> float(sigmoid(x).value), float(backward(sigmoid(x))[x])
+    (0.5, 0.25)
+    """
     return _apply("sigmoid({})", x)
 
 
 def softplus(x: Node | ArrayLike) -> Node:
-    """Evaluate log(1 + exp(x)) = -log sigmoid(-x), which does not overflow."""
+    """Evaluate log(1 + exp(x)) = -log sigmoid(-x), which does not overflow.
+
+    Parameters
+    ----------
+    x : Node or array-like
+        The operand, of any shape; numbers and arrays enter as constants.
+
+    Returns
+    -------
+    Node
+        The result, entry by entry.
+
+    Examples
+    --------
+    >>> from gdlogit.graph import Node, backward, softplus
+    >>> x = Node(1000.0, "x")
+    >>> float(softplus(x).value), float(backward(softplus(x))[x])
+    (1000.0, 1.0)
+    """
     return _apply("softplus({})", x)
 
 
 def logsumexp(x: Node | ArrayLike, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Node:
-    """Evaluate log sum exp(x) over an axis, several, or all, which does not overflow."""
+    """Evaluate log sum exp(x) over an axis, several, or all, which does not overflow.
+
+    Parameters
+    ----------
+    x : Node or array-like
+        The operand, of any shape; numbers and arrays enter as constants.
+    axis : int, tuple of ints or None, default=None
+        The axes to sum over; None is all of them.
+    keepdims : bool, default=False
+        Whether these axes stay, with length 1.
+
+    Returns
+    -------
+    Node
+        The result.
+
+    Examples
+    --------
+    >>> from gdlogit.graph import Node, backward, logsumexp
+    >>> x = Node([1000.0, 0.0], "x")
+    >>> float(logsumexp(x).value), backward(logsumexp(x))[x].tolist()
+    (1000.0, [1.0, 0.0])
+    """
     return _apply("logsumexp({})", x, axis=axis, keepdims=keepdims)
 
 
