@@ -21,8 +21,9 @@ import numpy as np
 from ..line import Line, labels_and_weights
 from ..objective import Point
 from ..penalty import L1Penalty, free_of
-from ..quadratic.features import EIGENVECTORS, Features, with_gram
+from ..quadratic.features import Features, with_gram
 from ..quadratic.metric import LocalModel, Solved, l1_metric
+from ..quadratic.price import EIGENVECTORS
 from ..quadratic.spectral import Eigenbasis, SpectralMetric
 from .loop import Method, goal_of
 from .quasi_newton import TINY, QuasiState, has_settled, is_stale, left, tries_newton, wants_gram

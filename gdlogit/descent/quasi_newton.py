@@ -34,9 +34,10 @@ import numpy as np
 
 from ..line import Line, labels_and_weights
 from ..objective import Point
-from ..quadratic.features import CHOLESKY, Features, gram_price, with_gram
+from ..quadratic.features import Features, gram_price, with_gram
 from ..quadratic.few_rows import FewRows, kernel_of, kernel_price
 from ..quadratic.metric import LocalModel, NewtonMetric, Solved, products_at
+from ..quadratic.price import CHOLESKY
 from ..quadratic.secant import Secant
 from .loop import Method, goal_of
 from .wolfe import Trial, search

@@ -20,16 +20,13 @@ import numpy as np
 
 from ..moments import mean_squares, second_moment
 from .curvature import Jacobi, Kronecker
+from .price import CHOLESKY, pass_price
 
-__all__ = ["CHOLESKY", "EIGENVECTORS", "Features", "gram_price", "with_gram"]
+__all__ = ["Features", "gram_price", "with_gram"]
 
 ROWS_PER_FEATURE = 6  # for the entries of G beside its diagonal, which all rows make
 LEAST_CURVATURE = 1e-16  # of the loss in a score: less is none, as where a step has made all rows certain
 FEW_ENTRIES = 2**20  # of X: so few are not worth sampling
-OVERHEAD = 10  # reading an entry of X costs as much as multiplying it for ten scores
-THIN = 2  # cost of a multiplication in a pass, or in a factorisation / cost in a large product
-# Cost of a factor of G / (p^3 multiplications in a large product): measured with LAPACK, at p = 1,000.
-CHOLESKY, EIGENVECTORS = THIN / 3, 4.0
 MOST_FEATURES = 4000  # of a formed G, which then has 128 MB
 
 
@@ -77,9 +74,9 @@ def gram_price(objective, factor: float = CHOLESKY) -> float:
 
     ``factor`` is CHOLESKY or EIGENVECTORS.
     """
-    p, k = objective.shape
+    p = objective.shape[0]
     if p > MOST_FEATURES:
         return np.inf
     entries = min(p, objective.work / objective.n_rows)  # of a row, which are multiplied with each other
     products = n_rows_of(objective) * entries**2 + factor * p**3
-    return products / max(1.0, 2 * THIN * objective.work * (k + OVERHEAD))
+    return products / pass_price(objective)

@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .lasso import PROXIMAL_RESIDUAL, minimise_formed
+from .price import pass_price
 
 __all__ = ["L1Entries", "entries_metric"]
 
-OVERHEAD = 10  # reading an entry of X costs as much as multiplying it for ten scores
-WORTH_PRODUCTS = 100  # price of the Hessian of the entries in products, at most: a solve by products takes up to 700
+WORTH_PRODUCTS = 50  # price of the Hessian of the entries in products, at most: a solve by products takes up to 700
 FILLED = 0.9  # nonzeros / most entries, at most: there must be room for zeros that leave 0
 FEW_ROWS = 2000  # with more, Newton's step is not tried far from the minimum, where most products are taken
 ROUNDS = 8  # of the working set, at most
@@ -67,7 +67,7 @@ def entries_metric(objective, point, c, other):
     n, k = objective.n_rows, objective.shape[1]
     if k == 1 or n > FEW_ROWS or not objective.is_in_memory:
         return None
-    worth = WORTH_PRODUCTS * 2 * objective.work * (k + OVERHEAD)
+    worth = WORTH_PRODUCTS * pass_price(objective)
     most = int(min(np.sqrt(worth / n), np.cbrt(worth), objective.formed_parameters))
     fixed = (point.theta != 0) | (objective.penalty.l1_strengths(point.theta.shape) == 0)
     return L1Entries(objective, c, most, other) if np.count_nonzero(fixed) <= FILLED * most else None

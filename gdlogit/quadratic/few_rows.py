@@ -19,11 +19,10 @@ from math import sqrt
 import numpy as np
 
 from .curvature import Cholesky
+from .price import CHOLESKY, pass_price
 
 __all__ = ["FewRows", "kernel_of", "kernel_price"]
 
-OVERHEAD = 10  # reading an entry of X costs as much as multiplying it for ten scores
-THIN = 2  # cost of a multiplication in a pass, or in a factorisation / cost in a large product
 # Sum of c_i K_ii over the rows that are left out: no eigenvalue of their part is larger, beside the penalty's 1.
 LEFT_OUT_TRACE = 1.0
 MOST_ENTRIES = 2**25  # of all factors: 256 MB, which 16 classes of 1,400 rows each take
@@ -86,4 +85,4 @@ def kernel_price(objective):
     if not objective.is_in_memory or not is_penalised:
         return np.inf
     m = min(n, sqrt(MOST_ENTRIES / k))
-    return (n**2 * p + THIN * k * m**3 / 3) / (2 * THIN * objective.work * (k + OVERHEAD))
+    return (n**2 * p + CHOLESKY * k * m**3) / pass_price(objective)
