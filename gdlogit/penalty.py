@@ -270,7 +270,9 @@ class ElasticNet(NamedTuple):
         shifted = W[:, None, :] - shifts[:, :, None]
         l1, l2 = columns(self.l1, shifted), columns(self.l2, shifted)
         cost = (0.5 * l2 * shifted**2 + l1 * np.abs(shifted)).sum(axis=2)
-        cost[:, 0] *= 1 - k * COST_ROUNDING  # between the two middle coefficients of an even number all cost the same
+        # Where costs differ by rounding: of an odd number the middle coefficient becomes 0. Between the two middle
+        # coefficients of an even number l1 costs the same, and nothing is shifted.
+        cost[:, 0] *= 1 + (k if k % 2 else -k) * COST_ROUNDING
         return np.vstack([shifted[np.arange(len(W)), cost.argmin(axis=1)], theta[-1:]])
 
     def unpenalised(self, n_features):

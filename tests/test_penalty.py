@@ -86,6 +86,13 @@ def test_balanced_moves_nothing_where_nothing_is_gained(rng):
     np.testing.assert_array_equal(ElasticNet(l2=0.7, l1=0.3).balanced(binary), binary)
 
 
+@pytest.mark.parametrize("l2", [0.0, 0.3])
+def test_the_middle_of_three_coefficients_is_exactly_zero_where_l1_holds_it(l2):
+    theta = np.array([[0.5, 1e-17, -0.7], [-3e-18, 0.2, -0.3], [0.5, 0.0, -0.7], [0.0, 0.0, 0.0]])
+    balanced = ElasticNet(l2=l2, l1=0.2).balanced(theta)
+    np.testing.assert_array_equal(balanced == 0, [[0, 1, 0], [1, 0, 0], [0, 1, 0], [1, 1, 1]])
+
+
 def test_theta_is_not_changed(theta):
     theta.flags.writeable = False
     penalty = ElasticNet(l2=0.7, l1=0.3)
