@@ -103,7 +103,7 @@ class L1Path:
         while True:
             if len(self.part.index) * self.shape[1] > self.settings.formed_parameters:
                 return None
-            theta, excess, n_steps, converged = self.descend(i, theta)
+            theta, excess, n_steps, converged, separable = self.descend(i, theta)
             n_iter += n_steps
             point = self.look(i, theta)
             missing = self.violating(i, theta)
@@ -114,7 +114,7 @@ class L1Path:
         gap = np.full(len(theta), np.nan)
         with self.all.several.threads():
             gap[0] = self.gap(i, point, excess[0])
-        return Fits(self.outside(theta), excess, gap, n_iter, converged)
+        return Fits(self.outside(theta), excess, gap, n_iter, converged, separable)
 
     # --- Which features -----------------------------------------------------------------------------------------------
 
@@ -166,7 +166,7 @@ class L1Path:
         return theta
 
     def descend(self, i, theta):
-        """Solve at the i-th C with the working set: theta, the excess, the number of steps, and which converged."""
+        """Solve at the i-th C with the working set: theta, excess, number of steps, which converged, or cannot."""
         part, columns = self.part, self.columns(self.part, i)
         start = self.moved(theta, self.all, part)
         with part.several.threads():
@@ -179,13 +179,13 @@ class L1Path:
             self.hessians = metrics.shared
         elif found.n_steps.max() > MANY_STEPS and not is_new:
             self.hessians = None
-        theta = self.moved(found.theta, part, self.all)
+        theta, separable = self.moved(found.theta, part, self.all), np.zeros(len(theta), bool)
         for f in np.flatnonzero(~found.arrived):
             solution = self.alone.solve(f, self.Cs[i], self.all.coordinates.out_of(theta[f]))
             theta[f] = self.all.coordinates.into(solution.theta)
             found.excess[f], found.n_steps[f] = solution.excess, len(solution.history)
-            found.arrived[f] = solution.has_converged
-        return theta, *found[1:4]
+            found.arrived[f], separable[f] = solution.has_converged, solution.is_separable
+        return theta, *found[1:4], separable
 
     def moved(self, thetas, source, target):
         """The thetas of one part, in the coordinates of another part."""

@@ -110,4 +110,5 @@ def fits_of(solutions):
         np.array([solution.gap for solution in solutions]),
         np.array([len(solution.history) for solution in solutions]),
         np.array([solution.has_converged for solution in solutions]),
+        np.array([solution.is_separable for solution in solutions]),
     )

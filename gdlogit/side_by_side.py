@@ -39,7 +39,7 @@ class Fits(NamedTuple):
     """The solutions at one C: the user's theta of each weighting, (F, p + 1, k), and other numbers of each, (F,).
 
     ``gap`` is the proven bound on J - min J. It is nan for weightings other than the first that were solved side by
-    side.
+    side. ``separable`` tells where J has no minimum.
     """
 
     theta: np.ndarray
@@ -47,6 +47,7 @@ class Fits(NamedTuple):
     gap: np.ndarray
     n_iter: np.ndarray
     converged: np.ndarray
+    separable: np.ndarray
 
 
 class NodeMetrics(Metrics):
@@ -77,6 +78,7 @@ class SideBySide:
         self.logs, self.n_weightings = np.log(Cs), shares.shape[1]
         self.several = Several(coordinates.rows, problem.loss, shares)
         self.theta = np.zeros((len(Cs), self.n_weightings, *self.several.shape))
+        self.separable = np.zeros((len(Cs), self.n_weightings), bool)
         self.slopes, self.hessians, self.values, self.missed = {}, {}, {}, np.inf
 
     def path(self):
@@ -195,7 +197,7 @@ class SideBySide:
             solution = self.alone.solve(f[m], self.Cs[i[m]], outside)
             self.theta[i[m], f[m]] = self.coordinates.into(solution.theta)
             found.excess[m], found.n_steps[m] = solution.excess, len(solution.history)
-            found.arrived[m] = solution.has_converged
+            found.arrived[m], self.separable[i[m], f[m]] = solution.has_converged, solution.is_separable
         return found
 
     def fits(self, some, excess, n_iter, converged):
@@ -211,7 +213,7 @@ class SideBySide:
         with self.several.threads():
             gap[0] = self.gap(i, whole, excess[0])
         theta = np.stack([self.coordinates.out_of(theta) for theta in self.theta[i]])
-        return Fits(theta, excess, gap, n_iter, converged)
+        return Fits(theta, excess, gap, n_iter, converged, self.separable[i])
 
     def gap(self, i, point, excess):
         """The proven bound of the first weighting at its point for the i-th C."""

@@ -98,6 +98,11 @@ class Solution(NamedTuple):
         return self.status is Status.CONVERGED
 
     @property
+    def is_separable(self) -> bool:
+        """Whether J has no minimum."""
+        return self.status is Status.SEPARABLE
+
+    @property
     def objective(self) -> Objective:
         """J in the coordinates of the descent."""
         return self.model.objective

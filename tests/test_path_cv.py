@@ -1,6 +1,7 @@
 """GDLogisticRegressionCV: every fit is that of the classifier by itself, every score that of scikit-learn."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -217,6 +218,37 @@ def test_fits_that_do_not_arrive_are_counted():
     ):
         model = GDLogisticRegressionCV(Cs=[1e6], cv=3, max_iter=1, l1_ratios=(0.5,)).fit(X, Y)
     assert not model.converged_
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 1.0])
+def test_separable_classes_without_a_penalty_are_named_with_the_way_out(l1_ratio):
+    X, y = load_iris(return_X_y=True)
+    with warnings.catch_warnings(record=True) as given:
+        warnings.simplefilter("always")
+        model = GDLogisticRegressionCV(Cs=[0.1, 1, np.inf], l1_ratios=[l1_ratio], cv=3).fit(X[:100], y[:100])
+    (warning,) = given  # none asks for values of C beyond infinity
+    assert "In 4 of 12 fits the classes are separable" in str(warning.message)
+    assert "Leave inf out of Cs." in str(warning.message)
+    assert not model.converged_
+
+
+def test_a_separating_feature_without_a_penalty_is_named_with_the_way_out():
+    X, y = load_iris(return_X_y=True)
+    with pytest.warns(ConvergenceWarning, match=r"classes are separable.* Give such features a penalty_factor above 0"):
+        GDLogisticRegressionCV(Cs=[0.1, 1], cv=3, penalty_factor=[1, 1, 0, 1]).fit(X[:100], y[:100])
+
+
+@ends_are_fine
+def test_tol_auto_is_that_of_a_single_fit():
+    """Beyond 1,500 parameters a fit of classes that are nearly separable may end while J still falls slowly."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((600, 60))
+    y = (X @ rng.standard_normal((60, 30)) + rng.standard_normal((600, 30))).argmax(axis=1)
+    model = GDLogisticRegressionCV(Cs=[1e2, 1e4], cv=2).fit(X, y)
+    alone = GDLogisticRegression(C=1e2).fit(X, y)
+    assert model.converged_
+    assert model.n_iter_.max() < GDLogisticRegressionCV(Cs=[1e2, 1e4], cv=2, tol=1e-8).fit(X, y).n_iter_.max()
+    np.testing.assert_allclose(model.at(1e2).predict_proba(X), alone.predict_proba(X), atol=1e-2)
 
 
 def test_the_rules_choose():

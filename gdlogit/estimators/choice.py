@@ -8,6 +8,11 @@ from sklearn.exceptions import ConvergenceWarning
 __all__ = ["Choice", "end_of_grid", "messages_of", "results_of"]
 
 STILL = 0.1  # of the standard error: a score that an end of the grid gains over its neighbour, and might gain beyond
+NO_MINIMUM = (
+    "In {} of {} fits the classes are separable, completely or in part: without a penalty J has no minimum, and some "
+    "coefficients would grow for ever. The coefficients are those at which the descent stopped. {} The warning of "
+    "GDLogisticRegression at that C names the features."
+)
 LEAST_GAIN = 1e-4  # in the score: a smaller gain is no reason to fit again, as where classes are separable
 
 
@@ -58,17 +63,22 @@ def results_of(scores, grid, n_nonzero):
 
 def messages_of(estimator, folds, found):
     """Warnings of fits that did not end at their minimum, and of folds that lack a class."""
-    left = np.count_nonzero(found.reached[..., None] & ~found.converged)
+    separable = np.count_nonzero(found.separable)
+    left = np.count_nonzero(found.reached[..., None] & ~found.converged & ~found.separable)
     if found.interrupted:
         reached = np.count_nonzero(found.reached)
         yield f"Interrupted: {reached} of {found.reached.size} points of the grid were reached.", ConvergenceWarning
     if left:
-        worst = np.nanmax(np.where(found.converged, 0, found.excess))
+        worst = np.nanmax(np.where(found.converged | found.separable, 0, found.excess))
         yield (
             f"{left} of {found.converged.size} fits did not reach their minimum: J is up to {worst:.1e} above it. "
-            f"Raise max_iter={estimator.max_iter} or tol={estimator.tol:g}, or use smaller values of C.",
+            f"Raise max_iter={estimator.max_iter} or tol={estimator.tol}, or use smaller values of C.",
             ConvergenceWarning,
         )
+    if separable:
+        at = np.broadcast_to(estimator.Cs_, found.reached.shape)[found.separable.any(axis=2)]
+        remedy = "Leave inf out of Cs." if np.isinf(at).all() else "Give such features a penalty_factor above 0."
+        yield NO_MINIMUM.format(separable, found.converged.size, remedy), ConvergenceWarning
     lacking = {f: codes for f, codes in enumerate(folds.lacking) if len(codes)}
     if lacking:
         f, codes = next(iter(lacking.items()))
@@ -84,7 +94,7 @@ def end_of_grid(results, best, grid):
     """A warning where the best score is at an end of a grid of several values, and still rises there."""
     n_cs = grid.shape[1]
     i = best % n_cs
-    if n_cs == 1 or i not in (0, n_cs - 1):
+    if n_cs == 1 or i not in (0, n_cs - 1) or np.isinf(grid.point(best)[0]):
         return
     mean, inner = results["mean_test_score"], best + (1 if i == 0 else -1)
     if mean[best] - mean[inner] > max(STILL * results["se_test_score"][best], LEAST_GAIN):

@@ -79,8 +79,9 @@ class GDLogisticRegressionCV(PathPoints, Scored, Predictor, WithoutInference):
         Weights of the classes, as in `GDLogisticRegression`. Scores are computed without these weights.
     max_iter : int, default=1000
         Largest number of iterations of one fit.
-    tol : float, default=1e-8
-        Each fit ends when its J is within ``tol * min(1, J)`` of its minimum.
+    tol : float or "auto", default="auto"
+        Each fit ends when its J is within ``tol * min(1, J)`` of its minimum. With "auto" this is 1e-8, and with too
+        many parameters to form a Hessian as in `GDLogisticRegression`: 1e-6, or the end of a long descent.
     random_state : int, RandomState instance or None, default=None
         Seed for the rows that the fits and the proofs sample. It does not shuffle the folds.
     verbose : int or bool, default=0
@@ -127,7 +128,7 @@ class GDLogisticRegressionCV(PathPoints, Scored, Predictor, WithoutInference):
     n_iter_ : ndarray of shape (n_folds, n_l1_ratios, n_cs)
         Number of iterations of each fit to a fold.
     converged_ : bool
-        Whether every fit is within ``tol * min(1, J)`` of its minimum.
+        Whether every fit has ended as ``tol`` asks.
     n_features_in_ : int
         Number of features seen in ``fit``.
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
@@ -172,7 +173,7 @@ class GDLogisticRegressionCV(PathPoints, Scored, Predictor, WithoutInference):
         fit_intercept: bool = True,
         class_weight: ClassWeight = None,
         max_iter: int = 1000,
-        tol: float = 1e-8,
+        tol: float | Literal["auto"] = "auto",
         random_state: RandomState = None,
         verbose: int = 0,
     ) -> None:
@@ -245,7 +246,7 @@ class GDLogisticRegressionCV(PathPoints, Scored, Predictor, WithoutInference):
         Warns
         -----
         ConvergenceWarning
-            If some fit did not reach its minimum, or an interrupt came.
+            If some fit did not reach its minimum, or has none because the classes are separable, or an interrupt came.
         UserWarning
             If the best score is at an end of the grid and still rises there, or a fold lacks a class.
         """

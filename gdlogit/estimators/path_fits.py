@@ -25,13 +25,14 @@ class Found(NamedTuple):
     gap: Any
     n_iter: Any
     converged: Any
+    separable: Any
     interrupted: list[bool]
 
     @classmethod
     def of(cls, shape):
         """Nothing found so far, for theta of a shape (n_l1_ratios, n_cs, n_weightings, p + 1, k)."""
         each = shape[:3]
-        numbers = np.zeros(each, np.int32), np.zeros(each, dtype=bool)
+        numbers = np.zeros(each, np.int32), np.zeros(each, dtype=bool), np.zeros(each, dtype=bool)
         return cls(np.full(shape, np.nan), np.full(each, np.nan), np.full(each, np.nan), *numbers, [])
 
     def keep(self, where, *values):
@@ -57,7 +58,7 @@ def fit_all(estimator, problem, folds, grid, rows, settings, rng, task):
             fit_incomplete(estimator, problem, folds, (r, Cs, l1_ratio), rows, settings, rng, found)
             for i, fits in paths(problem, folds.shares[:, folds.complete], Cs, l1_ratio, settings, rng):
                 task.begin_iteration(None)
-                found.keep((r, i, folds.complete), fits.theta, fits.excess, fits.gap, fits.n_iter, fits.converged)
+                found.keep((r, i, folds.complete), *fits)
                 if estimator.verbose:
                     print_point(l1_ratio, Cs[i], found, r, i)
                 if task.end_iteration(None):
@@ -93,7 +94,7 @@ def embedded(
         theta[-1, lacking] = NEVER
     if len(present) == 1:
         for i in range(len(Cs)):
-            yield i, theta, 0.0, 0, True
+            yield i, theta, 0.0, 0, True, False
         return
     known = np.flatnonzero(weight > 0)
     some = np.zeros_like(codes)
@@ -105,7 +106,7 @@ def embedded(
         of_fold = theta.copy()
         found = fits.theta[0]
         of_fold[:, present] = np.hstack([-found / 2, found / 2]) if len(present) == 2 else found
-        yield i, of_fold, fits.excess[0], fits.n_iter[0], fits.converged[0]
+        yield i, of_fold, fits.excess[0], fits.n_iter[0], fits.converged[0], fits.separable[0]
 
 
 def print_point(l1_ratio, C, found, r, i):

@@ -69,12 +69,7 @@ def check_parameters(estimator):
         require(name, "a positive integer", is_number(value, Integral) and value > 0)
     max_iter = estimator.max_iter
     require("max_iter", "an integer that is not negative", is_number(max_iter, Integral) and max_iter >= 0)
-    require(
-        "tol",
-        'a number that is not negative, or "auto"',
-        (isinstance(estimator.tol, str) and estimator.tol == "auto")
-        or (is_number(estimator.tol) and 0 <= estimator.tol < np.inf),
-    )
+    require("tol", 'a number that is not negative, or "auto"', is_tolerance(estimator.tol))
     for name in ("fit_intercept", "early_stopping", "warm_start"):
         require(name, "True or False", isinstance(getattr(estimator, name), bool | np.bool_))
     verbose = estimator.verbose  # as in scikit-learn, a number above 1 means the same as 1
@@ -147,13 +142,20 @@ def check_path_parameters(estimator):
     for name in ("refit", "store_cv_results", "fit_intercept"):
         require(name, "True or False", isinstance(getattr(estimator, name), bool | np.bool_))
     require("max_iter", "a positive integer", is_number(estimator.max_iter, Integral) and estimator.max_iter > 0)
-    require("tol", "a number that is not negative", is_number(estimator.tol) and 0 <= estimator.tol < np.inf)
+    require("tol", 'a number that is not negative, or "auto"', is_tolerance(estimator.tol))
     verbose = estimator.verbose
     require(
         "verbose",
         "an integer that is not negative, or True or False",
         isinstance(verbose, Integral | np.bool_) and verbose >= 0,
     )
+
+
+def is_tolerance(tol):
+    """Whether a tolerance is as documented: "auto", or a number that is not negative."""
+    if isinstance(tol, str):
+        return tol == "auto"
+    return isinstance(tol, Real) and not isinstance(tol, bool | np.bool_) and 0 <= tol < np.inf
 
 
 def check_finite(estimator, rows):
