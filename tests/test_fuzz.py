@@ -22,8 +22,7 @@ FOUND = {  # by longer runs
     450_002_087: "estimates that fell by 4% a step, 26 times too low",
 }
 
-
-DEEP = {10, 410_000_159, 440_000_039, 440_001_665, 450_002_087}  # that take seconds
+DEEP = {10, *FOUND}  # that take seconds
 SEEDS = [pytest.param(seed, marks=[pytest.mark.deep] * (seed in DEEP)) for seed in (*range(20), *FOUND)]
 
 

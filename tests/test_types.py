@@ -30,10 +30,9 @@ COMMANDS = {  # scikit-learn and SciPy have no types
     "pyright": ["--pythonpath", sys.executable],
 }
 CHECKERS = [name for name in COMMANDS if importlib.util.find_spec(name)]
-PARAMS = [pytest.param(name, marks=pytest.mark.deep) if name == "pyright" else name for name in CHECKERS]
 
 
-@pytest.fixture(scope="module", params=PARAMS)
+@pytest.fixture(scope="module", params=CHECKERS)
 def checked(request, tmp_path_factory):
     """What a checker says of both scripts."""
     folder = tmp_path_factory.mktemp(request.param)
@@ -54,10 +53,12 @@ def errors(output, script):
     return [(int(line), message.rpartition("[")[2].rstrip("]")) for line, message in found]
 
 
+@pytest.mark.deep
 def test_a_users_script_is_accepted(checked):
     assert errors(checked, ACCEPTED) == []
 
 
+@pytest.mark.deep
 def test_every_faulty_line_is_refused(checked):
     lines = enumerate(REFUSED.read_text(encoding="utf-8").splitlines(), start=1)
     expected = [(number, line.rpartition("# error: ")[2]) for number, line in lines if "# error: " in line]

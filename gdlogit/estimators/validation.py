@@ -46,9 +46,6 @@ COUNTABLE = "biuSU"  # kinds of dtype whose values are always valid labels; floa
 def check_parameters(estimator):
     """Raise a ValueError that names the first parameter of GDLogisticRegression that is not as documented."""
 
-    def is_number(value, kind=Real):
-        return isinstance(value, kind) and not isinstance(value, bool | np.bool_)
-
     def require(name, accepted, holds):
         if not holds:
             raise ValueError(f"{name} must be {accepted}; got {getattr(estimator, name)!r}.")
@@ -112,9 +109,6 @@ def check_bias_reduction(estimator):
 def check_path_parameters(estimator):
     """Raise a ValueError that names the first parameter of GDLogisticRegressionCV that is not as documented."""
 
-    def is_number(value, kind=Real):
-        return isinstance(value, kind) and not isinstance(value, bool | np.bool_)
-
     def are_numbers(values, holds):
         try:
             values = np.asarray(values)
@@ -151,11 +145,14 @@ def check_path_parameters(estimator):
     )
 
 
+def is_number(value, kind=Real):
+    """Whether a value is a number of a kind; True and False are none."""
+    return isinstance(value, kind) and not isinstance(value, bool | np.bool_)
+
+
 def is_tolerance(tol):
     """Whether a tolerance is as documented: "auto", or a number that is not negative."""
-    if isinstance(tol, str):
-        return tol == "auto"
-    return isinstance(tol, Real) and not isinstance(tol, bool | np.bool_) and 0 <= tol < np.inf
+    return tol == "auto" if isinstance(tol, str) else is_number(tol) and 0 <= tol < np.inf
 
 
 def check_finite(estimator, rows):
