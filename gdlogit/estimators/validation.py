@@ -4,6 +4,7 @@ Every error names the parameter, the value that it got, and what is accepted.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
@@ -45,11 +46,7 @@ COUNTABLE = "biuSU"  # kinds of dtype whose values are always valid labels; floa
 
 def check_parameters(estimator):
     """Raise a ValueError that names the first parameter of GDLogisticRegression that is not as documented."""
-
-    def require(name, accepted, holds):
-        if not holds:
-            raise ValueError(f"{name} must be {accepted}; got {getattr(estimator, name)!r}.")
-
+    require = partial(check_parameter, estimator)
     require("solver", f"one of {SOLVERS}", isinstance(estimator.solver, str) and estimator.solver in SOLVERS)
     require(
         "C", "a number of at least 1e-100, or np.inf for no penalty", is_number(estimator.C) and estimator.C >= 1e-100
@@ -116,10 +113,7 @@ def check_path_parameters(estimator):
             return False
         return values.ndim == 1 and len(values) and values.dtype.kind in "iuf" and all(map(holds, values))
 
-    def require(name, accepted, holds):
-        if not holds:
-            raise ValueError(f"{name} must be {accepted}; got {getattr(estimator, name)!r}.")
-
+    require = partial(check_parameter, estimator)
     Cs, rule = estimator.Cs, estimator.rule
     require(
         "Cs",
@@ -143,6 +137,12 @@ def check_path_parameters(estimator):
         "an integer that is not negative, or True or False",
         isinstance(verbose, Integral | np.bool_) and verbose >= 0,
     )
+
+
+def check_parameter(estimator, name, accepted, holds):
+    """Raise a ValueError that says what is accepted, unless the parameter ``holds``."""
+    if not holds:
+        raise ValueError(f"{name} must be {accepted}; got {getattr(estimator, name)!r}.")
 
 
 def is_number(value, kind=Real):
