@@ -3,6 +3,8 @@
 python -m pytest tests/test_properties.py --hypothesis-profile=deep --hypothesis-seed=1
 """
 
+import signal
+
 from hypothesis import HealthCheck, settings
 from threadpoolctl import threadpool_limits
 
@@ -13,6 +15,8 @@ settings.load_profile("committed")
 
 
 def pytest_configure(config):
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a shell script
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line(
         "markers", "thread_unsafe: of scikit-learn's own tests, which test_scikit_learns_own.py runs"
     )

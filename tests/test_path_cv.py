@@ -36,10 +36,18 @@ X, Y = X[::3], Y[::3]
 ends_are_fine = pytest.mark.filterwarnings("ignore:The best score is at")
 
 
-@every_check([GDLogisticRegressionCV(), GDLogisticRegressionCV(l1_ratios=(0.5,), Cs=4)])
+@every_check([GDLogisticRegressionCV()])
 @ends_are_fine
 @pytest.mark.filterwarnings("ignore:The training part", "ignore:The least populated class")
 def test_scikit_learns_checks(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.deep
+@every_check([GDLogisticRegressionCV(l1_ratios=(0.5,), Cs=4)])
+@ends_are_fine
+@pytest.mark.filterwarnings("ignore:The training part", "ignore:The least populated class")
+def test_scikit_learns_checks_with_l1(estimator, check):
     check(estimator)
 
 

@@ -97,7 +97,7 @@ def units(objective):
 
 
 @sets
-@pytest.mark.parametrize("C", [1e-2, 1.0, 1e3])
+@pytest.mark.parametrize("C", [*(pytest.param(C, marks=pytest.mark.deep) for C in (1e-2, 1.0)), 1e3])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_the_default_fit_is_no_worse_than_logistic_regression_and_does_not_warn(draw, C, dtype):
     X, y = draw()
