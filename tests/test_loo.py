@@ -9,6 +9,7 @@ from sklearn.model_selection import LeaveOneOut
 from gdlogit import GDLogisticRegressionCV
 from gdlogit.backprop import loss_of
 from gdlogit.loo import LeaveOneOut as ByLeverages
+from gdlogit.loo import WithoutRow, far_rows
 from gdlogit.problem import Problem
 from gdlogit.solve import Settings, solve
 
@@ -93,3 +94,32 @@ def test_a_c_without_penalty_has_no_part_in_the_interpolation():
     np.testing.assert_allclose(found.scores_[..., :-1], without.scores_, rtol=1e-6)
     alone = GDLogisticRegressionCV(Cs=[np.inf], cv="loo").fit(X, y)
     np.testing.assert_allclose(found.scores_[..., -1], alone.scores_[..., 0], rtol=1e-4)
+
+
+def test_rows_without_a_fit_change_the_sum_of_the_losses_by_less_than_a_thousandth():
+    rng = np.random.default_rng(0)
+    hat, change, miss = rng.random(500), rng.exponential(0.1, 500), rng.random(500)
+    count = rng.integers(1, 3, 500)
+    fitted = far_rows(hat, change, miss, count)
+    left = np.setdiff1d(np.flatnonzero((hat > 0.9) | (change > 0.25)), fitted)
+    assert 0 < (count * change)[left].sum() <= 1e-3 * (count @ miss)
+    assert np.isin(np.flatnonzero(hat > 0.9), fitted).all()
+    assert (change[fitted] > 0.25)[hat[fitted] <= 0.9].all()
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_the_metric_without_a_row_is_the_hessian_less_that_of_the_row(k):
+    rng, p = np.random.default_rng(1), 4
+    root = rng.standard_normal((p * k, p * k))
+    H, x = root @ root.T + np.eye(p * k), rng.standard_normal(p)
+    probabilities = rng.dirichlet(np.ones(k)) if k > 1 else np.full(1, 0.5)
+    C = 0.1 * (np.diag(probabilities) - np.outer(probabilities, probabilities))
+    U, dz, g = np.kron(x[:, None], np.eye(k)), rng.standard_normal(k), rng.standard_normal((p, k))
+    inverse = np.linalg.inv(H)
+    left = np.eye(k) - C @ U.T @ inverse @ U
+    without = WithoutRow(inverse, x, inverse @ U, np.linalg.solve(left, C), np.linalg.solve(left, dz), 2.0, (p, k))
+    smaller = H - U @ C @ U.T
+    np.testing.assert_allclose(without.solve(g).ravel(), 2.0 * np.linalg.solve(smaller, g.ravel()), rtol=1e-8)
+    exact = np.linalg.solve(smaller, U @ dz).reshape(p, k)
+    shortened = exact * min(1.0, 2.0 / np.abs(x @ exact).max())
+    np.testing.assert_allclose(without.step(), shortened, rtol=1e-8)
