@@ -126,10 +126,9 @@ class Sigmoid:
     def probabilities(z):
         """P(y = 0 | x) and P(y = 1 | x), shape (m, 2): 1 - P(y = 1 | x) would lose a small P(y = 0 | x)."""
         z, a = z[:, 0], np.empty((len(z), 2), z.dtype)
-        with np.errstate(under="ignore"):
-            expit(z, out=a[:, 1])
-            np.multiply(a[:, 1], np.exp(-np.abs(z)), out=a[:, 0])
-            np.subtract(1, a[:, 1], out=a[:, 0], where=z < 0)
+        with np.errstate(over="ignore", under="ignore"):  # e^z = inf is right: the probability is 0
+            np.divide(1, 1 + np.exp(z), out=a[:, 0])
+            expit(z, out=a[:, 1])  # as scikit-learn does, to the last bit
         return a
 
     @staticmethod
