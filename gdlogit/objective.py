@@ -8,6 +8,7 @@ and gradient (p + 1, k), intercept last; Hessians (P, P) over theta flattened, P
 """
 
 from functools import cached_property, partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -222,8 +223,24 @@ class Objective:
         return self.rows.copies_features
 
     def row_products(self, factors):
-        """The products x_i^T diag(factors) x_j of all rows, shape (n, n), for factors (p + 1, 1)."""
-        return np.hstack([self.score_changes(factors * X.T) for _, X in self.filled_parts()])
+        """The products x_i^T diag(factors) x_j of all rows, shape (n, n), in float64, for factors (p,) above 0."""
+        roots, products = np.sqrt(factors), np.zeros((self.n_rows, self.n_rows))
+        for some, X in self._features_in_double():
+            X = X * roots[some]
+            products += X @ X.T
+        return products
+
+    def scores_in_double(self, W):
+        """X W in float64, shape (n, k), for coefficients W (p, k) without intercepts, in half a pass."""
+        self.passes += 0.5
+        return sum(X @ W[some] for some, X in self._features_in_double())
+
+    def _features_in_double(self):
+        """Yield the numbers of some features, and these features of all rows in float64: few at a time."""
+        n, p = self.n_rows, self.shape[0] - 1
+        for ends in pairwise(np.linspace(0, p, 1 + -(-n * p // FILLED_ENTRIES), dtype=int).tolist()):
+            some = slice(*ends)
+            yield some, self.rows.filled_columns(some).astype(float, copy=False)
 
     def filled_parts(self):
         """Yield the numbers of some rows and [X, 1] there as an ndarray, until all rows have come: few at a time."""

@@ -1,7 +1,8 @@
-"""The Hessian of few rows by Woodbury's identity: its solve is the whole Hessian's, and it shortens the descent."""
+"""Newton's step in the span of few rows: it is the formed Hessian's, and it shortens the descent."""
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
 
@@ -15,56 +16,105 @@ from gdlogit.penalty import ElasticNet
 from gdlogit.quadratic.few_rows import FewRows, kernel_of, kernel_price, rows_with_curvature
 
 
-def problem(seed=0, n=40, p=90, intercept=True, k=1, factors=None):
+def problem(seed=0, n=40, p=90, intercept=True, k=1, factors=None, dtype=float, computed=None):
     rng = np.random.default_rng(seed)
-    X, y = rng.standard_normal((n, p)) + 1, rng.integers(0, max(k, 2), n)
-    rows = rows_of(X, y, rng.uniform(0.5, 2, n), intercept, n_scores=k)
+    X, y = (rng.standard_normal((n, p)) + 1).astype(dtype), rng.integers(0, max(k, 2), n)
+    rows = rows_of(X.astype(computed or dtype), y, rng.uniform(0.5, 2, n), intercept, n_scores=k)
     penalty = ElasticNet.of(1.0, 0.0, rows.total, factors)
     return Objective(rows, loss_of(max(k, 2)), penalty, formed_parameters=0)
 
 
+def formed(objective, point, z):
+    """Newton's step of the formed Hessian; a softmax does not see a shift of all intercepts, which have a mean of 0."""
+    H = objective.hessian_at(objective.curvature(z))
+    step = (np.linalg.pinv(H, rcond=1e-13, hermitian=True) @ point.gradient.ravel()).reshape(objective.shape)
+    step[-1] -= step[-1].mean() if objective.shape[1] > 1 else 0.0
+    return step
+
+
+def excess(objective, z, error):
+    """How far the model of J is above its minimum where Newton's step has an error."""
+    error = error.ravel()
+    return 0.5 * float(error @ objective.hessian_at(objective.curvature(z)) @ error)
+
+
+def solved(objective, theta, z=None, most_products=200, **how):
+    """The iterate of ``FewRows`` at theta, whose scores are z, solved to rounding; and the point."""
+    z = objective.scores(theta) if z is None else z
+    point = objective.at_scores(theta, z)
+    few = FewRows(objective, kernel_of(objective), point, z, sharp=0.0, most_products=most_products, **how)
+    found = few.solved(point.gradient)
+    return found, point, z
+
+
+@pytest.mark.parametrize("k", [1, 3])
 @pytest.mark.parametrize("intercept", [True, False])
 @pytest.mark.parametrize("factors", [None, np.linspace(0.1, 3, 90)])
-def test_the_solve_is_that_of_the_formed_hessian_beside_the_intercepts_own_curvature(intercept, factors):
-    objective = problem(intercept=intercept, factors=factors)
+@pytest.mark.parametrize("from_residuals", [True, False])
+def test_the_solve_is_that_of_the_formed_hessian(k, intercept, factors, from_residuals):
+    objective = problem(intercept=intercept, k=k, factors=factors)
     theta = np.random.default_rng(1).standard_normal(objective.shape) / 10
-    c = objective.curvature(objective.scores(theta))
-    H = objective.hessian(theta)
-    H[-1, -1] += float(objective.weighed(c).sum())
-    g = np.random.default_rng(2).standard_normal(objective.shape)
-    found = FewRows(objective, kernel_of(objective), c).solve(g)
-    np.testing.assert_allclose(H @ found, g, atol=1e-9 * np.abs(g).max())
+    theta[-1] *= intercept
+    found, point, z = solved(objective, theta, from_residuals=from_residuals)
+    step = formed(objective, point, z)
+    fall = 0.5 * float(np.vdot(point.gradient, step))
+    assert excess(objective, z, found.x - step) < 1e-8 * fall
+    np.testing.assert_allclose([found.estimate, found.fall, found.bound], fall, rtol=1e-8)
+
+
+def test_a_rough_solve_estimates_the_fall_and_bounds_it():
+    objective = problem(k=4, factors=np.full(90, 1e-3))
+    theta = np.random.default_rng(1).standard_normal(objective.shape)
+    theta -= theta.mean(axis=1, keepdims=True)
+    z = objective.scores(theta)
+    point = objective.at_scores(theta, z)
+    few = FewRows(objective, kernel_of(objective), point, z, most_products=30)
+    fall = 0.5 * float(np.vdot(point.gradient, formed(objective, point, z)))
+    iterates = [(found.fall, found.bound) for found in few.iterates(point.gradient)]
+    falls, bounds = np.transpose(iterates)
+    assert (np.diff(falls) >= -1e-12 * fall).all()
+    assert (falls <= fall * (1 + 1e-9)).all()
+    assert (bounds >= fall * (1 - 1e-9)).all()
+
+
+def test_the_solve_for_float32_rows_is_right_beyond_float32():
+    objective = problem(k=3, dtype=np.float32)
+    theta = np.random.default_rng(1).standard_normal(objective.shape) / 10
+    z = objective.scores(theta).astype(np.float32)
+    found, point, _ = solved(objective, theta, z)
+    double = problem(k=3, dtype=np.float32, computed=np.float64)
+    step = formed(double, double.at_scores(theta, z.astype(float)), z.astype(float))
+    fall = 0.5 * float(np.vdot(point.gradient, step))
+    assert excess(double, z.astype(float), found.x - step) < 1e-8 * fall
 
 
 def test_rows_without_curvature_leave_the_penalty_alone():
     objective = problem()
-    g = np.ones(objective.shape)
-    found = FewRows(objective, kernel_of(objective), np.zeros((objective.n_rows, 1))).solve(g)
-    np.testing.assert_allclose(found[:-1], 1 / objective.penalty.curvature(np.empty(objective.shape))[:-1])
+    theta = np.zeros(objective.shape)
+    z = np.where(objective.rows.y == 1, 1.0, -1.0)[:, None] * 1e4
+    found, point, _ = solved(objective, theta + 1.0, z)
+    penalty = objective.penalty.curvature(np.empty(objective.shape[0]))[:-1, None]
+    np.testing.assert_allclose(found.x[:-1], point.gradient[:-1] / penalty)
 
 
-@pytest.mark.parametrize("intercept", [True, False])
-def test_each_class_has_its_own_block_of_the_hessian(intercept):
-    objective = problem(intercept=intercept, k=3, factors=np.full(90, 0.01))  # so weak that no row is left out
-    theta = np.random.default_rng(1).standard_normal(objective.shape) / 10
-    c, g = objective.curvature(objective.scores(theta)), np.random.default_rng(2).standard_normal(objective.shape)
-    H = objective.hessian(theta).reshape(91, 3, 91, 3)
-    found = FewRows(objective, kernel_of(objective), c).solve(g)
-    intercepts = objective.weighed(c * (1 - c)).sum(axis=0)
-    for score in range(3):
-        block = H[:, score, :, score].copy()
-        block[-1, -1] += intercepts[score]
-        np.testing.assert_allclose(block @ found[:, score], g[:, score], atol=1e-9 * np.abs(g).max())
-
-
-def test_rows_without_curvature_in_a_class_are_left_out_and_hardly_change_the_solve():
+def test_rows_without_curvature_are_left_out_and_hardly_change_the_solve():
     rng = np.random.default_rng(0)
     sizes = 10.0 ** rng.uniform(-12, 6, 200)
-    kept = rows_with_curvature(sizes, 4)
+    kept = rows_with_curvature(sizes)
     left_out = np.setdiff1d(np.arange(200), kept)
     assert 20 < len(left_out) < 180
     assert sizes[left_out].sum() < 1 <= sizes[left_out].sum() + sizes[kept].min()
-    assert len(rows_with_curvature(np.ones(4000), 32)) == 1024
+
+
+def test_products_of_sparse_rows_are_those_of_the_same_dense_rows():
+    rng = np.random.default_rng(0)
+    X, y = rng.poisson(0.3, (30, 70)).astype(float), rng.integers(0, 2, 30)
+    rows = [rows_of(form, y, np.ones(30)).centred() for form in (X, sp.csr_array(X))]
+    factors = rng.uniform(0.5, 2, 70)
+    for some in rows:
+        objective = Objective(some, loss_of(2), ElasticNet(1.0))
+        centred = X - some.centre
+        np.testing.assert_allclose(objective.row_products(factors), centred * factors @ centred.T, atol=1e-12)
 
 
 def test_it_is_not_for_features_without_a_penalty():

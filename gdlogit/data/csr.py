@@ -195,9 +195,9 @@ class CsrBlock(Block):
         X = csr_of(self.X.data, number[self.X.indices], self.X.indptr, len(features))
         return features, CsrBlock(X=X, **self.parts())
 
-    def measured(self):
-        """The features as an array, measured from the centre."""
-        return self.X.toarray() - self.centre
+    def measured(self, features=slice(None)):
+        """Some of the features as an array, measured from the centre."""
+        return self.X[:, features].toarray() - np.broadcast_to(self.centre, self.X.shape[1:])[features]
 
     # --- By column --------------------------------------------------------------------------------------------------
 

@@ -347,6 +347,10 @@ class MemoryRows(Rows):
             return self.block.whole
         return np.hstack([self.block.measured(), np.full((self.n_rows, 1), self.constant)])
 
+    def filled_columns(self, features):
+        """Some of the features, measured from the centre, as an array."""
+        return self.block.measured(features)
+
     def kronecker(self, c):
         """Row i's [x_i, 1] (x) c_i, for x as it is stored and c (n, k): CSR of shape (n, (p + 1) k), in float64."""
         X, ones = sp.csr_array(self.block.sparse(), dtype=float), sp.csr_array(np.full((self.n_rows, 1), self.constant))

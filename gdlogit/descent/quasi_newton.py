@@ -16,8 +16,8 @@ does not rely on the model. J falls in each step, from any start, and each step 
    in a row, conjugate gradients solve with the Hessian of all rows, preconditioned by the metric. The solve gives a
    reliable estimate, Newton's step, which removes most of the excess, and the dual point for the proof.
 4. *Few rows*. No metric of the features knows which rows have curvature left, and on few rows a product is cheap. There
-   Newton's step is tried after 8, 16, 32, ... steps, and again as long as J falls as the step promised. Products of the
-   rows with each other precondition the solve (``few_rows``), which is rough while the minimum is far.
+   Newton's step is tried after 8, 16, 32, ... steps, and again as long as J falls as the step promised. The solve is in
+   the span of the rows, by their products with each other (``few_rows``), and rough while the minimum is far.
 5. *End*. J is a mean over the rows, with a standard error. Where the minimum is far and flat, J falls for thousands of
    steps by less than its standard error. If the user has left the tolerance open, a long descent ends there.
 
@@ -51,7 +51,6 @@ FADED = 0.5  # loss / loss where B was made, at which B is made anew
 STRETCH, FAST = 4, 0.3  # steps of a stretch; fall in a stretch / fall in the stretch before, up to which J falls fast
 SOLVE_SHARE, LEAST_PRODUCTS = 0.25, 10  # most products of the solve for Newton's step: a share of the passes, or ten
 FEW_ROWS, FEW_ROWS_PER_FEATURE = 2000, 2  # most rows on which Newton's step is tried, where a product is cheap
-FEW_ROWS_PRODUCTS = 40  # in a solve on few rows: one that takes more follows the rounding of float32 slopes
 STEPS_BEFORE_NEWTON = 7  # before the first trial; the next ones are where the number of steps is a power of two
 ROUGH_RESIDUAL = 0.1  # of Newton's step far from the minimum, as the next step has another Hessian
 KEPT_PROMISE = 0.25  # fall of J / fall that Newton's step promised, from which on the next step is Newton's, too
@@ -117,16 +116,22 @@ def quasi_newton(tol, rng, settles=False):
 
 def model(objective, state):
     """The local model at the state's point."""
+    if state.kernel is not None and objective.precision == "float32":  # a proof needs the step for rounded slopes
+        solution = products(objective, state, from_residuals=False).solved(state.point.gradient)
+        return LocalModel(objective, state.point, Solved(-solution.x, solution.estimate))
     return LocalModel(objective, state.point, state.solved or NewtonMetric(products(objective, state)))
 
 
-def products(objective, state):
-    """The Hessian at the state's point, known by products; a solve may take a share of the passes so far."""
+def products(objective, state, **how):
+    """The Hessian at the state's point, known by products; a solve may take a share of the passes so far.
+
+    On few rows with a known kernel, ``how`` goes on to ``FewRows``.
+    """
     most = round(max(LEAST_PRODUCTS, SOLVE_SHARE * objective.passes))
-    c, metric = objective.curvature(state.scores), state.metric
+    limits = {"most_products": most, "enough": state.goal, "rough": ROUGH_RESIDUAL}
     if state.kernel is not None:
-        metric, most = FewRows(objective, state.kernel, c), min(most, FEW_ROWS_PRODUCTS)
-    return products_at(objective, c, metric, most_products=most, enough=state.goal, rough=ROUGH_RESIDUAL)
+        return FewRows(objective, state.kernel, state.point, state.scores, **how, **limits)
+    return products_at(objective, objective.curvature(state.scores), state.metric, **limits)
 
 
 def is_stale(objective, state, factor=CHOLESKY):
