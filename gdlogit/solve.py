@@ -221,7 +221,8 @@ def coordinates_of(problem: Problem, settings: Settings, start: np.ndarray | Sol
     in_spreads = problem.penalty.is_none
     if isinstance(start, Solution) and start.coordinates.serve(problem.rows, max_rows, in_spreads):
         return start.coordinates
-    return Coordinates.of_newton(problem.rows, max_rows, in_spreads)
+    forms_no_hessian = k * problem.shape[0] > settings.formed_parameters and problem.penalty.is_smooth
+    return Coordinates.of_newton(problem.rows, max_rows, in_spreads, forms_no_hessian)
 
 
 def start_in(coordinates: Coordinates, start: np.ndarray | Solution | None, problem: Problem) -> np.ndarray:

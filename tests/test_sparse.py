@@ -7,6 +7,9 @@ from sklearn.datasets import make_classification
 from variants import with_settings
 
 from gdlogit import GDLogisticRegression
+from gdlogit.data.csr import CsrBlock, compressed
+from gdlogit.problem import Problem
+from gdlogit.solve import Settings, solve
 
 N, P = 300, 12
 
@@ -134,3 +137,38 @@ def test_an_offset_costs_csr_no_more_precision_than_dense(n_classes):
     assert sparse.converged_
     assert sparse.duality_gap_ < 1e-12
     np.testing.assert_allclose(sparse.coef_, dense.coef_, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_dense_rows_with_few_nonzero_entries_are_compressed(order, dtype):
+    rng = np.random.default_rng(0)
+    X = np.where(rng.random((700, 3000)) < 0.03, rng.standard_normal((700, 3000)), 0).astype(dtype, order=order)
+    X[5], X[:, 7] = 0, 0
+    found = compressed(X, 0.05)
+    assert found.dtype == dtype
+    assert found.has_canonical_format
+    np.testing.assert_array_equal(found.toarray(), X)
+    assert compressed(X, 0.02) is None
+
+
+def test_dense_rows_whose_nonzero_entries_no_sample_shows_are_not_compressed():
+    X = np.zeros((2000, 1000))
+    X[1::2] = 1
+    assert compressed(X, 0.05) is None
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_a_large_dense_table_of_flags_is_fitted_as_its_csr(fit_intercept):
+    rng = np.random.default_rng(0)
+    n, p = 4200, 2000
+    X = np.zeros((n, p), np.float32)
+    X[np.arange(n)[:, None], rng.integers(0, p, (n, 15))] = 1
+    y = (X @ rng.standard_normal(p) + rng.logistic(size=n) > 0).astype(int)
+    dense, sparse = (
+        solve(Problem.of(form, y, np.ones(n), 2, C=1.0, intercept=fit_intercept), Settings())
+        for form in (X, sp.csr_array(X))
+    )
+    assert isinstance(dense.coordinates.rows.block, CsrBlock)
+    assert dense.has_converged
+    np.testing.assert_allclose(dense.theta, sparse.theta, atol=1e-6 * np.abs(sparse.theta).max())

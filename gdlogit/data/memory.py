@@ -3,7 +3,8 @@
 Each thread must have enough to do: a pass over 2,000,000 entries ends before a second thread has started, but a
 Hessian takes half as long with two threads. These are copied, and nothing else: the results of ``take`` and
 ``columns``; an X of few rows (256 kB); a CSR that is not in canonical form; a CSR of up to 16 MB, by column, for
-``columns``; and the values of a CSR with a feature far from 0 (see ``csr``). ``layout`` has the sizes of blocks.
+``columns``; the nonzero entries of a large dense X that has hardly any; and the values of a CSR with a feature far from
+0 (see ``csr``). ``layout`` has the sizes of blocks.
 """
 
 from contextlib import nullcontext
@@ -17,7 +18,7 @@ import scipy.sparse as sp
 
 from . import layout as _layout
 from .blocks import spans
-from .csr import CsrBlock, canonical, row_kronecker
+from .csr import CsrBlock, canonical, compressed, row_kronecker
 from .csr import joined as joined_csr
 from .dense import CopiedBlock, DenseBlock
 from .rows import Rows
@@ -28,6 +29,9 @@ __all__ = ["MemoryRows", "aligned", "concatenated", "rows_of"]
 
 SAMPLE_BYTES = 40 * 2**20  # a sample may always have this size
 SAMPLE_SHARE, MOST_BYTES = 0.065, 160 * 2**20  # or this share of X, up to this size: a larger sample tells little more
+# A CSR is made of dense rows of so many entries where at most this share of them is not 0. Making it takes as long as
+# seven products with one score: see docs/decisions/sparse.md.
+MANY_ENTRIES, MOST_NONZERO = 2**23, 0.05
 MIXED_BYTES = 32 * 2**20  # dense and CSR rows up to this size are joined as dense: 2,000 rows of 2,000 features
 
 
@@ -283,6 +287,15 @@ class MemoryRows(Rows):
         """A copy of these rows if they are dense and few; otherwise these rows."""
         few = isinstance(self.block, DenseBlock) and self.n_bytes <= self.block.layout.few_bytes
         return self.take(np.arange(self.n_rows)) if few else self
+
+    def compressed(self):
+        """The same rows as CSR if they are many and dense, and nearly all entries are 0; otherwise these rows."""
+        is_large = self.X.size >= MANY_ENTRIES and self.n_rows >= self.n_features  # fewer rows may need their span
+        if not isinstance(self.block, DenseBlock) or not is_large or self.block.is_moved:
+            return self
+        X = compressed(self.X, MOST_NONZERO)
+        parts = {name: getattr(self.block, name) for name in ("y", "weight", "constant", "first", "layout", "offset")}
+        return self if X is None else self._with(CsrBlock(X=X, **parts))
 
     def augmented(self, weight):
         """These rows, and each row once more for each class c, with the weights (n, n_classes) and a feature as mark.

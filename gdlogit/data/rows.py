@@ -121,6 +121,10 @@ class Rows(ABC):
         """A copy of these rows where a copy saves more than it costs; otherwise these rows."""
         return self
 
+    def compressed(self):
+        """The same rows as CSR if they are many and dense, and nearly all entries are 0; otherwise these rows."""
+        return self
+
     def repeated(self, values):
         """The same values, of shape (1, k), for each row."""
         return np.full((self.n_rows, values.shape[1]), values, self.dtype)
