@@ -324,3 +324,16 @@ def test_a_memory_map_of_integers_takes_a_column_of_labels_with_one_warning(tmp_
     with pytest.warns(DataConversionWarning, match="column-vector y") as said:
         GDLogisticRegression().fit(X, np.arange(20)[:, None] % 2)
     assert len(said) == 1
+
+
+@pytest.mark.parametrize("C", [1, 300])
+def test_few_rows_that_are_read_anew_in_each_pass_take_no_long_solves_on_the_way(C):
+    """For rows in memory a product is cheap, and l1 solves for Newton's step: a thousand passes in twenty steps."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((30, 99)) * 10 ** rng.uniform(-2, 2, 99) + rng.standard_normal(99)
+    fitted = GDLogisticRegression(C=C, l1_ratio=0.5, random_state=0).fit_batches(
+        batches(X, rng.integers(0, 3, 30), size=15)
+    )
+    assert fitted.converged_
+    last = fitted.history_[-1]
+    assert last["passes"] <= 2 * last["iteration"] + 100

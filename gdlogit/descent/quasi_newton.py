@@ -278,7 +278,7 @@ def tries_newton(objective, state, values):
 
 def has_few_rows(objective):
     """Whether rows are so few that a product is cheap and Newton's step is tried."""
-    return objective.n_counted <= min(FEW_ROWS, FEW_ROWS_PER_FEATURE * objective.shape[0])
+    return objective.is_in_memory and objective.n_counted <= min(FEW_ROWS, FEW_ROWS_PER_FEATURE * objective.shape[0])
 
 
 def left(state, values):
