@@ -65,14 +65,31 @@ class Sigmoid:
         dz = half * np.maximum(e, t >= 0) / (0.5 + 0.5 * e)
         return loss, dz[:, None]
 
+    # --- Of several models side by side: scores z (m, M), signs (m,) and weights (m, M), stored by column -------------
+
     @staticmethod
-    def backward(z, y):
-        """Only dz, of the scores z (m, M) of several models: +-sigma(t) = +-1 / (1 + e^-t)."""
-        sign = (1 - 2 * y.astype(z.dtype))[:, None]
+    def signs(y):
+        """The sign of dz in each row: t = sign z is the score of the wrong class, and dz = sign sigma(t)."""
+        return 1.0 - 2.0 * y
+
+    @staticmethod
+    def backward(z, sign, weight):
+        """Only the weighted dz: weight sigma(t) = weight / (1 + e^-t), where the weights have dz's signs."""
+        e = np.multiply(z, -sign.astype(z.dtype)[:, None])
         with np.errstate(over="ignore", under="ignore"):  # e = inf is right: dz = 0
-            e = np.exp(-sign * z)
+            np.exp(e, out=e)
         e += 1
-        return np.divide(sign, e, out=e)
+        return np.divide(weight, e, out=e, casting="same_kind")
+
+    @staticmethod
+    def losses(z, sign):
+        """The losses log(1 + e^t), and e = e^t, as large as it may be."""
+        t = np.multiply(z, sign.astype(z.dtype)[:, None])
+        e = np.minimum(t, np.log(np.finfo(t.dtype).max) - 1)
+        with np.errstate(under="ignore"):
+            np.exp(e, out=e)
+            losses = np.log1p(e)
+        return np.maximum(losses, t, out=losses), e  # log1p(e) >= t but for rounding and the limit of e
 
     @staticmethod
     def curvature(z):

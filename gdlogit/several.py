@@ -10,7 +10,7 @@ Shapes: M problems, F weightings; shares h (n, F); theta and gradients (M, p + 1
 """
 
 from functools import cached_property, partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -74,6 +74,7 @@ class Several:
         self.shape = rows.shape[1], loss.n_outputs
         self.resolution = 10 * float(np.finfo(rows.dtype).eps)
         self.passes = self.columns = 0
+        self._cut: dict[int, Any] = {}  # the rows in blocks, by the number of scores to the next power of 2
 
     @cached_property
     def totals(self):
@@ -150,7 +151,10 @@ class Several:
         """The rows in blocks for ``n_problems`` problems; 0 is for a Hessian, whose blocks may be large."""
         self.passes += 1
         self.columns += n_problems
-        return self.rows.for_scores(max(1, n_problems * self.shape[1]))
+        n_scores = 1 << (max(1, n_problems * self.shape[1]) - 1).bit_length()
+        if n_scores not in self._cut:
+            self._cut[n_scores] = self.rows.for_scores(n_scores)
+        return self._cut[n_scores]
 
 
 def side_by_side(theta):

@@ -64,13 +64,18 @@ def test_sigmoid_has_every_digit_at_any_score(dtype):
     np.testing.assert_allclose(dz[:, 0], expected[:, 1], rtol=few_ulp, atol=tiny)
 
 
-def test_dz_of_several_models_has_every_digit_at_any_score():
+def test_several_models_have_every_digit_at_any_score():
     z, y = np.array([SCORES, SCORES]).T, np.arange(len(SCORES)) % 2
     for models, labels in ((z, y), (z, 1 - y)):
-        ours = Sigmoid.backward(models, labels)
-        for scores, row, label in zip(models, ours, labels, strict=True):
-            for score, dz in zip(scores, row, strict=True):
-                assert dz == pytest.approx(exact_sigmoid(score, label)[1], rel=4 * EPS, abs=TINY)
+        sign = Sigmoid.signs(labels)
+        dz, (losses, e) = Sigmoid.backward(models, sign, sign[:, None]), Sigmoid.losses(models, sign)
+        expected = np.array(
+            [[exact_sigmoid(z_im, y_i) for z_im in z_i] for z_i, y_i in zip(models, labels, strict=True)]
+        )
+        few_ulp = {"rtol": 4 * EPS, "atol": TINY}
+        np.testing.assert_allclose(losses, expected[:, :, 0], **few_ulp)
+        np.testing.assert_allclose(dz, expected[:, :, 1], **few_ulp)
+        np.testing.assert_allclose(e / (1 + e), np.abs(dz), **few_ulp)
 
 
 def test_curvature_of_the_sigmoid_has_every_digit_at_any_score():
@@ -123,9 +128,11 @@ def test_probabilities_that_round_to_zero_are_no_error_whatever_the_callers_sett
 
 
 def test_derivatives_that_round_to_zero_are_no_error_whatever_the_callers_settings():
+    z, sign = np.array([[-1e3, 1e3], [1e3, -1e3]]), Sigmoid.signs(np.array([0, 1]))
     with np.errstate(all="raise"):
-        dz = Sigmoid.backward(np.array([[-1e3, 1e3], [1e3, -1e3]]), np.array([0, 1]))
+        dz, (losses, _) = Sigmoid.backward(z, sign, sign[:, None]), Sigmoid.losses(z, sign)
     np.testing.assert_array_equal(dz, [[0, 1], [0, -1]])
+    np.testing.assert_array_equal(losses, [[0, 1e3], [0, 1e3]])
 
 
 @losses
@@ -152,7 +159,10 @@ def test_float32_stays_float32(loss, rng):
         loss.probabilities(z), loss.log_probabilities(z),
     ]  # fmt: skip
     assert {result.dtype for result in results} == {np.dtype(np.float32)}
-    assert Sigmoid.backward(z, y % 2).dtype == np.float32
+    sign = Sigmoid.signs(y % 2)
+    assert {Sigmoid.backward(z, sign, sign[:, None]).dtype, *(part.dtype for part in Sigmoid.losses(z, sign))} == {
+        np.dtype(np.float32)
+    }
 
 
 @losses

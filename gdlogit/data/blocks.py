@@ -50,6 +50,10 @@ class Block(ABC):
         """X W + b, in X's precision: linear in theta, so also the change of the scores along a direction."""
         return self._affine(theta[:-1], self._intercept(theta))
 
+    def forward_by_column(self, theta):
+        """The same, stored by column."""
+        return np.asfortranarray(self.forward(theta))
+
     def backward(self, dz):
         """[X^T dz; sum dz], the gradient in theta where dz is the gradient in z; always float64."""
         total = column_sums(dz)

@@ -12,6 +12,8 @@ from .units import measured_in
 
 __all__ = ["CentredBlock", "CopiedBlock", "Dense", "DenseBlock"]
 
+FEW_COLUMNS = 8  # a product X W with so few columns, and a copy of it, are faster than W^T X^T
+
 
 class Dense(Block):
     """Rows whose features are an ndarray."""
@@ -23,6 +25,22 @@ class Dense(Block):
     def n_bytes(self):
         """Of X."""
         return self.X.nbytes
+
+    def forward_by_column(self, theta):
+        """``forward``, stored by column: as a product of transposed matrices, unless the columns are few."""
+        if theta.shape[1] <= FEW_COLUMNS:
+            return super().forward_by_column(theta)
+        W = np.ascontiguousarray(theta[:-1].T, self.X.dtype)
+        z = np.dot(W, self.X.T)
+        z += self._intercept(theta).astype(z.dtype, copy=False)[:, None]
+        return z.T
+
+    def _transposed(self, dz, total, out):
+        """Write X^T dz to ``out``."""
+        if dz.flags.f_contiguous and dz.shape[1] > 1:
+            out[:] = np.dot(dz.T, self.X).T
+        else:
+            super()._transposed(dz, total, out)
 
     @property
     def work(self):
@@ -182,8 +200,14 @@ class CopiedBlock(Dense):
         """[X, 1] theta, and the offset."""
         return self._with_offset(self.forward(theta))
 
+    def forward_by_column(self, theta):
+        """``forward``, stored by column."""
+        return np.dot(np.ascontiguousarray(theta.T, self.whole.dtype), self.whole.T).T
+
     def backward(self, dz):
         """[X, 1]^T dz."""
+        if dz.flags.f_contiguous and dz.shape[1] > 1:
+            return np.dot(dz.T, self.whole).T.astype(float, copy=False)
         return self.product(self.whole.T, dz).astype(float, copy=False)
 
     def scaled(self, factor, some, out):

@@ -51,7 +51,7 @@ def folds_of(cv: Any, X: Any, y: Any, codes: Any, weight: Any, n_classes: int, *
         share = np.bincount(train, minlength=len(y))
         shares.append(share.astype(np.min_scalar_type(int(share.max()))))
         tests.append(np.asarray(test))
-    shares = np.stack(shares, axis=1)
+    shares = np.stack(shares).T  # stored by fold, as passes over many problems read them
     totals = (np.bincount(codes, weight * share, n_classes) for share in shares.T)
     return Folds(shares, tests, [np.flatnonzero(total == 0) for total in totals])
 
