@@ -6,8 +6,10 @@ weighting starts on the curve in log C through its thetas at the last nodes, wit
     d theta / d log C  =  H^-1 dR(theta),    H the Hessian of J.
 
 The Hessians of all weightings, made near the solution of the first one, are the metrics. Values of C between two nodes
-start on the curve through the nodes on both sides, so near to the minimum that most need one or two evaluations. All
-these problems go side by side and need no new Hessian: their metric is a mean of the Hessians at the two nodes.
+start on the curve through the nodes on both sides, so near to the minimum that most need one or two evaluations. Every
+second one goes first; the others start on the curve through those, too, and need hardly more than one evaluation. All
+these problems go side by side, and beside the next node. They need no new Hessian: their metric is a mean of the
+Hessians at the two nodes.
 """
 
 from typing import NamedTuple
@@ -66,6 +68,46 @@ class NodeMetrics(Metrics):
         return super().at_start(columns, point)
 
 
+class Batch(NamedTuple):
+    """Problems that go side by side: the number of C and of the weighting, (M,), starts, and metrics.
+
+    For ``value`` and ``family`` see ``descend_side_by_side``.
+    """
+
+    i: np.ndarray
+    f: np.ndarray
+    start: np.ndarray
+    metrics: Metrics
+    value: np.ndarray
+    family: np.ndarray
+
+    @classmethod
+    def at(cls, i, f, start, metrics):
+        """Problems at one C, of whose J nothing is known."""
+        return cls(np.full(len(f), i), f, start, metrics, np.full(len(f), np.nan), f)
+
+    def beside(self, other):
+        """These problems and others, which are families of their own."""
+        i, f, start, value = (
+            np.concatenate([getattr(part, name) for part in (self, other)]) for name in ("i", "f", "start", "value")
+        )
+        family = np.append(self.family, self.family.max() + 1 + other.family)
+        return Batch(i, f, start, BothMetrics(self.metrics, other.metrics, len(self.i)), value, family)
+
+
+class BothMetrics(Metrics):
+    """The metrics of ``n_first`` problems, and those of the problems after them."""
+
+    def __init__(self, first, others, n_first):
+        super().__init__(first.several, others.of)
+        self.first, self.others, self.n_first = first, others, n_first
+
+    def at_start(self, columns, point):
+        """The metrics of all problems, which start at given points."""
+        parts = zip((self.first, self.others), (slice(self.n_first), slice(self.n_first, None)), strict=True)
+        return [metric for part, some in parts for metric in part.at_start(columns.some(some), point.some(some))]
+
+
 class SideBySide:
     """The path of several weightings. ``alone.solve(f, C, start)`` solves a problem that does not arrive here.
 
@@ -85,14 +127,16 @@ class SideBySide:
         """Yield the number of each C and its Fits."""
         nodes = []
         while not nodes or nodes[-1] < len(self.Cs) - 1:
-            i = self.next_node(nodes)
-            yield i, self.at_node(nodes, i)
+            i, batches = self.next_node(nodes), self.batches(nodes, len(nodes) - 3)
+            yield from self.at_node(nodes, i, next(batches, None))
+            for batch in batches:
+                yield from self.solved(batch)
             nodes.append(i)
-            if len(nodes) > 2:
-                yield from self.between(nodes, len(nodes) - 3)
-                del self.hessians[nodes[-3]]
-        if len(nodes) > 1:
-            yield from self.between(nodes, len(nodes) - 2)
+            if len(nodes) > 4:
+                del self.hessians[nodes[-5]]
+        for number in range(len(nodes) - 3, len(nodes)):
+            for batch in self.batches(nodes, number):
+                yield from self.solved(batch)
 
     # --- The nodes ----------------------------------------------------------------------------------------------------
 
@@ -115,23 +159,32 @@ class SideBySide:
         """The product of the squared distances of the i-th C to nodes: the error of the curve through them grows so."""
         return np.prod(np.square(self.logs[i] - self.logs[nodes]))
 
-    def at_node(self, nodes, i):
-        """The Fits at a node; ``nodes`` are the nodes before it."""
+    def at_node(self, nodes, i, batch):
+        """Yield the Fits at a node, and those of a ``Batch`` that goes along; ``nodes`` are the nodes before it."""
         start, weightings = self.ahead(nodes, i), np.arange(self.n_weightings)
         last = self.hessians[nodes[-1]][0] if nodes else None
         if self.missed > FAR:
             alone = Metrics(self.several, lambda m: self.several.hessian(start[0], 0) if last is None else last)
-            self.descend([i], [0], start[:1], alone)
+            self.descend(Batch.at(i, weightings[:1], start[:1], alone))
             start = start + (self.theta[i, 0] - start[0])
-        metrics, here = NodeMetrics(self.several, last), np.full(self.n_weightings, i)
-        found = self.descend(here, weightings, start, metrics)
+        metrics = NodeMetrics(self.several, last)
+        node = Batch.at(i, weightings, start, metrics)
+        both = self.descend(node if batch is None else node.beside(batch))
+        found, of_batch = both.some(slice(self.n_weightings)), both.some(slice(self.n_weightings, None))
         self.hessians[i], self.values[i] = metrics.hessians, found.value
         missed = np.max(found.first / (self.settings.formed_tol * np.minimum(1, found.value)), initial=1e-300)
         self.missed = np.inf if np.isnan(missed) else missed
         with self.several.threads():
-            pulls = self.columns(here, weightings).curvature * self.theta[i]
-            self.slopes[i] = np.stack([M.solve(pull) for M, pull in zip(found.metrics, pulls, strict=True)])
-        return self.fits([i], *(part[None] for part in found[1:4]))[0]
+            self.slopes[i] = self.slopes_at(self.theta[i], self.columns(node.i, weightings), found.metrics)
+        yield i, self.fits([i], *(part[None] for part in found[1:4]))[0]
+        if batch is not None:
+            yield from self.of_batch(batch, of_batch)
+
+    def slopes_at(self, theta, columns, metrics):
+        """The slopes d theta / d log C. The metrics are Hessians at another theta: a second step makes up for that."""
+        pulls = columns.curvature * theta
+        slopes = steps(metrics, pulls)
+        return slopes + steps(metrics, pulls - self.several.hessian_products(theta, slopes, columns))
 
     def ahead(self, nodes, i):
         """The thetas of all weightings at a node, as the curve foretells them from the nodes before."""
@@ -146,22 +199,47 @@ class SideBySide:
 
     # --- Between two nodes --------------------------------------------------------------------------------------------
 
-    def between(self, nodes, number):
-        """Yield the number of each C between two nodes, and its Fits."""
-        a, b = nodes[number : number + 2]
-        near = nodes[max(0, number + 1 - NODES_AROUND // 2) :][:NODES_AROUND]
+    def batches(self, nodes, number):
+        """Yield each ``Batch`` of every second C of an interval between nodes, and the others of the interval before.
+
+        The others start on the curve through those that are known by then, too.
+        """
+        due = [(number, i, []) for i in within(nodes, number)[0]]
+        firsts, seconds = within(nodes, number - 1)
+        due += [(number - 1, i, firsts) for i in seconds]
         P = np.prod(self.several.shape)
         width = self.n_weightings * self.problem.loss.n_outputs
         size = max(1, min(MOST_THETA_COLUMNS // width, FACTOR_BYTES // (8 * P**2 * self.n_weightings)))
-        for begin in range(a + 1, b, size):
-            some = np.arange(begin, min(begin + size, b))
-            start = np.stack([self.on_the_curve(near, i) for i in some])
-            i, f = np.repeat(some, self.n_weightings), np.tile(np.arange(self.n_weightings), len(some))
-            metrics = Metrics(self.several, lambda m, i=i, f=f: self.mean_hessian(a, b, i[m], f[m]))
-            value = np.tile(self.values[b], len(some))
-            found = self.descend(i, f, start.reshape(-1, *self.several.shape), metrics, value)
-            shaped = (part.reshape(len(some), -1) for part in found[1:4])
-            yield from zip(some, self.fits(some, *shaped), strict=True)
+        for begin in range(0, len(due), size):
+            yield self.batch(nodes, due[begin : begin + size])
+
+    def batch(self, nodes, due):
+        """The ``Batch`` of some C, each with the number of its interval and the C of the interval that are known."""
+        start = np.stack([self.foretold(around(nodes, number), i, known) for number, i, known in due])
+        i, f = np.repeat([i for _, i, _ in due], self.n_weightings), np.tile(np.arange(self.n_weightings), len(due))
+        ends = [nodes[number : number + 2] for number, _, _ in due]
+        value = np.concatenate([self.values[b] for _, b in ends])
+        metrics = Metrics(self.several, lambda m: self.mean_hessian(*ends[m // self.n_weightings], i[m], f[m]))
+        family = np.repeat([bool(known) for _, _, known in due], self.n_weightings) * self.n_weightings + f
+        return Batch(i, f, start.reshape(-1, *self.several.shape), metrics, value, family)
+
+    def foretold(self, nodes, i, known):
+        """The thetas at the i-th C, on the curve through the nodes around it and the thetas at some known C."""
+        theta, here = self.on_the_curve(nodes, i), self.polynomial(nodes, i)
+        for j, weight in zip(known, lagrange(self.logs[known], self.logs[i]), strict=True):
+            miss = self.theta[j] - self.on_the_curve(nodes, j)
+            theta += weight * here / self.polynomial(nodes, j) * miss
+        return without_shift(theta)
+
+    def solved(self, batch):
+        """Yield the number of each C of a batch, and its Fits."""
+        yield from self.of_batch(batch, self.descend(batch))
+
+    def of_batch(self, batch, found):
+        """Yield the number of each C of a batch, and its Fits, from the ``Arrivals``."""
+        some = batch.i[:: self.n_weightings]
+        shaped = (part.reshape(len(some), -1) for part in found[1:4])
+        yield from zip(some, self.fits(some, *shaped), strict=True)
 
     def mean_hessian(self, a, b, i, f):
         """The Hessian of a weighting at a C between two nodes, interpolated linearly in log C."""
@@ -185,12 +263,13 @@ class SideBySide:
         """The penalty of a weighting at the i-th C."""
         return self.coordinates.penalty(self.problem.penalty_of(self.Cs[i], self.l1_ratio, self.several.totals[f]))
 
-    def descend(self, i, f, start, metrics, value=None):
-        """Solve for some C and weightings, and keep theta; return the ``Arrivals``."""
+    def descend(self, batch):
+        """Solve the problems of a ``Batch``, and keep theta; return the ``Arrivals``."""
+        i, f, start, metrics, value, family = batch
         with self.several.threads():
             tol, columns = self.settings.formed_tol, self.columns(i, f)
             error = largest_error(self.several, tol)
-            found = descend_side_by_side(self.several, columns, start, metrics, tol, value, error)
+            found = descend_side_by_side(self.several, columns, start, metrics, tol, value, error, family)
         self.theta[i, f] = found.theta
         for m in np.flatnonzero(~found.arrived):
             outside = self.coordinates.out_of(found.theta[m])
@@ -236,9 +315,27 @@ def largest_error(several, tol):
     return LARGEST_ERROR * np.sqrt(max(tol, several.resolution))
 
 
+def steps(metrics, gradients):
+    """M^-1 g for each of some metrics and gradients."""
+    return np.stack([M.solve(g) for M, g in zip(metrics, gradients, strict=True)])
+
+
 def without_shift(theta):
     """Coefficients that add up to 0 over the classes; no step would undo a shift, and each curve would enlarge it."""
     return theta if theta.shape[-1] == 1 else theta - theta.mean(axis=-1, keepdims=True)
+
+
+def within(nodes, number):
+    """The numbers of the C between two nodes: of those that come first, and of those that come second."""
+    if not 0 <= number < len(nodes) - 1:
+        return [], []
+    a, b = nodes[number : number + 2]
+    return ([*range(a + 2, b, 2)], [*range(a + 1, b, 2)]) if b - a > 2 else ([*range(a + 1, b)], [])
+
+
+def around(nodes, number):
+    """The nodes of the curve between two nodes: those two, and one on each side."""
+    return nodes[max(0, number + 1 - NODES_AROUND // 2) :][:NODES_AROUND]
 
 
 def lagrange(nodes, x):

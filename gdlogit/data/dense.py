@@ -26,6 +26,12 @@ class Dense(Block):
         """Of X."""
         return self.X.nbytes
 
+    def __getitem__(self, some):
+        """Some of the rows, in the same storage, by a slice, which gives views, or by their numbers."""
+        if isinstance(some, slice):
+            return super().__getitem__(some)
+        return replace(self, X=_gathered(self.X, some), **self._of(some))
+
     def forward_by_column(self, theta):
         """``forward``, stored by column: as a product of transposed matrices, unless the columns are few."""
         if theta.shape[1] <= FEW_COLUMNS:

@@ -9,8 +9,8 @@ A problem has arrived if its excess g^T M^-1 g / 2 is near the goal tol min(1, J
 contracts the excess like the last step leaves a 10,000th of the goal. That step is taken without a pass at its end.
 Where J hardly changes, the excess does not tell how far theta is from the minimum. So the length of that step must be
 small, too: the length is the largest change of a coefficient, times its feature's spread.
-Problems of one weighting start in about the same metric. So the problem with the largest excess goes first, and shows
-how much the first step of the others will leave, if they are near enough.
+Problems of one family, such as those of one weighting, start in about the same metric. So the problem with the largest
+excess goes first, and shows how much the first step of the others will leave, if they are near enough.
 """
 
 from collections.abc import Callable
@@ -99,6 +99,10 @@ class Arrivals(NamedTuple):
         infinite, zeros = np.full_like(value, np.inf), np.zeros(len(value), int)
         return cls(theta.copy(), infinite, zeros, zeros > 0, value.copy(), running.excess.copy(), metrics)
 
+    def some(self, span):
+        """Those of a slice of the problems."""
+        return Arrivals(*(part[span] for part in self))
+
 
 class Accuracy(NamedTuple):
     """What is asked of an end: an excess of at most ``tol`` min(1, J), and coefficients to within an ``error``.
@@ -113,11 +117,13 @@ class Accuracy(NamedTuple):
 class Descents(NamedTuple):
     """The problems that have not arrived yet, as arrays with an entry for each.
 
+    ``family``: problems of a family start together in about the same metric.
     ``length`` is the length of the step that comes next: see ``Several.lengths``. ``before`` is the excess before the
     last step and ``last_length`` the length of that step; both are infinite if the last step was not taken.
     """
 
     number: np.ndarray
+    family: np.ndarray
     columns: Columns
     point: Points
     direction: np.ndarray
@@ -138,14 +144,24 @@ class Descents(NamedTuple):
 
 
 def descend_side_by_side(
-    several: Several, columns: Columns, theta, start: Metrics, tol: float, value=None, error: float = np.inf
+    several: Several,
+    columns: Columns,
+    theta,
+    start: Metrics,
+    tol: float,
+    value=None,
+    error: float = np.inf,
+    family=None,
 ) -> Arrivals:
     """Minimise every problem, from its own theta, to an ``Accuracy``.
 
-    ``value``: about J of each problem, where the thetas are near the minima.
+    ``value``: about J of each problem, where the thetas are near the minima; nan where J is not known.
+    ``family``: the number of each problem's family, see ``Descents``; by default that of its weighting.
     """
     wanted = Accuracy(max(tol, several.resolution), error)
-    running, metrics = begin(several, columns, theta, start, value)
+    value = np.full(len(theta), np.nan) if value is None else value
+    family = columns.weighting if family is None else family
+    running, metrics = begin(several, columns, theta, start, value, family)
     found, n_own = Arrivals.none(running, metrics), np.zeros(len(theta), int)
     for step in range(MOST_SHARED_STEPS):
         arrived, lost = has_arrived(several, running, wanted, step), is_lost(several, running)
@@ -169,22 +185,29 @@ def descend_side_by_side(
     return found
 
 
-def begin(several, columns, theta, start, value):
+def begin(several, columns, theta, start, value, family):
     """The problems at their start, and their metrics; a problem whose J overflows there is lost."""
-    if value is not None:
-        running, metrics = at_point(several, columns, Points(theta, value, several.gradients(theta, columns)), start)
-        if is_near(running).all():
-            return running, metrics
-    return at_point(several, columns, several.at(theta, columns), start)
-
-
-def at_point(several, columns, point, start):
-    """The problems at a point, and their metrics."""
-    metrics, numbers = start.at_start(columns, point), np.arange(len(point.value))
+    unknown = np.isnan(value)
+    point = evaluated(several, columns, theta, value, unknown)
+    metrics, numbers = start.at_start(columns, point), np.arange(len(value))
     direction, excess = steps_and_falls(metrics, numbers, point)
-    ones = np.where(np.isfinite(point.value), 1.0, 0.0)
-    infinite, length = np.full(len(numbers), np.inf), several.lengths(direction)
-    return Descents(numbers, columns, point, direction, ones, excess, infinite, length, infinite.copy()), metrics
+    infinite, length, ones = np.full(len(value), np.inf), several.lengths(direction), np.ones(len(value))
+    running = Descents(numbers, family, columns, point, direction, ones, excess, infinite, length, infinite.copy())
+    far = ~unknown & ~is_near(running)
+    if far.any():
+        point.value[far] = several.at(theta[far], columns.some(far)).value
+    ones[~np.isfinite(point.value)] = 0
+    return running, metrics
+
+
+def evaluated(several, columns, theta, value, unknown):
+    """The points at some thetas, with J where it is unknown, and with the given value, about J, elsewhere."""
+    point = Points(theta, value.copy(), np.empty_like(theta))
+    if unknown.any():
+        _, point.value[unknown], point.gradient[unknown] = several.at(theta[unknown], columns.some(unknown))
+    if not unknown.all():
+        point.gradient[~unknown] = several.gradients(theta[~unknown], columns.some(~unknown))
+    return point
 
 
 def is_near(running):
@@ -209,14 +232,13 @@ def goals(several, point, wanted):
 def contraction(running, now, before):
     """The share that the last step left of a size ``before`` it: of the excess, or of the step.
 
-    For a problem without a step, it is the share of the problem of its weighting that went first: problems of a
-    weighting that start together have about the same metric.
+    For a problem without a step, it is the share of the problem of its family that went first.
     """
     is_known = before < np.inf
     own = np.where(is_known, now / np.where(is_known, before, 1), 0)
-    of_weighting = np.zeros(running.columns.weighting.max() + 1)
-    np.maximum.at(of_weighting, running.columns.weighting, own)
-    others = of_weighting[running.columns.weighting]
+    of_family = np.zeros(running.family.max() + 1)
+    np.maximum.at(of_family, running.family, own)
+    others = of_family[running.family]
     return np.minimum(np.where(is_known, own, np.where(others > 0, others, 1.0)), 1.0)
 
 
@@ -238,10 +260,10 @@ def has_arrived(several, running, wanted, step):
 
 
 def first_to_go(several, running, wanted):
-    """Which problems take the first step: those far from the goal, and of each weighting the one farthest away."""
-    far, weighting = running.excess > NEAR_GOAL * goals(several, running.point, wanted), running.columns.weighting
-    order = np.lexsort((running.excess, weighting))
-    far[order[np.append(np.diff(weighting[order]) > 0, True)]] = True
+    """Which problems take the first step: those far from the goal, and of each family the one farthest away."""
+    far, family = running.excess > NEAR_GOAL * goals(several, running.point, wanted), running.family
+    order = np.lexsort((running.excess, family))
+    far[order[np.append(np.diff(family[order]) > 0, True)]] = True
     return np.flatnonzero(far)
 
 
@@ -294,13 +316,12 @@ def tried(several, running, step):
     Near the minimum J is about quadratic, so a step changes J by the mean of the slopes at both ends, and no J is
     computed.
     """
-    theta, point = running.point.theta + step, running.point
-    if not is_near(running).all():
-        trial = several.at(theta, running.columns)
-        return trial, falls_enough(several, running, trial)
-    trial = Points(theta, point.value, several.gradients(theta, running.columns))
-    before, after = (np.einsum("mjc,mjc->m", at.gradient, step) for at in (point, trial))
-    return trial, 0.5 * (before + after) <= ARMIJO * before + several.resolution * np.abs(point.value)
+    near, theta = is_near(running), running.point.theta + step
+    trial = evaluated(several, running.columns, theta, running.point.value, ~near)
+    with np.errstate(over="ignore", invalid="ignore"):  # far from the minimum a step may lead anywhere
+        before, after = (np.einsum("mjc,mjc->m", at.gradient, step) for at in (running.point, trial))
+        is_good = 0.5 * (before + after) <= ARMIJO * before + several.resolution * np.abs(running.point.value)
+    return trial, np.where(near, is_good, falls_enough(several, running, trial))
 
 
 def falls_enough(several, running, trial):
