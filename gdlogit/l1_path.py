@@ -68,6 +68,7 @@ class L1Path:
         self.weightings, self.shape = np.arange(shares.shape[1]), problem.shape
         self.last = [self.first(start)]
         self.hessians = self.slopes = None
+        self.made = None, 0, None  # the columns that were made last, after their part and the number of their C
 
     def first(self, start):
         """The thetas at which all weightings start."""
@@ -197,14 +198,16 @@ class L1Path:
 
     def outside(self, thetas):
         """The user's thetas."""
-        return np.stack([self.all.coordinates.out_of(theta) for theta in thetas])
+        return self.all.coordinates.out_of_each(thetas)
 
     def columns(self, part, i):
         """The problems of all weightings at the i-th C, with the features of a part."""
-        penalties = [self.penalty(i, total) for total in part.several.totals]
-        if part is not self.all:
-            penalties = [penalty.restricted(part.features) for penalty in penalties]
-        return Columns.of(self.weightings, penalties, part.several.shape)
+        if self.made[0] is not part or self.made[1] != i:
+            penalties = [self.penalty(i, total) for total in part.several.totals]
+            if part is not self.all:
+                penalties = [penalty.restricted(part.features) for penalty in penalties]
+            self.made = part, i, Columns.of(self.weightings, penalties, part.several.shape)
+        return self.made[2]
 
     def penalty(self, i, total):
         """The penalty at the i-th C, for a weighting whose weights add up to ``total``."""

@@ -206,6 +206,15 @@ class Coordinates(NamedTuple):
             theta[-1] -= theta[-1].mean()
         return theta
 
+    def out_of_each(self, thetas: np.ndarray) -> np.ndarray:
+        """``out_of`` of several thetas (M, p + 1, k) at once."""
+        M, p, k = thetas.shape
+        users = self.centred.leave(self.lift(thetas.transpose(1, 0, 2).reshape(p, M * k)))
+        users = np.ascontiguousarray(users.reshape(len(users), M, k).transpose(1, 0, 2))
+        if k > 1:
+            users[:, -1] -= users[:, -1].mean(axis=1, keepdims=True)
+        return users
+
     def penalty(self, penalty: Penalty) -> Penalty:
         """The penalty of the descent's theta, of one of the user's theta."""
         return penalty_in(penalty, self.centred.unit)

@@ -91,6 +91,24 @@ class Several:
         with np.errstate(invalid="ignore"):
             return np.maximum(np.abs(directions * self._units).max(axis=(1, 2)), LEAST_LENGTH)
 
+    @property
+    def n_rows(self):
+        """The number of rows."""
+        return self.rows.n_rows
+
+    @property
+    def largest_sample(self):
+        """How many rows ``sample`` may copy: none where shares are not in memory."""
+        return self.rows.largest_sample if isinstance(self.shares, np.ndarray) else 0
+
+    def sample(self, index):
+        """A copy of the rows at ``index``, with their shares."""
+        return Several(self.rows.take(index), self.loss, self.shares[index])
+
+    def is_like(self, sample, most):
+        """Whether each feature's spread in a sample differs by at most a share: where few rows have it, it does not."""
+        return bool((np.abs(sample._units - self._units) <= most * self._units).all())
+
     @cached_property
     def _groups(self):
         return self.rows.groups(self.shares, MOST_GROUPS * self.shares.shape[1])

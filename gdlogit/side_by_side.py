@@ -12,6 +12,7 @@ these problems go side by side, and beside the next node. They need no new Hessi
 Hessians at the two nodes.
 """
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -34,6 +35,9 @@ NODES_AHEAD, NODES_AROUND = 2, 4  # nodes of a curve: to the next node, and betw
 LARGEST_ERROR = 0.05
 MOST_THETA_COLUMNS = 120  # of theta side by side: more save no time
 FACTOR_BYTES = 2**28  # most bytes of the factorised metrics of problems that go side by side
+# Rows of a sample for the Hessians at nodes: a step leaves about 2 sqrt(P / n) of its length, 0.1.
+HESSIAN_ROWS_PER_PARAMETER, LEAST_ROWS_PER_SAMPLED = 400, 3
+LIKE = 0.1  # largest relative difference of a feature's spread in such a sample: rare flags differ by more
 PROOF_ROWS_PER_PARAMETER = 4  # least rows of the sample for the proofs
 
 
@@ -55,16 +59,16 @@ class Fits(NamedTuple):
 class NodeMetrics(Metrics):
     """The Hessians of all weightings at a node, made one step of the first weighting from its start."""
 
-    def __init__(self, several, last):
+    def __init__(self, several, sampled, last):
         super().__init__(several, lambda m: self.hessians[m])
-        self.last, self.hessians = last, None
+        self.sampled, self.last, self.hessians = sampled, last, None
 
     def at_start(self, columns, point):
         """The metrics of all weightings. The last node's Hessian of the first weighting is the metric of its step."""
         theta = point.theta[0]
         if self.last is not None:
             theta = theta + metric_of(self.several, self.last, columns.some(0)).step_and_fall(point.some(0))[0]
-        self.hessians = self.several.hessians(theta)
+        self.hessians = self.sampled.hessians(theta)
         return super().at_start(columns, point)
 
 
@@ -167,7 +171,7 @@ class SideBySide:
             alone = Metrics(self.several, lambda m: self.several.hessian(start[0], 0) if last is None else last)
             self.descend(Batch.at(i, weightings[:1], start[:1], alone))
             start = start + (self.theta[i, 0] - start[0])
-        metrics = NodeMetrics(self.several, last)
+        metrics = NodeMetrics(self.several, self.sampled, last)
         node = Batch.at(i, weightings, start, metrics)
         both = self.descend(node if batch is None else node.beside(batch))
         found, of_batch = both.some(slice(self.n_weightings)), both.some(slice(self.n_weightings, None))
@@ -179,6 +183,16 @@ class SideBySide:
         yield i, self.fits([i], *(part[None] for part in found[1:4]))[0]
         if batch is not None:
             yield from self.of_batch(batch, of_batch)
+
+    @cached_property
+    def sampled(self):
+        """The rows that Hessians at nodes are of: a sample of many rows, if each feature has its spread there."""
+        several, n_rows = self.several, self.several.n_rows
+        size = int(HESSIAN_ROWS_PER_PARAMETER * np.prod(several.shape))
+        if size > min(n_rows // LEAST_ROWS_PER_SAMPLED, several.largest_sample):
+            return several
+        sample = several.sample(at_random(size, n_rows, self.rng))
+        return sample if several.is_like(sample, LIKE) else several
 
     def slopes_at(self, theta, columns, metrics):
         """The slopes d theta / d log C. The metrics are Hessians at another theta: a second step makes up for that."""
@@ -291,8 +305,7 @@ class SideBySide:
         gap = np.full(len(excess), np.nan)
         with self.several.threads():
             gap[0] = self.gap(i, whole, excess[0])
-        theta = np.stack([self.coordinates.out_of(theta) for theta in self.theta[i]])
-        return Fits(theta, excess, gap, n_iter, converged, self.separable[i])
+        return Fits(self.coordinates.out_of_each(self.theta[i]), excess, gap, n_iter, converged, self.separable[i])
 
     def gap(self, i, point, excess):
         """The proven bound of the first weighting at its point for the i-th C."""

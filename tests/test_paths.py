@@ -11,7 +11,8 @@ from gdlogit.paths import paths
 from gdlogit.penalty import ElasticNet
 from gdlogit.problem import Problem
 from gdlogit.several import Columns, Several
-from gdlogit.solve import Settings, solve
+from gdlogit.side_by_side import SideBySide
+from gdlogit.solve import Settings, coordinates_of, solve
 
 CS = np.logspace(-3, 3, 9)
 
@@ -280,3 +281,31 @@ def test_problems_whose_value_is_known_and_others_go_together():
     assert together.arrived.all()
     np.testing.assert_allclose(together.theta, alone.theta, rtol=1e-5, atol=1e-8)
     assert (together.n_steps[1::2] <= 2).all()
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_several_thetas_leave_their_coordinates_as_each_does(name):
+    X, y = TABLES[name]()
+    problem = problem_of(1e200 * X if name == "raw" else X, y).penalised(1.0, 0.0)
+    coordinates = coordinates_of(problem, Settings(), None)
+    shape = coordinates.zero(problem.loss.n_outputs).shape
+    thetas = np.random.default_rng(0).standard_normal((3, *shape))
+    each = np.stack([coordinates.out_of(theta) for theta in thetas])
+    np.testing.assert_allclose(coordinates.out_of_each(thetas), each, rtol=0, atol=1e-13 * np.abs(each).max())
+
+
+@pytest.mark.parametrize("rare", [False, True])
+def test_hessians_of_a_sample_lead_to_the_same_solutions(rare):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((6000, 3))
+    if rare:
+        X[:, 2] = np.abs(np.arange(6000) - 1000) < 3
+    y = (X @ [1.0, -2.0, 1.0] + rng.logistic(size=6000) > 0).astype(int)
+    problem, shares, Cs = problem_of(X, y), shares_of(6000), np.logspace(-5, 2, 12)
+    terms = problem.penalised(1.0, 0.0), shares, Cs, 0.0, Settings(tol=1e-10), np.random.default_rng(0)
+    side_by_side = SideBySide(*terms, coordinates_of(problem.penalised(1.0, 0.0), Settings(), None), None)
+    assert (side_by_side.sampled is side_by_side.several) == rare  # a sample hardly has the rows with a rare flag
+    for i, fits in paths(problem, shares, Cs, settings=Settings(tol=1e-10)):
+        for f in range(shares.shape[1]):
+            alone = solve(problem.weighted(shares[:, f]).penalised(Cs[i], 0.0), Settings(tol=1e-12))
+            np.testing.assert_allclose(fits.theta[f], alone.theta, rtol=1e-5, atol=1e-6)

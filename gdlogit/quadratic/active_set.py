@@ -55,13 +55,13 @@ def minimise_on_set(M, g, theta, strength):
     active = (sign != 0) | (strength == 0)
     seen = theta != 0
     for _ in range(MOST_SETS):
-        on = np.flatnonzero(active)
+        on = active.nonzero()[0]
         d = np.where(active, 0.0, -theta)
         right = -(g[on] + strength[on] * sign[on])
-        dropped = np.flatnonzero(seen & ~active)
+        dropped = (seen & ~active).nonzero()[0]
         if len(dropped):
-            right += M[np.ix_(on, dropped)] @ theta[dropped]
-        _, d[on], failed = lapack.dposv(M[np.ix_(on, on)], right, lower=True)
+            right += M[on[:, None], dropped] @ theta[dropped]
+        _, d[on], failed = lapack.dposv(M[on[:, None], on], right, lower=True)
         if failed:
             return None
         x = theta + d
