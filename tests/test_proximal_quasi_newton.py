@@ -12,13 +12,13 @@ from gdlogit import GDLogisticRegression
 from gdlogit.backprop import Softmax, loss_of
 from gdlogit.data.memory import rows_of
 from gdlogit.descent.loop import descend
-from gdlogit.descent.proximal_quasi_newton import proximal_quasi_newton
+from gdlogit.descent.proximal_quasi_newton import model, proximal_quasi_newton, slope_along
 from gdlogit.moments import second_moment
 from gdlogit.objective import Objective
 from gdlogit.penalty import ElasticNet, shrink
 from gdlogit.quadratic.features import Features
 from gdlogit.quadratic.metric import L1Restricted, l1_metric
-from gdlogit.quadratic.spectral import Eigenbasis, SpectralMetric
+from gdlogit.quadratic.spectral import LEAST_CLASS_CURVATURE, Eigenbasis, SpectralMetric
 
 K = 6
 
@@ -112,7 +112,56 @@ def test_a_feature_basis_gives_back_what_goes_into_it():
     basis, theta = Eigenbasis.of(features, B), rng.standard_normal((7, 3))
     np.testing.assert_allclose(basis.out_of(basis.into(theta)), theta, atol=1e-5)  # the rotations are in float32
     curvature = (basis.values * basis.into(theta / basis.scale) ** 2).sum()
+    B += LEAST_CLASS_CURVATURE * B.diagonal().max() * np.eye(3)
     np.testing.assert_allclose(curvature, np.vdot(theta, features.gram @ theta @ B), rtol=1e-4)
+
+
+def test_a_class_without_curvature_is_scaled_like_the_others():
+    """Where a step makes all rows of a class certain, B knows nothing of that class, and a step there is not free."""
+    X = np.random.default_rng(4).standard_normal((50, 7))
+    features = Features((X**2).mean(axis=0), None)
+    basis = Eigenbasis.of(features, np.diag([1e-40, 1e-12, 1e-3]))
+    shares = basis.scale / basis.scale.min(axis=1, keepdims=True)
+    np.testing.assert_allclose(shares.max(), LEAST_CLASS_CURVATURE**-0.5, rtol=1e-3)
+
+
+@pytest.mark.parametrize("smooth", [-2.0, -0.3, 0.0, 0.4, 3.0])
+def test_the_slope_at_a_kink_is_the_one_sided_slope_of_least_size(smooth):
+    rng = np.random.default_rng(7)
+    theta, direction, strengths = rng.standard_normal((6, 2)), rng.standard_normal((6, 2)), rng.uniform(0, 0.3, (6, 2))
+    theta[::2] = 0.0
+    h = 1e-7
+
+    def rise(rate):
+        return smooth * rate + (strengths * (np.abs(theta + rate * direction) - np.abs(theta))).sum()
+
+    behind, ahead = -rise(-h) / h, rise(h) / h
+    expected = 0.0 if behind <= 0 <= ahead else min(behind, ahead, key=abs)
+    np.testing.assert_allclose(slope_along(smooth, theta, direction, strengths), expected, atol=1e-7)
+
+
+def test_steps_near_the_minimum_are_full():
+    """Coefficients reach 0 at a rate of 1; a search that asks for a small slope ahead would cut each such step."""
+    rng = np.random.default_rng(8)
+    y = rng.integers(0, 10, 400)
+    X = rng.standard_normal((10, 200))[y] + rng.standard_normal((400, 200))
+    fitted = GDLogisticRegression(C=1.0, l1_ratio=1, random_state=0).fit(X, y)
+    assert fitted.converged_
+    assert (fitted.history_["rate"][-3:] == 1).all()
+
+
+def test_the_proof_of_a_descent_that_has_settled_costs_no_more_than_the_descent():
+    rng = np.random.default_rng(9)
+    objective = objective_of(*drawn(3000, 120, K, rng, correlation=3.0), K, l1=1e-7)
+    method = proximal_quasi_newton(1e-12, rng)
+    state = method.start(objective, np.zeros(objective.shape))
+    for _ in range(10):
+        state = method.step(objective, state)
+    assert state.solved is None
+    before = objective.passes
+    _ = model(objective, state).step
+    # One search ends after a solve on the nonzeros, a step within the signs and one of steepest descent.
+    assert objective.passes - before <= before + 50
 
 
 def test_more_features_than_rows_are_fitted_on_a_working_set():

@@ -20,9 +20,9 @@ import numpy as np
 
 from ..line import Line, labels_and_weights
 from ..objective import Point
-from ..penalty import L1Penalty, free_of
+from ..penalty import L1Penalty, free_of, shrink
 from ..quadratic.features import Features, with_gram
-from ..quadratic.metric import LocalModel, Solved, l1_metric
+from ..quadratic.metric import Limited, LocalModel, Solved, l1_metric
 from ..quadratic.price import EIGENVECTORS
 from ..quadratic.spectral import Eigenbasis, SpectralMetric
 from .loop import Method, goal_of
@@ -70,9 +70,16 @@ def proximal_quasi_newton(tol, rng, settles=False):
 
 
 def model(objective, state):
-    """The local model at the state's point; a step for an estimate is too rough to show whether classes separate."""
-    solved = None if free_of(objective.penalty, objective.shape[0] - 1)[:-1].any() else state.solved
-    return LocalModel(objective, state.point, solved or l1_metric(objective, state.point, state.scores))
+    """The local model at the state's point; a step for an estimate is too rough to show whether classes separate.
+
+    Where the descent has not solved for Newton's step, it is not at the minimum, and a solve for the proof is to cost
+    no more than the descent.
+    """
+    if state.solved is not None and not free_of(objective.penalty, objective.shape[0] - 1)[:-1].any():
+        return LocalModel(objective, state.point, state.solved)
+    metric = l1_metric(objective, state.point, state.scores)
+    metric = Limited(metric, objective.passes) if state.solved is None else metric
+    return LocalModel(objective, state.point, metric)
 
 
 def renewed(objective, state, rng):
@@ -100,8 +107,8 @@ def advance(objective, state):
         here = end if rate == 1 else theta + rate * direction
         here[np.abs(here) <= ZERO_ROUNDING * np.abs(theta)] = 0.0  # a rate that rounds to 1 keeps the zeros of rate 1
         loss = line.loss(rate)
-        sign = np.sign(np.where(here != 0, here, direction))
-        slope = loss.slope + float(np.vdot(penalty.gradient(here) + strengths * sign, direction))
+        smooth = loss.slope + float(np.vdot(penalty.gradient(here), direction))
+        slope = slope_along(smooth, here, direction, strengths)
         return Trial(rate, loss.mean + penalty.value(here), slope, (here, loss))
 
     start = Trial(0.0, point.value, promised)
@@ -124,6 +131,17 @@ def advance(objective, state):
         error=loss.error,
         metric=state.metric.with_steps([(here - theta, change_of_slope)]),
     )
+
+
+def slope_along(smooth, theta, direction, strengths):
+    """The slope of J along a direction: 0 where J rises both ways, at a kink; otherwise that of the smaller size.
+
+    ``smooth`` is the slope of J without l1. Many coefficients reach 0 at a rate of 1, each with a kink. The slope ahead
+    would make this rate seem too long, and a shorter one would keep none of the zeros.
+    """
+    between = smooth + float(np.vdot(strengths * np.sign(theta), direction))
+    kink = float(np.vdot(strengths, np.where(theta == 0, np.abs(direction), 0.0)))
+    return float(shrink(between, kink))
 
 
 def with_direction(objective, state, tol):

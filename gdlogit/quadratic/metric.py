@@ -9,7 +9,7 @@
 from collections.abc import Callable
 from functools import cached_property
 from math import inf
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from .proximal import Proximal
 from .secant import Secant
 
 __all__ = [
+    "Limited",
     "LocalModel",
     "NewtonMetric",
     "Solved",
@@ -97,6 +98,22 @@ class Solved(NamedTuple):
         return self.fall
 
     preconditioner_excess = excess
+
+
+class Limited(NamedTuple):
+    """A metric with an l1 penalty whose solves take about ``most`` products at most."""
+
+    metric: Any
+    most: float
+    is_singular = False
+
+    def step_and_fall(self, point, rtol=PROXIMAL_RESIDUAL, most_products=inf):
+        """A step towards the minimum of the model, to where the slope is a part rtol; and how far it falls."""
+        return self.metric.step_and_fall(point, rtol, min(self.most, most_products))
+
+    def excess(self, point):
+        """J - min J, estimated by the fall of the model."""
+        return self.step_and_fall(point)[1]
 
 
 class L1Metric(NamedTuple):

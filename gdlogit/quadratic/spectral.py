@@ -37,6 +37,8 @@ from .features import Features
 __all__ = ["Eigenbasis", "SpectralMetric"]
 
 MOST_PAIRS = 10  # that are kept: the newest
+# Of a class, relative to the largest: 1e-4 to 1e-1 take as many passes where rows become certain, 1e-6 five times.
+LEAST_CLASS_CURVATURE = 1e-3
 LEAST_EIGENVALUE = 1e-10  # of G (x) B, relative to the largest: less is rounding
 WORKING_SET_SLOPE = 0.9  # slope / l1: a zero with a larger ratio may leave zero in the next step
 LEAST_COSINE = 1e-10  # between a step and the change of the gradient: a pair with less is rounding
@@ -61,7 +63,12 @@ class Eigenbasis(NamedTuple):
 
     @classmethod
     def of(cls, features: Features, coupling: np.ndarray, known: "Eigenbasis | None" = None) -> "Eigenbasis":
-        """The basis for B = ``coupling``; ``known`` is a basis with the same G."""
+        """The basis for B = ``coupling``; ``known`` is a basis with the same G.
+
+        A class of which all rows are certain has next to no curvature in B, but its coefficients are as likely to move
+        as those of other classes. So no class has less than a share of the largest curvature.
+        """
+        coupling = coupling + LEAST_CLASS_CURVATURE * coupling.diagonal().max() * np.eye(len(coupling))
         by_class = equilibration(coupling.diagonal())
         if features.gram is None:
             scale = np.outer(equilibration(features.squares), by_class)
