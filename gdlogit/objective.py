@@ -285,15 +285,24 @@ class Objective:
         (diagonal,) = self.rows.sum(partial(summands.hessian_diagonal, self.loss), c)
         return diagonal / self.total + self.penalty_curvature
 
-    def hessian_product(self, c):
-        """The function v -> H v, with H the Hessian where the loss has curvature c; each call costs one pass."""
+    def hessian_product(self, c, rough=False):
+        """The function v -> H v, with H the Hessian where the loss has curvature c; each call costs one pass.
+
+        A ``rough`` product is computed in float32 where the rows are dense.
+        """
+        rows = self.rows_in_float32 if rough else self.rows
 
         def product(v):
             self.passes += 1
-            (Hv,) = self.rows.sum(partial(summands.hessian_product, self.loss, v), c)
+            (Hv,) = rows.sum(partial(summands.hessian_product, self.loss, v), c)
             return Hv / self.total + self.penalty.gradient(v)
 
         return product
+
+    @cached_property
+    def rows_in_float32(self):
+        """The rows in float32, measured as here: a copy if they are dense and in float64."""
+        return self.rows.in_float32() if self.is_in_memory else self.rows
 
     @property
     def has_least_squares(self):
@@ -316,9 +325,12 @@ class Objective:
         """Whether there are more features than rows, and a copy of some features can be made."""
         return self.shape[0] > self.n_counted and self.rows.copies_measured
 
-    def restricted(self, features):
-        """J as a function of the coefficients of some features and the intercept, over a copy of these features."""
-        some = self._over(self.rows.with_measured(features), self.total)
+    def restricted(self, features, rough=False):
+        """J as a function of the coefficients of some features and the intercept, over a copy of these features.
+
+        The copy is in float32 where ``rough`` products will do.
+        """
+        some = self._over(self.rows.with_measured(features, rough), self.total)
         some.penalty = self.penalty.restricted(features)
         return some
 

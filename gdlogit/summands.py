@@ -172,8 +172,9 @@ def hessian_diagonal(loss, block, c):
 
 
 def hessian_product(loss, v, block, c):
-    """The Hessian times v."""
-    return (block.backward(block.weigh(loss.bend(c, block.forward(v)))),)
+    """The Hessian times v; both products run in X's precision, whatever that of c is."""
+    dz = block.weigh(loss.bend(c, block.forward(v)))
+    return (block.backward(dz.astype(block.X.dtype, copy=False)),)
 
 
 def least_squares(loss, total, block, z):

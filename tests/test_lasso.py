@@ -249,3 +249,12 @@ def test_a_search_ends_after_as_many_products_as_it_may_take():
     x, _ = minimise_roughly(model, g, theta, strength, 0.0)
     assert 3 <= model.products < 3 + lasso.PROOF_PRODUCTS
     assert q(x, M, g, theta, strength) < q(theta, M, g, theta, strength)
+
+
+def test_a_search_ends_once_the_model_falls_by_more_than_j():
+    """J is not negative: a model that falls by more is wrong, and its minimum is not worth products."""
+    M, g, theta, strength = problem(60, 0, rank=70)
+    at = {most: ProductModel(lambda v: M @ v, M.diagonal(), largest_fall=most) for most in (1e-3, np.inf)}
+    falls = {most: minimise_roughly(model, g, theta, strength, 1e-3)[1] for most, model in at.items()}
+    assert 1e-3 < falls[1e-3] <= falls[np.inf]
+    assert at[1e-3].products < at[np.inf].products

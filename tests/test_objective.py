@@ -7,6 +7,7 @@ from gradcheck import check_gradient
 
 from gdlogit import graph
 from gdlogit.backprop import Sigmoid, Softmax
+from gdlogit.data.blocks import without_subnormals
 from gdlogit.data.layout import Layout
 from gdlogit.data.memory import rows_of
 from gdlogit.line import Line, labels_and_weights
@@ -640,3 +641,36 @@ def test_a_pass_is_counted_once():
     assert objective.passes == 7
     mean_squares(objective)
     assert objective.passes == 8
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_a_rough_product_is_exact_to_the_rounding_of_float32(centred):
+    """Rows that are certain of their class have curvatures of 1e-40, which float32 does not know as normal numbers."""
+    rng = np.random.default_rng(0)
+    X, k = rng.standard_normal((60, 7)) + 100 * centred, 4
+    rows = rows_of(X, rng.integers(0, k, 60), rng.uniform(0.5, 2, 60), n_scores=k)
+    objective = Objective(rows.centred() if centred else rows, Softmax(k), ElasticNet(0.0))
+    z = 5 * rng.standard_normal((60, k))
+    z[::3] += 90 * np.eye(k)[0]
+    c, v = objective.curvature(z), rng.standard_normal(objective.shape)
+    exact, rough = objective.hessian_product(c)(v), objective.hessian_product(c, rough=True)(v)
+    assert objective.passes == 2
+    # The sum of the sizes of all terms of the product, each rounded a few dozen times.
+    sizes = np.hstack([np.abs(rows.centred().block.measured() if centred else X), np.ones((60, 1))])
+    terms = sizes.T @ (rows.weight[:, None] * (sizes @ np.abs(v)).max(axis=1, keepdims=True) * c) / objective.total
+    assert (np.abs(rough - exact) <= 50 * np.finfo(np.float32).eps * terms).all()
+
+
+def test_features_beyond_the_range_of_float32_keep_their_precision():
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((20, 3)) * [1.0, 1e-60, 1e60]
+    rows = rows_of(X, rng.integers(0, 2, 20), np.ones(20))
+    np.testing.assert_array_equal(rows.in_float32().X, X)
+    assert rows_of(X[:, :1], rows.y, rows.weight).in_float32().dtype == np.float32
+
+
+def test_no_product_with_subnormal_numbers():
+    """A BLAS takes a hundred times as long for each of them."""
+    dz = np.array([[1.0, 1e-40], [-1e-35, 1e-20]], np.float32)
+    np.testing.assert_array_equal(without_subnormals(dz), np.array([[1, 0], [0, 1e-20]], np.float32))
+    assert without_subnormals(dz.astype(float))[0, 1] != 0

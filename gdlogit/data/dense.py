@@ -6,13 +6,14 @@ from functools import cached_property
 
 import numpy as np
 
-from .blocks import Block, Centred, fill_own, spans
+from .blocks import Block, Centred, fill_own, spans, without_subnormals
 from .products import product
 from .units import measured_in
 
 __all__ = ["CentredBlock", "CopiedBlock", "Dense", "DenseBlock"]
 
 FEW_COLUMNS = 8  # a product X W with so few columns, and a copy of it, are faster than W^T X^T
+LEAST_IN_FLOAT32, MOST_IN_FLOAT32 = 1e-15, 1e15  # of a feature's largest |x|: squares are normal numbers in float32
 
 
 class Dense(Block):
@@ -153,6 +154,17 @@ class Dense(Block):
         """Some of the features, measured from the centre."""
         return self.X[:, features]
 
+    def in_float32(self, features):
+        """The same in float32, a copy that is made in pieces; in X's precision where float32 is too narrow for it."""
+        X = np.empty((len(self), len(features)), np.float32)
+        for some in spans(len(features), -(-X.nbytes // self.layout.block_bytes)) if X.size else ():
+            part = self.measured(features[some])
+            largest = np.maximum(part.max(axis=0), -part.min(axis=0))
+            if (largest > MOST_IN_FLOAT32).any() or ((largest < LEAST_IN_FLOAT32) & (largest > 0)).any():
+                return self.measured(features)
+            X[:, some] = part
+        return X
+
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class DenseBlock(Dense):
@@ -212,6 +224,7 @@ class CopiedBlock(Dense):
 
     def backward(self, dz):
         """[X, 1]^T dz."""
+        dz = without_subnormals(dz)
         if dz.flags.f_contiguous and dz.shape[1] > 1:
             return np.dot(dz.T, self.whole).T.astype(float, copy=False)
         return self.product(self.whole.T, dz).astype(float, copy=False)

@@ -326,9 +326,15 @@ class MemoryRows(Rows):
         """Whether ``with_measured`` can be asked for: CSR features measured from a centre would be dense."""
         return not self.is_sparse
 
-    def with_measured(self, features):
-        """The same rows with a copy of some features, which are measured as here."""
-        return self.with_features(self.block.measured(features))
+    def with_measured(self, features, rough=False):
+        """The same rows with a copy of some features, which are measured as here; in float32 where ``rough``."""
+        return self.with_features(self.block.in_float32(features) if rough else self.block.measured(features))
+
+    def in_float32(self):
+        """The same rows, measured as here, in float32: a copy if they are dense and in float64."""
+        if self.is_sparse or self.dtype == np.float32:
+            return self
+        return self.with_features(self.block.in_float32(np.arange(self.n_features)))
 
     def _with(self, block):
         return MemoryRows(block, self.n_scores, self.cores, self.unit)

@@ -75,7 +75,9 @@ class LassoPoint(NamedTuple):
 class LassoModel:
     """M, in equilibrated coordinates."""
 
-    is_spent = False  # whether a search is to end, because it has taken as many products as it may
+    def ends_at(self, point):
+        """Whether a search is to end at a point."""
+        return False
 
     def balanced(self, x):
         """The x of least penalty among those that q's smooth part cannot tell from x."""
@@ -117,20 +119,21 @@ class FormedModel(LassoModel):
 class ProductModel(LassoModel):
     """M by a function for its products with vectors, and by its diagonal, both in the coordinates of theta.
 
-    A search ends after about ``most_products``.
+    A search ends after about ``most_products``, or where q falls by more than ``largest_fall``: q is then no model of
+    J, and its minimum is not worth further products.
     """
 
-    products, most_products = 0, inf
+    products, most_products, largest_fall = 0, inf, inf
 
-    def __init__(self, product, diagonal, balanced=None, most_products=inf):
-        self.unscaled, self.scale, self.most_products = product, equilibration(diagonal), most_products
+    def __init__(self, product, diagonal, balanced=None, most_products=inf, largest_fall=inf):
+        self.unscaled, self.scale = product, equilibration(diagonal)
+        self.most_products, self.largest_fall = most_products, largest_fall
         if balanced is not None:
             self.balanced = lambda x: balanced(self.scale * x) / self.scale
 
-    @property
-    def is_spent(self):
-        """Whether a search is to end, because it has taken as many products as it may."""
-        return self.products >= self.most_products
+    def ends_at(self, point):
+        """Whether a search is to end at a point."""
+        return self.products >= self.most_products or point.fall > self.largest_fall
 
     def product(self, v):
         """M v."""
@@ -261,7 +264,7 @@ def reduced_newton(M, point, strength, steps, rtol=0.0, most_slope=SLOPE_TOLERAN
         is_flat = (np.abs(v) <= most_slope * strength)[strength > 0].all()
         if np.linalg.norm(v) <= goal or (i and full_step and is_flat):
             return point, True
-        if M.is_spent:
+        if M.ends_at(point):
             break
         if full_step or always_frees:
             point = M.with_freed_zeros(point, strength)

@@ -18,7 +18,7 @@ from ..objective import Overflow, Point, overflow_raised
 from ..penalty import L1Penalty, lacking
 from .box import minimise_in_box
 from .curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker
-from .few_entries import entries_metric
+from .few_entries import FEW_ROWS, entries_metric
 from .lasso import (
     INTERCEPT_FEATURE,
     PROXIMAL_RESIDUAL,
@@ -217,7 +217,10 @@ class L1Products(NamedTuple):
         def balanced(x):
             return self.penalty.balanced(x.reshape(shape)).ravel()
 
-        M = ProductModel(product, self.diagonal.ravel(), balanced if shape[1] > 1 else None, most_products)
+        largest_fall = point.value if rtol else inf  # a proof needs the minimum, or what comes near it
+        M = ProductModel(
+            product, self.diagonal.ravel(), balanced if shape[1] > 1 else None, most_products, largest_fall
+        )
         x, fall = minimise_roughly(M, *flat, rtol)
         return x.reshape(shape) - point.theta, float(fall)
 
@@ -305,12 +308,13 @@ def l1_metric(objective, point, z):
         return metric_of(objective, objective.hessian_at(c))
     if objective.is_wide:
         features = working_features(objective, point)
-        some = objective.restricted(features)
+        some = objective.restricted(features, rough=True)  # a solve is rough
         metric = L1Products(some.hessian_product(c), some.hessian_diagonal(c), some.penalty)
         return L1Restricted(metric, np.append(features, len(point.theta) - 1))
 
     def by_products():
-        return L1Products(objective.hessian_product(c), preconditioner_at(objective, z).diagonal, objective.penalty)
+        product = objective.hessian_product(c, rough=objective.n_rows <= FEW_ROWS)
+        return L1Products(product, preconditioner_at(objective, z).diagonal, objective.penalty)
 
     return entries_metric(objective, point, c, by_products) or by_products()
 
