@@ -167,6 +167,16 @@ class Objective:
         self.passes += 0.5
         return self._point(theta, *self.rows.sum(partial(summands.value_and_gradient_at, self.loss), z))
 
+    def value_at_scores(self, theta, z):
+        """J at theta, whose scores are z, without a pass."""
+        (loss,) = self.rows.sum(partial(summands.value_at, self.loss), z)
+        return loss / self.total + self.penalty.value(theta)
+
+    def slope_along(self, theta, direction, change, z):
+        """The slope of J's smooth part at theta with scores z, along a direction that changes z by a ``change``."""
+        (slope,) = self.rows.sum(partial(summands.slope_along, self.loss), change, z)
+        return float(slope / self.total + np.vdot(direction, self.penalty.gradient(theta)))
+
     def _point(self, theta, loss, gradient):
         value = loss / self.total + self.penalty.value(theta)
         return Point(theta, value, gradient / self.total + self.penalty.gradient(theta))

@@ -35,6 +35,18 @@ def value_and_gradient_at(loss, block, z):
     return float(block.weight @ losses), block.backward(block.weigh(dz))
 
 
+def value_at(loss, block, z):
+    """The weighted loss at scores z."""
+    losses, _ = loss.forward_backward(z, block.y)
+    return (float(block.weight @ losses),)
+
+
+def slope_along(loss, block, change, z):
+    """The slope at scores z along a direction that changes them by a ``change``."""
+    _, dz = loss.forward_backward(z, block.y)
+    return (float(block.weight @ (change * dz).sum(axis=1)),)
+
+
 def label(block):
     """The label of each row: for ``each``."""
     return block.y

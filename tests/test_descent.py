@@ -639,12 +639,14 @@ def test_a_short_theta_is_lengthened_to_where_j_is_lower_and_the_best_multiple_s
     method = newton.sketch(1e-6, rng)
     theta = 0.1 * descend(method, objective, np.zeros(objective.shape), tol=1e-6, max_iter=50).point.theta
     point, z = objective.at(theta), objective.scores(theta)
+    passes = objective.passes
     longer, scores = truncated.lengthened(objective, point, z)
-    assert longer.value < point.value
-    assert longer.value == objective.at(truncated.MOST_STRETCH * theta).value  # ten times would be best
+    assert objective.passes == passes
+    assert objective.at(longer).value < point.value
+    np.testing.assert_array_equal(longer, truncated.MOST_STRETCH * theta)  # ten times would be best
     np.testing.assert_array_equal(scores, truncated.MOST_STRETCH * z)
-    while (longer := truncated.lengthened(objective, point, z))[0] is not point:
-        point, z = longer
+    while (longer := truncated.lengthened(objective, point, z))[0] is not point.theta:
+        point, z = objective.at(longer[0]), longer[1]
     for length in (1 / truncated.LEAST_STRETCH, truncated.LEAST_STRETCH):
         assert objective.at(length * point.theta).value > point.value - 1e-3 * abs(point.value)
 

@@ -674,3 +674,38 @@ def test_no_product_with_subnormal_numbers():
     dz = np.array([[1.0, 1e-40], [-1e-35, 1e-20]], np.float32)
     np.testing.assert_array_equal(without_subnormals(dz), np.array([[1, 0], [0, 1e-20]], np.float32))
     assert without_subnormals(dz.astype(float))[0, 1] != 0
+
+
+def test_value_and_slope_at_scores_are_those_of_the_point():
+    rng = np.random.default_rng(2)
+    X, k = rng.standard_normal((40, 5)), 3
+    rows = rows_of(X, rng.integers(0, k, 40), rng.uniform(0.5, 2, 40), n_scores=k)
+    objective = Objective(rows, Softmax(k), ElasticNet(0.1, 0.2))
+    theta, direction = rng.standard_normal((2, *objective.shape))
+    z, change, point = objective.scores(theta), objective.score_changes(direction), objective.at(theta)
+    passes = objective.passes
+    assert objective.value_at_scores(theta, z) == pytest.approx(point.value, rel=1e-13)
+    slope = objective.slope_along(theta, direction, change, z)
+    assert slope == pytest.approx(np.vdot(point.gradient, direction), rel=1e-11)
+    assert objective.passes == passes
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("centred", [False, True])
+def test_scores_of_few_coefficients_are_those_of_all(order, centred):
+    rng = np.random.default_rng(3)
+    X, W = np.asarray(rng.standard_normal((30, 1200)) + 3, order=order), np.zeros((1201, 2))
+    W[rng.choice(1200, 20, replace=False)], W[-1] = rng.standard_normal((20, 2)), [1.0, 2.0]
+    rows = rows_of(X, rng.integers(0, 2, 30), np.ones(30), n_scores=2)
+    block = (rows.centred() if centred else rows).block
+    expected = block.measured() @ W[:-1] + W[-1]
+    np.testing.assert_allclose(block.forward(W), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_block_in_fortran_order_has_a_page_of_each_feature():
+    """Blocks of a few rows would be strips of memory, each on a page of its own."""
+    X, y = np.empty((2000, 5000)), np.zeros(2000, int)
+    heights = {
+        order: {len(block) for block in rows_of(np.asarray(X, order=order), y, np.ones(2000)).blocks} for order in "CF"
+    }
+    assert max(heights["C"]) < 512 <= min(heights["F"])

@@ -69,8 +69,8 @@ dense_and_csr = pytest.mark.parametrize("hold", [HOLDERS["C order"], HOLDERS["cs
 intercepts = pytest.mark.parametrize("intercept", [True, False])
 
 
-SEVERAL_BLOCKS = Layout(block_bytes=1000)
-THREADED = Layout(block_bytes=1000, thread_products=1)
+SEVERAL_BLOCKS = Layout(block_bytes=1000, strip_bytes=1)
+THREADED = Layout(block_bytes=1000, thread_products=1, strip_bytes=1)
 
 
 def cores(n_threads):

@@ -13,6 +13,7 @@ from .units import measured_in
 __all__ = ["CentredBlock", "CopiedBlock", "Dense", "DenseBlock"]
 
 FEW_COLUMNS = 8  # a product X W with so few columns, and a copy of it, are faster than W^T X^T
+MANY_FEATURES, FEW_SHARE = 1000, 16  # features / features with a coefficient, where to copy these costs less
 LEAST_IN_FLOAT32, MOST_IN_FLOAT32 = 1e-15, 1e15  # of a feature's largest |x|: squares are normal numbers in float32
 
 
@@ -53,6 +54,24 @@ class Dense(Block):
     def work(self):
         """How many multiplications a product with one column takes."""
         return self.X.size
+
+    def _affine(self, W, b):
+        """``Block._affine``; of many features those alone that have a coefficient, where these are few."""
+        if len(W) > MANY_FEATURES:
+            some = np.flatnonzero(W.any(axis=1))
+            if len(some) * FEW_SHARE <= len(W):
+                z = self.product(self.X[:, some], W[some].astype(self.X.dtype, copy=False))
+                z += b.astype(self.X.dtype, copy=False)
+                return z
+        return super()._affine(W, b)
+
+    def n_blocks(self, n_scores):
+        """The best number of blocks: at most two where rows are far apart in memory and a block has little of a page.
+
+        A feature of a block is a strip of memory in Fortran order, and each strip is a page of its own.
+        """
+        number, (stride, along) = super().n_blocks(n_scores), self.X.strides
+        return number if stride >= along else min(number, max(2, len(self) * stride // self.layout.strip_bytes))
 
     def gram(self, c):
         """The sum of ``Block.gram``; the copy of X that is multiplied by s_i and c_i is made in pieces."""

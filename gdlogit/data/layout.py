@@ -17,6 +17,7 @@ class Layout(NamedTuple):
     block_rows: int = (
         512  # least rows of a block: adding up gradients of smaller blocks costs as much as their products
     )
+    strip_bytes: int = 2**12  # least bytes of a feature in a block, where features are contiguous: a page
     sparse_entries: float = 8  # least entries of a CSR block for each feature, because the gradient is dense
     thread_products: float = 4e6  # multiplications that are worth a thread
     few_bytes: int = 2**18  # of rows: fewer are always copied; more are copied so much at a time

@@ -6,8 +6,8 @@ H is the Hessian of all rows, known by the columns of a working set or by produc
 costs passes, so the method saves them:
 
 1. *Forcing*. The step goes roughly to the minimum of the model, as the next step has another H.
-2. *Scores*. z = X W + b + o is affine. So once z and the scores of d are known, no step length costs a pass, and a new
-   gradient costs half a pass.
+2. *Scores*. z = X W + b + o is affine. So once z and the scores of d are known, neither a step length nor t costs a
+   pass, and the new gradient costs half a pass.
 3. *Length*. Far from the minimum Newton's steps are too short: each raises the margins by about one, and margins may
    have far to go. After each step theta is multiplied by a t >= 1, found by Newton's method in t alone; zeros stay
    zeros.
@@ -34,6 +34,13 @@ MOST_STRETCH = 2.0  # t: the curvature along theta is not to be trusted further
 LEAST_STRETCH = 1.02  # t: a smaller one is not worth half a pass
 
 
+class Trial(NamedTuple):
+    """theta, and J there."""
+
+    theta: np.ndarray
+    value: float
+
+
 class TruncatedState(NamedTuple):
     """theta and its scores; the metric there, and the next step's direction."""
 
@@ -53,10 +60,11 @@ def truncated():
         return state_at(objective, objective.at_scores(theta, z), z, 1.0)
 
     def step(objective, state):
-        point, z, rate = advance(objective, state)
+        trial, z, rate = advance(objective, state)
         if rate == 0:
             return state._replace(rate=0.0)
-        return state_at(objective, *lengthened(objective, point, z), rate)
+        theta, z = lengthened(objective, trial, z)
+        return state_at(objective, objective.at_scores(theta, z), z, rate)
 
     return Method(start, step, "truncated Newton", L1Penalty, model)
 
@@ -74,33 +82,34 @@ def state_at(objective, point, z, rate):
 
 
 def advance(objective, state):
-    """The line search along the state's step: the new point, its scores and the rate. No rate costs a pass."""
+    """The line search along the state's step: the new theta with J there, its scores, and the rate, for half a pass."""
     point, direction = state.point, state.direction
     if not direction.any():
-        return point, state.scores, 1.0
+        return Trial(point.theta, point.value), state.scores, 1.0
     change = objective.score_changes(direction)
 
     def at(rate):
-        return objective.at_scores(point.theta + rate * direction, state.scores + rate * change)
+        theta = point.theta + rate * direction
+        return Trial(theta, objective.value_at_scores(theta, state.scores + rate * change))
 
-    point, rate = line_search(objective, point, direction, at)
-    return point, state.scores + rate * change, rate
+    trial, rate = line_search(objective, point, direction, at)
+    return trial, state.scores + rate * change, rate
 
 
-def lengthened(objective, point, z):
-    """The point and its scores z, or a multiple t of theta where J is lower: a Newton step in t.
+def lengthened(objective, trial, z):
+    """The trial's theta and its scores z, or a multiple t of theta where J is lower: a Newton step in t.
 
     Along theta, J has the slope theta^T dJ and the curvature theta^T H theta, which follow from the scores without a
     pass.
     """
-    change = objective.score_changes(point.theta) if objective.has_offset else z  # the scores less the offset
-    curvature = objective.curvature_along(point.theta, change, z)
-    slope = float(np.vdot(point.gradient, point.theta)) + objective.penalty.nonsmooth_value(point.theta)
+    theta = trial.theta
+    change = objective.score_changes(theta) if objective.has_offset else z  # the scores less the offset
+    curvature = objective.curvature_along(theta, change, z)
+    slope = objective.slope_along(theta, theta, change, z) + objective.penalty.nonsmooth_value(theta)
     # a Python float keeps a float32 z in float32; NumPy's float64 would not
     stretch = float(min(1 - slope / curvature, MOST_STRETCH)) if curvature > 0 else 1.0
     if stretch > LEAST_STRETCH:
-        longer_z = z + (stretch - 1) * change
-        longer = objective.at_scores(stretch * point.theta, longer_z)
-        if longer.value < point.value:
+        longer, longer_z = stretch * theta, z + (stretch - 1) * change
+        if objective.value_at_scores(longer, longer_z) < trial.value:
             return longer, longer_z
-    return point, z
+    return theta, z
