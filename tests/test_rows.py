@@ -260,11 +260,13 @@ def test_columns_of_csr_are_weighted_in_pieces_of_any_size(features, dtype, piec
     for _ in range(2):  # the second time in the memory of the first
         features, root = np.array(features, int), rng.random(N)
         F, centre, squares = rows.columns(features, root, 10.0)
-        expected = root[:, None] * np.column_stack([X[:, features], np.full(N, 10.0)])
-        assert (F.dtype, F.indices.dtype) == (np.float64, np.int32)
+        expected = root[:, None] * np.column_stack([X.astype(dtype)[:, features], np.full(N, 10.0)])
+        assert (F.dtype, F.indices.dtype) == (dtype, np.int32)
         assert F.has_canonical_format
-        np.testing.assert_array_equal(F.toarray(), expected)
-        np.testing.assert_allclose(squares, np.append((expected[:, :-1] ** 2).sum(axis=0), root @ root), rtol=1e-13)
+        rounding = np.finfo(dtype).eps  # of the root, of the product, and of a sum of N squares
+        np.testing.assert_allclose(F.toarray(), expected, rtol=2 * rounding)
+        expected = np.append((expected[:, :-1] ** 2).sum(axis=0), root @ root)
+        np.testing.assert_allclose(squares, expected, rtol=(N + 6) * rounding)
         assert not centre.any()
 
 

@@ -212,9 +212,9 @@ class CsrBlock(Block):
         """Some features and then a constant one, each row times its root: see ``MemoryRows.columns``."""
         indptr, (indices, data) = np.cumsum(np.append(0, self._counts[features])), self._scratch
         n_entries, total, squares = indptr[-1], root @ root, np.zeros(len(features))
-        end = n_entries + len(self)
+        end, root = n_entries + len(self), root.astype(self.X.dtype, copy=False)
         for place, first, X in self._by_column(features, indptr):
-            values, weighted = X.data.astype(float, copy=False), data[place]  # a view, where X is one piece
+            values, weighted = X.data, data[place]  # a view, where X is one piece
             np.take(root[first:], X.indices, out=weighted, mode="clip")
             weighted *= values
             X.indices += first
@@ -252,7 +252,7 @@ class CsrBlock(Block):
     def _scratch(self):
         """The arrays to which ``columns`` writes: new memory would cost more than the work in it."""
         n_entries = self.X.nnz + len(self)
-        return np.empty(n_entries, np.int32), np.empty(n_entries)
+        return np.empty(n_entries, np.int32), np.empty(n_entries, self.X.dtype)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -347,11 +347,11 @@ class MemoryRows(Rows):
         return self.block.has_columns
 
     def columns(self, features, root, constant):
-        """Some features and then a constant one, column by column, each row times its root: float64.
+        """Some features and then a constant one, column by column, each row times its root.
 
-        Returns F, a CSC with 32-bit indices or a Fortran-ordered ndarray; the centre from which features are measured,
-        for F's features are not centred; and the sums of squares of the centred features and of a constant 1. The next
-        call writes to the same CSC.
+        Returns F, a CSC in X's precision with 32-bit indices or a Fortran-ordered ndarray in float64; the centre from
+        which features are measured, for F's features are not centred; and the sums of squares of the centred features
+        and of a constant 1. The next call writes to the same CSC.
         """
         return self.block.columns(features, root, constant)
 

@@ -162,16 +162,22 @@ class ColumnModel(ProductModel):
     The last column of F is a feature with the constant value INTERCEPT_FEATURE. Its parameter is the intercept divided
     by that value, so its penalty is negligible. Theta's features are measured from the centre and F's are not, so a
     step of W changes the intercept of F's columns.
+
+    F may be in float32. The slope along the intercept is then added up in float64, because it has a term for each row.
     """
 
     def __init__(self, u, F, centre, squares, penalty, theta):
         self.F, self.FT, self.centre, self.penalty, self.theta = F, F.T, centre, penalty, theta
         self.scale = equilibration(squares + penalty.curvature(theta))
-        self.y = F @ np.append(theta[:-1], 0.0) - u
+        self.y = F @ np.append(theta[:-1], 0.0).astype(F.dtype) - u
+        self.constant = None if F.dtype == float else F[:, [-1]].toarray()[:, 0].astype(float)
 
     def unscaled(self, v):
         """M v, in the coordinates of theta."""
-        Mv = self.FT @ (self.F @ self.to_columns(v))
+        Fv = self.F @ self.to_columns(v).astype(self.F.dtype, copy=False)
+        Mv = (self.FT @ Fv).astype(float, copy=False)
+        if self.constant is not None:
+            Mv[-1] = self.constant @ Fv
         Mv[-1] /= INTERCEPT_FEATURE
         Mv[:-1] -= self.centre * Mv[-1]
         return Mv + self.penalty.gradient(v)

@@ -32,8 +32,9 @@ if hasattr(os, "register_at_fork"):
 def swept(F, y, x, l1, l2, sweeps):
     """The x after a number of sweeps from a given x.
 
-    F (n, p) is CSC with indices of 32 bits, or Fortran-ordered; all arrays are float64.
+    F (n, p) is CSC with indices of 32 bits, or Fortran-ordered, in float64 or float32.
     """
+    y, x = y.astype(F.dtype, copy=False), x.astype(F.dtype)
     strength = l1 + l2
     with FILTERS, warnings.catch_warnings(), config_context(skip_parameter_validation=True):
         warnings.simplefilter("ignore", ConvergenceWarning)  # a few sweeps need not converge
@@ -42,7 +43,7 @@ def swept(F, y, x, l1, l2, sweeps):
             y,
             alphas=[strength / len(y)],
             l1_ratio=l1 / strength,
-            coef_init=x.copy(),  # enet_path writes to this array
+            coef_init=x,  # a copy, as enet_path writes to this array
             precompute=False,
             check_input=False,
             max_iter=sweeps,
