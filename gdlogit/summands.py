@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.special import xlog1py, xlogy
 
+LOST_CURVATURE = 1e-6  # of a row with a margin of 14: on the wrong side, a secant's is taken for a smaller one
 LEAST_ROW_CURVATURE = 1e-12  # of a row, where a number is divided by the root of the curvature
 CHUNK = 2**18  # numbers of a temporary array: 2 MB, which stay in cache
 
@@ -191,7 +192,10 @@ def hessian_product(loss, v, block, c):
 
 def least_squares(loss, total, block, z):
     """The loss around scores z as a sum of squares |u + root dz|^2 / 2: root and u, for ``each``."""
-    root_curvature = np.sqrt(np.maximum(loss.curvature(z), LEAST_ROW_CURVATURE))
+    curvature = np.maximum(loss.curvature(z), LEAST_ROW_CURVATURE)
+    lost = curvature < LOST_CURVATURE  # on the wrong side, a step would be as long as the curvature is small
+    curvature[lost] = np.maximum(curvature, loss.secant_curvature(z, block.y))[lost]
+    root_curvature = np.sqrt(curvature)
     _, dz = loss.forward_backward(z, block.y)
     root_weight = np.sqrt(block.weight / total)[:, None]
     return np.hstack([root_weight * root_curvature, root_weight * (dz / root_curvature)])

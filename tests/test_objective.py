@@ -709,3 +709,16 @@ def test_a_block_in_fortran_order_has_a_page_of_each_feature():
         order: {len(block) for block in rows_of(np.asarray(X, order=order), y, np.ones(2000)).blocks} for order in "CF"
     }
     assert max(heights["C"]) < 512 <= min(heights["F"])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_newtons_step_of_a_row_far_on_the_wrong_side_is_at_most_twice_its_margin(dtype):
+    """Its curvature is 1e-26, and the step along a feature of its own was 1e12 long: no rate in float32 is so small."""
+    z = np.array([[60.0], [60.0], [-60.0], [1.0]], dtype)
+    objective = Objective(rows_of(np.eye(4, dtype=dtype), np.array([0, 1, 1, 0]), np.ones(4)), Sigmoid(), ElasticNet(0))
+    u, F, *_ = objective.least_squares(z, np.arange(4), 1.0)
+    steps = -u / F.diagonal()
+    assert (np.abs(steps[[0, 2]]) <= 2 * 60 * (1 + 1e-5)).all()
+    assert (steps[[0, 2]] * z[[0, 2], 0] < 0).all()
+    p = 1 / (1 + np.exp(-1.0))
+    assert steps[3] == pytest.approx(-p / (p * (1 - p)), rel=1e-5)  # elsewhere it is Newton's
