@@ -138,13 +138,6 @@ class Several:
         total = self.totals[columns.weighting, None, None]
         return apart(gradient, self.shape) / total + columns.curvature * theta
 
-    def hessian_products(self, theta, directions, columns):
-        """The Hessian of each problem at its theta, times a direction of its own."""
-        given = side_by_side(theta), side_by_side(directions), columns.weighting
-        (products,) = self._rows(len(theta)).sum(partial(summands.hessian_products, self.loss, *given), self.shares)
-        total = self.totals[columns.weighting, None, None]
-        return apart(products, self.shape) / total + columns.curvature * directions
-
     def capped_losses(self, theta, most):
         """The mean loss of all rows at each theta, where no row counts for more than ``most``."""
         f = partial(summands.capped_values, self.loss, side_by_side(theta), len(theta), most)

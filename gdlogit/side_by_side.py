@@ -179,7 +179,7 @@ class SideBySide:
         missed = np.max(found.first / (self.settings.formed_tol * np.minimum(1, found.value)), initial=1e-300)
         self.missed = np.inf if np.isnan(missed) else missed
         with self.several.threads():
-            self.slopes[i] = self.slopes_at(self.theta[i], self.columns(node.i, weightings), found.metrics)
+            self.slopes[i] = steps(found.metrics, self.columns(node.i, weightings).curvature * self.theta[i])
         yield i, self.fits([i], *(part[None] for part in found[1:4]))[0]
         if batch is not None:
             yield from self.of_batch(batch, of_batch)
@@ -193,12 +193,6 @@ class SideBySide:
             return several
         sample = several.sample(at_random(size, n_rows, self.rng))
         return sample if several.is_like(sample, LIKE) else several
-
-    def slopes_at(self, theta, columns, metrics):
-        """The slopes d theta / d log C. The metrics are Hessians at another theta: a second step makes up for that."""
-        pulls = columns.curvature * theta
-        slopes = steps(metrics, pulls)
-        return slopes + steps(metrics, pulls - self.several.hessian_products(theta, slopes, columns))
 
     def ahead(self, nodes, i):
         """The thetas of all weightings at a node, as the curve foretells them from the nodes before."""
@@ -288,10 +282,19 @@ class SideBySide:
         for m in np.flatnonzero(~found.arrived):
             outside = self.coordinates.out_of(found.theta[m])
             solution = self.alone.solve(f[m], self.Cs[i[m]], outside)
-            self.theta[i[m], f[m]] = self.coordinates.into(solution.theta)
-            found.excess[m], found.n_steps[m] = solution.excess, len(solution.history)
+            theta = self.coordinates.into(solution.theta)
+            self.theta[i[m], f[m]] = self.refined(theta, columns.some([m])) if solution.has_converged else theta
+            found.value[m], found.excess[m] = solution.point.value, solution.excess
+            found.n_steps[m] = len(solution.history)
             found.arrived[m], self.separable[i[m], f[m]] = solution.has_converged, solution.is_separable
         return found
+
+    def refined(self, theta, columns):
+        """Theta after one Newton step more: a fit by itself ends by its excess, whatever the error of coefficients."""
+        with self.several.threads():
+            point = self.several.at(theta[None], columns).some(0)
+            hessian = self.several.hessian(theta, columns.weighting[0])
+            return theta + metric_of(self.several, hessian, columns.some(0)).step_and_fall(point)[0]
 
     def fits(self, some, excess, n_iter, converged):
         """The Fits of some C."""

@@ -265,19 +265,6 @@ def gradients(loss, theta, weightings, block, shares):
     return (block.backward(loss.backward(scores_by_column(theta, block), sign, weight)),)
 
 
-def hessian_products(loss, theta, v, weightings, block, shares):
-    """The Hessian of each problem at its theta, times a v of its own: both (p + 1, M k)."""
-    if has_one_score(loss):
-        bent = loss.curvature(scores_by_column(theta, block))
-        bent *= block.forward_by_column(v)
-        bent *= weights_by_column(weightings, block.weight, shares)
-        return (block.backward(bent),)
-    z, change, k = scores_side_by_side(theta, len(weightings), block), block.forward(v), loss.n_outputs
-    bent = loss.bend(loss.curvature(z.reshape(-1, k)), change.reshape(-1, k)).reshape(z.shape)
-    bent *= np.repeat(weights_side_by_side(weightings, block, shares), k, axis=1)
-    return (block.backward(bent),)
-
-
 def capped_values(loss, theta, n_problems, largest_loss, block):
     """The weighted loss of each problem, each row's loss capped at ``largest_loss``; rows of weight 0 take no time."""
     if not block.weight.all():

@@ -252,20 +252,6 @@ def test_coefficients_that_hardly_change_j_are_known_too():
             np.testing.assert_allclose(theta * X[rows].std(axis=0), theirs, rtol=0, atol=3e-5, err_msg=f"C={Cs[i]}")
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_products_with_the_hessian_of_each_problem_are_those_with_the_formed_one(name):
-    X, y = TABLES[name]()
-    problem, shares = problem_of(X, y), shares_of(len(y))
-    several = Several(problem.rows.centred(), problem.loss, shares)
-    f, rng = np.arange(shares.shape[1]), np.random.default_rng(0)
-    columns = Columns.of(f, [ElasticNet.of(0.01, 0.0, total) for total in several.totals], several.shape)
-    theta, v = rng.standard_normal((2, len(f), *several.shape)) / (1 + np.abs(several.rows.X).max())
-    products = several.hessian_products(theta, v, columns)
-    for m in f:
-        expected = several.hessian(theta[m], m) @ v[m].ravel() + (columns.curvature[m] * v[m]).ravel()
-        np.testing.assert_allclose(products[m].ravel(), expected, rtol=0, atol=1e-11 * np.abs(expected).max())
-
-
 def test_problems_whose_value_is_known_and_others_go_together():
     X, y = load_breast_cancer(return_X_y=True)
     shares = shares_of(len(y))

@@ -314,13 +314,19 @@ def tried(several, running, step):
     """The points at the ends of steps, and whether each step is good enough: whether J, or its slope, falls enough.
 
     Near the minimum J is about quadratic, so a step changes J by the mean of the slopes at both ends, and no J is
-    computed.
+    computed. A larger change tells that the step did not begin near the minimum: the metric has deceived.
     """
-    near, theta = is_near(running), running.point.theta + step
-    trial = evaluated(several, running.columns, theta, running.point.value, ~near)
+    near, value, theta = is_near(running), running.point.value, running.point.theta + step
+    trial = evaluated(several, running.columns, theta, value, ~near)
     with np.errstate(over="ignore", invalid="ignore"):  # far from the minimum a step may lead anywhere
         before, after = (np.einsum("mjc,mjc->m", at.gradient, step) for at in (running.point, trial))
-        is_good = 0.5 * (before + after) <= ARMIJO * before + several.resolution * np.abs(running.point.value)
+        change = 0.5 * (before + after)
+        far = near & ~(np.abs(change) <= NEAR_MINIMUM * np.minimum(value, 1))
+    if far.any():
+        trial.value[far] = several.at(theta[far], running.columns.some(far)).value
+    near &= ~far
+    trial.value[near] += change[near]
+    is_good = change <= ARMIJO * before + several.resolution * np.abs(value)
     return trial, np.where(near, is_good, falls_enough(several, running, trial))
 
 
