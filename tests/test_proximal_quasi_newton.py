@@ -125,6 +125,22 @@ def test_a_class_without_curvature_is_scaled_like_the_others():
     np.testing.assert_allclose(shares.max(), LEAST_CLASS_CURVATURE**-0.5, rtol=1e-3)
 
 
+def test_a_step_that_makes_all_rows_certain_leaves_a_metric():
+    X = np.random.default_rng(4).standard_normal((50, 7))
+    for gram in (None, X.T @ X / 50):
+        basis = Eigenbasis.of(Features((X**2).mean(axis=0), gram), np.zeros((3, 3)))
+        assert (basis.values > 0).all()
+        assert np.isfinite(basis.scale).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_clusters_that_a_step_makes_certain_are_fitted(dtype):
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 3000)
+    X = (5 * rng.standard_normal((3, 600))[y] + rng.standard_normal((3000, 600))) * 10 ** rng.uniform(-2, 2, 600)
+    assert GDLogisticRegression(l1_ratio=1, random_state=0).fit(X.astype(dtype), y).converged_
+
+
 @pytest.mark.parametrize("smooth", [-2.0, -0.3, 0.0, 0.4, 3.0])
 def test_the_slope_at_a_kink_is_the_one_sided_slope_of_least_size(smooth):
     rng = np.random.default_rng(7)

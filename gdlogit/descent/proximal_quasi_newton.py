@@ -26,7 +26,7 @@ from ..quadratic.metric import Limited, LocalModel, Solved, l1_metric
 from ..quadratic.price import EIGENVECTORS
 from ..quadratic.spectral import Eigenbasis, SpectralMetric
 from .loop import Method, goal_of
-from .quasi_newton import TINY, QuasiState, has_settled, is_stale, left, tries_newton, wants_gram
+from .quasi_newton import QuasiState, has_settled, is_stale, left, tries_newton, wants_gram
 from .wolfe import Trial, search
 
 __all__ = ["proximal_quasi_newton"]
@@ -56,6 +56,9 @@ def proximal_quasi_newton(tol, rng, settles=False):
         if moved is None:  # a metric that is made here, without pairs, may still lead downhill
             state = renewed(objective, state._replace(metric=None), rng)
             state = with_direction(objective, state, tol)
+            moved = advance(objective, state)
+        if moved is None and state.solved is None:  # nor does that metric: Newton's step does
+            state = verified(objective, state)
             moved = advance(objective, state)
         if moved is None:
             return state._replace(rate=0.0)
@@ -162,5 +165,6 @@ def verified(objective, state):
     """The state with Newton's step and its estimate of the excess."""
     direction, fall = l1_metric(objective, state.point, state.scores).step_and_fall(state.point, NEWTON_RESIDUAL)
     fall = min(fall, state.point.value)  # J is not negative
-    times = max(state.times, state.times * fall / max(state.excess, TINY))
+    tells = state.excess > objective.resolution * fall  # an estimate of 0 tells nothing of the other estimates
+    times = max(state.times, state.times * fall / state.excess) if tells else state.times
     return state._replace(direction=direction, excess=fall, times=times, solved=Solved(direction, fall), is_small=False)

@@ -22,7 +22,7 @@ from ..moments import mean_squares, second_moment
 from .curvature import Jacobi, Kronecker
 from .price import CHOLESKY, pass_price
 
-__all__ = ["Features", "gram_price", "with_gram"]
+__all__ = ["LEAST_CURVATURE", "Features", "gram_price", "with_gram"]
 
 ROWS_PER_FEATURE = 6  # for the entries of G beside its diagonal, which all rows make
 LEAST_CURVATURE = 1e-16  # of the loss in a score: less is none, as where a step has made all rows certain

@@ -32,7 +32,7 @@ import numpy as np
 from ..objective import Point
 from ..penalty import shrink
 from .curvature import equilibration
-from .features import Features
+from .features import LEAST_CURVATURE, Features
 
 __all__ = ["Eigenbasis", "SpectralMetric"]
 
@@ -66,9 +66,11 @@ class Eigenbasis(NamedTuple):
         """The basis for B = ``coupling``; ``known`` is a basis with the same G.
 
         A class of which all rows are certain has next to no curvature in B, but its coefficients are as likely to move
-        as those of other classes. So no class has less than a share of the largest curvature.
+        as those of other classes. So no class has less than a share of the largest curvature, or of the least one
+        where a step has made all rows certain.
         """
-        coupling = coupling + LEAST_CLASS_CURVATURE * coupling.diagonal().max() * np.eye(len(coupling))
+        largest = max(coupling.diagonal().max(), LEAST_CURVATURE)
+        coupling = coupling + LEAST_CLASS_CURVATURE * largest * np.eye(len(coupling))
         by_class = equilibration(coupling.diagonal())
         if features.gram is None:
             scale = np.outer(equilibration(features.squares), by_class)
