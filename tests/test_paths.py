@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.datasets import load_breast_cancer, load_iris
 
-from gdlogit.descent.several import Metrics, descend_side_by_side
+from gdlogit.descent.several import Metrics, advance, begin, descend_side_by_side, is_near
 from gdlogit.objective import Objective
 from gdlogit.paths import paths
 from gdlogit.penalty import ElasticNet
@@ -267,6 +267,23 @@ def test_problems_whose_value_is_known_and_others_go_together():
     assert together.arrived.all()
     np.testing.assert_allclose(together.theta, alone.theta, rtol=1e-5, atol=1e-8)
     assert (together.n_steps[1::2] <= 2).all()
+
+
+def test_j_is_known_after_a_step_that_looks_like_one_near_the_minimum():
+    """A metric that is too stiff foretells next to no fall, as near the minimum, where no J is computed."""
+    X, y = load_breast_cancer(return_X_y=True)
+    shares = shares_of(len(y))
+    several = Several(problem_of(X, y).rows.centred(), problem_of(X, y).loss, shares)
+    f = np.arange(shares.shape[1])
+    columns = Columns.of(f, [ElasticNet.of(0.01, 0.0, total) for total in several.totals], several.shape)
+    stiff = 5e3 * several.hessians(np.zeros(several.shape))
+    start = np.zeros((len(f), *several.shape))
+    running, metrics = begin(several, columns, start, Metrics(several, stiff.__getitem__), np.full(len(f), np.nan), f)
+    assert is_near(running).all()
+    ahead = advance(several, running, f, metrics)
+    fall = running.point.value - several.at(ahead.point.theta, columns).value
+    assert (fall > 1e-5).all()
+    np.testing.assert_allclose(running.point.value - ahead.point.value, fall, rtol=0.01)  # to second order
 
 
 @pytest.mark.parametrize("name", TABLES)
