@@ -296,6 +296,18 @@ def test_an_end_of_the_grid_that_is_best_is_warned_of():
         GDLogisticRegressionCV(Cs=[1e-9, 1e-7]).fit(X, Y)
 
 
+@pytest.mark.parametrize("free", [[], [2]])
+def test_there_is_nothing_below_a_model_of_the_features_without_a_penalty(free):
+    X = np.random.default_rng(28).normal(size=(50, 40))
+    y = np.random.default_rng(29).integers(0, 3, 50)
+    factors = np.where(np.isin(np.arange(40), free), 0.0, 1.0)
+    model = GDLogisticRegressionCV(Cs=20, l1_ratios=[1.0], penalty_factor=factors).fit(X, y)  # and no warning
+    assert model.best_index_ == 0
+    assert model.n_nonzero_path_[0, 0] == len(free)
+    below = model.at().set_params(C=model.C_ / 10).fit(X, y)
+    np.testing.assert_allclose(below.predict_proba(X), model.predict_proba(X), atol=1e-6)
+
+
 @ends_are_fine
 def test_without_a_refit_the_folds_are_averaged():
     model = GDLogisticRegressionCV(Cs=CS, cv=3, refit=False, store_cv_results=True).fit(X, Y)

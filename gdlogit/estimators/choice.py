@@ -90,11 +90,16 @@ def messages_of(estimator, folds, found):
         )
 
 
-def end_of_grid(results, best, grid):
-    """A warning where the best score is at an end of a grid of several values, and still rises there."""
+def end_of_grid(results, best, grid, n_free):
+    """A warning where the best score is at an end of a grid of several values, and still rises there.
+
+    Where the penalty leaves only the ``n_free`` features that have none, a smaller C gives the same model.
+    """
     n_cs = grid.shape[1]
     i = best % n_cs
     if n_cs == 1 or i not in (0, n_cs - 1) or np.isinf(grid.point(best)[0]):
+        return
+    if i == 0 and results["n_nonzero"][best] <= n_free:
         return
     mean, inner = results["mean_test_score"], best + (1 if i == 0 else -1)
     if mean[best] - mean[inner] > max(STILL * results["se_test_score"][best], LEAST_GAIN):

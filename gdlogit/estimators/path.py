@@ -284,7 +284,8 @@ class GDLogisticRegressionCV(PathPoints, Scored, Predictor, WithoutInference):
         self._keep_path(grid, theta, found)
         choice = self._keep_choice(grid, theta, scores)
         task.end()
-        return [*messages_of(self, folds, found), *end_of_grid(self.cv_results_, choice.best, grid)]
+        n_free = 0 if problem.factors is None else np.count_nonzero(problem.factors == 0)
+        return [*messages_of(self, folds, found), *end_of_grid(self.cv_results_, choice.best, grid, n_free)]
 
     def _keep_path(self, grid, theta, found):
         """Set the attributes that are arrays over the grid."""
