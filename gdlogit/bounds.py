@@ -11,7 +11,7 @@ Bertsekas, "Projected Newton methods for optimization problems with simple const
 (1982). Rockafellar, "Convex Analysis" (1970), section 16.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from .penalty import ElasticNet, L1Penalty, shrink
 __all__ = ["BoxPenalty", "Bounded", "bounded"]
 
 
-class BoxPenalty(L1Penalty):
+class BoxPenalty(L1Penalty, Protocol):
     """What Newton's methods need where coefficients have bounds."""
 
     def box(self, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:

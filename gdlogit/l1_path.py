@@ -39,7 +39,7 @@ STEPS_AHEAD = 3.0  # steps of C for which features are copied at a time
 class Part(NamedTuple):
     """A problem with some of its features. ``index`` has their rows of theta, and the row of the intercept."""
 
-    index: np.ndarray
+    index: np.ndarray  # type: ignore[assignment]  # tuples have a method of this name
     coordinates: Coordinates
     several: Several
 

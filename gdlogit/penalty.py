@@ -119,9 +119,10 @@ class Conjugate(Protocol):
         """R(theta) + R*(-V) + <W, V>, which is never negative, for a V with R*(-V) finite."""
 
 
-def lacking(penalty: object, protocol: type) -> list[str]:
+def lacking(penalty: Any, protocol: type) -> list[str]:
     """The names of a protocol that a penalty does not have."""
-    return [name for name in not_in_class(type(penalty), protocol) if not hasattr(penalty, name)]
+    names = not_in_class(type(penalty), protocol)  # type: ignore[arg-type]  # a class is hashable
+    return [name for name in names if not hasattr(penalty, name)]
 
 
 @cache

@@ -114,7 +114,8 @@ class Solution(NamedTuple):
         """
         if not self.direction:
             return ""
-        first, by_score = abs(self.direction[0][1]), {}
+        first = abs(self.direction[0][1])
+        by_score: dict[int, list[str]] = {}
         for (feature, score), coefficient in self.direction[:MOST_NAMED_TERMS]:
             by_score.setdefault(score, []).append(f"{coefficient / first:+.3g} {names[feature]}")
         parts = [" ".join(named) for named in by_score.values()]

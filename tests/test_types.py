@@ -70,6 +70,14 @@ def test_every_faulty_line_is_refused(checked):
 
 @pytest.mark.deep
 @pytest.mark.skipif("mypy" not in CHECKERS, reason="mypy is not installed")
+def test_mypy_accepts_the_package():
+    """With the settings of pyproject.toml: ``mypy`` in the checkout."""
+    run = subprocess.run([sys.executable, "-m", "mypy"], cwd=HERE.parent, capture_output=True, text=True, check=False)
+    assert "Success" in run.stdout, run.stdout
+
+
+@pytest.mark.deep
+@pytest.mark.skipif("mypy" not in CHECKERS, reason="mypy is not installed")
 def test_mypy_accepts_every_example():
     """But for types that other packages lack, and that functions of a few lines need not have."""
     lenient = ["--allow-untyped-defs", "--allow-untyped-calls", "--implicit-reexport", "examples"]

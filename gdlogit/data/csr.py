@@ -33,7 +33,7 @@ class CsrBlock(Block):
     """Some rows in CSR."""
 
     X: sp.csr_array
-    origin: np.ndarray | float = 0.0  # what has been taken off features without a zero, shape (p,)
+    origin: np.ndarray | float = 0.0  # type: ignore[assignment]  # what has been taken off features without a zero, shape (p,)
 
     product = staticmethod(matmul)
 

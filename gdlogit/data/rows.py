@@ -18,6 +18,7 @@ offset (n, k); theta (p + 1, k), intercept last; z and dz (m, k) for a block's m
 
 from abc import ABC, abstractmethod
 from operator import add
+from typing import Any
 
 import numpy as np
 
@@ -49,8 +50,20 @@ class Rows(ABC):
     has_offset : bool, whether something is added to the rows' scores.
     """
 
+    n_rows: int
+    n_features: int
+    n_scores: int
+    n_counted: int
+    largest_sample: int
+    dtype: np.dtype
+    constant: float
+    centre: np.ndarray
+    total: float
+    smallest_weight: float
+    work: float
+    cores: Any
     has_columns = has_offset = copies_features = copies_measured = False
-    unit = 1.0
+    unit: float | np.ndarray = 1.0
 
     @property
     def shape(self):
@@ -106,6 +119,20 @@ class Rows(ABC):
     @abstractmethod
     def stored(self):
         """The same rows, with CSR features that have zeros measured from 0, so that a matrix of margins is sparse."""
+
+    # --- What some rows can do --------------------------------------------------------------------------------------
+
+    def reweighted(self, share):
+        """The same rows, the weight of each multiplied by its share."""
+        raise NotImplementedError
+
+    def with_columns(self, features):
+        """The same rows with a copy of some features."""
+        raise NotImplementedError
+
+    def augmented(self, weight):
+        """These rows, and each row once more for each class, with weights (n, n_classes) and a feature as mark."""
+        raise NotImplementedError
 
     # --- What follows -----------------------------------------------------------------------------------------------
 

@@ -83,13 +83,11 @@ class Method(NamedTuple):
     method's estimates include what slow steps leave, so the loop does not raise an estimate that hardly shrinks.
     """
 
-    start: Callable[[Objective, np.ndarray], Any]
-    step: Callable[[Objective, Any], Any]
+    start: Callable[[Any, np.ndarray], Any]
+    step: Callable[[Any, Any], Any]
     name: str
     needs: type = Penalty
-    model: Callable[[Objective, Any], LocalModel] = lambda objective, state: LocalModel.about_means(
-        objective, state.point
-    )
+    model: Callable[[Any, Any], Any] = lambda objective, state: LocalModel.about_means(objective, state.point)
     goal: Callable[[Objective, Any], float] | None = None
     counts_the_rest: bool = False
 

@@ -256,7 +256,7 @@ class CoefficientDisplay:
             size = 7.2, height_of(len(shown), len(self.classes))
             _, ax = plt.subplots(figsize=size, layout="constrained")
         self.ax_, self.figure_ = ax, ax.figure.figure
-        self.points_ = draw_forest(ax, list(self.feature_names[shown]), self.classes, values, limits, odds_ratio)
+        self.points_ = draw_forest(ax, list(self.feature_names[shown]), list(self.classes), values, limits, odds_ratio)
         classes = f" of {self.classes[0]}" if len(self.classes) == 1 else f" against {self.reference}"
         ax.set_xlabel(
             f"{'odds ratio' if odds_ratio else 'log-odds'}{classes} per {self.unit}, {self.conf_level:.0%} interval"

@@ -110,7 +110,7 @@ class EffectsDisplay:
         plt, effects = pyplot("EffectsDisplay"), self.effects
         n, k = len(effects.names), len(effects.classes)
         values = effects.estimate.reshape(n, k)
-        is_estimated = np.isfinite(values).all(axis=1)
+        is_estimated = np.all(np.isfinite(values), axis=1)
         limits = effects.conf_int(1 - self.conf_level).reshape(n, k, 2)[is_estimated]
         names = [name for name, shown in zip(effects.names, is_estimated, strict=True) if shown]
         if ax is None:

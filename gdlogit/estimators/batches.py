@@ -256,12 +256,12 @@ class BatchLearner(Classifier):
             refuse_in_a_stream(self)
             refuse_collections("partial_fit", X, y, classes, sample_weight, offset)
             stream = getattr(self, "_stream", None)
-            classes = stream_classes(self, classes, stream is not None)
+            known = stream_classes(self, classes, stream is not None)
             X, y = validate_data(self, X, y, accept_sparse="csr", dtype=np.float64, reset=stream is None)
-            codes = codes_among(classes, y)
-            columns = Columns(classes, np.ones(len(classes), bool), class_factors(self.class_weight, classes))
+            codes = codes_among(known, y)
+            columns = Columns(known, np.ones(len(known), bool), class_factors(self.class_weight, known))
             codes, weight = columns.place(codes, weight_of_rows(sample_weight, X))
-            loss = loss_of(len(classes))
+            loss = loss_of(len(known))
             offset = check_offset(offset, X, loss.n_outputs)
             refuse_another_kind(self, stream, offset)
             with overflow_named(X):
@@ -272,9 +272,9 @@ class BatchLearner(Classifier):
                 theta = held(stream.coefficients, X.dtype)
             if not hasattr(self, "_stream"):
                 for name in OF_A_FIT:
-                    vars(self).pop(name, None)
+                    self.__dict__.pop(name, None)
                 self.progressive_loss_curve_ = np.empty(0)
-            self._stream, self.classes_, self.has_offset_ = stream, classes, offset is not None
+            self._stream, self.classes_, self.has_offset_ = stream, known, offset is not None
             self.coef_ = np.ascontiguousarray(theta[:-1].T)
             self.intercept_ = theta[-1]
             self.progressive_loss_curve_ = np.append(self.progressive_loss_curve_, loss_before)

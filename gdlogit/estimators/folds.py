@@ -51,9 +51,9 @@ def folds_of(cv: Any, X: Any, y: Any, codes: Any, weight: Any, n_classes: int, *
         share = np.bincount(train, minlength=len(y))
         shares.append(share.astype(np.min_scalar_type(int(share.max()))))
         tests.append(np.asarray(test))
-    shares = np.stack(shares).T  # stored by fold, as passes over many problems read them
-    totals = (np.bincount(codes, weight * share, n_classes) for share in shares.T)
-    return Folds(shares, tests, [np.flatnonzero(total == 0) for total in totals])
+    by_row = np.stack(shares).T  # stored by fold, as passes over many problems read them
+    totals = (np.bincount(codes, weight * share, n_classes) for share in by_row.T)
+    return Folds(by_row, tests, [np.flatnonzero(total == 0) for total in totals])
 
 
 def in_memory(estimator, X, y, sample_weight, offset, **of_splitter):

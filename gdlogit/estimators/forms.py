@@ -115,11 +115,11 @@ class OtherForms(Classifier):
         if not self.class_prior_.all():
             lacking = self.classes_[self.class_prior_ == 0].tolist()
             raise ValueError(f"calibrated_for cannot give a share to {lacking}, whose rows had no weight in the fit.")
-        prior = shares_of_classes(prior, self.classes_)
-        shift = np.log(prior) - np.log(self.class_prior_)
+        share = shares_of_classes(prior, self.classes_)
+        shift = np.log(share) - np.log(self.class_prior_)
         shift = shift[1:] - shift[:1] if len(self.intercept_) == 1 else shift - shift.mean()
         model = copy(self)
-        model.intercept_, model.class_prior_ = (self.intercept_ + shift).astype(self.intercept_.dtype), prior
+        model.intercept_, model.class_prior_ = (self.intercept_ + shift).astype(self.intercept_.dtype), share
         return model
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
@@ -182,7 +182,7 @@ def named(C: float, l1_ratio: float) -> str | None:
     """scikit-learn's name of a penalty."""
     if C == np.inf:
         return None
-    return {0: "l2", 1: "l1"}.get(l1_ratio, "elasticnet")
+    return {0.0: "l2", 1.0: "l1"}.get(l1_ratio, "elasticnet")
 
 
 def with_l1(model: Any) -> Any:

@@ -5,7 +5,7 @@ other than those of the fit, coefficients that are not at the optimum, and separ
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,8 @@ from .some import SomeResult, solved
 from .terms import Terms
 
 __all__ = ["Asked", "infer"]
+
+L = TypeVar("L", bound=Likelihood)
 
 RESULTS = {"bayes": CredibleResult, "firth": FirthResult}
 MARGIN = 10  # allowed excess / goal of the fit: the fit's estimate of the excess may be wrong by so much
@@ -127,7 +129,7 @@ def unpenalised(problem: Problem, theta: np.ndarray, terms: Terms, asked: Asked)
     return bare, solution.theta
 
 
-def likelihood_of(kind: type[Likelihood], problem: Problem, asked: Asked, *more) -> Likelihood:
+def likelihood_of(kind: type[L], problem: Problem, asked: Asked, *more) -> L:
     """The likelihood of a problem's rows, for features measured from about their means."""
     contrasts = Contrasts(problem.loss.n_outputs, asked.reference)
     coordinates = Coordinates.of_means(problem.rows)

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import summands
+from .parameters import Parameters
 
 __all__ = ["Diagnostics"]
 
 
-class Diagnostics:
+class Diagnostics(Parameters):
     """Diagnostics of the rows, in their order. A row of weight 2 gets the diagnostics of each one of two equal rows."""
 
     @cached_property

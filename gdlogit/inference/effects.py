@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from . import summands
+from .parameters import Parameters
 from .table import Block, Table, digits, probability
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ class Effects:
         return columns | {f"[{alpha / 2:.6g}": limits[..., 0], f"{1 - alpha / 2:.6g}]": limits[..., 1]}
 
 
-class HasEffects:
+class HasEffects(Parameters):
     """The effects of a result."""
 
     _has_tests = True
@@ -214,7 +215,7 @@ class HasEffects:
         values, root = self._slopes(at)
         if dummy:
             for j in np.flatnonzero(self._flags() & self._has_feature):
-                values[j], root[j] = self._difference(j, 1.0, 0.0, "difference")
+                values[j], root[j] = self._difference(int(j), 1.0, 0.0, "difference")
         values[~self._has_feature] = root[~self._has_feature] = np.nan
         return self._effects(values, root, self._terms.features, "dy/dx")
 

@@ -42,13 +42,13 @@ def maximum(likelihood: Likelihood, theta: np.ndarray, check: Callable[[float, f
 
 def climbed(likelihood: Likelihood, theta: np.ndarray, check: Callable[[float, float], None]) -> Estimate:
     """``maximum``, on the threads of a fit."""
-    work, start, last = likelihood.n_rows * likelihood.n_parameters**2, None, np.inf
-    for _ in range(MOST_ESTIMATE_STEPS):
+    work, start, last = likelihood.n_rows * likelihood.n_parameters**2, 0.0, np.inf
+    for number in range(MOST_ESTIMATE_STEPS):
         loglik, score, matrix = likelihood.information(theta)
         information = Information(matrix, likelihood.shape[1])
         step = information.solve(score)
         rise = 0.5 * float(np.vdot(score, step))
-        if start is None:
+        if number == 0:
             start = rise
             check(loglik, rise)
         if not theta.ravel()[~information.estimable].any():

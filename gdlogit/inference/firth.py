@@ -20,11 +20,11 @@ Kosmidis and Firth, "Bias reduction in exponential family nonlinear models", Bio
 
 from functools import partial
 from math import inf
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
-from ..descent.loop import NOBODY, Method, Watch, descend
+from ..descent.loop import NOBODY, DescentResult, Method, Watch, descend
 from ..objective import FORMED_PARAMETERS, Objective, Point
 from ..penalty import ElasticNet
 from ..problem import Coordinates, Problem
@@ -166,13 +166,18 @@ def solve_firth(
             validate=others and (lambda theta: others.value(likelihood.users(theta))),
             watch=Watch(watch.begin, lambda record, point: watch.end(record, lambda: likelihood.users(point.theta))),
         )
-    theta = likelihood.users(ending.model.information.without_aliased(ending.point.theta))
+    theta = likelihood.users(model_of(ending).information.without_aliased(ending.point.theta))
     status = Status.ABOVE_START if ending.status is Status.DIVERGED else ending.status
     goal = settings.formed_tol * min(1.0, ending.point.value)
     return Solution(theta, status, ending.excess, inf, goal, ending.history, ending.model, coordinates, [])
 
 
+def model_of(end: DescentResult | Solution) -> FirthModel:
+    """The model at the end of Firth's method."""
+    return cast(FirthModel, end.model)
+
+
 def aliased_features(solution: Solution) -> np.ndarray:
     """The numbers of the features without an estimate, which are linear functions of the features before them."""
-    estimable = solution.model.information.estimable.reshape(solution.point.theta.shape)
+    estimable = model_of(solution).information.estimable.reshape(solution.point.theta.shape)
     return np.flatnonzero(~estimable[:-1].all(axis=1))

@@ -77,12 +77,12 @@ def firth_maximum(likelihood: FirthLikelihood, theta: np.ndarray, check) -> Esti
 
 def climbed(likelihood: FirthLikelihood, theta: np.ndarray, check) -> Estimate:
     """``firth_maximum``, on the threads of a fit."""
-    start = None
-    for _ in range(MOST_FIRTH_STEPS):
+    start = 0.0
+    for number in range(MOST_FIRTH_STEPS):
         loglik, score, information = likelihood.evaluate(theta)
         step = information.solve(score)
         rise = 0.5 * float(np.vdot(score, step))
-        if start is None:
+        if number == 0:
             check(loglik, rise)
             start = last = rise
         elif rise > last / 2 and rise < LAST_RISE:  # the rise is only rounding

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtrc
 
+from .parameters import Parameters
 from .profile import drop_tests
 
 __all__ = ["HypothesisTest", "HypothesisTests"]
@@ -29,7 +30,7 @@ class HypothesisTest(NamedTuple):
         return cls(*(a if a.ndim else a.item() for a in (np.asarray(statistic, dtype=float), df, pvalue)))
 
 
-class HypothesisTests:
+class HypothesisTests(Parameters):
     """The tests of a result."""
 
     def wald_test(self, r_matrix: Any) -> HypothesisTest:

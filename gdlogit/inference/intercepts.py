@@ -20,7 +20,7 @@ import numpy as np
 from ..problem import Problem
 from ..solve import Settings, Solution, solve
 from . import summands
-from .firth import NOBODY, solve_firth
+from .firth import NOBODY, model_of, solve_firth
 
 __all__ = ["solve_reduced"]
 
@@ -40,13 +40,14 @@ def solve_reduced(problem, settings, start=None, watch=NOBODY, held_out=None, co
 
 def flic(solution: Solution) -> np.ndarray:
     """The user's theta of Firth's solution, with the intercepts that maximise l for these coefficients."""
-    likelihood = solution.objective.likelihood
+    likelihood = model_of(solution).objective.likelihood
     return likelihood.users(likelihood.with_best_intercepts(solution.point.theta))
 
 
 def flac(problem: Problem, solution: Solution) -> np.ndarray:
     """The user's theta at the maximum of the likelihood of the rows and of the rows added for the correction."""
-    likelihood, model = solution.objective.likelihood, solution.model
+    model = model_of(solution)
+    likelihood = model.objective.likelihood
     of = likelihood.loss, likelihood.contrasts, model.point.theta, model.information.root
     added = likelihood.each(partial(summands.pseudo_weights, *of))
     theta = solve(problem.augmented(added), Settings(tol=FLAC_TOL), np.insert(solution.theta, -1, 0.0, axis=0)).theta

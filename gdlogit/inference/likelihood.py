@@ -51,6 +51,10 @@ class Likelihood:
         """The number of rows: of those with a weight, for sampling weights; otherwise the sum of the frequencies."""
         return float(self.rows.n_counted) if self.weighted else self.rows.total
 
+    def of_data(self, theta, value):
+        """The log-likelihood of the rows alone, from the ``value`` at theta of what is maximised."""
+        return value
+
     @contextmanager
     def threads(self):
         """A context that keeps the threads for several passes, as starting them takes longer than a small pass."""

@@ -33,5 +33,5 @@ class Posterior(Likelihood):
         return loglik - 0.5 * theta.ravel() @ pull, score - pull.reshape(theta.shape), information + self.prior
 
     def of_data(self, theta, value):
-        """The log-likelihood alone, from the log-posterior ``value``."""
+        """The log-likelihood of the rows alone, from the log-posterior ``value``."""
         return value + 0.5 * float(theta.ravel() @ self.prior @ theta.ravel())

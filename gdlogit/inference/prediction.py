@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logsumexp, ndtri
 
 from . import summands
+from .parameters import Parameters
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +42,7 @@ class Prediction(NamedTuple):
         return pd.DataFrame({name: array.T.ravel() for name, array in self._asdict().items()})
 
 
-class Predictions:
+class Predictions(Parameters):
     """The predictions of a result."""
 
     def predict(self, X: Any, interval: float = 0.95, *, offset: Any = None) -> Prediction:
@@ -76,7 +77,8 @@ class Predictions:
         else:
             linear, error = log_odds(likelihood.contrasts.theta(z), covariance, likelihood.contrasts.others)
         half = -ndtri((1 - interval) / 2) * error
-        return Prediction(*map(expit, (linear, linear - half, linear + half)), linear, error)
+        probability, lower, upper = map(expit, (linear, linear - half, linear + half))
+        return Prediction(probability, lower, upper, linear, error)
 
 
 def log_odds(z: Array, covariance: Array, others: list[int]) -> tuple[Array, Array]:

@@ -8,16 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from .columns import Columns
 from .diagnostics import Diagnostics
 from .effects import HasEffects
-from .estimate import Estimate
 from .hypotheses import HypothesisTest, HypothesisTests
 from .prediction import Predictions
 from .profile import profile_limits
 from .summary import frame_of, odds_ratios_of, summary_of
 from .table import Table
-from .terms import Terms
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,66 +67,10 @@ class InferenceResult(HypothesisTests, HasEffects, Predictions, Diagnostics):
 
     _method = "MLE"
     _notes: tuple[str, ...] = ()
-    _columns_class = Columns
-    _interval = "wald"  # the default of ``conf_int``
-    _columns = ("coef", "std err", "z", "P>|z|")  # of a summary, before the limits
+    _interval: Literal["wald", "profile"] = "wald"  # the default of ``conf_int``
+    _columns: tuple[str, ...] = ("coef", "std err", "z", "P>|z|")  # of a summary, before the limits
 
-    def __init__(self, estimate: Estimate, root: Array | None, terms: Terms, asked: Any) -> None:
-        self._estimate, self._terms, self._read = estimate, terms, asked.read
-        self._root = root  # A, with the covariance A A^T of theta
-        self.features = terms.features
-        self.names, self.classes, self.reference = terms.names, terms.classes, terms.reference
-        self.cov_type, self.method, self.weights = asked.cov_type, asked.method, asked.weights
-        self.outcome, self.rank = asked.outcome, estimate.information.rank
-        self.excess = estimate.excess_at_start / estimate.likelihood.total
-        self.nobs, self.llf = estimate.likelihood.n_observations, estimate.loglik
-        self.df_model = float(self.rank - (len(self.classes) if terms.has_intercept else 0))
-        self.df_resid = self.nobs - self.rank
-
-    # --- Estimates --------------------------------------------------------------------------------------------------
-
-    @cached_property
-    def params(self) -> Array:
-        """The coefficients."""
-        theta = self._estimate.likelihood.coordinates.centred.leave(self._estimate.theta)
-        flat = theta.ravel()[self._terms.order]
-        flat[~self._is_estimated] = np.nan
-        return self._terms.shaped(flat)
-
-    @cached_property
-    def _is_estimated(self) -> NDArray[np.bool_]:
-        return self._estimate.information.estimable[self._terms.order]
-
-    @property
-    def aliased(self) -> tuple[str, ...]:
-        """The parameters without an estimate, whose features are linear functions of the features before them."""
-        return tuple(np.array(self._terms.labels(), dtype=object)[~self._is_estimated])
-
-    def cov_params(self) -> Array:
-        """The covariance of the coefficients.
-
-        Returns
-        -------
-        ndarray of shape (n_params, n_params)
-            In the order of ``params.T.ravel()``, class by class; nan for aliased parameters.
-        """
-        return self._covariance.copy()
-
-    def _covariance_at(self, places: NDArray[np.intp]) -> Array:
-        """The covariance of some parameters, by their places in the user's flat order."""
-        return self._covariance[np.ix_(places, places)]
-
-    @cached_property
-    def _covariance(self) -> Array:
-        likelihood, estimable = self._estimate.likelihood, self._estimate.information.estimable
-        V = likelihood.coordinates.covariance(self._root @ self._root.T, likelihood.shape[1])
-        V[~estimable] = V[:, ~estimable] = np.nan
-        return V[np.ix_(self._terms.order, self._terms.order)]
-
-    @cached_property
-    def bse(self) -> Array:
-        """The standard errors."""
-        return self._terms.shaped(np.sqrt(self._covariance.diagonal()))
+    # --- Errors, tests, intervals -------------------------------------------------------------------------------------
 
     @property
     def zvalues(self) -> Array:
@@ -189,7 +130,7 @@ class InferenceResult(HypothesisTests, HasEffects, Predictions, Diagnostics):
         return range(len(self.names))
 
     @property
-    def _largest_hat(self) -> float:
+    def _largest_hat(self) -> float | None:
         return float(self._influence[:, 0].max())
 
     def _numbers(self) -> tuple[Array, ...]:
@@ -305,10 +246,6 @@ class CredibleResult(InferenceResult):
     _method = "MAP"
     _columns = ("coef", "std dev")
     _has_tests = False
-
-    def __init__(self, estimate: Estimate, root: Array, terms: Terms, asked: Any) -> None:
-        super().__init__(estimate, root, terms, asked)
-        self.llf = estimate.likelihood.of_data(estimate.theta, estimate.loglik)
 
     def _numbers(self):
         return self.params, self.bse

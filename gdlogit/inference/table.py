@@ -41,7 +41,9 @@ class Table(NamedTuple):
             lines += [line(label.ljust(wide), values, cells) for label, values in block.rows]
         return "\n".join([*lines, "=" * width, *self.notes])
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        """The table as text."""
+        return str(self)
 
     def _repr_html_(self) -> str:
         """The table as HTML."""

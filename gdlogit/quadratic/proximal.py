@@ -36,7 +36,7 @@ class Proximal(NamedTuple):
 
     def step_and_fall(self, point):
         """The step to the minimum of the model, and a bound on how far the model falls."""
-        theta, mu, largest = point.theta, *self._extremes()
+        theta, (mu, largest) = point.theta, self._extremes()
         if mu <= 0:
             return np.zeros_like(theta), inf
         momentum = (sqrt(largest) - sqrt(mu)) / (sqrt(largest) + sqrt(mu))
