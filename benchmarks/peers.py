@@ -22,6 +22,8 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from gdlogit import GDLogisticRegression
 
+from .torch_lbfgs import TorchLBFGS
+
 NEVER = 1e-300  # a tolerance that does not stop a solver before max_iter
 CONSTANT = 1000.0  # the feature that stands in for an intercept where a solver has none, or penalises it
 
@@ -73,6 +75,10 @@ def _penalised_binary(problem):
 
 def _l2(problem):
     return problem.l1_ratio == 0
+
+
+def _dense_l2(problem):
+    return _l2(problem) and not issparse(problem.X)
 
 
 def _strength(problem):
@@ -192,6 +198,14 @@ def _intelex(problem, stop, seed):
     return LogisticRegression(C=problem.C, tol=stop.tol, max_iter=stop.max_iter)
 
 
+def _torch(problem, stop, seed):
+    return TorchLBFGS(problem.C, stop.max_iter, stop.tol)
+
+
+def _torch_scaled(problem, stop, seed):
+    return TorchLBFGS(problem.C, stop.max_iter, stop.tol, scaled=True)
+
+
 DEFAULT = Method("GDLogisticRegression()", _ours_default, "default", "ours", seeds=(0, 1, 2))
 LOOSEST = Method("GDLogisticRegression, loosest tol", _ours, "tol", "ours", seeds=(0, 1, 2))
 
@@ -208,7 +222,7 @@ METHODS = [
         _scaled,
         "default",
         "habit",
-        applies=lambda problem: _l2(problem) and not issparse(problem.X),
+        applies=_dense_l2,
         coefficients=_unscaled_coefficients,
         note="penalises the coefficients of scaled features: another objective, so compare the loss, not the gap",
     ),
@@ -260,6 +274,15 @@ METHODS = [
         coefficients=_celer_coefficients,
         needs="celer",
         note="fits no intercept: a constant feature of 1000 stands in, whose penalty is 1000 times smaller",
+    ),
+    Method("torch LBFGS", _torch, family="other", applies=_dense_l2, needs="torch"),
+    Method(
+        "torch LBFGS, scaled",
+        _torch_scaled,
+        family="other",
+        applies=_dense_l2,
+        needs="torch",
+        note="on scaled features, whose penalty is that of the raw ones, so J is the same",
     ),
     Method("sklearnex lbfgs", _intelex, family="other", applies=_l2, needs="sklearnex", note="scikit-learn-intelex"),
 ]
