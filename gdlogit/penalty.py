@@ -35,7 +35,6 @@ __all__ = [
     "ways_of",
 ]
 
-COST_ROUNDING = 4 * float(np.finfo(float).eps)  # of a term, relative to a sum
 WEAKEST = float(np.finfo(float).tiny)  # a strength that is not 0
 # An l1 strength that stands for infinity: no slope of a loss, of features in their units, exceeds it; 0 times it is 0.
 LEFT_OUT = 1e100
@@ -256,25 +255,23 @@ class ElasticNet(NamedTuple):
     def balanced(self, theta):
         """Theta with each feature's coefficients shifted to the least penalty; no softmax changes by such a shift.
 
-        The best shift t of coefficients w_1, ..., w_k is 0, or one of the w_c, or, with i of the w_c below t, the
-        solution of l2 (k t - sum w) + l1 (2 i - k) = 0. A feature without any penalty is not shifted.
+        With i of the coefficients w_1, ..., w_k below a shift t, the cost has the slope l2 (k t - sum w) + l1 (2 i - k)
+        in t. Let t_i be the zero of this slope. The best shift is the median of w_1, ..., w_k and t_0, ..., t_k. Where
+        l2 is 0, t_i is infinite, or any number for the middle one of an even k: 0 shifts nothing. A feature without any
+        penalty is not shifted.
         """
         W, k = theta[:-1], theta.shape[1]
-        if k == 1:
+        some = np.flatnonzero(W.any(axis=1))
+        if k == 1 or not len(some):
             return theta
-        l1, l2, i = columns(self.l1, W), columns(self.l2, W), np.arange(k + 1)
-        shifts = [np.zeros_like(W[:, :1]), W]
-        if is_any(l2):
-            ends = W.mean(axis=1, keepdims=True) + l1 * (1 - 2 * i / k) / divisor(l2)
-            shifts.append(np.where(l2 > 0, ends, 0.0))
-        shifts = np.hstack(shifts)
-        shifted = W[:, None, :] - shifts[:, :, None]
-        l1, l2 = columns(self.l1, shifted), columns(self.l2, shifted)
-        cost = (0.5 * l2 * shifted**2 + l1 * np.abs(shifted)).sum(axis=2)
-        # Where costs differ by rounding: of an odd number the middle coefficient becomes 0. Between the two middle
-        # coefficients of an even number l1 costs the same, and nothing is shifted.
-        cost[:, 0] *= 1 + (k if k % 2 else -k) * COST_ROUNDING
-        return np.vstack([shifted[np.arange(len(W)), cost.argmin(axis=1)], theta[-1:]])
+        W, side = W[some], 1 - 2 * np.arange(k + 1) / k
+        l2, l1 = (columns(strength, W) for strength in self.restricted(some))
+        without_l2 = np.where(np.greater(l1, 0) & (side != 0), np.copysign(np.inf, side), 0.0)
+        ends = np.where(np.greater(l2, 0), W.mean(axis=1, keepdims=True) + l1 * side / divisor(l2), without_l2)
+        shifts = np.partition(np.hstack([W, ends]), k, axis=1)[:, [k]]
+        balanced = theta.copy()
+        balanced[some] -= shifts
+        return balanced
 
     def unpenalised(self, n_features):
         """Which rows of theta have no penalty: features without either part, and the intercept."""
