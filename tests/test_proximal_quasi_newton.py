@@ -2,6 +2,7 @@
 
 import tracemalloc
 import warnings
+from inspect import getmodule
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from gdlogit.backprop import Softmax, loss_of
 from gdlogit.data.memory import rows_of
 from gdlogit.descent.loop import descend
 from gdlogit.descent.proximal_quasi_newton import model, proximal_quasi_newton, slope_along
+from gdlogit.descent.quasi_newton import quasi_newton
 from gdlogit.moments import second_moment
 from gdlogit.objective import Objective
 from gdlogit.penalty import ElasticNet, shrink
@@ -139,6 +141,20 @@ def test_clusters_that_a_step_makes_certain_are_fitted(dtype):
     y = rng.integers(0, 3, 3000)
     X = (5 * rng.standard_normal((3, 600))[y] + rng.standard_normal((3000, 600))) * 10 ** rng.uniform(-2, 2, 600)
     assert GDLogisticRegression(l1_ratio=1, random_state=0).fit(X.astype(dtype), y).converged_
+
+
+@pytest.mark.parametrize(("descent", "l1"), [(proximal_quasi_newton, 1e-3), (quasi_newton, 0.0)])
+def test_a_small_estimate_of_a_descent_that_has_settled_is_verified(descent, l1):
+    """The descent would end there: its claim, and the proof, need Newton's step."""
+    X, y = drawn(300, 60, K, np.random.default_rng(0))
+    objective = objective_of(X, y, K, l1, 1e-3 - l1)
+    with_direction = getmodule(descent).with_direction
+    state = descent(2.0, np.random.default_rng(0)).start(objective, np.zeros(objective.shape))
+    state = state._replace(is_small=False, solved=None)
+    goes_on = state._replace(values=(np.log(K),))
+    settled = state._replace(values=12 * (np.log(K),))
+    assert with_direction(objective, goes_on, 2.0).solved is None
+    assert with_direction(objective, settled, 2.0).solved is not None
 
 
 @pytest.mark.parametrize("smooth", [-2.0, -0.3, 0.0, 0.4, 3.0])

@@ -26,7 +26,7 @@ from ..quadratic.metric import Limited, LocalModel, Solved, l1_metric
 from ..quadratic.price import EIGENVECTORS
 from ..quadratic.spectral import Eigenbasis, SpectralMetric
 from .loop import Method, goal_of
-from .quasi_newton import QuasiState, has_settled, is_stale, left, tries_newton, wants_gram
+from .quasi_newton import QuasiState, ends_if_small, has_settled, is_stale, left, tries_newton, wants_gram
 from .wolfe import Trial, search
 
 __all__ = ["proximal_quasi_newton"]
@@ -152,12 +152,12 @@ def with_direction(objective, state, tol):
     point, values = state.point, (*state.values, state.point.value)
     direction, fall, metric = state.metric.step_and_fall(point, objective.penalty)
     excess = min(state.times * max(fall, left(state, values)), point.value)
-    goal, is_first = goal_of(objective, point, tol), len(values) == 1
+    goal = goal_of(objective, point, tol)
     small = excess <= goal
     directed = state._replace(
         direction=direction, excess=excess, values=values, goal=goal, is_small=small, solved=None, metric=metric
     )
-    solves = small and (state.is_small or is_first)
+    solves = small and ends_if_small(objective, state, EIGENVECTORS)
     return verified(objective, directed) if solves or tries_newton(objective, state, values) else directed
 
 

@@ -260,11 +260,16 @@ def with_direction(objective, state, tol):
     direction, values = quasi_newton_step(state), (*state.values, state.point.value)
     decrement = -0.5 * float(np.vdot(state.point.gradient, direction))
     excess = min(state.times * max(decrement, left(state, values)), state.point.value)
-    goal, is_first = goal_of(objective, state.point, tol), len(values) == 1
+    goal = goal_of(objective, state.point, tol)
     small = excess <= goal
     directed = state._replace(direction=direction, excess=excess, values=values, goal=goal, is_small=small, solved=None)
-    solves = small and (state.is_small or is_first)
+    solves = small and ends_if_small(objective, state)
     return verified(objective, directed) if solves or tries_newton(objective, state, values) else directed
+
+
+def ends_if_small(objective, state, factor=CHOLESKY):
+    """Whether a small estimate ends the descent: at its start, after another small one, and where it has settled."""
+    return not state.values or state.is_small or has_settled(objective, state, factor)
 
 
 def tries_newton(objective, state, values):
