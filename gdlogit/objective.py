@@ -184,17 +184,24 @@ class Objective:
     def hessian(self, theta):
         """The Hessian of J's smooth part at theta."""
         p, k = self.shape
-        shared = self.rows.shared_scores(theta) if k > 1 else None
+        shared = self.shared_scores(theta)
         if shared is not None:
             return self.hessian_of_shared(shared)
         (hessian,) = self.rows.sum(partial(summands.hessian, self.loss, theta), products=p * k**2)
         return self._with_penalty(hessian)
 
+    def shared_scores(self, theta):
+        """The scores (1, k) of all rows at theta, for several scores that all rows share; else None."""
+        return self.rows.shared_scores(theta) if self.shape[1] > 1 else None
+
     def hessian_of_shared(self, shared):
         """The Hessian where all rows have the same scores, shape (1, k), and so the same curvature."""
+        return self._with_penalty(self.total * np.kron(*self.factors_of_shared(shared)))
+
+    def factors_of_shared(self, shared):
+        """G (p + 1, p + 1) and B (k, k): where all rows have the same scores, the Hessian of the loss is G (x) B."""
         (moment,) = self.rows.sum(summands.second_moment, products=self.shape[0])
-        bend = self.loss.bend(self.loss.curvature(shared), np.eye(self.shape[1]))
-        return self._with_penalty(np.kron(moment, bend))
+        return moment / self.total, self.loss.bend(self.loss.curvature(shared), np.eye(self.shape[1]))
 
     def _with_penalty(self, hessian):
         hessian /= self.total

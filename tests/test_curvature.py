@@ -105,6 +105,19 @@ def test_kronecker_solves_with_its_product_to_within_the_rounding_of_the_curvatu
     np.testing.assert_allclose(hessian @ metric.solve(g).ravel(), g.ravel(), atol=1e-10)
 
 
+def test_an_exact_kronecker_solves_with_its_product_whatever_the_curvatures(rng):
+    A, Q = rng.standard_normal((40, 6)), np.linalg.qr(rng.standard_normal((4, 4)))[0]
+    gram, coupling, penalty = A.T @ A / 40, Q * [1e-4, 0.02, 0.3, 0.3] @ Q.T, 1e-3 * (np.arange(6) < 5)
+    metric = Kronecker(gram, coupling, penalty, exact=True)
+    assert len(metric.columns) == 3
+    hessian = np.kron(gram, coupling) + np.diag(penalty.repeat(4))
+    g = rng.standard_normal((6, 4))
+    np.testing.assert_allclose(hessian @ metric.solve(g).ravel(), g.ravel(), atol=1e-10)
+    assert metric.decrement(g) == pytest.approx(0.5 * g.ravel() @ np.linalg.solve(hessian, g.ravel()))
+    assert not metric.is_singular
+    assert Kronecker(np.ones((6, 6)), coupling, np.zeros(6), exact=True).is_singular
+
+
 def test_kronecker_gives_what_has_no_curvature_a_millionth_of_the_largest(rng):
     A, gamma = rng.standard_normal((40, 6)), np.array([0.0, 1e-9, 1e-8, 16.0])
     Q = np.linalg.qr(rng.standard_normal((4, 4)))[0]

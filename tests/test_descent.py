@@ -24,6 +24,7 @@ from gdlogit.descent.status import Status
 from gdlogit.objective import Objective, Point
 from gdlogit.penalty import ElasticNet
 from gdlogit.quadratic import metric
+from gdlogit.quadratic.curvature import Kronecker
 
 BUNDLED = {
     load.__name__.removeprefix("load_"): load(return_X_y=True)
@@ -649,6 +650,21 @@ def test_a_short_theta_is_lengthened_to_where_j_is_lower_and_the_best_multiple_s
         point, z = objective.at(longer[0]), longer[1]
     for length in (1 / truncated.LEAST_STRETCH, truncated.LEAST_STRETCH):
         assert objective.at(length * point.theta).value > point.value - 1e-3 * abs(point.value)
+
+
+def test_where_all_rows_have_the_same_scores_g_and_b_solve_as_the_hessian_does():
+    rng = np.random.default_rng(0)
+    X, y = 10 ** rng.uniform(-1, 1, 5) * rng.standard_normal((60, 5)), rng.integers(0, 4, 60)
+    objective = Objective(rows_of(X, y, rng.uniform(0, 2, 60)), Softmax(4), ElasticNet(rng.uniform(0, 0.1, 5)))
+    g = rng.standard_normal((6, 4))
+    g -= g.mean(axis=1, keepdims=True)  # as a softmax's gradients
+    for intercepts in (np.zeros(4), np.array([0.0, 1.0, -3.0, 2.0])):
+        theta = np.vstack([np.zeros((5, 4)), intercepts])
+        made = metric.formed_metric(objective, theta)
+        assert isinstance(made.hessian, Kronecker)
+        x = np.linalg.pinv(objective.hessian(theta), hermitian=True, rcond=1e-14) @ g.ravel()
+        np.testing.assert_allclose(made.solve(g).ravel(), x, rtol=1e-6, atol=1e-9 * np.abs(x).max())
+    assert not isinstance(metric.formed_metric(objective, theta + 0.1).hessian, Kronecker)
 
 
 def test_a_secant_pair_without_curvature_is_not_learned_from():

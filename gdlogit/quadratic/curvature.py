@@ -29,6 +29,7 @@ __all__ = ["Cholesky", "ConjugateGradients", "Iterate", "Jacobi", "Kronecker", "
 
 EPS, TINY = np.finfo(float).eps, float(np.finfo(float).tiny)
 MOST_PRODUCTS = 500  # of H with a vector, in one solve
+DIGITS = 12  # of the logarithm of an eigenvalue: the others are rounding
 NO_CURVATURE = 1e-6  # relative to the largest: a softmax has no curvature where all scores move together
 SINGULAR = 1e3  # curvature / rounding of an entry: a smaller ratio may hide that there is no curvature
 ESTIMATE_RESIDUAL = 0.01  # relative residual at which the estimate of the fall is good
@@ -143,16 +144,18 @@ class Kronecker:
 
     G (p, p) is the mean of x x^T, B (k, k) the mean of the curvatures; the k columns share penalty (p,). In the
     coordinates of B's eigenvectors each column has an equation of its own, with the matrix gamma G + penalty for the
-    eigenvalue gamma. The gammas are rounded to powers of 4, so that most columns share a Cholesky factor.
+    eigenvalue gamma. The gammas are rounded to powers of 4, so that most columns share a Cholesky factor. Where all
+    rows have the same curvature, H is G (x) B itself: ``exact`` keeps the gammas, but for their rounding.
     """
 
-    def __init__(self, gram, coupling, penalty, known=None):
-        """``known`` has factors by gamma, of the same gram and penalty."""
+    def __init__(self, gram, coupling, penalty, known=None, *, exact=False, eps=EPS):
+        """``known`` has factors by gamma, of the same gram and penalty; ``eps`` is that of ``Cholesky``."""
         gamma, self.vectors = np.linalg.eigh(coupling)
-        rounded = 4.0 ** np.round(0.5 * np.log2(np.maximum(gamma, max(NO_CURVATURE * gamma[-1], TINY))))
+        gamma = np.maximum(gamma, max((EPS if exact else NO_CURVATURE) * gamma[-1], TINY))
+        rounded = np.exp(np.round(np.log(gamma), DIGITS)) if exact else 4.0 ** np.round(0.5 * np.log2(gamma))
         self.columns = [(rounded == g, g) for g in np.unique(rounded)]
         known = known or {}
-        self.factors = {g: known.get(g) or Cholesky(g * gram + np.diag(penalty)) for _, g in self.columns}
+        self.factors = {g: known.get(g) or Cholesky(g * gram + np.diag(penalty), eps) for _, g in self.columns}
 
     def solve(self, g):
         """H^-1 g."""
@@ -160,6 +163,15 @@ class Kronecker:
         for columns, gamma in self.columns:
             rotated[:, columns] = self.factors[gamma].solve(rotated[:, columns])
         return rotated @ self.vectors.T
+
+    def decrement(self, g):
+        """Half of g^T H^-1 g."""
+        return 0.5 * float(np.vdot(g, self.solve(g)))
+
+    @property
+    def is_singular(self):
+        """Whether a factor of some column is, as ``Cholesky`` says."""
+        return any(factor.is_singular for factor in self.factors.values())
 
 
 class Iterate(NamedTuple):

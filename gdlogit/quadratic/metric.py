@@ -335,8 +335,14 @@ def metric_at(objective, point):
 
 
 def formed_metric(objective, theta):
-    """The metric of all the objective's rows at theta, with a formed Hessian."""
-    return metric_of(objective, objective.hessian(theta))
+    """The metric of all the objective's rows at theta, with a formed Hessian, or its factors G and B."""
+    shared, curvature = objective.shared_scores(theta), objective.penalty_curvature
+    if shared is None or not objective.penalty.is_smooth or (curvature != curvature[:, :1]).any():
+        return metric_of(objective, objective.hessian(theta))
+    gram, coupling = objective.factors_of_shared(shared)
+    shift = np.trace(coupling) / len(coupling) ** 2  # as ``without_shift``
+    factors = gram, coupling + shift, curvature[:, 0]
+    return NewtonMetric(Kronecker(*factors, exact=True, eps=objective.hessian_rounding))
 
 
 def metric_of(objective, hessian):
