@@ -338,14 +338,19 @@ class Objective:
         return u, *self.rows.columns(features, root, constant)
 
     @property
+    def is_sparse(self):
+        """Whether the rows are CSR in memory."""
+        return self.is_in_memory and self.rows.is_sparse
+
+    @property
     def is_wide(self):
         """Whether there are more features than rows, and a copy of some features can be made."""
-        return self.shape[0] > self.n_counted and self.rows.copies_measured
+        return self.is_in_memory and self.shape[0] > self.n_counted
 
     def restricted(self, features, rough=False):
         """J as a function of the coefficients of some features and the intercept, over a copy of these features.
 
-        The copy is in float32 where ``rough`` products will do.
+        A copy of dense rows is in float32 where ``rough`` products will do.
         """
         some = self._over(self.rows.with_measured(features, rough), self.total)
         some.penalty = self.penalty.restricted(features)

@@ -280,9 +280,12 @@ def descends_by_hessians(objective: Objective) -> bool:
 
 
 def has_working_set(objective: Objective) -> bool:
-    """Whether truncated Newton steps copy a working set: with l1, and one score or more features than rows."""
+    """Whether the descent takes truncated Newton steps on a working set: with l1, and one score or wide dense rows.
+
+    With several scores, CSR rows often become certain of their class, and then Newton's step leads nowhere.
+    """
     is_l1 = not objective.penalty.is_smooth and bool(lacking(objective.penalty, BoxPenalty))
-    return is_l1 and (objective.has_least_squares or objective.is_wide)
+    return is_l1 and (objective.has_least_squares or objective.is_wide and not objective.is_sparse)
 
 
 def method_of(settings: Settings, objective: Objective, rng: np.random.Generator) -> Method:

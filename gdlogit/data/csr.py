@@ -137,6 +137,11 @@ class CsrBlock(Block):
         """A copy of the rows at ``index``, in CSR, measured from the same centre."""
         return self[index]
 
+    def with_some(self, features):
+        """The same rows with a copy of some features, measured from the same centre."""
+        origin, centre = (where[features] if np.ndim(where) else where for where in (self.origin, self.centre))
+        return CsrBlock(X=self.X[:, features], origin=origin, **self.parts())._measured_from(centre)
+
     def about(self, centre):
         """The same rows, measured from a given centre; a copy moves features that are far from 0 to the centre."""
         moved = self.moved(self._far(centre - self.origin))

@@ -321,13 +321,10 @@ class MemoryRows(Rows):
         how = {"cores": self.cores, "offset": self.block.offset}
         return rows_of(self.X[:, features], self.y, self.weight, bool(self.constant), self.n_scores, **how)
 
-    @property
-    def copies_measured(self):
-        """Whether ``with_measured`` can be asked for: CSR features measured from a centre would be dense."""
-        return not self.is_sparse
-
     def with_measured(self, features, rough=False):
-        """The same rows with a copy of some features, which are measured as here; in float32 where ``rough``."""
+        """The same rows with a copy of some features, measured as here; dense ones in float32 where ``rough``."""
+        if self.is_sparse:
+            return self._with(self.block.with_some(features))
         return self.with_features(self.block.in_float32(features) if rough else self.block.measured(features))
 
     def in_float32(self):

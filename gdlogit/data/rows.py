@@ -45,8 +45,7 @@ class Rows(ABC):
     work : float, how many multiplications a product of all rows with one column is worth.
     cores : Cores, the threads that sums may use.
     has_columns : bool, whether ``columns`` can be asked for.
-    copies_features : bool, whether ``with_columns`` can be asked for.
-    copies_measured : bool, whether ``with_measured`` can be asked for.
+    copies_features : bool, whether ``with_columns`` and ``with_measured`` can be asked for.
     has_offset : bool, whether something is added to the rows' scores.
     """
 
@@ -62,7 +61,7 @@ class Rows(ABC):
     smallest_weight: float
     work: float
     cores: Any
-    has_columns = has_offset = copies_features = copies_measured = False
+    has_columns = has_offset = copies_features = False
     unit: float | np.ndarray = 1.0
 
     @property
