@@ -35,6 +35,7 @@ from scipy.special import expit, log_expit, log_softmax
 __all__ = ["LogisticGradient", "Sigmoid", "Softmax", "logistic_backward", "loss_of"]
 
 FEW_SCORES = 32  # with more, sums over both z and an array stored row by row cost what the maximum saves
+SMALL_SCORE = 0.4  # log of the largest quotient of two e^z, of a thousand such numbers / log of the largest number
 
 
 class Sigmoid:
@@ -169,20 +170,18 @@ class Softmax:
     @staticmethod
     def forward_backward(z, y):
         """Loss (m,) and dz (m, k), the row's own class kept apart: 1 - a_y is a sum, not a difference."""
-        own = np.arange(len(y)), y
-        z = by_column(z)
-        with np.errstate(over="ignore"):  # a score 1e308 below another is -inf below it: e = 0 is right
-            e = z - z.max(axis=1, keepdims=True)
-        below = e[own]
-        np.exp(e, out=e)  # a copy costs as much as the exponentials
-        e_own = e[own]
-        e[own] = 0
-        others = e.sum(axis=1)
-        loss = np.log1p(others + (e_own - 1)) - below
-        dz = e
-        total = e_own + others
-        dz /= total[:, None]
-        dz[own] = -others / total
+        (m, k), is_small = z.shape, are_small(z)
+        if not is_small:
+            z = below_largest(z)
+        dz = np.exp(z, order="C")
+        flat, own = dz.reshape(-1), np.arange(0, m * k, k) + y  # one index is faster than two
+        e_own = flat[own]
+        flat[own] = 0
+        others = dz @ np.ones(k, dz.dtype)  # a product, for ``sum`` takes three times as long
+        share = 1 / (e_own + others)
+        loss = np.log1p(others / e_own) if is_small else np.log1p(others + (e_own - 1)) - z[np.arange(m), y]
+        dz *= share[:, None]
+        flat[own] = -others * share
         return loss, dz
 
     @staticmethod
@@ -205,7 +204,8 @@ class Softmax:
     @staticmethod
     def bend(c, dz):
         """The curvature times a change of the scores: (diag(c) - c c^T) dz."""
-        return c * (dz - (c * dz).sum(axis=1, keepdims=True))
+        mean = np.einsum("ij,ij->i", c, dz)  # a sum over short rows of a product takes three times as long
+        return c * (dz - mean[:, None])
 
     @staticmethod
     def bend_diagonal(c):
@@ -245,11 +245,9 @@ class Softmax:
     @staticmethod
     def probabilities(z):
         """P(y = c | x), shape (m, k)."""
-        z = by_column(z)
-        with np.errstate(over="ignore", under="ignore"):
-            a = z - z.max(axis=1, keepdims=True)
-            np.exp(a, out=a)
-            a /= a.sum(axis=1, keepdims=True)
+        with np.errstate(under="ignore"):
+            a = np.exp(z if are_small(z) else below_largest(z), order="C")
+            a /= (a @ np.ones(a.shape[1], a.dtype))[:, None]
         return a
 
     @staticmethod
@@ -264,9 +262,17 @@ def loss_of(n_classes, n_used=None):
     return Sigmoid() if n_classes == 2 else Softmax(n_used or n_classes)
 
 
-def by_column(z):
-    """Few scores a row, stored column by column: NumPy takes the maximum of a short row ten times as slowly."""
-    return np.asfortranarray(z) if z.shape[1] <= FEW_SCORES else z
+def are_small(z):
+    """Whether neither e^z nor a quotient of two such numbers overflows, so that no row needs its largest score."""
+    most = SMALL_SCORE * np.log(np.finfo(z.dtype).max)
+    return bool(z.max(initial=0) <= most and z.min(initial=0) >= -most)
+
+
+def below_largest(z):
+    """The scores of each row less the largest. NumPy finds the largest of few scores faster column by column."""
+    z = np.asfortranarray(z) if z.shape[1] <= FEW_SCORES else z
+    with np.errstate(over="ignore"):  # a score 1e308 below another is -inf below it: e^-inf = 0 is right
+        return z - z.max(axis=1, keepdims=True)
 
 
 def secant(loss, miss):

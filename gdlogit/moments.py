@@ -6,8 +6,9 @@ import numpy as np
 
 from . import summands
 
-__all__ = ["mean_squares", "second_moment"]
+__all__ = ["likely_rows", "mean_squares", "second_moment"]
 
+TINY = float(np.finfo(float).tiny)
 CHANCE_ROUNDS = 5  # of setting the largest chances to 1: the others grow by it, hardly any of them beyond 1
 
 
@@ -18,24 +19,33 @@ def mean_squares(objective):
 
 
 def second_moment(objective, size, squares, rng):
-    """The mean of x x^T, shape (p + 1, p + 1), over about ``size`` random rows, or all rows; two passes.
-
-    Half of a row's probability is the same for all rows. The other half is the row's share in the sum of squared
-    norms, in units of the mean ``squares``. So the few rows that have a rare feature are likely to be drawn; such
-    rows then have less weight.
-    """
+    """The mean of x x^T, shape (p + 1, p + 1), over about ``size`` random rows, or all rows; two passes."""
     p = objective.shape[0]
     if size >= objective.n_rows:
         return objective.rows.sum(summands.second_moment, products=p)[0] / objective.total
-    objective.passes += 2
-    leverage = np.asarray(objective.rows.each(partial(summands.leverages, squares)))
-    chance = chances(0.5 + 0.5 * leverage / leverage.mean(), size)
-    index = np.flatnonzero(rng.random(objective.n_rows) < chance)
-    moment = 0.0
-    for some in np.array_split(index, -(-len(index) // max(1, objective.largest_sample))):
-        part = objective.rows.take(some).reweighted(1 / chance[some])
+    objective.passes += 1
+    index, share = likely_rows(objective, size, squares, rng)
+    moment, n_parts = 0.0, -(-len(index) // max(1, objective.largest_sample))
+    for some, times in zip(np.array_split(index, n_parts), np.array_split(share, n_parts), strict=True):
+        part = objective.rows.take(some).reweighted(times)
         moment = moment + part.sum(summands.second_moment, products=p)[0]
     return moment / objective.total
+
+
+def likely_rows(objective, size, squares, rng, z=None):
+    """The numbers of about ``size`` random rows, and how many rows each stands for; one pass.
+
+    Half of a row's probability is the same for all rows. The other half is the row's share in the sum of squared
+    norms, in units of the mean ``squares`` and, at scores ``z``, times the curvature of the row's loss. So the few rows
+    that have a rare feature, or curvature, are likely to be drawn; such rows then stand for fewer others.
+    """
+    objective.passes += 1
+    leverage = np.asarray(objective.rows.each(partial(summands.leverages, squares)))
+    if z is not None:
+        leverage = leverage * np.asarray(objective.rows.map(partial(summands.traces, objective.loss), z))
+    chance = chances(0.5 + 0.5 * leverage / max(leverage.mean(), TINY), size)
+    index = np.flatnonzero(rng.random(objective.n_rows) < chance)
+    return index, 1 / chance[index]
 
 
 def chances(size_of_each, expected):

@@ -21,6 +21,7 @@ __all__ = ["Objective", "Overflow", "Point", "at_random", "overflow_raised", "tr
 FORMED_PARAMETERS = 1500  # up to this number of parameters, the Hessian is formed and factorised
 # With l1, up to the number of rows; but in any case up to this number, since a Newton step gives the sharpest minimum.
 ALWAYS_FORMED_PARAMETERS = 200
+ROWS_PER_SAMPLED_ROW = 4  # rows / rows of the largest sample that serves as a metric
 FILLED_ENTRIES = 2**21  # of rows that are copied at a time for products with all rows: 16 MB
 
 
@@ -90,6 +91,11 @@ class Objective:
         """Whether the Hessian is formed: not for very many parameters and, with l1, not for many more than rows."""
         is_wide = self.n_parameters > max(self.n_counted, ALWAYS_FORMED_PARAMETERS)
         return self.n_parameters <= self.formed_parameters and (self.penalty.is_smooth or not is_wide)
+
+    @property
+    def sample_size(self):
+        """The size of the largest sample of rows whose Hessian serves as a metric."""
+        return min(self.n_rows // ROWS_PER_SAMPLED_ROW, self.largest_sample)
 
     @cached_property
     def largest_sample(self):
@@ -419,6 +425,11 @@ class Objective:
         else:
             rows = self.rows.take(at_random(size, self.n_rows, rng))
         return self._over(rows, self.total)
+
+    def drawn(self, index, times):
+        """What the rows at ``index`` contribute to J's sum; and J as the rows estimate it, each for several others."""
+        rows = self.rows.take(index)
+        return self._over(rows, self.total), self._over(rows.reweighted(times))
 
     def without(self, rows):
         """What the rows other than the given ones contribute to J's sum."""

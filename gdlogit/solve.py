@@ -21,6 +21,7 @@ from .objective import ALWAYS_FORMED_PARAMETERS, FORMED_PARAMETERS, Objective, P
 from .penalty import ElasticNet, L1Penalty, Penalty, free_of, lacking
 from .problem import Coordinates, Problem
 from .quadratic.metric import LocalModel
+from .quadratic.sampled import replaces_hessian
 from .smoothness import smoothness
 from .typing import Solver
 from .verdict.duality import duality_gap
@@ -169,6 +170,8 @@ def solve(
     coordinates = coordinates_of(problem, settings, start)
     penalty = coordinates.penalty(problem.penalty)
     objective = Objective(coordinates.rows, problem.loss, penalty, formed_parameters=settings.formed_parameters)
+    if settings.solver not in TEXTBOOK and replaces_hessian(objective):
+        objective.formed_parameters = 0
     others = held_out and Objective(held_out, problem.loss, ElasticNet(0.0))
     tol = tolerance(settings, objective)
     method = method_of(settings, objective, rng)
@@ -263,8 +266,14 @@ def better_start(objective: Objective, theta: np.ndarray) -> np.ndarray:
 
 def tolerance(settings: Settings, objective: Objective) -> float:
     """The tolerance that the settings ask for."""
-    is_fine = settings.solver in TEXTBOOK or descends_by_hessians(objective) or has_working_set(objective)
-    return settings.formed_tol if is_fine or settings.tol != "auto" else PRODUCTS_TOL
+    return settings.formed_tol if settings.tol != "auto" or is_fine(settings, objective) else PRODUCTS_TOL
+
+
+def is_fine(settings: Settings, objective: Objective) -> bool:
+    """Whether tol="auto" is the tolerance of a descent that forms Hessians."""
+    is_small = objective.penalty.is_smooth and objective.n_parameters <= settings.formed_parameters
+    is_formed = settings.solver in TEXTBOOK or descends_by_hessians(objective)
+    return is_formed or is_small or has_working_set(objective)
 
 
 def descends_by_hessians(objective: Objective) -> bool:
@@ -303,7 +312,8 @@ def method_of(settings: Settings, objective: Objective, rng: np.random.Generator
         case _ if not lacking(objective.penalty, BoxPenalty):
             return gradient.diagonal_nesterov()
         case _ if objective.penalty.is_smooth:
-            return quasi_newton.quasi_newton(tol, rng, settles=settings.tol == "auto")
+            settles = settings.tol == "auto" and not is_fine(settings, objective)
+            return quasi_newton.quasi_newton(tol, rng, settles)
         case _ if has_working_set(objective):
             return truncated.truncated()
         case _:

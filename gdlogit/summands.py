@@ -173,6 +173,11 @@ def coupling_at(loss, block, z):
     return (loss.bend_sum(loss.secant_curvature(z, block.y), block.weight),)
 
 
+def traces(loss, z):
+    """The trace of each row's Hessian in its scores: for ``map``."""
+    return loss.bend_diagonal(loss.curvature(z)).sum(axis=1)
+
+
 def gram(loss, block, c):
     """The sum of x x^T, each row weighted by the trace of its Hessian in its scores, too; and the sum of the traces."""
     traces = loss.bend_diagonal(c).sum(axis=1, keepdims=True)

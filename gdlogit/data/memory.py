@@ -331,7 +331,11 @@ class MemoryRows(Rows):
         """The same rows, measured as here, in float32: a copy if they are dense and in float64."""
         if self.is_sparse or self.dtype == np.float32:
             return self
-        return self.with_features(self.block.in_float32(np.arange(self.n_features)))
+        X = self.block.in_float32(np.arange(self.n_features))
+        if isinstance(self.block, CopiedBlock) and X.dtype == np.float32:
+            whole = np.hstack([X, np.full((self.n_rows, 1), self.constant, X.dtype)])
+            return self._with(CopiedBlock(whole=whole, **self.block.parts()))
+        return self.with_features(X)
 
     def _with(self, block):
         return MemoryRows(block, self.n_scores, self.cores, self.unit)

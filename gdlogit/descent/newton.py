@@ -33,13 +33,13 @@ import numpy as np
 from ..objective import Objective, Point, at_random
 from ..penalty import L1Penalty
 from ..quadratic.metric import L1Metric, LocalModel, NewtonMetric, formed_metric, metric_of
+from ..quadratic.sampled import SAMPLE_ROWS_PER_PARAMETER
 from .armijo import line_search
 from .loop import Method, goal_of
 
 __all__ = ["sketch"]
 
 SAMPLE_GROWTH = 4  # rows of a sample / rows of the sample before
-SAMPLE_ROWS_PER_PARAMETER = 10  # of the smallest sample
 TINY_SIZE = 30_000  # rows x parameters: below, a Hessian costs no more than the calls that compute it
 LEAST_SAMPLED_RATE = 1 / 8  # a smaller rate shows that the sample has missed a rare or heavy-tailed feature
 SAMPLE_ACCURACY = 0.05  # excess / sampling error: where the descent on a sample ends
@@ -97,8 +97,7 @@ def model(objective, state):
 def samples(objective, rng):
     """The objective on nested random samples of its rows, from small to large."""
     smallest = max(500, SAMPLE_ROWS_PER_PARAMETER * objective.n_parameters)
-    sizes = []
-    size = min(objective.n_rows // SAMPLE_GROWTH, objective.largest_sample)
+    sizes, size = [], objective.sample_size
     while size >= smallest:
         sizes.append(size)
         size //= SAMPLE_GROWTH

@@ -15,10 +15,13 @@ does not rely on the model. J falls in each step, from any start, and each step 
    falls of J so far: how much further J falls if it goes on in the same way. If the estimate is within the goal twice
    in a row, conjugate gradients solve with the Hessian of all rows, preconditioned by the metric. The solve gives a
    reliable estimate, Newton's step, which removes most of the excess, and the dual point for the proof.
-4. *Few rows*. No metric of the features knows which rows have curvature left, and on few rows a product is cheap. There
+4. *Many rows*. Where a sample has many rows for each feature, its Hessian at the current point, known by products, is
+   the first matrix of L-BFGS instead, and M preconditions the solve (``sampled``). The sample is drawn anew when B is
+   made. Its Newton decrement is a good estimate of the excess, and its rows make the proof.
+5. *Few rows*. No metric of the features knows which rows have curvature left, and on few rows a product is cheap. There
    Newton's step is tried after 8, 16, 32, ... steps, and again as long as J falls as the step promised. The solve is in
    the span of the rows, by their products with each other (``few_rows``), and rough while the minimum is far.
-5. *End*. J is a mean over the rows, with a standard error. Where the minimum is far and flat, J falls for thousands of
+6. *End*. J is a mean over the rows, with a standard error. Where the minimum is far and flat, J falls for thousands of
    steps by less than its standard error. If the user has left the tolerance open, a long descent ends there.
 
 References
@@ -38,6 +41,7 @@ from ..quadratic.features import Features, gram_price, with_gram
 from ..quadratic.few_rows import FewRows, kernel_of, kernel_price
 from ..quadratic.metric import LocalModel, NewtonMetric, Solved, products_at
 from ..quadratic.price import CHOLESKY
+from ..quadratic.sampled import RowSample, sample_of
 from ..quadratic.secant import Secant
 from .loop import Method, goal_of
 from .wolfe import Trial, search
@@ -80,6 +84,7 @@ class QuasiState(NamedTuple):
     is_small: bool = False  # whether the cheap estimate is within the goal
     solved: Solved | None = None  # Newton's step from here, if a solve was made
     kernel: np.ndarray | None = None  # the products of few rows with each other
+    sample: RowSample | None = None  # rows whose Hessian is the metric, where there are many rows for each feature
 
 
 def quasi_newton(tol, rng, settles=False):
@@ -102,7 +107,7 @@ def quasi_newton(tol, rng, settles=False):
         moved = advance(objective, state)
         if moved is None:  # a metric that is made here, without pairs, may still lead downhill
             state = renewed(objective, state._replace(metric=Secant(None)), rng)
-            moved = advance(objective, state._replace(direction=quasi_newton_step(state)))
+            moved = advance(objective, state._replace(direction=quasi_newton_step(objective, state)))
         if moved is None:
             return state._replace(rate=0.0)
         return with_direction(objective, renewed(objective, moved, rng) if is_stale(objective, moved) else moved, tol)
@@ -119,7 +124,8 @@ def model(objective, state):
     if state.kernel is not None and objective.precision == "float32":  # a proof needs the step for rounded slopes
         solution = products(objective, state, from_residuals=False).solved(state.point.gradient)
         return LocalModel(objective, state.point, Solved(-solution.x, solution.estimate))
-    return LocalModel(objective, state.point, state.solved or NewtonMetric(products(objective, state)))
+    metric, sample = state.solved or NewtonMetric(products(objective, state)), state.sample and state.sample.part
+    return LocalModel(objective, state.point, metric, sample, state.metric)
 
 
 def products(objective, state, **how):
@@ -162,13 +168,22 @@ def steps_left(state):
 
 def renewed(objective, state, rng):
     """The state with its metric made at its point; the secant pairs stay."""
-    features = state.features
+    features, curved = state.features, state.scores if state.point.theta.any() else None
+    state = state._replace(sample=sample_of(objective, features.squares, curved, rng))
+    some, z = seen_rows(objective, state)
     if wants_gram(objective, state):
-        features = with_gram(objective, features, rng)
+        features = with_gram(some, features, rng)
     penalty = objective.penalty.curvature(np.empty(objective.shape[0]))
-    first = features.metric(objective.coupling_at(state.scores), penalty, state.metric.first)
+    first = features.metric(some.coupling_at(z), penalty, state.metric.first)
     metric = state.metric._replace(first=first).scaled()
     return state._replace(features=features, metric=metric, made_at=state.loss)
+
+
+def seen_rows(objective, state):
+    """The objective on the rows of which the metric is made, and their scores."""
+    if state.sample is None:
+        return objective, state.scores
+    return state.sample.mean, state.scores[state.sample.numbers]
 
 
 def advance(objective, state):
@@ -257,13 +272,14 @@ def falls(values, *before):
 
 def with_direction(objective, state, tol):
     """The state with its next direction, and an estimate of the excess at its point."""
-    direction, values = quasi_newton_step(state), (*state.values, state.point.value)
+    direction, values = quasi_newton_step(objective, state), (*state.values, state.point.value)
     decrement = -0.5 * float(np.vdot(state.point.gradient, direction))
-    excess = min(state.times * max(decrement, left(state, values)), state.point.value)
+    further = left(state, values) if state.sample is None else with_rest(decrement, state.excess)
+    excess = min(state.times * max(decrement, further), state.point.value)
     goal = goal_of(objective, state.point, tol)
     small = excess <= goal
     directed = state._replace(direction=direction, excess=excess, values=values, goal=goal, is_small=small, solved=None)
-    solves = small and ends_if_small(objective, state)
+    solves = small and state.sample is None and ends_if_small(objective, state)
     return verified(objective, directed) if solves or tries_newton(objective, state, values) else directed
 
 
@@ -293,6 +309,11 @@ def left(state, values):
     return extrapolated_fall(values) if state.solved is None else state.solved.fall - (values[-2] - values[-1])
 
 
+def with_rest(excess, last):
+    """The excess and what slow steps leave: if a step leaves a share q of the excess, 1 / (1 - q) times as much."""
+    return excess * last / (last - excess) if excess < last else np.inf if last >= 0 else excess
+
+
 def verified(objective, state):
     """The state with Newton's step and its estimate of the excess."""
     if state.kernel is None and has_few_rows(objective) and kernel_price(objective) <= WORTH_GRAM * objective.passes:
@@ -307,7 +328,10 @@ def verified(objective, state):
     )
 
 
-def quasi_newton_step(state):
+def quasi_newton_step(objective, state):
     """The step to the minimum of the metric's model."""
-    step = -state.metric.solve(state.point.gradient)
+    metric = state.metric
+    if state.sample is not None:
+        metric = Secant(state.sample.hessian(objective, state.scores, metric.first), metric.pairs)
+    step = -metric.solve(state.point.gradient)
     return step - step.mean(axis=1, keepdims=True) if step.shape[1] > 1 else step  # the mean is rounding: a shift

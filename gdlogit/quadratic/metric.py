@@ -385,10 +385,13 @@ class LocalModel:
         """The same model at another theta with the same scores."""
         return LocalModel(self.objective, self.point._replace(theta=theta), self.metric, self.sample)
 
-    def by_products(self):
-        """The same, with the Hessian of all rows known by its products; the rough metric preconditions a solve."""
-        c = self.objective.curvature(self.objective.scores(self.point.theta))
-        return LocalModel(self.objective, self.point, NewtonMetric(products_at(self.objective, c, self.rough)))
+    def by_products(self, objective, enough=0.0):
+        """The same for some of the rows, or all, whose Hessian is known by its products.
+
+        The rough metric preconditions a solve, which ends where the excess is at most ``enough``.
+        """
+        c = objective.curvature(objective.scores(self.point.theta))
+        return LocalModel(objective, self.point, NewtonMetric(products_at(objective, c, self.rough, enough=enough)))
 
     @cached_property
     def metric(self):

@@ -88,15 +88,16 @@ def proven_bound(model, rng, tol, excess=0.0):
     objective, point = model.objective, model.point
     goal = max(tol, objective.resolution) * point.value
     wanted = max(goal, ENOUGH_GAP * point.value)
-    if objective.penalty.is_smooth and not objective.forms_hessian:
+    if objective.penalty.is_smooth and not objective.forms_hessian and model.sample is None:
         enough = SHRUNK_BOUND_RATIO * model.metric.preconditioner_excess(point)
         cheap, dear = partial(shrunk_bound, objective, point), partial(tilted_bound, objective, model, wanted)
         first, second = (dear, cheap) if isinstance(model.metric, Solved) else (cheap, dear)
         bound = first()
         return bound if bound <= max(goal, enough) else min(bound, second())
-    some = sample_of(model, rng) if objective.forms_hessian else model
+    has_sample = objective.forms_hessian or model.sample is not None
+    some = sample_of(model, rng, goal) if has_sample else model
     wanted = max(wanted, SAMPLE_BOUND_RATIO * objective.n_rows / some.objective.n_rows * min(excess, point.value))
-    bound = tilted_bound(objective, some, goal if objective.forms_hessian else wanted)
+    bound = tilted_bound(objective, some, goal if has_sample else wanted)
     if bound > wanted and some is not model:
         bound = min(bound, tilted_bound(objective, model, wanted))
     loose = LOOSE_GAP * point.value
@@ -105,10 +106,10 @@ def proven_bound(model, rng, tol, excess=0.0):
     return bound if np.isfinite(bound) else shrunk_bound(objective, point)
 
 
-def sample_of(model, rng):
+def sample_of(model, rng, enough=0.0):
     """The local model of a sample of rows whose Hessian costs less than a pass; the model itself where rows are few.
 
-    Where that Hessian costs many passes, it is all rows, by products.
+    Where that Hessian costs many passes, it is known by products; a solve ends at an excess of ``enough``.
     """
     objective = model.objective
     n, n_parameters = objective.n_rows, objective.n_parameters
@@ -117,8 +118,10 @@ def sample_of(model, rng):
         TILTED_ROWS_PER_PARAMETER * n_parameters,
         LEAST_TILTED_ROWS,
     )
-    if model.rough is not None and size * n_parameters > PRODUCTS * PASS_PARAMETERS * n:
-        return model.by_products()
+    is_dear = size * n_parameters > PRODUCTS * PASS_PARAMETERS * n
+    if model.rough is not None and (is_dear or not objective.forms_hessian):
+        part = objective if model.sample is None else objective.part(model.sample.n_rows, rng, model.sample)
+        return model.by_products(part, enough)
     part = objective.part(size, rng, model.sample)
     return model if part is objective else LocalModel(part, model.point)
 
