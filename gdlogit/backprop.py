@@ -204,7 +204,7 @@ class Softmax:
     @staticmethod
     def bend(c, dz):
         """The curvature times a change of the scores: (diag(c) - c c^T) dz."""
-        mean = np.einsum("ij,ij->i", c, dz)  # a sum over short rows of a product takes three times as long
+        mean = np.einsum("ij...,ij...->i...", c, dz)  # a sum over short rows of a product takes three times as long
         return c * (dz - mean[:, None])
 
     @staticmethod
