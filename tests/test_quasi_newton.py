@@ -28,6 +28,7 @@ from gdlogit.penalty import ElasticNet
 from gdlogit.quadratic.curvature import Cholesky
 from gdlogit.quadratic.features import Features
 from gdlogit.quadratic.secant import Secant
+from gdlogit.verdict.duality import tilt
 
 
 def clusters(n=500, p=300, k=30, seed=0):
@@ -133,6 +134,16 @@ def test_a_fit_that_ends_where_j_falls_too_slowly_says_how_far_it_is():
     with pytest.warns(ConvergenceWarning, match="after max_iter=300"):
         better = GDLogisticRegression(C=1e4, tol=1e-9, max_iter=300, random_state=0).fit(X, y)
     assert model.loss_curve_[-1] - better.loss_curve_[-1] <= model.duality_gap_
+
+
+@sets
+def test_residuals_tilted_by_newtons_step_add_up_to_0(draw):
+    """So the proof needs no second tilt with another intercept."""
+    objective = objective_of(*draw(), C=0.1)
+    method = quasi_newton(1e-6, np.random.default_rng(0))
+    model = descend(method, objective, np.zeros(objective.shape), tol=1e-6, max_iter=100).model
+    _, slopes, _ = tilt(objective, model.point, -model.step[0])
+    assert np.abs(slopes[-1]).max() <= objective.resolution
 
 
 def test_a_tol_that_is_asked_for_is_reached_or_warned_of():

@@ -321,7 +321,8 @@ def verified(objective, state):
     solution = products(objective, state).solved(state.point.gradient)
     x = solution.x.copy()
     if objective.has_intercept:  # a proof needs residuals that add up to 0
-        x[-1] += np.linalg.pinv(objective.coupling_at(state.scores), hermitian=True) @ solution.rest[-1]
+        coupling = objective.coupling(objective.curvature(state.scores))
+        x[-1] += np.linalg.pinv(coupling, hermitian=True) @ solution.rest[-1]
     times = max(state.times, state.times * solution.estimate / max(state.excess, TINY))
     return state._replace(
         direction=-x, excess=solution.estimate, times=times, solved=Solved(-x, solution.estimate), is_small=False
