@@ -1,10 +1,11 @@
-"""The solutions in several weightings over a path of C, with an l1 penalty: all of them at once, one C after another.
+"""The solutions in several weightings over a path of C, with an l1 penalty: all weightings and a few C at a time.
 
-At each C all weightings go side by side, from a start that the solutions at the last two C extrapolate, on a working
-set of features: the features with a nonzero coefficient, and those that the strong rule does not leave out. Let g_j be
-the slopes of the loss at the last C, l' the l1 strength there, and l the l1 strength at this C. A feature with
-|g_j| < 2 l - l' hardly ever leaves zero. One pass over all features finds the exceptions, which then join the working
-set. The features of the working set are copied, and copied again only if features are missing.
+At the last C, each weighting has a quadratic model of its loss. Its minima with the next few strengths of the penalty
+are the starts at the next few C, because a model knows which coefficients leave zero. All these problems then go side
+by side, on a working set of features: the features with a nonzero coefficient, and those that the strong rule does not
+leave out. Let g_j be the slopes of the loss at the last C, and l' and l the l1 strengths at the last two C of the
+batch. A feature with |g_j| < 2 l - l' hardly ever leaves zero. One pass over all features finds the exceptions, which
+then join the working set. The features of the working set are copied, and copied again only if features are missing.
 
 The metric is the Hessians of all weightings, made at an earlier C, at the solution of one weighting. If a problem takes
 many steps, the Hessians are made anew.
@@ -22,17 +23,20 @@ from .descent.several import Metrics, descend_side_by_side
 from .objective import Objective
 from .problem import Coordinates
 from .quadratic.metric import LocalModel
-from .several import Columns, Several
-from .side_by_side import Fits, largest_error
+from .several import Columns, Points, Several
+from .side_by_side import MOST_THETA_COLUMNS, Fits, largest_error
 from .verdict.duality import duality_gap
 
 __all__ = ["FEW_FEATURES", "L1Path"]
 
 FEW_FEATURES = 200  # up to this number, all features are in the working set from the start
 SLOPE_TOLERANCE = 1e-9  # relative to l1: a slope that exceeds l1 by less is rounding
-MANY_STEPS = 3  # at one C: if a problem takes more, the metric is made anew for the next C
+MANY_STEPS = 3  # of a problem: if one takes more, the metric is made anew for the next C
 # Factor of tol for a softmax. A shift of all classes hardly moves J, so theta would not be known to five digits.
 SOFTMAX_TOL = 0.01
+# Of the C that go side by side, in log C: from the starts that the models foretell, about two steps arrive. A working
+# set grows with the reach, and so do its Hessians: golub takes the same time with half or double the reach.
+REACH, REACH_OF_SET = 0.5 * np.log(10), 0.1 * np.log(10)
 STEPS_AHEAD = 3.0  # steps of C for which features are copied at a time
 
 
@@ -66,9 +70,9 @@ class L1Path:
         self.tol = settings.formed_tol * (1 if problem.loss.n_outputs == 1 else SOFTMAX_TOL)
         self.all = self.part = Part.of(problem, shares)
         self.weightings, self.shape = np.arange(shares.shape[1]), problem.shape
-        self.last = [self.first(start)]
+        self.last = self.first(start)
         self.hessians = self.slopes = None
-        self.made = None, 0, None  # the columns that were made last, after their part and the number of their C
+        self.made = None, None, None  # the columns that were made last, after their part and the numbers of their C
 
     def first(self, start):
         """The thetas at which all weightings start."""
@@ -86,127 +90,158 @@ class L1Path:
 
     def path(self):
         """Yield the number of each C and its Fits; end where the working set is too large to form a Hessian."""
-        for i in range(len(self.Cs)):
-            theta = self.ahead(i)
+        begin = 0
+        while begin < len(self.Cs):
+            some = self.next_batch(begin)
             if not self.takes_all:
                 if self.slopes is None:
-                    self.look(i, theta)
-                self.take(i, theta, self.in_play(i, theta, 1.0))
-            fits = self.at(i, theta)
-            if fits is None:
-                self.alone.last = list(self.outside(self.last[-1]))
+                    self.look(some[:1], self.last[None])
+                self.take(some, self.in_play(some, 1.0))
+            batch = self.at(some)
+            if batch is None:
+                self.alone.last = list(self.outside(self.last))
                 return
-            yield i, fits
+            yield from zip(some, batch, strict=True)
+            begin = some[-1] + 1
 
-    def at(self, i, theta):
-        """The Fits at the i-th C, from given thetas; None where the working set is too large."""
-        n_iter = np.zeros(len(self.weightings), int)
+    def next_batch(self, begin):
+        """The numbers of the C that go side by side, from the ``begin``-th on: at least one."""
+        reach = REACH if self.takes_all else REACH_OF_SET
+        most = max(1, MOST_THETA_COLUMNS // (len(self.weightings) * self.shape[1]))
+        logs = np.log(self.Cs[begin : begin + most])
+        return np.arange(begin, begin + np.searchsorted(logs, logs[0] + reach, side="right"))
+
+    def at(self, some):
+        """The Fits at some C; None where the working set is too large."""
+        n_iter, theta = np.zeros((len(some), len(self.weightings)), int), None
         while True:
             if len(self.part.index) * self.shape[1] > self.settings.formed_parameters:
                 return None
-            theta, excess, n_steps, converged, separable = self.descend(i, theta)
+            theta, excess, n_steps, converged, separable = self.descend(some, theta)
             n_iter += n_steps
-            point = self.look(i, theta)
-            missing = self.violating(i, theta)
+            points = self.look(some, theta)
+            missing = self.violating(some)
             if not missing.any():
                 break
-            self.take(i, theta, missing)
-        self.last = [*self.last[-1:], theta]
-        gap = np.full(len(theta), np.nan)
+            self.take(some, missing)
+        self.last = theta[-1]
+        numbers = zip(some, theta, excess, n_iter, converged, separable, strict=True)
+        return [self.with_proof(i, points.some(m), *of_C) for m, (i, *of_C) in enumerate(numbers)]
+
+    def with_proof(self, i, point, theta, excess, n_iter, converged, separable):
+        """The Fits of one C, with the proof of the first weighting, at its point."""
+        gap = np.full(len(excess), np.nan)
         with self.all.several.threads():
             gap[0] = self.gap(i, point, excess[0])
         return Fits(self.outside(theta), excess, gap, n_iter, converged, separable)
 
     # --- Which features -----------------------------------------------------------------------------------------------
 
-    def look(self, i, theta):
-        """The point of the first weighting, after a pass that finds the slopes of all features and weightings."""
-        several, seen = self.all.several, self.weightings[: 1 if self.takes_all else None]
+    def look(self, some, theta):
+        """The points of the first weighting at some C, after a pass that finds the slopes of all features.
+
+        While not all features are in the working set, the pass is of all weightings.
+        """
+        several, n_seen = self.all.several, 1 if self.takes_all else len(self.weightings)
+        index = np.arange(len(some) * len(self.weightings)).reshape(len(some), -1)[:, :n_seen]
         with several.threads():
-            points = several.at(theta[seen], self.columns(self.all, i).some(seen))
-        self.slopes = np.abs(points.gradient)
-        return points.some(0)
+            points = several.at(np.concatenate(theta[:, :n_seen]), self.columns(self.all, some).some(index.ravel()))
+        self.slopes = np.abs(points.gradient).reshape(*index.shape, *self.shape)
+        return points.some(slice(None, None, n_seen))
 
     def strengths(self, i):
         """The l1 strengths at the i-th C, (F, p + 1, k)."""
-        return self.columns(self.all, i).strength
+        return np.stack([self.penalty(i, total).l1_strengths(self.shape) for total in self.all.several.totals])
 
-    def in_play(self, i, theta, steps):
-        """Which features the strong rule does not leave out, for some steps of C to come."""
-        l1 = self.strengths(i)
-        before = self.strengths(i - 1) if i else self.slopes[:, :-1].max(axis=(1, 2), keepdims=True)
-        return ((self.slopes >= l1 - steps * np.maximum(before - l1, 0)) | (theta != 0))[:, :-1].any(axis=(0, 2))
+    def in_play(self, some, steps):
+        """Which features the strong rule does not leave out, up to some steps of C beyond those of a batch."""
+        l1, slopes = self.strengths(some[-1]), self.slopes[-1]
+        before = self.strengths(some[-1] - 1) if some[-1] else slopes[:, :-1].max(axis=(1, 2), keepdims=True)
+        return ((slopes >= l1 - steps * np.maximum(before - l1, 0)) | (self.last != 0))[:, :-1].any(axis=(0, 2))
 
-    def violating(self, i, theta):
+    def violating(self, some):
         """Which features outside of the working set have a slope that exceeds their l1 strength."""
         if self.takes_all:
             return np.zeros(0, dtype=bool)
-        rises = (self.slopes > self.strengths(i) * (1 + SLOPE_TOLERANCE))[:, :-1].any(axis=(0, 2))
+        strengths = self.columns(self.all, some).strength.reshape(self.slopes.shape)
+        rises = (self.slopes > strengths * (1 + SLOPE_TOLERANCE))[..., :-1, :].any(axis=(0, 1, 3))
         rises[self.part.features] = False
         return rises
 
-    def take(self, i, theta, needed):
+    def take(self, some, needed):
         """If the working set lacks needed features, make a new one with these and with what the next few C need."""
         here = np.zeros(self.shape[0] - 1, dtype=bool)
         if self.part is not self.all:
             here[self.part.features] = True
         if self.part is self.all or (needed & ~here).any():
-            features = np.flatnonzero(needed | self.in_play(i, theta, STEPS_AHEAD))
+            features = np.flatnonzero(needed | self.in_play(some, STEPS_AHEAD))
             self.part, self.hessians = Part.of(self.problem, self.shares, features), None
 
     # --- The descent --------------------------------------------------------------------------------------------------
 
-    def ahead(self, i):
-        """The start of the weightings: extrapolated linearly in log C, without a change of sign."""
-        if i < 2:
-            return self.last[-1]
-        before, last = self.last
-        logs = np.log(self.Cs[i - 2 : i + 1])
-        theta = last + (logs[2] - logs[1]) / (logs[1] - logs[0]) * (last - before)
-        theta[:, :-1] *= np.sign(theta[:, :-1]) * np.sign(last[:, :-1]) > 0
-        return theta
+    def descend(self, some, theta=None):
+        """Solve at some C with the working set: theta, excess, number of steps, which converged, or cannot.
 
-    def descend(self, i, theta):
-        """Solve at the i-th C with the working set: theta, excess, number of steps, which converged, or cannot."""
-        part, columns = self.part, self.columns(self.part, i)
-        start = self.moved(theta, self.all, part)
+        Without a start, each problem starts where the models foretell, or at the last solution if that is far.
+        """
+        part, columns = self.part, self.columns(self.part, some)
+        last = self.moved(self.last, self.all, part)
         with part.several.threads():
             if is_new := self.hessians is None:
-                self.hessians = part.several.hessians(start[0])
-            metrics = Metrics(part.several, self.hessians.__getitem__)
+                self.hessians = [*part.several.hessians(last[0])]
+            metrics = Metrics(part.several, lambda m: self.hessians[columns.weighting[m]])
+            if theta is not None:
+                start = self.moved(theta, self.all, part)
+            elif some[0] and np.log(self.Cs[some[0]] / self.Cs[some[0] - 1]) <= REACH:
+                start = self.foretold(last, columns, metrics)
+            else:
+                start = np.tile(last, (len(some), 1, 1))
             error = largest_error(part.several, self.settings.formed_tol)
             found = descend_side_by_side(part.several, columns, start, metrics, self.tol, error=error)
         if metrics.shared is not None:
             self.hessians = metrics.shared
         elif found.n_steps.max() > MANY_STEPS and not is_new:
             self.hessians = None
-        theta, separable = self.moved(found.theta, part, self.all), np.zeros(len(theta), bool)
-        for f in np.flatnonzero(~found.arrived):
-            solution = self.alone.solve(f, self.Cs[i], self.all.coordinates.out_of(theta[f]))
-            theta[f] = self.all.coordinates.into(solution.theta)
-            found.excess[f], found.n_steps[f] = solution.excess, len(solution.history)
-            found.arrived[f], separable[f] = solution.has_converged, solution.is_separable
-        return theta, *found[1:4], separable
+        theta, separable = self.moved(found.theta, part, self.all), np.zeros(len(found.theta), bool)
+        for m in np.flatnonzero(~found.arrived):
+            f, C = columns.weighting[m], self.Cs[some[m // len(self.weightings)]]
+            solution = self.alone.solve(f, C, self.all.coordinates.out_of(theta[m]))
+            theta[m] = self.all.coordinates.into(solution.theta)
+            found.excess[m], found.n_steps[m] = solution.excess, len(solution.history)
+            found.arrived[m], separable[m] = solution.has_converged, solution.is_separable
+        parts = theta, *found[1:4], separable
+        return tuple(part.reshape(len(some), len(self.weightings), *part.shape[1:]) for part in parts)
+
+    def foretold(self, last, columns, metrics):
+        """The starts of all problems: the minima of their models around the thetas at the last C."""
+        first = columns.some(slice(len(last)))
+        point, times = metrics.several.at(last, first), len(columns.weighting) // len(last)
+        theta, value, gradient = (np.tile(part, (times, *[1] * (part.ndim - 1))) for part in point)
+        curvature = columns.curvature - np.tile(first.curvature, (times, 1, 1))
+        point = Points(theta, value, gradient + curvature * theta)
+        direction, _ = metrics.at_start(columns, point).steps_and_falls(np.arange(len(theta)), point)
+        return theta + direction
 
     def moved(self, thetas, source, target):
-        """The thetas of one part, in the coordinates of another part."""
+        """Thetas (..., p + 1, k) of one part, in the coordinates of another part."""
+        flat = np.reshape(thetas, (-1, *thetas.shape[-2:]))
         if source is target:
-            return thetas
-        users = np.zeros((len(thetas), *self.shape))
-        users[:, source.index] = [source.coordinates.out_of(theta) for theta in thetas]
+            return flat
+        users = np.zeros((len(flat), *self.shape))
+        users[:, source.index] = [source.coordinates.out_of(theta) for theta in flat]
         return np.stack([target.coordinates.into(theta[target.index]) for theta in users])
 
     def outside(self, thetas):
         """The user's thetas."""
         return self.all.coordinates.out_of_each(thetas)
 
-    def columns(self, part, i):
-        """The problems of all weightings at the i-th C, with the features of a part."""
-        if self.made[0] is not part or self.made[1] != i:
-            penalties = [self.penalty(i, total) for total in part.several.totals]
+    def columns(self, part, some):
+        """The problems of all weightings at some C, with the features of a part."""
+        if self.made[0] is not part or self.made[1] is not some:
+            penalties = [self.penalty(i, total) for i in some for total in part.several.totals]
             if part is not self.all:
                 penalties = [penalty.restricted(part.features) for penalty in penalties]
-            self.made = part, i, Columns.of(self.weightings, penalties, part.several.shape)
+            self.made = part, some, Columns.of(np.tile(self.weightings, len(some)), penalties, part.several.shape)
         return self.made[2]
 
     def penalty(self, i, total):

@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from .descent.several import Metrics, descend_side_by_side
+from .descent.several import Each, Metrics, descend_side_by_side
 from .objective import FORMED_PARAMETERS, Objective, at_random
 from .paths import paths
 from .problem import Coordinates
@@ -237,7 +237,7 @@ class MetricsWithout(Metrics):
 
     def at_start(self, columns, point):
         """The Hessians of the fit with the rows, less those of the rows."""
-        return [NewtonMetric(self.of(m)) for m in range(len(columns.weighting))]
+        return Each(NewtonMetric(self.of(m)) for m in range(len(columns.weighting)))
 
 
 def nodes_of(Cs):

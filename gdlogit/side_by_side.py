@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .descent.several import Metrics, descend_side_by_side, metric_of
+from .descent.several import Each, Metrics, descend_side_by_side, metric_of
 from .objective import Objective, at_random
 from .quadratic.metric import LocalModel
 from .several import Columns, Several
@@ -67,7 +67,7 @@ class NodeMetrics(Metrics):
         """The metrics of all weightings. The last node's Hessian of the first weighting is the metric of its step."""
         theta = point.theta[0]
         if self.last is not None:
-            theta = theta + metric_of(self.several, self.last, columns.some(0)).step_and_fall(point.some(0))[0]
+            theta = theta + metric_of(self.last, columns.some(0)).step_and_fall(point.some(0))[0]
         self.hessians = self.sampled.hessians(theta)
         return super().at_start(columns, point)
 
@@ -109,7 +109,7 @@ class BothMetrics(Metrics):
     def at_start(self, columns, point):
         """The metrics of all problems, which start at given points."""
         parts = zip((self.first, self.others), (slice(self.n_first), slice(self.n_first, None)), strict=True)
-        return [metric for part, some in parts for metric in part.at_start(columns.some(some), point.some(some))]
+        return Each(metric for part, some in parts for metric in part.at_start(columns.some(some), point.some(some)))
 
 
 class SideBySide:
@@ -294,7 +294,7 @@ class SideBySide:
         with self.several.threads():
             point = self.several.at(theta[None], columns).some(0)
             hessian = self.several.hessian(theta, columns.weighting[0])
-            return theta + metric_of(self.several, hessian, columns.some(0)).step_and_fall(point)[0]
+            return theta + metric_of(hessian, columns.some(0)).step_and_fall(point)[0]
 
     def fits(self, some, excess, n_iter, converged):
         """The Fits of some C."""

@@ -1,17 +1,21 @@
 """Several weightings of the rows over a path of C: each solution is that of a fit by itself."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 from sklearn.datasets import load_breast_cancer, load_iris
 
-from gdlogit.descent.several import Metrics, advance, begin, descend_side_by_side, is_near
+from gdlogit.descent.several import Metrics, advance, begin, contraction, descend_side_by_side, is_near
+from gdlogit.l1_path import L1Path
 from gdlogit.objective import Objective
-from gdlogit.paths import paths
+from gdlogit.paths import OneByOne, paths
 from gdlogit.penalty import ElasticNet
 from gdlogit.problem import Problem
-from gdlogit.several import Columns, Several
-from gdlogit.side_by_side import SideBySide
+from gdlogit.quadratic.active_set import ActiveSets
+from gdlogit.several import Columns, Points, Several
+from gdlogit.side_by_side import Batch, SideBySide
 from gdlogit.solve import Settings, coordinates_of, solve
 
 CS = np.logspace(-3, 3, 9)
@@ -312,3 +316,102 @@ def test_hessians_of_a_sample_lead_to_the_same_solutions(rare):
         for f in range(shares.shape[1]):
             alone = solve(problem.weighted(shares[:, f]).penalised(Cs[i], 0.0), Settings(tol=1e-12))
             np.testing.assert_allclose(fits.theta[f], alone.theta, rtol=1e-5, atol=1e-6)
+
+
+# --- With l1, metrics of several problems ---------------------------------------------------------------------------
+
+
+def active_sets(M=5, P=12, seed=6):
+    """The metrics of problems with random Hessians, which two problems share, and their matrices."""
+    rng = np.random.default_rng(seed)
+    roots = rng.standard_normal((M - 1, 2 * P, P))
+    shared = [root.T @ root for root in roots]
+    hessians = [*shared, shared[0]]
+    l2, l1 = rng.uniform(0, 1, (2, M, P, 1))
+    l1[:, -1] = l2[:, -1] = 0
+    columns = Columns(np.arange(M), l2, 20 * l1)
+    return (
+        ActiveSets(hessians, columns),
+        columns,
+        [H + np.diag(c[:, 0]) for H, c in zip(hessians, l2, strict=True)],
+        rng,
+    )
+
+
+def test_steps_on_active_sets_lead_to_the_minimum_of_each_model():
+    """At the minimum of a convex q each slope is -lambda sign(x), or at most lambda where x = 0."""
+    metrics, columns, matrices, rng = active_sets()
+    theta = rng.standard_normal(columns.strength.shape) * (rng.uniform(size=columns.strength.shape) < 0.5)
+    g = 30 * rng.standard_normal(theta.shape)
+    numbers = np.array([4, 0, 2, 3])
+    steps, falls = metrics.steps_and_falls(numbers, Points(theta[numbers], np.ones(4), g[numbers]))
+    for m, step, fall in zip(numbers, steps[..., 0], falls, strict=True):
+        x, strength = theta[m, :, 0] + step, columns.strength[m, :, 0]
+        slope = g[m, :, 0] + matrices[m] @ step
+        assert (np.abs(slope) <= strength + 1e-9).all()
+        np.testing.assert_allclose(slope[x != 0], -(strength * np.sign(x))[x != 0], atol=1e-9)
+        assert 0 < (x == 0).sum() < len(x)
+        change = strength @ (np.abs(x) - np.abs(theta[m, :, 0]))
+        np.testing.assert_allclose(fall, -(g[m, :, 0] @ step + 0.5 * step @ matrices[m] @ step + change))
+
+
+def test_updates_make_the_metrics_meet_the_last_secant_pair():
+    metrics, columns, _, rng = active_sets()
+    numbers = np.array([1, 3, 4])
+    for _ in range(3):
+        s = rng.standard_normal((3, *columns.strength.shape[1:]))
+        y = s + 0.1 * rng.standard_normal(s.shape)
+        metrics.update(numbers, s, y)
+        np.testing.assert_allclose(metrics.product(numbers, s[..., 0]), y[..., 0], atol=1e-9)
+        every = np.arange(s.shape[1])
+        for m, of_s in zip(numbers, s[..., 0], strict=True):
+            np.testing.assert_allclose(metrics.matrix(m, every) @ of_s, metrics.product([m], of_s[None])[0], atol=1e-9)
+    np.testing.assert_allclose(metrics.matrix(0, every), metrics.hessians[0] + np.diag(columns.curvature[0, :, 0]))
+
+
+def test_a_model_without_curvature_on_its_set_goes_to_the_safe_method():
+    """Two equal features have no curvature where they move against each other."""
+    metrics, columns, _, rng = active_sets(M=2)
+    rows = rng.standard_normal((30, 12))
+    rows[:, 1] = rows[:, 0]
+    H, theta, g = rows.T @ rows, np.ones((1, 12, 1)), rng.standard_normal((1, 12, 1))
+    g[0, 1] = g[0, 0]
+    metrics.replace([0], [H], Columns(np.arange(1), np.zeros((1, 12, 1)), columns.strength[:1]))
+    assert np.isnan(metrics.minima(np.array([0]), theta[..., 0], g[..., 0])[1]).all()
+    steps, falls = metrics.steps_and_falls(np.array([0]), Points(theta, np.full(1, 1e6), g))
+    slope = g[0] + H @ steps[0]
+    assert np.isfinite(falls).all()
+    assert (np.abs(slope) <= columns.strength[0] + 1e-6).all()
+
+
+def test_a_few_values_of_c_share_passes_with_l1():
+    X, y = load_breast_cancer(return_X_y=True)
+    problem, shares = problem_of(X, y), shares_of(len(y))[:, :4]
+    Cs = np.geomspace(1e-3, 1e-2, 20)
+    one_by_one = OneByOne(problem, shares, 1.0, Settings(), np.random.default_rng(0), None)
+    path = L1Path(problem, shares, Cs, 1.0, Settings(), np.random.default_rng(0), one_by_one)
+    assert sorted(i for i, _ in path.path()) == [*range(20)]
+    assert path.all.several.passes <= 40  # not three for each C
+
+
+def test_a_problem_solved_by_itself_hands_its_j_on():
+    """The goals between two nodes take J from the nodes."""
+    X, y = load_iris(return_X_y=True)
+    problem, shares = problem_of(X, y), shares_of(len(y))
+    penalised, rng = problem.penalised(1.0, 0.0), np.random.default_rng(0)
+    alone = OneByOne(problem, shares, 0.0, Settings(), rng, None)
+    coordinates = coordinates_of(penalised, Settings(), None)
+    path = SideBySide(penalised, shares, CS, 0.0, Settings(), rng, coordinates, alone)
+    f, start = np.arange(shares.shape[1]), np.full((shares.shape[1], *path.several.shape), np.nan)
+    start[0] = 0
+    hessians = path.several.hessians(start[0])
+    found = path.descend(Batch.at(3, f, start, Metrics(path.several, hessians.__getitem__)))
+    assert found.arrived.all()
+    expected = path.several.at(path.theta[3], path.columns(np.full(len(f), 3), f)).value
+    np.testing.assert_allclose(found.value, expected, rtol=1e-6)  # before the last step
+
+
+def test_a_size_that_has_vanished_leaves_no_overflow():
+    before, now = np.array([5e-324, 1e-300, np.inf]), np.array([1.0, 1e-301, 1.0])
+    with np.errstate(all="raise"):
+        np.testing.assert_allclose(contraction(SimpleNamespace(family=np.arange(3)), now, before), [1.0, 0.1, 1.0])

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..penalty import ElasticNet
-from ..quadratic.active_set import ActiveSetMetric
+from ..quadratic.active_set import ActiveSets
 from ..quadratic.curvature import Cholesky
 from ..quadratic.metric import L1Metric, NewtonMetric, without_shift
 from ..several import Columns, Points, Several
@@ -52,30 +52,50 @@ class Metrics:
 
     def at_start(self, columns, point):
         """The metrics of all problems, which start at given points."""
-        return [metric_of(self.several, self.of(m), columns.some(m)) for m in range(len(columns.weighting))]
+        return metrics_of([self.of(m) for m in range(len(columns.weighting))], columns)
 
     def own(self, columns, theta):
-        """The metrics of some problems at their own thetas; of many problems, at the theta of one of them."""
+        """The Hessians of some problems at their own thetas; of many problems, at the theta of one of them."""
         if len(theta) <= FEW_OWN_HESSIANS or not self.several.has_groups:
-            hessians = [self.several.hessian(*each) for each in zip(theta, columns.weighting, strict=True)]
-        else:
-            self.shared = self.several.hessians(theta[len(theta) // 2])
-            hessians = self.shared[columns.weighting]
-        return [metric_of(self.several, hessian, columns.some(m)) for m, hessian in enumerate(hessians)]
+            return [self.several.hessian(*each) for each in zip(theta, columns.weighting, strict=True)]
+        self.shared = [*self.several.hessians(theta[len(theta) // 2])]
+        return [self.shared[f] for f in columns.weighting]
 
 
-def metric_of(several, hessian, column):
-    """The metric of a Hessian of the loss and a problem's penalty: factorised or, with l1, solved by active sets."""
-    hessian = hessian.copy()
+class Each(list[Any]):
+    """A metric for each problem."""
+
+    def steps_and_falls(self, numbers, point):
+        """The step of each numbered problem to the minimum of its model, and how far the model falls."""
+        found = [self[number].step_and_fall(point.some(m)) for m, number in enumerate(numbers)]
+        return np.reshape([step for step, _ in found], point.theta.shape), np.array([fall for _, fall in found])
+
+    def update(self, numbers, ds, dg):
+        """Improve metrics by the secant pairs of steps."""
+        for number, *pair in zip(numbers, ds, dg, strict=True):
+            self[number] = self[number].updated(*pair)
+
+    def replace(self, numbers, hessians, columns):
+        """Let problems have other Hessians."""
+        for m, (number, hessian) in enumerate(zip(numbers, hessians, strict=True)):
+            self[number] = metric_of(hessian, columns.some(m))
+
+
+def metrics_of(hessians, columns):
+    """The metrics of problems with given Hessians of the loss: with l1 and one score, all are solved side by side."""
+    if columns.strength.any() and columns.strength.shape[-1] == 1:
+        return ActiveSets(hessians, columns)
+    return Each(metric_of(hessian, columns.some(m)) for m, hessian in enumerate(hessians))
+
+
+def metric_of(hessian, column):
+    """The metric of a Hessian of the loss and a problem's penalty, smooth or of several scores."""
+    hessian, shape = hessian.copy(), column.curvature.shape
     np.einsum("ii->i", hessian)[:] += column.curvature.ravel()
     if not column.strength.any():
-        return NewtonMetric(Cholesky(without_shift(hessian, several.shape, slice(None))))
+        return NewtonMetric(Cholesky(without_shift(hessian, shape, slice(None))))
     penalty = ElasticNet(column.curvature[:-1, 0], column.strength[:-1, 0])
-    if several.shape[1] > 1:
-        return L1Metric(without_shift(hessian, several.shape, column.strength[:, 0] == 0), penalty)
-    diagonal = np.einsum("ii->i", hessian)
-    diagonal[diagonal == 0] = 1  # without an intercept
-    return ActiveSetMetric(hessian, penalty)
+    return L1Metric(without_shift(hessian, shape, column.strength[:, 0] == 0), penalty)
 
 
 class Arrivals(NamedTuple):
@@ -90,7 +110,7 @@ class Arrivals(NamedTuple):
     arrived: np.ndarray
     value: np.ndarray
     first: np.ndarray
-    metrics: list[Any]
+    metrics: Any
 
     @classmethod
     def none(cls, running, metrics):
@@ -177,9 +197,8 @@ def descend_side_by_side(
         )
         if len(poorly):
             some, number = running.some(poorly), running.number[poorly]
-            for m, own in zip(number, start.own(some.columns, some.point.theta), strict=True):
-                metrics[m] = own
-            running.direction[poorly], running.excess[poorly] = steps_and_falls(metrics, number, some.point)
+            metrics.replace(number, start.own(some.columns, some.point.theta), some.columns)
+            running.direction[poorly], running.excess[poorly] = metrics.steps_and_falls(number, some.point)
             running.length[poorly] = several.lengths(running.direction[poorly])
             n_own[number] += 1
     return found
@@ -190,7 +209,7 @@ def begin(several, columns, theta, start, value, family):
     unknown = np.isnan(value)
     point = evaluated(several, columns, theta, value, unknown)
     metrics, numbers = start.at_start(columns, point), np.arange(len(value))
-    direction, excess = steps_and_falls(metrics, numbers, point)
+    direction, excess = metrics.steps_and_falls(numbers, point)
     infinite, length, ones = np.full(len(value), np.inf), several.lengths(direction), np.ones(len(value))
     running = Descents(numbers, family, columns, point, direction, ones, excess, infinite, length, infinite.copy())
     far = ~unknown & ~is_near(running)
@@ -216,14 +235,6 @@ def is_near(running):
     return smooth & (running.excess <= NEAR_MINIMUM * np.minimum(running.point.value, 1))
 
 
-def steps_and_falls(metrics, numbers, point):
-    """The step of each problem to the minimum of its model, and how far the model falls."""
-    direction, excess = np.empty_like(point.theta), np.empty(len(numbers))
-    for m, number in enumerate(numbers):
-        direction[m], excess[m] = metrics[number].step_and_fall(point.some(m))
-    return direction, excess
-
-
 def goals(several, point, wanted):
     """The excess at which each problem may stop."""
     return wanted.tol * np.clip(point.value, several.resolution, 1.0)
@@ -235,7 +246,7 @@ def contraction(running, now, before):
     For a problem without a step, it is the share of the problem of its family that went first.
     """
     is_known = before < np.inf
-    own = np.where(is_known, now / np.where(is_known, before, 1), 0)
+    own = np.where(is_known, np.divide(now, before, out=np.ones_like(now), where=now < before), 0)
     of_family = np.zeros(running.family.max() + 1)
     np.maximum.at(of_family, running.family, own)
     others = of_family[running.family]
@@ -293,9 +304,7 @@ def advance(several, running, going, metrics):
     step = some.rate[:, None, None] * some.direction
     trial, is_good = tried(several, some, step)
     taken = np.flatnonzero(is_good)
-    for m in taken:
-        number = some.number[m]
-        metrics[number] = metrics[number].updated(step[m], trial.gradient[m] - some.point.gradient[m])
+    metrics.update(some.number[taken], step[taken], trial.gradient[taken] - some.point.gradient[taken])
     new, of = running.copy(), going[taken]
     for part, of_trial in zip(new.point, trial, strict=True):
         part[of] = of_trial[taken]
@@ -303,7 +312,7 @@ def advance(several, running, going, metrics):
     new.rate[of] = 1.0
     new.before[:] = np.inf
     new.before[of] = running.excess[of]
-    new.direction[of], new.excess[of] = steps_and_falls(metrics, running.number[of], new.point.some(of))
+    new.direction[of], new.excess[of] = metrics.steps_and_falls(running.number[of], new.point.some(of))
     new.length[of] = several.lengths(new.direction[of])
     new.last_length[:] = np.inf
     new.last_length[of] = running.length[of]
