@@ -75,7 +75,7 @@ class Solution(NamedTuple):
     ``theta`` is the user's. ``model`` is the local model of J in ``coordinates``, with the point and the metric.
     ``excess`` is the estimate of J - min J, ``gap`` a proven bound on J - min J, and ``goal`` the excess at which the
     descent was to end. Where the classes are separable, ``direction`` has the terms of a direction along which J falls
-    for ever: pairs of an index (feature, score) and a coefficient.
+    for ever: pairs of an index (feature, score) and a coefficient. ``known`` is for a descent that starts here.
     """
 
     theta: np.ndarray
@@ -87,6 +87,7 @@ class Solution(NamedTuple):
     model: LocalModel
     coordinates: Coordinates
     direction: list[tuple[tuple[int, int], float]]
+    known: Any = None
 
     @property
     def point(self) -> Point:
@@ -107,6 +108,10 @@ class Solution(NamedTuple):
     def objective(self) -> Objective:
         """J in the coordinates of the descent."""
         return self.model.objective
+
+    def moved(self, theta: np.ndarray) -> "Solution":
+        """A start at another theta of the user's, with these coordinates and what this descent knows."""
+        return self._replace(theta=theta, model=self.model.moved(self.coordinates.into(theta)))
 
     def along(self, names: Sequence[str], classes: Sequence[Any]) -> str:
         """The direction in words: its first terms, with the names of the features; by class where there are several.
@@ -142,6 +147,7 @@ def solve(
     rng: np.random.Generator | None = None,
     watch: Watch = NOBODY,
     held_out: Rows | None = None,
+    brief: bool = False,
 ) -> Solution:
     """Minimise a problem's J.
 
@@ -161,6 +167,9 @@ def solve(
         returns True to stop. ``theta()`` is the user's theta.
     held_out : Rows or None
         Rows whose loss is recorded after each iteration.
+    brief : bool
+        Whether a proof of two passes is enough, for a smooth penalty without a formed Hessian. Its bound is valid, but
+        loose.
 
     Returns
     -------
@@ -174,7 +183,8 @@ def solve(
         objective.formed_parameters = 0
     others = held_out and Objective(held_out, problem.loss, ElasticNet(0.0))
     tol = tolerance(settings, objective)
-    method = method_of(settings, objective, rng)
+    known = start.known if isinstance(start, Solution) and start.coordinates is coordinates else None
+    method, brief = method_of(settings, objective, rng, known), brief and not proves_arrival(objective)
 
     def theta_of_user(theta):
         return users(theta, objective, coordinates)
@@ -191,7 +201,9 @@ def solve(
             watch=watch if watch is NOBODY else watch_of_points(watch, theta_of_user),
         )
         return even_if_interrupted(
-            lambda status: solution_at(ending._replace(status=status), objective, coordinates, settings, tol, rng),
+            lambda status: solution_at(
+                ending._replace(status=status), objective, coordinates, settings, tol, rng, brief
+            ),
             ending.status,
         )
 
@@ -297,8 +309,11 @@ def has_working_set(objective: Objective) -> bool:
     return is_l1 and (objective.has_least_squares or objective.is_wide and not objective.is_sparse)
 
 
-def method_of(settings: Settings, objective: Objective, rng: np.random.Generator) -> Method:
-    """The method of a named solver; "auto" chooses by the number of parameters and the penalty."""
+def method_of(settings: Settings, objective: Objective, rng: np.random.Generator, known: Any = None) -> Method:
+    """The method of a named solver; "auto" chooses by the number of parameters and the penalty.
+
+    ``known`` is what a descent that ended at the start of this one knew.
+    """
     tol = tolerance(settings, objective)
     match settings.solver:
         case "gd":
@@ -313,7 +328,7 @@ def method_of(settings: Settings, objective: Objective, rng: np.random.Generator
             return gradient.diagonal_nesterov()
         case _ if objective.penalty.is_smooth:
             settles = settings.tol == "auto" and not is_fine(settings, objective)
-            return quasi_newton.quasi_newton(tol, rng, settles)
+            return quasi_newton.quasi_newton(tol, rng, settles, known)
         case _ if has_working_set(objective):
             return truncated.truncated()
         case _:
@@ -321,7 +336,7 @@ def method_of(settings: Settings, objective: Objective, rng: np.random.Generator
 
 
 def solution_at(
-    ending: DescentResult, objective: Objective, coordinates: Coordinates, settings: Settings, tol: float, rng
+    ending: DescentResult, objective: Objective, coordinates: Coordinates, settings: Settings, tol: float, rng, brief
 ) -> Solution:
     """The solution at the end of a descent: tested for separation, of least norm, with a proven gap."""
     model, status, theta = ending.model, ending.status, users(ending.point.theta, objective, coordinates)
@@ -335,7 +350,8 @@ def solution_at(
         if least_norm is not model.point.theta:
             model, theta = model.moved(least_norm), users(least_norm, objective, coordinates)
     converged_excess = ending.excess if status is Status.CONVERGED else 0.0
-    gap = duality_gap(model, rng, tol, converged_excess, brief=status is Status.INTERRUPTED)
+    brief = status is Status.INTERRUPTED or (brief and status is Status.CONVERGED)
+    gap = duality_gap(model, rng, tol, converged_excess, brief)
     if status is Status.CONVERGED and is_doubtful(model, gap, ending.goal, tol):
         status = Status.UNPROVEN
     elif status in (Status.MAX_ITER, Status.STALLED) and gap <= ending.goal:  # proven, whatever the estimate
@@ -343,7 +359,13 @@ def solution_at(
     if status is Status.DIVERGED and (settings.learning_rate == "auto" or settings.solver not in TEXTBOOK):
         status = Status.ABOVE_START
     terms = [] if direction is None else terms_of(direction, coordinates)
-    return Solution(theta, status, min(ending.excess, gap), gap, ending.goal, ending.history, model, coordinates, terms)
+    excess, history = min(ending.excess, gap), ending.history
+    return Solution(theta, status, excess, gap, ending.goal, history, model, coordinates, terms, ending.known)
+
+
+def proves_arrival(objective: Objective) -> bool:
+    """Whether the gap may tell that a descent has not arrived after all: see ``is_doubtful``."""
+    return objective.forms_hessian or not objective.penalty.is_smooth
 
 
 def is_doubtful(model: LocalModel, gap: float, reached: float, tol: float) -> bool:

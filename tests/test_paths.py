@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse as sp
 from sklearn.datasets import load_breast_cancer, load_iris
 
+from gdlogit.descent.quasi_newton import LONG_DESCENT, Known
 from gdlogit.descent.several import Metrics, advance, begin, contraction, descend_side_by_side, is_near
 from gdlogit.l1_path import L1Path
 from gdlogit.objective import Objective
@@ -14,6 +15,7 @@ from gdlogit.paths import OneByOne, paths
 from gdlogit.penalty import ElasticNet
 from gdlogit.problem import Problem
 from gdlogit.quadratic.active_set import ActiveSets
+from gdlogit.quadratic.secant import Secant
 from gdlogit.several import Columns, Points, Several
 from gdlogit.side_by_side import Batch, SideBySide
 from gdlogit.solve import Settings, coordinates_of, solve
@@ -415,3 +417,63 @@ def test_a_size_that_has_vanished_leaves_no_overflow():
     before, now = np.array([5e-324, 1e-300, np.inf]), np.array([1.0, 1e-301, 1.0])
     with np.errstate(all="raise"):
         np.testing.assert_allclose(contraction(SimpleNamespace(family=np.arange(3)), now, before), [1.0, 0.1, 1.0])
+
+
+# --- One by one, beyond a formed Hessian ----------------------------------------------------------------------------
+
+
+def overlapping():
+    """Features of different scales and classes that overlap, so that each C has a minimum that is soon reached."""
+    rng = np.random.default_rng(7)
+    X, directions = rng.standard_normal((400, 20)), rng.standard_normal((20, 3))
+    return X * np.geomspace(0.1, 10, 20), (X @ directions + 4 * rng.standard_normal((400, 3))).argmax(axis=1)
+
+
+FEW_FORMED = Settings(tol=1e-10, formed_parameters=10)
+
+
+def test_fits_one_by_one_are_those_of_fits_by_themselves():
+    problem = problem_of(*overlapping())
+    shares = shares_of(400)[:, :3]
+    found = dict(paths(problem, shares, np.geomspace(1e-4, 1, 20), 0.0, FEW_FORMED))
+    for i in (0, 7, 19):
+        for f in range(3):
+            theirs = alone(problem, shares[:, f], np.geomspace(1e-4, 1, 20)[i])
+            assert found[i].converged[f]
+            assert abs(excess_over(theirs, found[i].theta[f])) < 1e-9
+
+
+def test_starts_that_the_last_solutions_foretell_are_near():
+    problem, shares = problem_of(*overlapping()), shares_of(400)[:, :1]
+    Cs = np.geomspace(1e-4, 1, 30)
+    ahead, behind = (OneByOne(problem, shares, 0.0, FEW_FORMED, np.random.default_rng(0), None) for _ in range(2))
+    foretold = sum(int(ahead.at(C).n_iter[0]) for C in Cs)
+    from_the_last = sum(len(behind.solve(0, C).history) for C in Cs)
+    assert foretold <= 0.7 * from_the_last
+
+
+def test_the_secant_pairs_of_a_descent_serve_another_strength():
+    """On a quadratic J + l2 / 2 |theta|^2 each pair is dg = (A + l2) ds."""
+    rng = np.random.default_rng(8)
+    root = rng.standard_normal((9, 9))
+    A, l2, other = root.T @ root, np.append(np.full(8, 0.5), 0)[:, None], np.append(np.full(8, 0.1), 0)[:, None]
+    steps = rng.standard_normal((3, 9, 1))
+    pairs = tuple((ds, A @ ds + l2 * ds, float(np.vdot(ds, A @ ds + l2 * ds))) for ds in steps)
+    metric = Known(None, Secant(None, pairs), l2, False).metric_for(other)
+    for ds, dg, curvature in metric.pairs:
+        np.testing.assert_allclose(dg, A @ ds + other * ds)
+        np.testing.assert_allclose(curvature, np.vdot(ds, dg))
+
+
+def test_a_descent_that_goes_on_from_a_long_one_is_as_long():
+    """Pixels whose classes nearly separate: the minimum is far, and the rule on ten steps ends each descent."""
+    rng = np.random.default_rng(9)
+    y = rng.integers(0, 5, 3000)
+    X = np.maximum(0, rng.standard_normal((5, 60))[y] + 1.2 * rng.standard_normal((3000, 60))) * np.geomspace(1, 99, 60)
+    problem, settings = problem_of(X, y), Settings(formed_parameters=10)
+    one = OneByOne(problem, np.ones((3000, 1), np.uint8), 0.0, settings, np.random.default_rng(0), None)
+    lengths = [(one.solve(0, C).objective.passes, one.last[0].known.is_long) for C in (1e4, 1.1e4, 1.2e4)]
+    first, others = lengths[0], lengths[1:]
+    assert first[0] >= LONG_DESCENT
+    assert first[1]
+    assert all(passes < LONG_DESCENT / 2 for passes, _ in others)

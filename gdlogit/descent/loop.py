@@ -81,6 +81,7 @@ class Method(NamedTuple):
     Every method takes a smooth ``Penalty``. Of a penalty that is not smooth, the method needs the protocol ``needs``.
     ``goal(objective, State)`` is the excess at which to stop; None is ``goal_of``. With ``counts_the_rest``, the
     method's estimates include what slow steps leave, so the loop does not raise an estimate that hardly shrinks.
+    ``known(objective, State)`` is what a descent that starts at the State's point may use.
     """
 
     start: Callable[[Any, np.ndarray], Any]
@@ -90,6 +91,7 @@ class Method(NamedTuple):
     model: Callable[[Any, Any], Any] = lambda objective, state: LocalModel.about_means(objective, state.point)
     goal: Callable[[Objective, Any], float] | None = None
     counts_the_rest: bool = False
+    known: Callable[[Objective, Any], Any] = lambda objective, state: None
 
     def goal_at(self, objective: Objective, state: State, tol: float) -> float:
         """The excess at which to stop."""
@@ -142,6 +144,7 @@ class DescentResult(NamedTuple):
     history: list[Record]
     model: LocalModel
     goal: float  # the excess at which the descent was to stop
+    known: Any  # what a descent that starts here may use
 
 
 class Best:
@@ -303,7 +306,7 @@ def conclude(method, objective, state, status, history, tol) -> DescentResult:
             status = Status.CONVERGED
         elif status is Status.CONVERGED:  # at the last state; an earlier one, chosen by the held-out rows, has not
             status = Status.EARLY_STOPPED
-    return DescentResult(state.point, excess, status, history, model, goal)
+    return DescentResult(state.point, excess, status, history, model, goal, method.known(objective, state))
 
 
 def goal_of(objective, point, tol):

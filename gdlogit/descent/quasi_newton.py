@@ -23,6 +23,8 @@ does not rely on the model. J falls in each step, from any start, and each step 
    the span of the rows, by their products with each other (``few_rows``), and rough while the minimum is far.
 6. *End*. J is a mean over the rows, with a standard error. Where the minimum is far and flat, J falls for thousands of
    steps by less than its standard error. If the user has left the tolerance open, a long descent ends there.
+7. *Path*. A descent that starts near the end of another one over the same rows goes on with its G and its secant pairs,
+   for the new strength of the penalty. It is as long as the other one, if that was ended by the rule for long descents.
 
 References
 ----------
@@ -64,6 +66,25 @@ LONG_DESCENT = 100  # passes, after which a descent may end although J still fal
 WINDOW = 10  # steps over which the fall of J is compared with its standard error
 
 
+class Known(NamedTuple):
+    """What a descent knows at its end, for a descent over the same rows in the same coordinates.
+
+    ``metric`` and ``curvature`` are the metric and the penalty's curvature, ``is_long`` whether the rule for a long
+    descent ended this one.
+    """
+
+    features: Features
+    metric: Secant
+    curvature: np.ndarray
+    is_long: bool
+
+    def metric_for(self, curvature):
+        """The secant pairs, where the penalty has another curvature."""
+        change = curvature - self.curvature
+        pairs = [(ds, dg + change * ds, pair + float(np.vdot(ds, change * ds))) for ds, dg, pair in self.metric.pairs]
+        return Secant(None, tuple(pair for pair in pairs if pair[2] > 0))
+
+
 class QuasiState(NamedTuple):
     """theta, its scores, the mean loss; the metric, and its ingredients; the next step's direction."""
 
@@ -85,12 +106,14 @@ class QuasiState(NamedTuple):
     solved: Solved | None = None  # Newton's step from here, if a solve was made
     kernel: np.ndarray | None = None  # the products of few rows with each other
     sample: RowSample | None = None  # rows whose Hessian is the metric, where there are many rows for each feature
+    is_long: bool = False  # whether the descent goes on where a long descent ended
 
 
-def quasi_newton(tol, rng, settles=False):
+def quasi_newton(tol, rng, settles=False, known=None):
     """L-BFGS in the metric of the features, for a goal of tol.
 
-    With ``settles``, a long descent ends before the goal, once J falls too slowly to matter.
+    With ``settles``, a long descent ends before the goal, once J falls too slowly to matter. ``known`` is the ``Known``
+    of a descent that ended where this one starts.
     """
 
     def start(objective, theta):
@@ -99,8 +122,10 @@ def quasi_newton(tol, rng, settles=False):
         line = Line(objective, labels, z, z)
         loss = line.loss_and_gradient(0.0)
         point = line.point(theta, z, loss)
-        basis = Features.of(objective)
-        state = QuasiState(point, np.nan, 1.0, z, loss.mean, loss.error, labels, basis, Secant(None), 0.0, theta)
+        curvature = objective.penalty_curvature
+        before = known or Known(Features.of(objective), Secant(None), curvature, False)
+        parts = before.features, before.metric_for(curvature), 0.0, theta
+        state = QuasiState(point, np.nan, 1.0, z, loss.mean, loss.error, labels, *parts, is_long=before.is_long)
         return with_direction(objective, renewed(objective, state, rng), tol)
 
     def step(objective, state):
@@ -116,7 +141,11 @@ def quasi_newton(tol, rng, settles=False):
         fine = goal_of(objective, state.point, tol)
         return max(fine, state.excess) if settles and has_settled(objective, state) else fine
 
-    return Method(start, step, "quasi-Newton descent", model=model, goal=goal, counts_the_rest=True)
+    def known_at(objective, state):
+        has_ended = state.excess > state.goal and has_settled(objective, state)
+        return Known(state.features, state.metric, objective.penalty_curvature, settles and has_ended)
+
+    return Method(start, step, "quasi-Newton descent", model=model, goal=goal, counts_the_rest=True, known=known_at)
 
 
 def model(objective, state):
@@ -221,9 +250,9 @@ def advance(objective, state):
     )
 
 
-def is_long(objective):
+def is_long_descent(objective, state):
     """Whether the descent is so long that it may end although J still falls."""
-    return objective.passes >= LONG_DESCENT
+    return state.is_long or objective.passes >= LONG_DESCENT
 
 
 def has_settled(objective, state, factor=CHOLESKY):
@@ -237,7 +266,7 @@ def has_settled(objective, state, factor=CHOLESKY):
     price = gram_price(objective, factor)
     has_gram = state.features.gram is not None or price > LATE_GRAM * objective.passes
     has_best_metric = has_gram if state.kernel is None else tried_newton_lately(state.values)
-    return has_best_metric and is_long(objective) and fall < state.error
+    return len(state.values) > WINDOW and has_best_metric and is_long_descent(objective, state) and fall < state.error
 
 
 def tried_newton_lately(values):
