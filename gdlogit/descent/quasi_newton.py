@@ -252,7 +252,7 @@ def advance(objective, state):
 
 def is_long_descent(objective, state):
     """Whether the descent is so long that it may end although J still falls."""
-    return state.is_long or objective.passes >= LONG_DESCENT
+    return objective.passes >= LONG_DESCENT or (state.is_long and len(state.values) > WINDOW)
 
 
 def has_settled(objective, state, factor=CHOLESKY):
@@ -266,7 +266,7 @@ def has_settled(objective, state, factor=CHOLESKY):
     price = gram_price(objective, factor)
     has_gram = state.features.gram is not None or price > LATE_GRAM * objective.passes
     has_best_metric = has_gram if state.kernel is None else tried_newton_lately(state.values)
-    return len(state.values) > WINDOW and has_best_metric and is_long_descent(objective, state) and fall < state.error
+    return has_best_metric and is_long_descent(objective, state) and fall < state.error
 
 
 def tried_newton_lately(values):
