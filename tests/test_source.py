@@ -335,5 +335,5 @@ def test_few_rows_that_are_read_anew_in_each_pass_take_no_long_solves_on_the_way
         batches(X, rng.integers(0, 3, 30), size=15)
     )
     assert fitted.converged_
-    last = fitted.history_[-1]
-    assert last["passes"] <= 2 * last["iteration"] + 100
+    solves = np.diff(fitted.history_["passes"]) > 2  # the last few may confirm the estimate of the excess
+    assert solves.mean() <= 0.1
