@@ -13,7 +13,7 @@ class Layout(NamedTuple):
     """
 
     block_bytes: int = 2**22  # of X in a block: so much stays in cache
-    block_scores: int = 2**14  # most scores of a block: larger arrays are slower to allocate than to compute
+    block_scores: int = 2**15  # most scores of a block: larger arrays are slower to allocate than to compute
     block_rows: int = (
         512  # least rows of a block: adding up gradients of smaller blocks costs as much as their products
     )
