@@ -14,7 +14,7 @@ import numpy as np
 
 from .bounds import BoxPenalty
 from .data.rows import Rows
-from .descent import gradient, newton, proximal_quasi_newton, quasi_newton, stochastic, truncated
+from .descent import gradient, newton, products_first, proximal_quasi_newton, quasi_newton, stochastic, truncated
 from .descent.loop import NOBODY, DescentResult, Method, Record, Watch, descend, even_if_interrupted, goal_of
 from .descent.status import Status
 from .objective import ALWAYS_FORMED_PARAMETERS, FORMED_PARAMETERS, Objective, Point
@@ -326,8 +326,10 @@ def method_of(settings: Settings, objective: Objective, rng: np.random.Generator
             return newton.sketch(tol, rng)
         case _ if not lacking(objective.penalty, BoxPenalty):
             return gradient.diagonal_nesterov()
+        case _ if objective.penalty.is_smooth and is_fine(settings, objective):
+            return products_first.products_first(tol, rng)
         case _ if objective.penalty.is_smooth:
-            settles = settings.tol == "auto" and not is_fine(settings, objective)
+            settles = settings.tol == "auto"
             return quasi_newton.quasi_newton(tol, rng, settles, known)
         case _ if has_working_set(objective):
             return truncated.truncated()

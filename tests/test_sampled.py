@@ -1,5 +1,7 @@
 """The Hessian of random rows as a metric: it is near that of all rows, and a descent in it arrives and says so."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy.special import logsumexp, softmax
@@ -8,6 +10,7 @@ from gdlogit import GDLogisticRegression
 from gdlogit.backprop import loss_of
 from gdlogit.bounds import bounded
 from gdlogit.data.memory import rows_of
+from gdlogit.descent import products_first
 from gdlogit.moments import likely_rows, mean_squares
 from gdlogit.objective import Objective
 from gdlogit.penalty import ElasticNet
@@ -41,7 +44,14 @@ def separable(seed=2):
     return 2.5 * rng.standard_normal((K, P))[y] + rng.standard_normal((N, P)), y
 
 
-SETS = pytest.mark.parametrize("draw", [normal, rare_flags, separable])
+def counts(seed=3):
+    """Features on very different scales, classes that hardly overlap."""
+    rng = np.random.default_rng(seed)
+    X = rng.poisson(10 ** rng.uniform(-1, 1, P), (N, P)).astype(float)
+    return X, labels_of(X / X.std(axis=0) @ rng.standard_normal((P, K)), rng)
+
+
+SETS = pytest.mark.parametrize("draw", [normal, rare_flags, separable, counts])
 
 
 def objective_of(X, y, penalty=None):
@@ -121,6 +131,27 @@ def test_rows_with_curvature_or_a_rare_feature_are_drawn_and_each_row_stands_for
     assert times.sum() == pytest.approx(N, rel=0.1)
     index, _ = likely_rows(objective, N // 4, mean_squares(objective), rng)
     assert np.isin(np.flatnonzero(X[:, 0]), index).all()
+
+
+def test_newtons_method_goes_on_where_products_with_the_sample_are_too_many(monkeypatch):
+    X, y = counts()
+    turns, refresh = [], products_first.refresh
+    monkeypatch.setattr(products_first, "refresh", lambda o, *rest: turns.append(o.passes) or refresh(o, *rest))
+    model = GDLogisticRegression(C=10.0, random_state=0).fit(X, y)
+    assert len(turns) == 1
+    assert model.converged_
+    assert model.loss_curve_[-1] - minimum_of(X, y, 10.0) <= 1e-8
+    assert model.duality_gap_ <= 1e-6
+
+
+def test_newtons_method_does_not_begin_where_all_rows_of_a_class_are_on_the_wrong_side():
+    X, y = normal()
+    objective = objective_of(X, y)
+    theta = np.zeros(objective.shape)
+    for lost in (False, True):
+        state = SimpleNamespace(point=objective.at(theta), scores=objective.scores(theta))
+        assert products_first.is_lost(objective, state) == lost
+        theta[-1, 0] = -30.0
 
 
 def test_hessians_are_formed_where_rows_are_few_or_there_may_be_no_minimum():

@@ -132,7 +132,7 @@ def quasi_newton(tol, rng, settles=False, known=None):
         moved = advance(objective, state)
         if moved is None:  # a metric that is made here, without pairs, may still lead downhill
             state = renewed(objective, state._replace(metric=Secant(None)), rng)
-            moved = advance(objective, state._replace(direction=quasi_newton_step(objective, state)))
+            moved = advance(objective, state._replace(direction=quasi_newton_step(objective, state)[0]))
         if moved is None:
             return state._replace(rate=0.0)
         return with_direction(objective, renewed(objective, moved, rng) if is_stale(objective, moved) else moved, tol)
@@ -198,7 +198,8 @@ def steps_left(state):
 def renewed(objective, state, rng):
     """The state with its metric made at its point; the secant pairs stay."""
     features, curved = state.features, state.scores if state.point.theta.any() else None
-    state = state._replace(sample=sample_of(objective, features.squares, curved, rng))
+    if state.sample is not None or not state.values:
+        state = state._replace(sample=sample_of(objective, features.squares, curved, rng))
     some, z = seen_rows(objective, state)
     if wants_gram(objective, state):
         features = with_gram(some, features, rng)
@@ -301,7 +302,8 @@ def falls(values, *before):
 
 def with_direction(objective, state, tol):
     """The state with its next direction, and an estimate of the excess at its point."""
-    direction, values = quasi_newton_step(objective, state), (*state.values, state.point.value)
+    values = *state.values, state.point.value
+    direction, state = quasi_newton_step(objective, state)
     decrement = -0.5 * float(np.vdot(state.point.gradient, direction))
     further = left(state, values) if state.sample is None else with_rest(decrement, state.excess)
     excess = min(state.times * max(decrement, further), state.point.value)
@@ -359,9 +361,16 @@ def verified(objective, state):
 
 
 def quasi_newton_step(objective, state):
-    """The step to the minimum of the metric's model."""
+    """The step to the minimum of the metric's model; and the state, without its sample if that took too many products.
+
+    Where rows become certain, features may be so badly conditioned that a solve with the sample is no good step.
+    """
     metric = state.metric
     if state.sample is not None:
-        metric = Secant(state.sample.hessian(objective, state.scores, metric.first), metric.pairs)
+        hessian = state.sample.hessian(objective, state.scores, metric.first)
+        metric = Secant(hessian, metric.pairs)
     step = -metric.solve(state.point.gradient)
-    return step - step.mean(axis=1, keepdims=True) if step.shape[1] > 1 else step  # the mean is rounding: a shift
+    if state.sample is not None and hessian.residual > hessian.fine:
+        state = state._replace(sample=None)
+    step = step - step.mean(axis=1, keepdims=True) if step.shape[1] > 1 else step  # the mean is rounding: a shift
+    return step, state

@@ -236,7 +236,9 @@ class ConjugateGradients:
 
     def solve(self, g):
         """H^-1 g, as near as ``solved`` comes."""
-        return self.solved(g).x
+        iterate = self.solved(g)
+        self.residual = iterate.residual
+        return iterate.x
 
     def solved(self, g):
         """The iterate whose bound is sharp; the one of a small residual where there is no bound."""
