@@ -13,7 +13,7 @@ from gdlogit.descent.quasi_newton import quasi_newton
 from gdlogit.descent.status import Status
 from gdlogit.objective import Objective
 from gdlogit.penalty import ElasticNet
-from gdlogit.quadratic.few_rows import FewRows, kernel_of, kernel_price, rows_with_curvature
+from gdlogit.quadratic.few_rows import FewRows, kernel_of, kernel_price
 
 
 def problem(seed=0, n=40, p=90, intercept=True, k=1, factors=None, dtype=float, computed=None):
@@ -95,15 +95,6 @@ def test_rows_without_curvature_leave_the_penalty_alone():
     found, point, _ = solved(objective, theta + 1.0, z)
     penalty = objective.penalty.curvature(np.empty(objective.shape[0]))[:-1, None]
     np.testing.assert_allclose(found.x[:-1], point.gradient[:-1] / penalty)
-
-
-def test_rows_without_curvature_are_left_out_and_hardly_change_the_solve():
-    rng = np.random.default_rng(0)
-    sizes = 10.0 ** rng.uniform(-12, 6, 200)
-    kept = rows_with_curvature(sizes)
-    left_out = np.setdiff1d(np.arange(200), kept)
-    assert 20 < len(left_out) < 180
-    assert sizes[left_out].sum() < 1 <= sizes[left_out].sum() + sizes[kept].min()
 
 
 def test_products_of_sparse_rows_are_those_of_the_same_dense_rows():

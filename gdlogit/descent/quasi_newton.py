@@ -325,7 +325,7 @@ def tries_newton(objective, state, values):
         return False
     if state.solved is None:
         return len(values) > STEPS_BEFORE_NEWTON and (len(values) & (len(values) - 1)) == 0
-    return values[-2] - values[-1] >= KEPT_PROMISE * min(state.solved.fall, values[-2])  # J is not negative
+    return values[-2] - values[-1] >= KEPT_PROMISE * state.solved.fall
 
 
 def has_few_rows(objective):
@@ -354,10 +354,9 @@ def verified(objective, state):
     if objective.has_intercept:  # a proof needs residuals that add up to 0
         coupling = objective.coupling(objective.curvature(state.scores))
         x[-1] += np.linalg.pinv(coupling, hermitian=True) @ solution.rest[-1]
-    times = max(state.times, state.times * solution.estimate / max(state.excess, TINY))
-    return state._replace(
-        direction=-x, excess=solution.estimate, times=times, solved=Solved(-x, solution.estimate), is_small=False
-    )
+    excess = min(solution.estimate, state.point.value)  # J is not negative
+    times = max(state.times, state.times * excess / max(state.excess, TINY))
+    return state._replace(direction=-x, excess=excess, times=times, solved=Solved(-x, excess), is_small=False)
 
 
 def quasi_newton_step(objective, state):

@@ -23,7 +23,7 @@ from math import isinf, sqrt
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import get_lapack_funcs, lapack
 
 __all__ = ["Cholesky", "ConjugateGradients", "Iterate", "Jacobi", "Kronecker", "Updated"]
 
@@ -54,13 +54,14 @@ class Cholesky:
         tau, failed = self.rounding, True
         while failed:
             np.einsum("ii->i", equilibrated)[:] = 1 + tau
-            self.factor, failed = lapack.dpotrf(equilibrated, lower=True)
+            self.factor, failed = get_lapack_funcs("potrf", (equilibrated,))(equilibrated, lower=True)
             tau *= 100
 
     def solve(self, g):
         """H^-1 g."""
         columns = g.reshape(len(self.scale), -1)
-        solution, _ = lapack.dpotrs(self.factor, self.scale[:, None] * columns, lower=True)
+        scaled = (self.scale[:, None] * columns).astype(self.factor.dtype, copy=False)
+        solution, _ = get_lapack_funcs("potrs", (self.factor,))(self.factor, scaled, lower=True)
         return (self.scale[:, None] * solution).reshape(g.shape)
 
     def decrement(self, g):

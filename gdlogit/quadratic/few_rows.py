@@ -12,31 +12,24 @@ Lambda^-1 X^T e, with one number alpha and e (n, k). Their scores are alpha X W 
 So a product costs n^2 k multiplications in place of the 2 n p k of a pass, X is read only before and after the solve,
 and the solve is in float64, whatever the type of X.
 
-The preconditioner has the same curvature w_i in all k scores of a row i: c_i of a single score; half of the trace of
-C_i of a softmax, which is exact for rows between two classes. By Woodbury's identity
-
-    (I + Lambda^-1 X^T w X)^-1 v = v - Lambda^-1 X^T w^1/2 (I + w^1/2 K w^1/2)^-1 w^1/2 X v
-
-One factorisation, of n^3 / 3 multiplications, serves all scores, and knows which rows have curvature left.
+``row_curvature`` has the preconditioners.
 
 References
 ----------
-Hager, "Updating the inverse of a matrix", SIAM Review 31 (1989) (Woodbury's identity).
 Rasmussen and Williams, "Gaussian Processes for Machine Learning" (2006), section 3.5 (Newton's step by K alone).
 """
 
+from functools import cached_property
 from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
 
-from .curvature import Cholesky, ConjugateGradients, Iterate
+from .curvature import ConjugateGradients, Iterate
 from .price import CHOLESKY, pass_price
+from .row_curvature import preconditioner_of
 
 __all__ = ["FewRows", "kernel_of", "kernel_price"]
-
-# Sum of w_i K_ii over the rows that are left out: no eigenvalue of their part is larger, beside the penalty's 1.
-LEFT_OUT_TRACE = 1.0
 
 
 class Vector(NamedTuple):
@@ -71,7 +64,6 @@ class FewRows(ConjugateGradients):
         self.norm = float(np.vdot(W, objective.penalty_curvature[:-1] * W))
         bend = objective.loss.bend_sum(self.c, self.share[:, 0]) * objective.has_intercept
         self.intercept_inverse = np.linalg.pinv(bend, hermitian=True)  # of 1^T C 1
-        self.factor = None
 
     @property
     def product_price(self):
@@ -143,30 +135,11 @@ class FewRows(ConjugateGradients):
 
     def _preconditioned(self, v):
         """The preconditioner's solution for v."""
-        if self.factor is None:
-            self._factorise()
-        u = np.zeros_like(v.e)
-        u[self.rows] = self.root * self.factor.solve(self.root * v.scores[self.rows])
-        return self._of(v.alpha, v.e - u)
+        return self._of(v.alpha, v.e - self._preconditioner.solve(v.scores))
 
-    def _factorise(self):
-        """Make the preconditioner."""
-        curvature = self.share[:, 0] * self.objective.loss.bend_diagonal(self.c).sum(axis=1)
-        w = curvature / min(2, self.objective.shape[1])
-        self.rows = rows_with_curvature(w * self.kernel.diagonal())
-        self.root = np.sqrt(w[self.rows])[:, None]
-        system = self.kernel[np.ix_(self.rows, self.rows)]
-        system *= self.root
-        system *= self.root.T
-        np.einsum("ii->i", system)[:] += 1
-        self.factor = Cholesky(system)
-
-
-def rows_with_curvature(sizes):
-    """The rows, at least one, whose curvature counts beside the penalty; ``sizes`` are their w_i K_ii."""
-    order = np.argsort(sizes)
-    n_left_out = int(np.searchsorted(np.cumsum(sizes[order]), LEFT_OUT_TRACE))
-    return np.sort(order[min(n_left_out, len(sizes) - 1) :])
+    @cached_property
+    def _preconditioner(self):
+        return preconditioner_of(self.kernel, self.c, self.share[:, 0])
 
 
 def kernel_of(objective):
