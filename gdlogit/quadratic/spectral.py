@@ -36,7 +36,7 @@ from .features import LEAST_CURVATURE, Features
 
 __all__ = ["Eigenbasis", "SpectralMetric"]
 
-MOST_PAIRS = 10  # that are kept: the newest
+KEPT_PAIRS = 5  # that are kept: the newest; J falls as fast as with 10, see docs/decisions
 # Of a class, relative to the largest: 1e-4 to 1e-1 take as many passes where rows become certain, 1e-6 five times.
 LEAST_CLASS_CURVATURE = 1e-3
 LEAST_EIGENVALUE = 1e-10  # of G (x) B, relative to the largest: less is rounding
@@ -123,7 +123,7 @@ class SpectralMetric(NamedTuple):
             if is_seen(*pair):
                 pairs.append((ds, dg))
                 known.append(pair)
-        return self._replace(pairs=tuple(pairs[-MOST_PAIRS:]), known=tuple(known[-MOST_PAIRS:]))
+        return self._replace(pairs=tuple(pairs[-KEPT_PAIRS:]), known=tuple(known[-KEPT_PAIRS:]))
 
     def step_and_fall(self, point, penalty):
         """The step to about the minimum of q, how far q falls, and the metric with a better rho."""
@@ -142,8 +142,8 @@ class SpectralMetric(NamedTuple):
     def _restricted(self, some):
         """The metric of some entries of theta, a mask, where M but for its secant pairs is diagonal."""
         basis = self.basis._replace(scale=self.basis.scale[some], values=self.basis.values[some])
-        flat = some.ravel()
-        known = [(s[flat], y[flat]) for s, y in self.known]
+        flat = np.flatnonzero(some)
+        known = [(s.take(flat), y.take(flat)) for s, y in self.known]
         return SpectralMetric(basis, known=tuple(pair for pair in known if is_seen(*pair)), rho=self.rho)
 
 
@@ -213,9 +213,11 @@ def compact_form(values, pairs):
     """The sigma, W and K of M, from pairs in the eigenvectors; sigma is that of the newest pair."""
     if not pairs:
         return 1.0, np.empty((0, values.size)), np.empty((0, 0))
-    S, Y = (np.array(rows) for rows in zip(*pairs, strict=True))
+    W = np.stack([vector for vectors in zip(*pairs, strict=True) for vector in vectors])
+    S, Y = np.split(W, 2)
     sigma = float((Y[-1] ** 2 / values.ravel()).sum() / (S[-1] @ Y[-1]))
-    MS, SY = sigma * values.ravel() * S, S @ Y.T
+    diagonal, SY = sigma * values.ravel(), S @ Y.T
     lower = np.tril(SY, -1)
-    K = np.block([[S @ MS.T, lower], [lower.T, -np.diag(SY.diagonal())]])
-    return sigma, np.vstack([MS, Y]), K
+    K = np.block([[(diagonal * S) @ S.T, lower], [lower.T, -np.diag(SY.diagonal())]])
+    S *= diagonal
+    return sigma, W, K
