@@ -168,8 +168,12 @@ def test_to_sklearn_predicts_the_same(name, dtype):
         np.testing.assert_allclose(theirs.decision_function(rows), model.decision_function(rows), **same)
         found, expected = theirs.predict_proba(rows), model.predict_proba(rows)
         assert found.dtype == expected.dtype
-        np.testing.assert_allclose(found[:, 1:], expected[:, 1:], **same)
-        np.testing.assert_allclose(found[:, 0], expected[:, 0], **half if found.shape[1] == 2 else same)
+        if found.shape[1] > 2:  # theirs subtracts the largest score, which moves the others by its rounding
+            rounding = 4 * (1 + np.abs(model.decision_function(rows)).max()) * np.finfo(found.dtype).eps
+            np.testing.assert_allclose(found, expected, rtol=rounding)
+        else:
+            np.testing.assert_allclose(found[:, 1], expected[:, 1], **same)
+            np.testing.assert_allclose(found[:, 0], expected[:, 0], **half)
 
 
 def test_to_sklearn_has_names_and_parameters_and_is_a_copy():

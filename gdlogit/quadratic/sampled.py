@@ -53,28 +53,31 @@ class RowSample(NamedTuple):
 
 
 def sample_of(objective: Objective, squares: np.ndarray, z: np.ndarray | None, rng) -> RowSample | None:
-    """A sample of the rows with scores z, if they are in memory and many for each feature.
+    """A sample of the rows with scores z, if a sample serves.
 
     ``squares`` are the mean squares of the features. Without z, all rows have the same curvature.
     """
-    if not has_many_rows(objective):
+    if not serves(objective):
         return None
     index, times = likely_rows(objective, objective.sample_size, squares, rng, z)
     return RowSample(index, *objective.drawn(index, times))
 
 
-def has_many_rows(objective: Objective) -> bool:
-    """Whether rows are in memory, and a sample has enough of them for each feature."""
-    return objective.is_in_memory and objective.sample_size >= SAMPLED_ROWS_PER_FEATURE * objective.shape[0]
+def serves(objective: Objective) -> bool:
+    """Whether a sample's Hessian is near that of all rows: the rows are in memory, and many for each feature.
+
+    A penalty on all features gives curvature where a sample has none.
+    """
+    is_penalised = objective.penalty.is_smooth and objective.penalty_curvature[:-1].all()
+    has_many = objective.is_in_memory and objective.sample_size >= SAMPLED_ROWS_PER_FEATURE * objective.shape[0]
+    return bool(is_penalised and has_many)
 
 
 def replaces_hessian(objective: Objective) -> bool:
     """Whether products with a sample's Hessian serve better than formed Hessians.
 
-    That is for several scores, where a sample has too few rows for a formed Hessian; and where a penalty on all
-    features gives J a minimum, because a test for separation would need a formed Hessian.
+    That is for several scores, where a sample has too few rows for a formed Hessian.
     """
     is_small = objective.sample_size >= SAMPLE_ROWS_PER_PARAMETER * objective.n_parameters
-    has_minimum = objective.penalty.is_smooth and objective.penalty_curvature[:-1].all()
     is_free = bool(lacking(objective.penalty, BoxPenalty))
-    return objective.shape[1] > 1 and not is_small and has_minimum and is_free and has_many_rows(objective)
+    return objective.shape[1] > 1 and not is_small and is_free and serves(objective)
