@@ -70,7 +70,7 @@ class L1Path:
         self.tol = settings.formed_tol * (1 if problem.loss.n_outputs == 1 else SOFTMAX_TOL)
         self.all = self.part = Part.of(problem, shares)
         self.weightings, self.shape = np.arange(shares.shape[1]), problem.shape
-        self.last = self.first(start)
+        self.last, self.before = self.first(start), None  # the thetas at the last C, and at the one before
         self.hessians = self.slopes = None
         self.made = None, None, None  # the columns that were made last, after their part and the numbers of their C
 
@@ -105,9 +105,14 @@ class L1Path:
             begin = some[-1] + 1
 
     def next_batch(self, begin):
-        """The numbers of the C that go side by side, from the ``begin``-th on: at least one."""
+        """The numbers of the C that go side by side, from the ``begin``-th on: one of several scores, or more.
+
+        With several scores, models are no good so far away, and their minima are not found side by side.
+        """
+        if self.shape[1] > 1:
+            return np.arange(begin, begin + 1)
         reach = REACH if self.takes_all else REACH_OF_SET
-        most = max(1, MOST_THETA_COLUMNS // (len(self.weightings) * self.shape[1]))
+        most = max(1, MOST_THETA_COLUMNS // len(self.weightings))
         logs = np.log(self.Cs[begin : begin + most])
         return np.arange(begin, begin + np.searchsorted(logs, logs[0] + reach, side="right"))
 
@@ -124,7 +129,7 @@ class L1Path:
             if not missing.any():
                 break
             self.take(some, missing)
-        self.last = theta[-1]
+        self.before, self.last = [self.last, *theta][-2:]
         numbers = zip(some, theta, excess, n_iter, converged, separable, strict=True)
         return [self.with_proof(i, points.some(m), *of_C) for m, (i, *of_C) in enumerate(numbers)]
 
@@ -182,7 +187,8 @@ class L1Path:
     def descend(self, some, theta=None):
         """Solve at some C with the working set: theta, excess, number of steps, which converged, or cannot.
 
-        Without a start, each problem starts where the models foretell, or at the last solution if that is far.
+        Without a start, each problem starts where the models foretell, or at the last solution if that is far; with
+        several scores ``ahead`` of the last two solutions.
         """
         part, columns = self.part, self.columns(self.part, some)
         last = self.moved(self.last, self.all, part)
@@ -192,6 +198,8 @@ class L1Path:
             metrics = Metrics(part.several, lambda m: self.hessians[columns.weighting[m]])
             if theta is not None:
                 start = self.moved(theta, self.all, part)
+            elif self.shape[1] > 1:
+                start = self.moved(self.ahead(some[0]), self.all, part)
             elif some[0] and np.log(self.Cs[some[0]] / self.Cs[some[0] - 1]) <= REACH:
                 start = self.foretold(last, columns, metrics)
             else:
@@ -211,6 +219,15 @@ class L1Path:
             found.arrived[m], separable[m] = solution.has_converged, solution.is_separable
         parts = theta, *found[1:4], separable
         return tuple(part.reshape(len(some), len(self.weightings), *part.shape[1:]) for part in parts)
+
+    def ahead(self, i):
+        """The thetas to which the last two C point, linearly in log C, without a change of sign."""
+        if i < 2:
+            return self.last
+        logs = np.log(self.Cs[i - 2 : i + 1])
+        theta = self.last + (logs[2] - logs[1]) / (logs[1] - logs[0]) * (self.last - self.before)
+        theta[:, :-1] *= np.sign(theta[:, :-1]) * np.sign(self.last[:, :-1]) > 0
+        return theta
 
     def foretold(self, last, columns, metrics):
         """The starts of all problems: the minima of their models around the thetas at the last C."""
