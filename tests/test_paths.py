@@ -340,6 +340,16 @@ def active_sets(M=5, P=12, seed=6):
     )
 
 
+def test_active_sets_take_no_problem_at_all():
+    """As where no step of any problem is good."""
+    metrics, columns, _, _ = active_sets()
+    nothing = np.zeros((0, *columns.strength.shape[1:]))
+    metrics.update(np.arange(0), nothing, nothing)
+    steps, falls = metrics.steps_and_falls(np.arange(0), Points(nothing, np.zeros(0), nothing))
+    assert steps.shape == nothing.shape
+    assert falls.shape == (0,)
+
+
 def test_steps_on_active_sets_lead_to_the_minimum_of_each_model():
     """At the minimum of a convex q each slope is -lambda sign(x), or at most lambda where x = 0."""
     metrics, columns, matrices, rng = active_sets()

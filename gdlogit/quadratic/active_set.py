@@ -43,7 +43,7 @@ class ActiveSets:
 
         The fall is infinite where the minimum was not found.
         """
-        theta, g = (part.reshape(len(numbers), -1) for part in (point.theta, point.gradient))
+        theta, g = (part.reshape(len(numbers), self.strength.shape[1]) for part in (point.theta, point.gradient))
         steps, falls = self.minima(numbers, theta, g)
         for m in np.flatnonzero(np.isnan(falls)):
             M, strength = self.matrix(numbers[m], np.arange(theta.shape[1])), self.strength[numbers[m]]
@@ -106,7 +106,7 @@ class ActiveSets:
 
     def update(self, numbers, ds, dg):
         """Improve M to M - M s s^T M / s^T M s + y y^T / s^T y (Nocedal and Wright 2006, equation 6.19)."""
-        s, y = (part.reshape(len(numbers), -1) for part in (ds, dg))
+        s, y = (part.reshape(len(numbers), self.strength.shape[1]) for part in (ds, dg))
         Ms = self.product(numbers, s)
         of_model, of_loss = (s * Ms).sum(axis=1), (s * y).sum(axis=1)
         good = (of_model > 0) & (of_loss > 0)
