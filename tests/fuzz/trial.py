@@ -17,7 +17,7 @@ from gdlogit import GDLogisticRegression
 
 from .cases import batches, data, in_form
 
-SECONDS = 20  # of all cores together, that one fit may take
+SECONDS = 60  # of all cores together, that one fit may take: on slow and shared machines, too
 FEW_PARAMETERS, FEW_PRODUCTS = 500, 20_000  # up to which scikit-learn's slower solvers are asked, too
 
 
