@@ -1,11 +1,12 @@
 """The solutions in several weightings over a path of C, with an l1 penalty: all weightings and a few C at a time.
 
 At the last C, each weighting has a quadratic model of its loss. Its minima with the next few strengths of the penalty
-are the starts at the next few C, because a model knows which coefficients leave zero. All these problems then go side
-by side, on a working set of features: the features with a nonzero coefficient, and those that the strong rule does not
-leave out. Let g_j be the slopes of the loss at the last C, and l' and l the l1 strengths at the last two C of the
-batch. A feature with |g_j| < 2 l - l' hardly ever leaves zero. One pass over all features finds the exceptions, which
-then join the working set. The features of the working set are copied, and copied again only if features are missing.
+are the starts at the next few C, because a model knows which coefficients leave zero. With several scores one C goes at
+a time, from where the last two solutions point to. All these problems go side by side, on a working set of features:
+the features with a nonzero coefficient, and those that the strong rule does not leave out. Let g_j be the slopes of the
+loss at the last C, and l' and l the l1 strengths at the last two C of the batch. A feature with |g_j| < 2 l - l' hardly
+ever leaves zero. One pass over all features finds the exceptions, which then join the working set. The features of the
+working set are copied, and copied again only if features are missing.
 
 The metric is the Hessians of all weightings, made at an earlier C, at the solution of one weighting. If a problem takes
 many steps, the Hessians are made anew.

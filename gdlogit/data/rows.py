@@ -17,6 +17,7 @@ offset (n, k); theta (p + 1, k), intercept last; z and dz (m, k) for a block's m
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from operator import add
 from typing import Any
 
@@ -47,6 +48,10 @@ class Rows(ABC):
     has_columns : bool, whether ``columns`` can be asked for.
     copies_features : bool, whether ``with_columns`` and ``with_measured`` can be asked for.
     has_offset : bool, whether something is added to the rows' scores.
+    reweighted(share) : of rows in memory or on a cluster: the same rows, each weight multiplied by its share.
+    with_columns(features) : of rows in memory: the same rows with a copy of some features.
+    augmented(weight) : of rows in memory: these rows, and each row once more for each class, with weights
+        (n, n_classes) and a feature as mark.
     """
 
     n_rows: int
@@ -61,6 +66,9 @@ class Rows(ABC):
     smallest_weight: float
     work: float
     cores: Any
+    reweighted: Callable[..., "Rows"]
+    with_columns: Callable[..., "Rows"]
+    augmented: Callable[..., "Rows"]
     has_columns = has_offset = copies_features = False
     unit: float | np.ndarray = 1.0
 
@@ -118,20 +126,6 @@ class Rows(ABC):
     @abstractmethod
     def stored(self):
         """The same rows, with CSR features that have zeros measured from 0, so that a matrix of margins is sparse."""
-
-    # --- What some rows can do --------------------------------------------------------------------------------------
-
-    def reweighted(self, share):
-        """The same rows, the weight of each multiplied by its share."""
-        raise NotImplementedError
-
-    def with_columns(self, features):
-        """The same rows with a copy of some features."""
-        raise NotImplementedError
-
-    def augmented(self, weight):
-        """These rows, and each row once more for each class, with weights (n, n_classes) and a feature as mark."""
-        raise NotImplementedError
 
     # --- What follows -----------------------------------------------------------------------------------------------
 

@@ -9,7 +9,6 @@ poor one.
 
 import numpy as np
 
-from ..objective import FORMED_PARAMETERS
 from .loop import Method
 from .newton import NewtonState, hessian_cost, refresh, sketch
 from .quasi_newton import quasi_newton, steps_left
@@ -28,7 +27,7 @@ def products_first(tol, rng):
         moved = of(state).step(objective, state)
         if isinstance(moved, NewtonState) or not is_dear(objective, moved) or is_lost(objective, moved):
             return moved
-        objective.formed_parameters = FORMED_PARAMETERS
+        objective.formed_parameters = objective.n_parameters
         return refresh(objective, moved.point, 1.0, None)
 
     def model(objective, state):
@@ -45,5 +44,7 @@ def is_dear(objective, state):
 
 def is_lost(objective, state):
     """Whether all rows of some class are on the wrong side: Newton's step for the intercepts promises more than J."""
+    if not objective.has_intercept:
+        return False
     slopes, B = state.point.gradient[-1], objective.coupling(objective.curvature(state.scores))
-    return objective.has_intercept and slopes @ np.linalg.pinv(B, hermitian=True) @ slopes > 2 * state.point.value
+    return slopes @ np.linalg.pinv(B, hermitian=True) @ slopes > 2 * state.point.value
