@@ -267,7 +267,7 @@ def users(theta: np.ndarray, objective: Objective, coordinates: Coordinates) -> 
 
 def better_start(objective: Objective, theta: np.ndarray) -> np.ndarray:
     """Theta, or zero where J is lower at zero: theta may come from a fit to features on other scales."""
-    theta = objective.penalty.prox(theta, 0.0)  # J is infinite theta_of_user of bounds
+    theta = objective.penalty.prox(theta, 0.0)  # J is infinite out of bounds
     if not theta.any():
         return theta
     zero = objective.penalty.prox(np.zeros_like(theta), 0.0)
