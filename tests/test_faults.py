@@ -373,4 +373,4 @@ def test_failed_fits_leave_no_memory_and_no_open_files(two_threads, tmp_path):
     grown = measure()
     tracemalloc.stop()
     assert grown[0] - memory < X.nbytes  # not one copy in 32 fits; what measures coverage grows, too
-    assert grown[1] == n_files
+    assert grown[1] <= n_files
