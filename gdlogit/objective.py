@@ -265,11 +265,11 @@ class Objective:
             some = slice(*ends)
             yield some, self.rows.filled_columns(some).astype(float, copy=False)
 
-    def filled_parts(self):
-        """Yield the numbers of some rows and [X, 1] there as an ndarray, until all rows have come: few at a time."""
-        n, (p, _) = self.n_rows, self.shape
-        for some in np.array_split(np.arange(n), -(-n * p // FILLED_ENTRIES)):
-            yield some, self.rows.take(some).filled()
+    def columns(self, numbers):
+        """Some columns of [X, 1], in order, as an ndarray in float64."""
+        p = self.shape[0] - 1
+        X = self.rows.filled_columns(numbers[numbers < p]).astype(float, copy=False)
+        return np.hstack([X, np.full((self.n_rows, np.count_nonzero(numbers == p)), float(self.rows.constant))])
 
     def transposed(self, u):
         """X^T u, shape (p + 1, k), for u (n, k), in half a pass."""

@@ -10,8 +10,9 @@ from gdlogit.backprop import loss_of
 from gdlogit.data.memory import rows_of
 from gdlogit.objective import FORMED_PARAMETERS, Objective
 from gdlogit.penalty import ElasticNet
-from gdlogit.quadratic.few_entries import L1Entries, entries_metric, hessian_of, working_entries
+from gdlogit.quadratic.few_entries import entries_metric, hessian_of, working_entries
 from gdlogit.quadratic.lasso import least_slope
+from gdlogit.quadratic.metric import L1Products
 
 N, P, K = 80, 60, 4
 
@@ -42,19 +43,23 @@ def test_the_hessian_of_entries_is_a_part_of_the_hessian(rng, sparse, dtype):
     np.testing.assert_allclose(part, whole[np.ix_(flat, flat)], rtol=0, atol=tolerance * np.abs(whole).max())
 
 
-@pytest.mark.parametrize("most", [120, 240])
-def test_the_minimum_over_few_entries_is_that_over_all(rng, most):
-    objective = objective_at(rng)
+@pytest.mark.parametrize("sparse", [False, True])
+def test_the_minimum_over_few_entries_is_that_over_all(rng, sparse):
+    objective = objective_at(rng, sparse=sparse)
     theta = np.zeros(objective.shape)
     point = objective.at(theta)
     c = objective.curvature(objective.scores(theta))
     strength = objective.penalty.l1_strengths(theta.shape)
-    direction, fall = L1Entries(objective, c, most, None).step_and_fall(point, 0.0)
+    direction, fall = entries_metric(objective, c, products_of(objective, c)).by_entries(point, 0.0)
     x, bend = theta + direction, objective.hessian_product(c)(direction)
     slopes = least_slope(x, point.gradient + bend, strength)
     assert (np.abs(slopes) <= 1.1e-3 * strength + 1e-9).all()
     promised = -np.vdot(point.gradient + bend / 2, direction) - np.vdot(strength, np.abs(x) - np.abs(theta))
     assert fall == pytest.approx(promised, rel=1e-8)
+
+
+def products_of(objective, c):
+    return L1Products(objective.hessian_product(c), objective.hessian_diagonal(c), objective.penalty)
 
 
 def test_a_working_set_has_the_nonzeros_and_the_zeros_furthest_beyond_their_strengths():
@@ -64,11 +69,40 @@ def test_a_working_set_has_the_nonzeros_and_the_zeros_furthest_beyond_their_stre
     assert np.array_equal(working_entries(theta, slope, strength, 1), [[True, False], [False, False], [False, True]])
 
 
+def test_a_working_set_grows_with_the_nonzeros():
+    theta, slope, strength = np.zeros((900, 2)), 2 + np.arange(1800.0).reshape(900, 2), np.ones((900, 2))
+    assert np.count_nonzero(working_entries(theta, slope, strength, 1500)) == 100
+    theta[:80] = 1.0
+    assert np.count_nonzero(working_entries(theta, slope, strength, 1500)) == 320
+    theta[:500] = 1.0
+    assert np.count_nonzero(working_entries(theta, slope, strength, 1500)) == 1500
+
+
 def test_many_nonzeros_are_left_to_products(rng):
     objective = objective_at(rng)
     theta = rng.standard_normal(objective.shape)
-    c = objective.curvature(objective.scores(theta))
-    assert entries_metric(objective, objective.at(theta), c, None) is None
+    point, c = objective.at(theta), objective.curvature(objective.scores(theta))
+    products = products_of(objective, c)
+    metric = entries_metric(objective, c, products)
+    assert metric.by_entries(point, 0.3) is None
+    assert np.array_equal(metric.step_and_fall(point, 0.3)[0], products.step_and_fall(point, 0.3)[0])
+
+
+def test_a_minimum_that_keeps_all_entries_is_left_to_products(rng):
+    objective = objective_at(rng, l1=1e-9, l2=1e-3)
+    point, c = objective.at(np.zeros(objective.shape)), objective.curvature(objective.scores_of_zero())
+    assert entries_metric(objective, c, products_of(objective, c)).by_entries(point, 1e-3) is None
+
+
+def test_collinear_features_and_few_rows_end_at_a_proven_minimum():
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((150, 8)) @ rng.standard_normal((8, 400)) + 0.1 * rng.standard_normal((150, 400))
+    y = (X @ rng.standard_normal((400, 3)) / 10 + rng.gumbel(size=(150, 3))).argmax(axis=1)
+    model = GDLogisticRegression(C=3, l1_ratio=1, random_state=0).fit(X, y)
+    z, W = X @ model.coef_.T + model.intercept_, model.coef_
+    value = (logsumexp(z, axis=1) - z[np.arange(150), y]).mean() + np.abs(W).sum() / (3 * 150)
+    assert model.converged_
+    assert model.duality_gap_ <= 1e-6 * value
 
 
 def test_many_classes_of_few_rows_end_at_a_proven_minimum():

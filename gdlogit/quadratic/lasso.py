@@ -40,6 +40,7 @@ __all__ = [
     "least_slope",
     "minimise_formed",
     "minimise_roughly",
+    "most_products",
     "split",
 ]
 
@@ -237,11 +238,22 @@ def minimise_roughly(M, g, theta, strength, rtol):
     strength = strength * M.scale
     start = without_remnants(M, LassoPoint(theta / M.scale, M.scale * g, 0.0), strength)
     if rtol:
-        steps = NEWTON_STEPS_PER_ROUND if rtol >= ROUGH else STEPS_TO_RESIDUAL
-        point, _ = reduced_newton(M, start, strength, steps, rtol)
+        point, _ = reduced_newton(M, start, strength, most_steps(rtol), rtol)
     else:
-        point, _ = reduced_newton(M, start, strength, PROOF_STEPS, most_slope=PROOF_SLOPE, always_frees=True)
+        point, _ = reduced_newton(M, start, strength, most_steps(rtol), most_slope=PROOF_SLOPE, always_frees=True)
     return M.scale * M.with_exact_intercept(point), point.fall
+
+
+def most_steps(rtol):
+    """The most steps of a rough solve to a residual of rtol."""
+    if not rtol:
+        return PROOF_STEPS
+    return NEWTON_STEPS_PER_ROUND if rtol >= ROUGH else STEPS_TO_RESIDUAL
+
+
+def most_products(rtol):
+    """About the most products that such a solve takes."""
+    return most_steps(rtol) * MOST_NONZERO_PRODUCTS
 
 
 def without_remnants(M, point, strength):

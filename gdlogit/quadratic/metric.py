@@ -18,7 +18,7 @@ from ..objective import Overflow, Point, overflow_raised
 from ..penalty import L1Penalty, lacking
 from .box import minimise_in_box
 from .curvature import Cholesky, ConjugateGradients, Jacobi, Kronecker
-from .few_entries import FEW_ROWS, entries_metric
+from .few_entries import FEW_ROWS, L1Entries, entries_metric
 from .lasso import (
     INTERCEPT_FEATURE,
     PROXIMAL_RESIDUAL,
@@ -264,7 +264,7 @@ class L1WorkingSet:
 class L1Restricted(NamedTuple):
     """A metric with an l1 penalty for several scores and more features than rows: the metric of a working set."""
 
-    metric: L1Products
+    metric: L1Entries | L1Products
     working_set: np.ndarray
 
     def step_and_fall(self, point, rtol=PROXIMAL_RESIDUAL, most_products=inf):
@@ -306,17 +306,17 @@ def l1_metric(objective, point, z):
     c = objective.curvature(z)
     if objective.n_parameters <= objective.formed_parameters and objective.shape[0] <= objective.n_counted:
         return metric_of(objective, objective.hessian_at(c))
-    if objective.is_wide:
-        features = working_features(objective, point)
-        some = objective.restricted(features, rough=True)  # a solve is rough
-        metric = L1Products(some.hessian_product(c), some.hessian_diagonal(c), some.penalty)
-        return L1Restricted(metric, np.append(features, len(point.theta) - 1))
+    if not objective.is_wide:
+        return several_scores_metric(objective, c, rough=objective.n_rows <= FEW_ROWS)
+    features = working_features(objective, point)
+    some = objective.restricted(features, rough=True)  # a solve is rough
+    return L1Restricted(several_scores_metric(some, c), np.append(features, len(point.theta) - 1))
 
-    def by_products():
-        product = objective.hessian_product(c, rough=objective.n_rows <= FEW_ROWS)
-        return L1Products(product, preconditioner_at(objective, z).diagonal, objective.penalty)
 
-    return entries_metric(objective, point, c, by_products) or by_products()
+def several_scores_metric(objective, c, rough=False):
+    """The metric with an l1 penalty for several scores, where the loss has curvature c."""
+    products = L1Products(objective.hessian_product(c, rough), objective.hessian_diagonal(c), objective.penalty)
+    return entries_metric(objective, c, products)
 
 
 def metric_at(objective, point):
