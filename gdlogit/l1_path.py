@@ -9,7 +9,7 @@ ever leaves zero. One pass over all features finds the exceptions, which then jo
 working set are copied, and copied again only if features are missing.
 
 The metric is the Hessians of all weightings, made at an earlier C, at the solution of one weighting. If a problem takes
-many steps, the Hessians are made anew.
+many steps, the Hessians are made anew. Where rows are few, each problem steps by its own Hessian, which is not formed.
 
 References
 ----------
@@ -20,10 +20,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .descent.several import Metrics, descend_side_by_side
+from .descent.several import Metrics, RowMetrics, descend_side_by_side
 from .objective import Objective
 from .problem import Coordinates
-from .quadratic.metric import LocalModel
+from .quadratic.metric import LocalModel, Solved
 from .several import Columns, Points, Several
 from .side_by_side import MOST_THETA_COLUMNS, Fits, largest_error
 from .verdict.duality import duality_gap
@@ -38,23 +38,15 @@ SOFTMAX_TOL = 0.01
 # Of the C that go side by side, in log C: from the starts that the models foretell, about two steps arrive. A working
 # set grows with the reach, and so do its Hessians: golub takes the same time with half or double the reach.
 REACH, REACH_OF_SET = 0.5 * np.log(10), 0.1 * np.log(10)
+NEWTON_ROWS = 600  # up to this number, Newton's steps by rows take less time than the more steps in shared Hessians
 STEPS_AHEAD = 3.0  # steps of C for which features are copied at a time
 
 
 class Part(NamedTuple):
-    """A problem with some of its features. ``index`` has their rows of theta, and the row of the intercept."""
+    """The rows with some of the features. ``index`` has the features' rows of theta, and the row of the intercept."""
 
     index: np.ndarray  # type: ignore[assignment]  # tuples have a method of this name
-    coordinates: Coordinates
     several: Several
-
-    @classmethod
-    def of(cls, problem, shares, features=None):
-        """The part with some features, or with all."""
-        p = problem.shape[0] - 1
-        coordinates = Coordinates.of_newton((problem if features is None else problem.restricted(features)).rows, 0)
-        index = np.append(np.arange(p) if features is None else features, p)
-        return cls(index, coordinates, Several(coordinates.rows, problem.loss, shares))
 
     @property
     def features(self):
@@ -69,17 +61,25 @@ class L1Path:
         self.problem, self.shares, self.Cs, self.l1_ratio = problem, shares, Cs, l1_ratio
         self.settings, self.rng, self.alone = settings, rng, alone
         self.tol = settings.formed_tol * (1 if problem.loss.n_outputs == 1 else SOFTMAX_TOL)
-        self.all = self.part = Part.of(problem, shares)
+        self.coordinates = Coordinates.of_newton(problem.rows, 0)
+        self.all = self.part = self.part_of(np.arange(problem.shape[0] - 1))
         self.weightings, self.shape = np.arange(shares.shape[1]), problem.shape
         self.last, self.before = self.first(start), None  # the thetas at the last C, and at the one before
         self.hessians = self.slopes = None
         self.made = None, None, None  # the columns that were made last, after their part and the numbers of their C
 
+    def part_of(self, features):
+        """The part with some features, or with all."""
+        rows = self.coordinates.rows
+        if len(features) < rows.n_features:
+            rows = rows.with_measured(features).copied_if_few()
+        return Part(np.append(features, self.problem.shape[0] - 1), Several(rows, self.problem.loss, self.shares))
+
     def first(self, start):
         """The thetas at which all weightings start."""
         theta = np.zeros((len(self.weightings), *self.shape))
         if start is not None:
-            theta[:] = self.all.coordinates.into(start)
+            theta[:] = self.coordinates.into(start)
         elif not self.problem.has_offset:
             theta[:, -1] = self.problem.best_intercepts()
         return theta
@@ -88,6 +88,12 @@ class L1Path:
     def takes_all(self):
         """Whether all features are in the working set."""
         return len(self.all.features) <= FEW_FEATURES
+
+    @property
+    def has_few_rows(self):
+        """Whether problems take Newton's steps by rows."""
+        several = self.all.several
+        return self.shape[1] == 1 and several.n_rows <= min(NEWTON_ROWS, several.largest_sample)
 
     def path(self):
         """Yield the number of each C and its Fits; end where the working set is too large to form a Hessian."""
@@ -131,14 +137,26 @@ class L1Path:
                 break
             self.take(some, missing)
         self.before, self.last = [self.last, *theta][-2:]
-        numbers = zip(some, theta, excess, n_iter, converged, separable, strict=True)
-        return [self.with_proof(i, points.some(m), *of_C) for m, (i, *of_C) in enumerate(numbers)]
+        numbers = zip(some, self.models(some, points), theta, excess, n_iter, converged, separable, strict=True)
+        return [self.with_proof(i, model, points.some(m), *of_C) for m, (i, model, *of_C) in enumerate(numbers)]
 
-    def with_proof(self, i, point, theta, excess, n_iter, converged, separable):
+    def models(self, some, points):
+        """The steps of the first weighting from its points at some C, where its models know them by rows, or None."""
+        if not self.has_few_rows:
+            return [None] * len(some)
+        part, of_first = self.part, slice(None, None, len(self.weightings))
+        columns = self.columns(part, some).some(of_first)
+        point = Points(points.theta[:, part.index], points.value, points.gradient[:, part.index])
+        with part.several.threads():
+            metrics = RowMetrics(part.several).at_start(columns, point)
+            steps, falls = metrics.steps_and_falls(np.arange(len(some)), point)
+        return [Solved(*of_C) for of_C in zip(self.moved(steps, part, self.all), falls, strict=True)]
+
+    def with_proof(self, i, model, point, theta, excess, n_iter, converged, separable):
         """The Fits of one C, with the proof of the first weighting, at its point."""
         gap = np.full(len(excess), np.nan)
         with self.all.several.threads():
-            gap[0] = self.gap(i, point, excess[0])
+            gap[0] = self.gap(i, model, point, excess[0])
         return Fits(self.outside(theta), excess, gap, n_iter, converged, separable)
 
     # --- Which features -----------------------------------------------------------------------------------------------
@@ -181,7 +199,7 @@ class L1Path:
             here[self.part.features] = True
         if self.part is self.all or (needed & ~here).any():
             features = np.flatnonzero(needed | self.in_play(some, STEPS_AHEAD))
-            self.part, self.hessians = Part.of(self.problem, self.shares, features), None
+            self.part, self.hessians = self.part_of(features), None
 
     # --- The descent --------------------------------------------------------------------------------------------------
 
@@ -194,9 +212,7 @@ class L1Path:
         part, columns = self.part, self.columns(self.part, some)
         last = self.moved(self.last, self.all, part)
         with part.several.threads():
-            if is_new := self.hessians is None:
-                self.hessians = [*part.several.hessians(last[0])]
-            metrics = Metrics(part.several, lambda m: self.hessians[columns.weighting[m]])
+            is_new, metrics = self.hessians is None, self.metrics(columns, last)
             if theta is not None:
                 start = self.moved(theta, self.all, part)
             elif self.shape[1] > 1:
@@ -214,12 +230,21 @@ class L1Path:
         theta, separable = self.moved(found.theta, part, self.all), np.zeros(len(found.theta), bool)
         for m in np.flatnonzero(~found.arrived):
             f, C = columns.weighting[m], self.Cs[some[m // len(self.weightings)]]
-            solution = self.alone.solve(f, C, self.all.coordinates.out_of(theta[m]))
-            theta[m] = self.all.coordinates.into(solution.theta)
+            solution = self.alone.solve(f, C, self.coordinates.out_of(theta[m]))
+            theta[m] = self.coordinates.into(solution.theta)
             found.excess[m], found.n_steps[m] = solution.excess, len(solution.history)
             found.arrived[m], separable[m] = solution.has_converged, solution.is_separable
         parts = theta, *found[1:4], separable
         return tuple(part.reshape(len(some), len(self.weightings), *part.shape[1:]) for part in parts)
+
+    def metrics(self, columns, last):
+        """The metrics with which problems with the features of the part start, after the thetas at the last C."""
+        several = self.part.several
+        if self.has_few_rows:
+            return RowMetrics(several)
+        if self.hessians is None:
+            self.hessians = [*several.hessians(last[0])]
+        return Metrics(several, lambda m: self.hessians[columns.weighting[m]])
 
     def ahead(self, i):
         """The thetas to which the last two C point, linearly in log C, without a change of sign."""
@@ -241,17 +266,17 @@ class L1Path:
         return theta + direction
 
     def moved(self, thetas, source, target):
-        """Thetas (..., p + 1, k) of one part, in the coordinates of another part."""
+        """Thetas (..., p + 1, k) of one part, as thetas of another part."""
         flat = np.reshape(thetas, (-1, *thetas.shape[-2:]))
         if source is target:
             return flat
-        users = np.zeros((len(flat), *self.shape))
-        users[:, source.index] = [source.coordinates.out_of(theta) for theta in flat]
-        return np.stack([target.coordinates.into(theta[target.index]) for theta in users])
+        whole = np.zeros((len(flat), *self.shape))
+        whole[:, source.index] = flat
+        return whole[:, target.index]
 
     def outside(self, thetas):
         """The user's thetas."""
-        return self.all.coordinates.out_of_each(thetas)
+        return self.coordinates.out_of_each(thetas)
 
     def columns(self, part, some):
         """The problems of all weightings at some C, with the features of a part."""
@@ -266,7 +291,7 @@ class L1Path:
         """The penalty at the i-th C, for a weighting whose weights add up to ``total``."""
         return self.problem.penalty_of(self.Cs[i], self.l1_ratio, total)
 
-    def gap(self, i, point, excess):
+    def gap(self, i, model, point, excess):
         """The proven bound of the first weighting at its point."""
-        objective = Objective(self.all.coordinates.rows, self.problem.loss, self.penalty(i, self.all.several.totals[0]))
-        return duality_gap(LocalModel(objective, point), self.rng, self.settings.formed_tol, excess)
+        objective = Objective(self.coordinates.rows, self.problem.loss, self.penalty(i, self.all.several.totals[0]))
+        return duality_gap(LocalModel(objective, point, model), self.rng, self.settings.formed_tol, excess)

@@ -138,6 +138,15 @@ class Several:
         total = self.totals[columns.weighting, None, None]
         return apart(gradient, self.shape) / total + columns.curvature * theta
 
+    def curvatures(self, theta, columns):
+        """The curvature of each row's loss in each problem, (M, n), as its part of the Hessian: for one score."""
+        f = partial(summands.curvatures_by_column, self.loss, side_by_side(theta), columns.weighting)
+        return self._rows(len(theta)).each(f, self.shares).T / self.totals[columns.weighting, None]
+
+    def filled(self):
+        """[X, 1], measured as these rows are, as an array in memory."""
+        return self.rows.take(np.arange(self.n_rows)).filled()
+
     def capped_losses(self, theta, most):
         """The mean loss of all rows at each theta, where no row counts for more than ``most``."""
         f = partial(summands.capped_values, self.loss, side_by_side(theta), len(theta), most)

@@ -270,6 +270,11 @@ def gradients(loss, theta, weightings, block, shares):
     return (block.backward(loss.backward(scores_by_column(theta, block), sign, weight)),)
 
 
+def curvatures_by_column(loss, theta, weightings, block, shares):
+    """The weighted curvature of each row's loss in each problem, (m, M), for one score: for ``each``."""
+    return loss.curvature(scores_by_column(theta, block)) * weights_by_column(weightings, block.weight, shares)
+
+
 def capped_values(loss, theta, n_problems, largest_loss, block):
     """The weighted loss of each problem, each row's loss capped at ``largest_loss``; rows of weight 0 take no time."""
     if not block.weight.all():

@@ -8,7 +8,7 @@ import scipy.sparse as sp
 from sklearn.datasets import load_breast_cancer, load_iris
 
 from gdlogit.descent.quasi_newton import LONG_DESCENT, Known
-from gdlogit.descent.several import Metrics, advance, begin, contraction, descend_side_by_side, is_near
+from gdlogit.descent.several import Metrics, RowMetrics, advance, begin, contraction, descend_side_by_side, is_near
 from gdlogit.l1_path import L1Path
 from gdlogit.objective import Objective
 from gdlogit.paths import OneByOne, paths
@@ -365,6 +365,37 @@ def test_steps_on_active_sets_lead_to_the_minimum_of_each_model():
         assert 0 < (x == 0).sum() < len(x)
         change = strength @ (np.abs(x) - np.abs(theta[m, :, 0]))
         np.testing.assert_allclose(fall, -(g[m, :, 0] @ step + 0.5 * step @ matrices[m] @ step + change))
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_metrics_by_rows_are_the_hessians_at_the_problems_own_thetas(weighted):
+    rng = np.random.default_rng(3)
+    X, y = sparse()
+    problem = problem_of(X, y, rng.uniform(0.5, 2, len(y)) if weighted else None)
+    several = Several(problem.rows.centred(), problem.loss, (rng.uniform(size=(len(y), 3)) < 0.8).astype(np.uint8))
+    shape = several.shape
+    l2, l1 = np.full((2, 5, *shape), 0.01)
+    l1[:, -1] = l2[:, -1] = 0
+    columns = Columns(np.array([0, 1, 2, 0, 2]), l2, l1)
+    theta = rng.standard_normal(l1.shape)
+    metrics = RowMetrics(several).at_start(columns, None)
+    metrics.steps_and_falls(np.arange(5), Points(theta, np.ones(5), several.gradients(theta, columns)))
+    on = np.array([0, 3, 7, 20])
+    products = metrics.product(np.arange(5), theta[..., 0])
+    for m, f in enumerate(columns.weighting):
+        M = several.hessian(theta[m], f) + np.diag(l2[m, :, 0])
+        np.testing.assert_allclose(metrics.matrix(m, on), M[np.ix_(on, on)], rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(products[m], M @ theta[m, :, 0], rtol=1e-9, atol=1e-12)
+
+
+def test_few_rows_take_few_steps_with_l1():
+    """Newton's method doubles the known digits in each step: from the models' starts, three steps arrive."""
+    X, y = wide()
+    shares = np.column_stack([np.ones(60), np.arange(60) % 3 != 0, np.arange(60) % 3 != 1]).astype(np.uint8)
+    problem = problem_of(X, y)
+    for _, fits in paths(problem, shares, np.geomspace(0.1, 3, 40), 1.0):
+        assert fits.converged.all()
+        assert fits.n_iter.max() <= 6  # where features join the working set, twice as many
 
 
 def test_updates_make_the_metrics_meet_the_last_secant_pair():

@@ -38,8 +38,8 @@ class Dense(Block):
         """``forward``, stored by column: as a product of transposed matrices, unless the columns are few."""
         if theta.shape[1] <= FEW_COLUMNS:
             return super().forward_by_column(theta)
-        W = np.ascontiguousarray(theta[:-1].T, self.X.dtype)
-        z = np.dot(W, self.X.T)
+        X, W = self._with_coefficients(theta[:-1])
+        z = np.dot(np.ascontiguousarray(W.T, X.dtype), X.T)
         z += self._intercept(theta).astype(z.dtype, copy=False)[:, None]
         return z.T
 
@@ -56,14 +56,19 @@ class Dense(Block):
         return self.X.size
 
     def _affine(self, W, b):
-        """``Block._affine``; of many features those alone that have a coefficient, where these are few."""
+        """``Block._affine``, by the features that have a coefficient."""
+        X, W = self._with_coefficients(W)
+        z = self.product(X, W.astype(X.dtype, copy=False))
+        z += b.astype(X.dtype, copy=False)
+        return z
+
+    def _with_coefficients(self, W):
+        """X and W; of many features a copy of those alone that have a coefficient, where these are few."""
         if len(W) > MANY_FEATURES:
             some = np.flatnonzero(W.any(axis=1))
             if len(some) * FEW_SHARE <= len(W):
-                z = self.product(self.X[:, some], W[some].astype(self.X.dtype, copy=False))
-                z += b.astype(self.X.dtype, copy=False)
-                return z
-        return super()._affine(W, b)
+                return self.X[:, some], W[some]
+        return self.X, W
 
     def n_blocks(self, n_scores):
         """The best number of blocks: at most two where rows are far apart in memory and a block has little of a page.

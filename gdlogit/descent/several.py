@@ -19,13 +19,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..penalty import ElasticNet
-from ..quadratic.active_set import ActiveSets
+from ..quadratic.active_set import ActiveSets, RowSets
 from ..quadratic.curvature import Cholesky
 from ..quadratic.metric import L1Metric, NewtonMetric, without_shift
 from ..several import Columns, Points, Several
 from .armijo import ARMIJO
 
-__all__ = ["Arrivals", "Metrics", "descend_side_by_side", "metric_of"]
+__all__ = ["Arrivals", "Metrics", "RowMetrics", "descend_side_by_side", "metric_of"]
 
 MOST_SHARED_STEPS = 40  # then ``solve`` takes over
 MOST_OWN_HESSIANS = 6  # of one problem
@@ -60,6 +60,22 @@ class Metrics:
             return [self.several.hessian(*each) for each in zip(theta, columns.weighting, strict=True)]
         self.shared = [*self.several.hessians(theta[len(theta) // 2])]
         return [self.shared[f] for f in columns.weighting]
+
+
+class RowMetrics(Metrics):
+    """The Hessian of each problem with l1 and one score at every theta that it comes to, by few rows."""
+
+    def __init__(self, several):
+        super().__init__(several, lambda _: None)
+
+    def at_start(self, columns, point):
+        """The metrics of all problems."""
+        several = self.several
+        return RowSets(several.filled(), several.curvatures, several.shares, columns)
+
+    def own(self, columns, theta):
+        """Nothing: the metrics are the Hessians already."""
+        return [None] * len(theta)
 
 
 class Each(list[Any]):
