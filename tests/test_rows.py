@@ -281,6 +281,17 @@ def test_columns_of_a_large_csr_take_hardly_more_memory_than_they_have_entries(r
     assert peak < 1.5 * rows.n_bytes
 
 
+def test_columns_take_memory_for_the_working_set_alone_and_share_it_with_their_transpose(rng):
+    X = sp.random_array((2_000, 100), density=0.5, format="csr", random_state=rng)
+    rows, root = make_rows(X), np.ones(2_000)
+    for features in (np.arange(100), np.arange(30), np.arange(33), np.arange(5), np.arange(60)):
+        F = rows.columns(features, root, 1.0)[0]
+        for kept in (F.data, F.indices):
+            assert kept.base.size <= 2 * F.nnz
+        assert np.shares_memory(F.T.data, F.data)
+        assert np.shares_memory(F.T.indices, F.indices)
+
+
 @pytest.mark.parametrize("piece", [1, 700, 10**6])
 def test_csr_is_squared_in_pieces_of_any_size(piece, X, rng):
     dz = rng.standard_normal((N, K))

@@ -26,6 +26,7 @@ ENTRIES_AT_ONCE = 2**20  # of dense rows that are searched for nonzero entries
 SOME_ROWS = 10  # nearly every feature has a zero, or shows its spread, in ten rows
 # Multiplications of a dense X that count as much as one of CSR, which takes 4 times as long, and the GIL less often.
 WORK_PER_ENTRY = 16
+SPARE_ROOM = 1.2  # kept memory / memory of the first working set that needed it
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -215,9 +216,10 @@ class CsrBlock(Block):
 
     def columns(self, features, root, constant):
         """Some features and then a constant one, each row times its root: see ``MemoryRows.columns``."""
-        indptr, (indices, data) = np.cumsum(np.append(0, self._counts[features])), self._scratch
+        indptr = np.cumsum(np.append(0, self._counts[features]))
         n_entries, total, squares = indptr[-1], root @ root, np.zeros(len(features))
         end, root = n_entries + len(self), root.astype(self.X.dtype, copy=False)
+        indices, data = self._room(end)
         for place, first, X in self._by_column(features, indptr):
             values, weighted = X.data, data[place]  # a view, where X is one piece
             np.take(root[first:], X.indices, out=weighted, mode="clip")
@@ -253,11 +255,21 @@ class CsrBlock(Block):
     def _kept_by_column(self):
         return self.X.tocsc()
 
+    def _room(self, n_entries):
+        """The arrays to which ``columns`` writes, kept: new memory would cost more than the work in it.
+
+        They are less than twice as long as needed, because SciPy's ``F.T`` copies what is less than half of an array.
+        """
+        indices, data = self._kept_room
+        if not n_entries <= len(data) <= 2 * n_entries:
+            self._kept_room = indices = data = None
+            size = min(int(SPARE_ROOM * n_entries), self.X.nnz + len(self))
+            indices, data = self._kept_room = np.empty(size, np.int32), np.empty(size, self.X.dtype)
+        return indices, data
+
     @cached_property
-    def _scratch(self):
-        """The arrays to which ``columns`` writes: new memory would cost more than the work in it."""
-        n_entries = self.X.nnz + len(self)
-        return np.empty(n_entries, np.int32), np.empty(n_entries, self.X.dtype)
+    def _kept_room(self):
+        return np.empty(0, np.int32), np.empty(0, self.X.dtype)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

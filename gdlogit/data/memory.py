@@ -352,7 +352,7 @@ class MemoryRows(Rows):
 
         Returns F, a CSC in X's precision with 32-bit indices or a Fortran-ordered ndarray in float64; the centre from
         which features are measured, for F's features are not centred; and the sums of squares of the centred features
-        and of a constant 1. The next call writes to the same CSC.
+        and of a constant 1. The next call may write to the same CSC.
         """
         return self.block.columns(features, root, constant)
 
