@@ -3,12 +3,12 @@
 Real data stay on their raw scale. Dense synthetic features are an AR(0.95) sequence along the columns, which makes
 neighbours strongly correlated; "raw" ones have their columns multiplied by 10 ** uniform(-3, 3). Synthetic text is the
 tf-idf of words drawn by Zipf's law. Synthetic embeddings are clusters, one a class, mixed so that features correlate,
-and far from 0.
+and far from 0. Synthetic one-hot tables have raw amounts beside the levels of their categories.
 """
 
 from collections.abc import Callable
 from importlib.util import find_spec
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -86,6 +86,7 @@ SUITES = {
         Case("embeddings_1000"),
         *(Case(f"softmax_{k}") for k in (2, 5, 20, 100)),
         Case("noise"),
+        *(Case(*case) for case in product(("one_hot", "one_hot_dense"), (1.0, 100.0))),
         *(Case(*case) for case in product(("letter", "covtype20k", "digits"), (1.0,))),
     ],
 }
@@ -139,6 +140,8 @@ def sources(folder, quick=False):
     found["embeddings_1000"] = Source(lambda: embeddings(many // 5 * 2, wide, 1000), "synthetic")
     for k in (2, 5, 20, 100):
         found[f"softmax_{k}"] = Source(lambda k=k: softmax(many // 5 * 2, 60, k), "synthetic")
+    found["one_hot"] = Source(lambda: one_hot(2 * many, many // 20), "synthetic", sparse=True)
+    found["one_hot_dense"] = Source(lambda: one_hot(2 * many, many // 20, dense=True), "synthetic")
     found["noise"] = Source(lambda: softmax(many // 5 * 2, 2 * many // 50, 2, size=0.0), "synthetic")
     return found
 
@@ -168,6 +171,28 @@ def softmax(n_samples, n_features, n_classes, *, size=2.0, seed=0):
     X = rng.standard_normal((n_samples, n_features))
     z = X @ rng.standard_normal((n_features, n_classes)) * (size / np.sqrt(n_features))
     return X, np.unique((z + rng.gumbel(size=z.shape)).argmax(axis=1), return_inverse=True)[1]
+
+
+def one_hot(n_samples, n_features, *, n_columns=40, n_raw=10, dense=False, seed=0):
+    """A raw table: one-hot levels of categories, drawn by Zipf's law, and ``n_raw`` lognormal columns in raw units.
+
+    A category has between a half and twice the mean number of levels. A CSR, or float32 and ``dense``.
+    """
+    rng = np.random.default_rng(seed)
+    ends = np.cumsum(rng.uniform(0.5, 2.0, n_columns))
+    ends = np.r_[0, np.round(ends / ends[-1] * (n_features - n_raw)).astype(int)]
+    levels = np.empty((n_samples, n_columns), np.int32)
+    for column, (start, end) in enumerate(pairwise(ends)):
+        share = np.cumsum(1 / np.arange(1, end - start + 1))
+        levels[:, column] = start + np.searchsorted(share, rng.random(n_samples) * share[-1])
+    raw = np.exp(rng.standard_normal((n_samples, n_raw)))
+    indices = np.hstack([levels, np.tile(np.arange(ends[-1], n_features, dtype=np.int32), (n_samples, 1))])
+    values = np.hstack([np.ones(levels.shape), raw])
+    starts = np.arange(0, values.size + 1, values.shape[1], dtype=np.int32)
+    X = csr_array((values.ravel(), indices.ravel(), starts), shape=(n_samples, n_features))
+    y = _labels(X, 1.0, rng)
+    X.data.reshape(values.shape)[:, n_columns:] *= 10 ** rng.uniform(-2, 4, n_raw)
+    return (X.toarray().astype(np.float32) if dense else X), y
 
 
 def autoregressive(n_samples, n_features, *, raw=False, density=1.0, correlation=0.95, dtype=np.float64, seed=0):
