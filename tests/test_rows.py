@@ -200,6 +200,20 @@ def test_csr_whose_parts_were_moved_by_different_origins_are_joined_as_they_were
     np.testing.assert_allclose(joined.block.measured(), far - centre, rtol=1e-9)
 
 
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("weight", ["even", "uneven", "often 0"])
+def test_many_features_are_measured_from_the_means_of_more_than_a_thousand_rows(form, weight, rng):
+    X = rng.standard_normal((3000, 200)) + np.arange(200)
+    X[:, :50] = rng.random((3000, 50)) < 1e-3  # most of these flags are in none of 1,000 rows
+    X[:, 50] = 1 / 3
+    weight = {"even": np.ones(3000), "uneven": rng.random(3000), "often 0": rng.random(3000) * (np.arange(3000) % 2)}[
+        weight
+    ]
+    centre = rows_of(form(X), np.zeros(3000, int), weight).centred().centre
+    np.testing.assert_allclose(centre, np.average(X, axis=0, weights=weight), rtol=1e-12)
+    assert centre[50] == 1 / 3
+
+
 @pytest.mark.parametrize("hold", ["CSR", "batches"])
 def test_stored_csr_is_measured_from_its_centre_where_it_has_no_zero(far, hold, rng):
     y = np.arange(N) % 2
