@@ -322,3 +322,10 @@ def test_too_many_parameters_are_named():
     X = sp.random_array((50, 1600), density=0.01, format="csr", random_state=np.random.default_rng(0))
     with pytest.raises(ValueError, match="at most 1500 parameters; the model has 1601"):
         firth(X, np.arange(50) % 2)
+
+
+def test_tol_is_kept_where_J_no_longer_shows_the_excess():
+    X, y = load_iris(return_X_y=True)
+    rough, exact = (GDLogisticRegression(C=np.inf, bias_reduction="firth", tol=tol).fit(X, y) for tol in (1e-12, 1e-14))
+    assert exact.n_iter_[0] > rough.n_iter_[0]
+    np.testing.assert_allclose(rough.coef_, exact.coef_, rtol=1e-6)

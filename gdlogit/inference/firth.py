@@ -88,7 +88,7 @@ class FirthObjective:
 
     def __init__(self, likelihood):
         self.likelihood = likelihood
-        self.resolution = 10 * float(np.finfo(float).eps)
+        self.resolution = float(np.finfo(float).eps) ** 1.5  # the excess comes from slopes, whose rounding is eps
         self.precision = "float64"
         self.log_det = None
 
