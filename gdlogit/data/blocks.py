@@ -214,14 +214,10 @@ class Block(ABC):
         return self.about(np.where(is_exact, first, self._means()))
 
     def _means(self):
-        """The means of CENTRE_ROWS of the rows or, with many features, of CENTRE_ROWS_PER_FEATURE rows a feature.
-
-        Some rows of a CSR would be a copy, so that all rows of a CSR take the place of many.
-        """
+        """The means of CENTRE_ROWS of the rows or, with many features, of CENTRE_ROWS_PER_FEATURE rows a feature."""
         some, n_rows = self._some_counted(), CENTRE_ROWS_PER_FEATURE * self.X.shape[1]
         if n_rows > CENTRE_ROWS:
-            step = 1 if sp.issparse(self.X) else max(1, len(self) // n_rows)
-            many = self if step == 1 else self[::step]
+            many = self if len(self) < 2 * n_rows else self[:: len(self) // n_rows]
             some = many if many.weight.any() else some
         return means(some.X, some.weight)
 
