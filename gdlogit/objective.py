@@ -317,8 +317,9 @@ class Objective:
 
         def product(v):
             self.passes += 1
-            (Hv,) = rows.sum(partial(summands.hessian_product, self.loss, v), c)
-            return Hv / self.total + self.penalty.gradient(v)
+            near, power = (v, 0) if rows.dtype == float else summands.near_one(v)
+            (Hv,) = rows.sum(partial(summands.hessian_product, self.loss, near), c)
+            return (np.ldexp(Hv, power) if power else Hv) / self.total + self.penalty.gradient(v)
 
         return product
 

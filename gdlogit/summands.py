@@ -17,6 +17,7 @@ from scipy.special import xlog1py, xlogy
 LOST_CURVATURE = 1e-6  # of a row with a margin of 14: on the wrong side, a secant's is taken for a smaller one
 LEAST_ROW_CURVATURE = 1e-12  # of a row, where a number is divided by the root of the curvature
 CHUNK = 2**18  # numbers of a temporary array: 2 MB, which stay in cache
+LEAST_UNSCALED = 1e-12  # largest number of an array: where it is smaller, others may be below the least float32, 1e-38
 
 
 def value(loss, theta, block):
@@ -192,7 +193,23 @@ def hessian_diagonal(loss, block, c):
 def hessian_product(loss, v, block, c):
     """The Hessian times v; both products run in X's precision, whatever that of c is."""
     dz = block.weigh(loss.bend(c, block.forward(v)))
-    return (block.backward(dz.astype(block.X.dtype, copy=False)),)
+    if block.X.dtype == float:
+        return (block.backward(dz),)
+    dz, power = near_one(dz)
+    product = block.backward(dz.astype(block.X.dtype, copy=False))
+    return (np.ldexp(product.astype(float, copy=False), power) if power else product,)
+
+
+def near_one(x):
+    """An array over a power of two that float32 can hold, and the exponent: where rows are certain dz is 1e-40, say.
+
+    An ordinary array stays as it is, with an exponent of 0.
+    """
+    largest = max(x.max(initial=0), -x.min(initial=0))
+    if largest == 0 or LEAST_UNSCALED <= largest <= 1 / LEAST_UNSCALED:
+        return x, 0
+    exponent = int(np.frexp(largest)[1])
+    return np.ldexp(x, -exponent), exponent
 
 
 def least_squares(loss, total, block, z):

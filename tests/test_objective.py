@@ -665,6 +665,17 @@ def test_a_rough_product_is_exact_to_the_rounding_of_float32(centred):
     assert (np.abs(rough - exact) <= 50 * np.finfo(np.float32).eps * terms).all()
 
 
+@pytest.mark.parametrize(("curvature", "length"), [(1e-80, 1e60), (1e-80, 1.0), (1.0, 1e60), (0.1, 1.0), (1e-80, 0.0)])
+@pytest.mark.parametrize("holder", [np.asarray, sp.csr_array])
+def test_a_product_in_float32_holds_where_rows_are_certain_and_steps_are_long(holder, curvature, length, rng):
+    exact, rough = (make_objective(k=3, l2=0.0, dtype=dtype, holder=holder) for dtype in (np.float64, np.float32))
+    c, v = curvature * rng.uniform(0.1, 0.3, (N, 3)), length * rng.standard_normal((P + 1, 3))
+    expected = exact.hessian_product(c)(v)
+    with overflow_raised():
+        product = rough.hessian_product(c)(v)
+    np.testing.assert_allclose(product, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
 def test_features_beyond_the_range_of_float32_keep_their_precision():
     rng = np.random.default_rng(1)
     X = rng.standard_normal((20, 3)) * [1.0, 1e-60, 1e60]

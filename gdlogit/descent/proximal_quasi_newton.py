@@ -163,7 +163,8 @@ def with_direction(objective, state, tol):
 
 def verified(objective, state):
     """The state with Newton's step and its estimate of the excess."""
-    direction, fall = l1_metric(objective, state.point, state.scores).step_and_fall(state.point, NEWTON_RESIDUAL)
+    metric = l1_metric(objective, state.point, state.scores, state.excess)
+    direction, fall = metric.step_and_fall(state.point, NEWTON_RESIDUAL)
     fall = min(fall, state.point.value)  # J is not negative
     tells = state.excess > objective.resolution * fall  # an estimate of 0 tells nothing of the other estimates
     times = max(state.times, state.times * fall / state.excess) if tells else state.times

@@ -17,6 +17,7 @@ References
 Nocedal and Wright, "Numerical Optimization" (2006), section 7.1.
 """
 
+from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -64,7 +65,7 @@ def truncated():
         if rate == 0:
             return state._replace(rate=0.0)
         theta, z = lengthened(objective, trial, z)
-        return state_at(objective, objective.at_scores(theta, z), z, rate)
+        return state_at(objective, objective.at_scores(theta, z), z, rate, state.excess)
 
     return Method(start, step, "truncated Newton", L1Penalty, model)
 
@@ -74,9 +75,9 @@ def model(objective, state):
     return LocalModel(objective, state.point, state.metric)
 
 
-def state_at(objective, point, z, rate):
+def state_at(objective, point, z, rate, last_excess=inf):
     """The state at a point with scores z, whose next step goes roughly to the minimum of the metric's model."""
-    metric = l1_metric(objective, point, z)
+    metric = l1_metric(objective, point, z, last_excess)
     direction, excess = metric.step_and_fall(point, FORCING_TERM)
     return TruncatedState(point, min(excess, point.value), rate, z, metric, direction)  # J is not negative
 

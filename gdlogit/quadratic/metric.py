@@ -45,6 +45,7 @@ __all__ = [
 
 PRECONDITIONER_ROWS_PER_FEATURE, PRECONDITIONER_ROWS = 10, 1000  # a Kronecker product is made of at least so many
 WORKING_SET_SLOPE = 0.9  # slope / l1: a zero with a larger ratio may leave zero in the next step
+SEEN_IN_FLOAT32 = 10 * float(np.finfo(np.float32).eps)  # excess / J
 FEW_ZEROS = 200  # up to this number of zeros, a working set is not cut down to the number of rows
 
 
@@ -295,21 +296,23 @@ def working_features(objective, point):
     return np.flatnonzero(kept | zeros)
 
 
-def l1_metric(objective, point, z):
+def l1_metric(objective, point, z, excess=inf):
     """The metric with an l1 penalty, for a Newton step of a descent that forms no Hessians, at a point with scores z.
 
     For a single step the Hessian is formed where it has few parameters and, with few rows, few directions without
-    curvature. Where few entries of theta are not 0, it is formed for these.
+    curvature. Where few entries of theta are not 0, it is formed for these. Products are rough where an ``excess`` of
+    about this size can be seen in float32.
     """
     if objective.has_least_squares:
         return L1WorkingSet(objective, point, z)
     c = objective.curvature(z)
     if objective.n_parameters <= objective.formed_parameters and objective.shape[0] <= objective.n_counted:
         return metric_of(objective, objective.hessian_at(c))
+    rough = excess > SEEN_IN_FLOAT32 * point.value
     if not objective.is_wide:
-        return several_scores_metric(objective, c, rough=objective.n_rows <= FEW_ROWS)
+        return several_scores_metric(objective, c, rough and objective.n_rows <= FEW_ROWS)
     features = working_features(objective, point)
-    some = objective.restricted(features, rough=True)  # a solve is rough
+    some = objective.restricted(features, rough)
     return L1Restricted(several_scores_metric(some, c), np.append(features, len(point.theta) - 1))
 
 
