@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from scipy.special import logsumexp
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -196,6 +197,26 @@ def test_c_min_is_divided_by_a_factor_of_all():
     assert c_min(X, y, penalty_factor=f * np.inf) == np.inf
     frame = pd.DataFrame(X[:, :4], columns=NAMES)
     assert c_min(frame, y, penalty_factor={"lwt": 3.0}) == c_min(X[:, :4], y, penalty_factor=[1, 3, 1, 1])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_at_c_min_no_coefficient_with_a_penalty_is_worth_more_than_tol(seed):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((300, 12)) @ (np.eye(12) + 0.8 * rng.standard_normal((12, 12)))
+    y = (X @ rng.standard_normal((12, 4)) / 4 + rng.gumbel(size=(300, 4))).argmax(axis=1)
+    f = np.where(np.arange(12) < 4, 0.0, 1.0)
+    C = c_min(X, y, penalty_factor=f)
+    models = [GDLogisticRegression(C=C, l1_ratio=1, penalty_factor=f, tol=tol).fit(X, y) for tol in (1e-8, 1e-12)]
+    rough, exact = ([m.coef_.T, m.intercept_] for m in models)
+    assert not exact[0][f > 0].any()
+    kept = np.where(f[:, None] > 0, 0.0, rough[0])  # a coefficient of 1e-7 may leave 0, for 1e-8 of J
+    J = [loss(X, y, W, rough[1]) + np.abs(W[f > 0]).sum() / (C * 300) for W in (rough[0], kept)]
+    assert J[1] <= J[0] * (1 + 1e-8)
+
+
+def loss(X, y, W, b):
+    z = X @ W + b
+    return (logsumexp(z, axis=1) - z[np.arange(len(y)), y]).mean()
 
 
 def test_c_min_has_nothing_to_begin_with_where_free_features_separate_the_classes():

@@ -50,7 +50,9 @@ def c_min(
 
     For every C up to this value all penalised coefficients are exactly 0. So a grid of ``C`` begins here, for example
     ``c_min(X, y) * np.logspace(0, 4)``. So that rounding keeps this promise, the value is the exact one less a share of
-    it, 1.5e-8 for rows in float64 and 3.5e-4 for rows in float32.
+    it, 1.5e-8 for rows in float64 and 3.5e-4 for rows in float32. Where features have a ``penalty_factor`` of 0, a fit
+    knows their coefficients only to its ``tol``. Then one coefficient of about 1e-7 may leave 0; with ``tol=1e-12``
+    none does.
 
     Parameters
     ----------
