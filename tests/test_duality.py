@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from scipy.special import rel_entr, softmax
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning
@@ -468,3 +469,18 @@ def test_a_proof_by_products_in_the_metric_of_the_descent_is_a_bound_and_near_th
     fine = GDLogisticRegression(tol=1e-12, random_state=0).fit(X, y)
     excess = coarse.loss_curve_[-1] - fine.loss_curve_[-1]
     assert 0 < excess <= coarse.duality_gap_ <= 1e-4
+
+
+@pytest.mark.parametrize("k", [2, 3])
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+def test_a_rough_step_bounds_the_excess_where_a_few_features_have_hardly_any_penalty(k, form):
+    rng = np.random.default_rng(0)
+    flags = (rng.random((2000, 60)) < 0.1).astype(float)
+    X, y = np.hstack([flags, 1e4 * rng.exponential(size=(2000, 3))]), rng.integers(0, k, 2000)
+    rows = rows_of(form(X), y, np.ones(2000), n_scores=k if k > 2 else 1).centred()
+    objective = Objective(rows, Sigmoid() if k == 2 else Softmax(k), ElasticNet(1e-5))
+    least, points = path(objective)
+    nearly = by_products(objective).at(points[-1].theta + 1e-4 * (points[0].theta - points[-1].theta))
+    model = LocalModel(by_products(objective), nearly)
+    model.metric.hessian.sharp, model.metric.hessian.fine = np.inf, 0.3
+    assert nearly.value - least <= duality.tilted_bound(model.objective, model) <= 1e-5 * least

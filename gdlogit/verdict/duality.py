@@ -25,6 +25,9 @@ proof needs V_j = 0, that is sum_i s_i x_ij r_i = 0. The Newton step of a formed
 After conjugate gradients, u is corrected in all these parameters, as in the intercept. What rounding leaves of V_j is
 set to 0, and ``bound`` adds the price of that. Where V_j is larger than its rounding, the bound is J itself.
 
+*Features with hardly any penalty*, as in large units, are like these: V_j^2 is divided by their penalty. Where a few
+such features make most of the bound after conjugate gradients, one Newton step in these features corrects u.
+
 *Shrunk.* Far from the minimum a tilt would leave [0, 1]. Then r_i = rho_c (a_i - y_i): the residuals of the rows of
 class c, times a factor rho_c. With Q_c the sum of s_i (a_i - y_i) over class c, the sum of all r_i is zero where
 rho Q = 0. The rows of Q add up to 0 and only the diagonal of Q is negative, so rho is the stationary distribution of a
@@ -44,7 +47,7 @@ from .. import proofs
 from ..objective import Overflow, overflow_raised, tried
 from ..penalty import Conjugate, lacking
 from ..quadratic.curvature import ConjugateGradients, Jacobi
-from ..quadratic.metric import LocalModel, Solved
+from ..quadratic.metric import LocalModel, Solved, metric_of
 
 __all__ = ["duality_gap"]
 
@@ -63,6 +66,9 @@ MOST_DUAL_MOVE = 1e-9  # in units of a feature's spread: a larger V_j is a slope
 CORRECTION_RESIDUAL = 1e-8  # residual of a correction, relative to the V that it corrects
 CORRECTIONS = 4  # of a tilt's step, in the parameters without a penalty
 MOST_TILT, SHIFTS = 0.999, 5  # of a row that takes a part of its tilt; corrections of the intercept, at most
+MOST_CORRECTED = 100  # parameters in which a step is corrected: their Hessian costs less than the tilts
+CORRECTED_SHARE = 8  # features / most features that are copied for it
+LEFT_BY_CORRECTION = 0.1  # share of the bound that a correction leaves at most
 TILTS = 5  # at most. Each leaves out the rows that the tilt before would have pushed out of [0, 1]
 
 
@@ -162,7 +168,9 @@ def tilted_bound(objective, model, wanted=0.0):
                 *tilted, infeasible = zero_sum_tilt(model)
                 count_passes(objective, model, 2 if infeasible is None else 3)
                 if infeasible is None:
-                    return min(best, bound_of_tilt(objective, model, *tilted, wanted))
+                    best = min(best, bound_of_tilt(objective, model, *tilted, wanted))
+                    finer = corrected(model, tilted[1], wanted) if wanted < best < np.inf else None
+                    return best if finer is None else min(best, tilted_bound(objective, finer, best))
                 partly = may_tilt_partly(objective)
                 if partly:
                     *tilted, infeasible_still = zero_sum_tilt(model, MOST_TILT)
@@ -175,6 +183,32 @@ def tilted_bound(objective, model, wanted=0.0):
     except Overflow:  # the step overflows where hardly a row has any curvature left
         pass
     return best
+
+
+def corrected(model, V, wanted):
+    """The model with a step that leaves nearly nothing of V in a few features, if these make most of the bound.
+
+    The bound divides V_j^2 by the penalty of a feature. A feature in large units has hardly any, so V_j must be far
+    smaller than conjugate gradients leave it. A Newton step in these features and the intercept makes it so. None where
+    no few features make most of the bound.
+    """
+    objective = model.objective
+    penalty, (p, k) = objective.penalty_curvature[:-1], objective.shape
+    if objective.forms_hessian or not (objective.penalty.is_smooth and objective.is_in_memory and penalty.all()):
+        return None
+    shares = (V[:-1] ** 2 / (2 * penalty)).sum(axis=1)
+    order = np.argsort(-shares)
+    left = shares.sum() - np.cumsum(shares[order])
+    number = min(np.count_nonzero(left > wanted / 2) + 1, MOST_CORRECTED // k, p // CORRECTED_SHARE)
+    if number == 0 or left[number - 1] > LEFT_BY_CORRECTION * shares.sum():
+        return None
+    features = np.sort(order[:number])
+    some, which = objective.restricted(features), np.append(features, p - 1)
+    H = metric_of(some, some.hessian_at(objective.curvature(objective.scores(model.point.theta)))).hessian
+    step, fall = model.step
+    step = step.copy()
+    step[which] -= H.solve(V[which])
+    return LocalModel(objective, model.point, Solved(step, fall))
 
 
 def may_tilt_partly(objective):
