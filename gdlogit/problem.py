@@ -147,13 +147,14 @@ class Coordinates(NamedTuple):
         return cls(rows, rows, rows.copied_if_few(), _same, _same)
 
     @classmethod
-    def of_newton(cls, rows: Rows, max_rows: int, in_spreads: bool = False, compressed: bool = False) -> "Coordinates":
+    def of_newton(cls, rows: Rows, max_rows: int, in_spreads: bool = False, by_products: bool = False) -> "Coordinates":
         """Features measured from about their means; in the span of the rows, if there are more features than rows.
 
         The span needs fewer than ``max_rows`` rows. ``in_spreads`` is for no penalty: it makes the span for features in
-        units of their spreads. With ``compressed``, dense rows of hardly more than zeros become CSR.
+        units of their spreads. A descent ``by_products``, without Hessians, needs nearer means, and CSR in the place of
+        dense rows of hardly more than zeros.
         """
-        centred = (rows.compressed() if compressed else rows).centred()
+        centred = (rows.compressed() if by_products else rows).centred(nearer=by_products)
         has_units = np.ndim(centred.unit) > 0  # in which a penalty is not the same for all features
         spanned, lower, lift = compact(centred, 0 if has_units and not in_spreads else max_rows, in_spreads)
         return cls(rows, centred, spanned.copied_if_few(), lower, lift, in_spreads)

@@ -201,21 +201,22 @@ class Block(ABC):
     def seen(self):
         """The features on which some row's score depends, None for all; and the rows with these features alone."""
 
-    def centred(self):
+    def centred(self, nearer=False):
         """The same rows, measured from about their means: the means of a sample, for any centre near the data will do.
 
         Rows of weight 0 do not count, and among few rows a row of weight 2 counts twice. The minimum of J does not
         depend on the centre, but the path of the descent does, and so does its end where J has no minimum, or many.
+        ``nearer`` asks for the means of more rows, where there are many features.
         """
         X = self._some_counted().X
         first = first_row(X)
         # A mean of a constant feature differs from the feature by rounding, which would pass for a feature.
         is_exact = is_constant(X) & (first != 0)
-        return self.about(np.where(is_exact, first, self._means()))
+        return self.about(np.where(is_exact, first, self._means(CENTRE_ROWS_PER_FEATURE if nearer else 0)))
 
-    def _means(self):
-        """The means of CENTRE_ROWS of the rows or, with many features, of CENTRE_ROWS_PER_FEATURE rows a feature."""
-        some, n_rows = self._some_counted(), CENTRE_ROWS_PER_FEATURE * self.X.shape[1]
+    def _means(self, rows_per_feature):
+        """The means of CENTRE_ROWS of the rows or, with many features, of so many rows for each feature."""
+        some, n_rows = self._some_counted(), rows_per_feature * self.X.shape[1]
         if n_rows > CENTRE_ROWS:
             many = self if len(self) < 2 * n_rows else self[:: len(self) // n_rows]
             some = many if many.weight.any() else some

@@ -246,12 +246,12 @@ class MemoryRows(Rows):
         """The same rows, the weight of each multiplied by its share."""
         return self if (share == 1).all() else self._with(replace(self.block, weight=self.weight * share))
 
-    def centred(self):
+    def centred(self, nearer=False):
         """The same rows, their features measured from about their means, in units whose squares do not overflow."""
         if self.block.is_moved:
             return self
         rows = self.measured_in(self.own_unit)
-        return rows._with(rows.block.centred()) if self.constant else rows
+        return rows._with(rows.block.centred(nearer)) if self.constant else rows
 
     @property
     def own_unit(self):

@@ -110,7 +110,7 @@ class PartRows(Rows):
         weights = *rows.sum(weight_and_number), *rows.fold(smallest_weight, min)
         return PartRows(self.held, bool(self.constant), self.n_scores, self.centre, rows.share, weights, self.cores)
 
-    def centred(self):
+    def centred(self, nearer=False):
         """The same rows, their features measured from about their means; as they are if they have no intercept."""
         if self.centre.any() or not self.constant:
             return self

@@ -110,13 +110,14 @@ class Rows(ABC):
         """The same rows, with a weight of 0 where a mask with an entry for each row holds."""
 
     @abstractmethod
-    def centred(self):
+    def centred(self, nearer=False):
         """The same rows, their features measured from about their means, in units whose squares do not overflow.
 
         A feature whose mean is large next to its spread, such as a year, is nearly collinear with the constant feature.
         The Hessian then loses a factor (mean / spread)^2 of precision: in float32 all of it, if the ratio is a few
         thousand. Rows without an intercept are not centred, since the intercept has to make up for the centre. Units:
-        see ``units``.
+        see ``units``. ``nearer`` asks rows in memory for means that are nearer where there are many features, as a
+        diagonal metric needs them.
         """
 
     @abstractmethod

@@ -184,7 +184,7 @@ class BatchRows(Rows):
         """The same rows, with a weight of 0 where the mask holds."""
         return self._like(self.centre, mask if self.skipped is None else mask | self.skipped)
 
-    def centred(self):
+    def centred(self, nearer=False):
         """The same rows, with their features measured from about their means; unchanged without an intercept."""
         if self.centre.any() or not self.constant:
             return self
