@@ -34,7 +34,7 @@ def value_and_gradient(loss, theta, block):
 def value_and_gradient_at(loss, block, z):
     """The weighted loss at scores z, and its gradient in theta."""
     losses, dz = loss.forward_backward(z, block.y)
-    return float(block.weight @ losses), block.backward(block.weigh(dz))
+    return float(block.weight @ losses), block.backward_sum(block.weigh(dz))
 
 
 def value_at(loss, block, z):
@@ -67,7 +67,7 @@ def trial(loss, rate, z, change, y, weight):
 def trial_and_gradient(loss, rate, block, z, change):
     """The same, and the gradient of the loss in theta."""
     sums, dz = trial_of(loss, rate, z, change, block.y, block.weight)
-    return *sums, block.backward(block.weigh(dz))
+    return *sums, block.backward_sum(block.weigh(dz))
 
 
 def trial_of(loss, rate, z, change, y, weight):
@@ -97,7 +97,7 @@ def score_changes(direction, block):
 
 def transposed(block, u):
     """X^T u."""
-    return (block.backward(u),)
+    return (block.backward_sum(u),)
 
 
 def weighed(block, c):
@@ -127,7 +127,7 @@ def second_moment(block):
 
 def second_moment_product(v, block):
     """The weighted x x^T, times v."""
-    return (block.backward(block.weigh(block.forward(v))),)
+    return (block.backward_sum(block.weigh(block.forward(v))),)
 
 
 def weight_of_classes(n_classes, block):
@@ -194,10 +194,10 @@ def hessian_product(loss, v, block, c):
     """The Hessian times v; both products run in X's precision, whatever that of c is."""
     dz = block.weigh(loss.bend(c, block.forward(v)))
     if block.X.dtype == float:
-        return (block.backward(dz),)
+        return (block.backward_sum(dz),)
     dz, power = near_one(dz)
-    product = block.backward(dz.astype(block.X.dtype, copy=False))
-    return (np.ldexp(product.astype(float, copy=False), power) if power else product,)
+    sums = block.backward_sum(dz.astype(block.X.dtype, copy=False))
+    return (sums.times_two_to(power) if power else sums,)
 
 
 def near_one(x):
@@ -271,11 +271,11 @@ def values_and_gradients(loss, theta, weightings, block, shares):
         dz = np.divide(e, np.add(e, 1, out=losses), out=e)  # sigma(t)
         dz *= weight
         dz *= sign[:, None]
-        return values, block.backward(dz)
+        return values, block.backward_sum(dz)
     losses, dz = losses_side_by_side(loss, theta, len(weightings), block)
     weight = weights_side_by_side(weightings, block, shares)
     dz *= weight if loss.n_outputs == 1 else np.repeat(weight, loss.n_outputs, axis=1)
-    return np.einsum("im,im->m", weight, losses), block.backward(dz)
+    return np.einsum("im,im->m", weight, losses), block.backward_sum(dz)
 
 
 def gradients(loss, theta, weightings, block, shares):
@@ -284,7 +284,7 @@ def gradients(loss, theta, weightings, block, shares):
         return values_and_gradients(loss, theta, weightings, block, shares)[1:]
     sign = loss.signs(block.y)
     weight = weights_by_column(weightings, block.weight * sign, shares)
-    return (block.backward(loss.backward(scores_by_column(theta, block), sign, weight)),)
+    return (block.backward_sum(loss.backward(scores_by_column(theta, block), sign, weight)),)
 
 
 def curvatures_by_column(loss, theta, weightings, block, shares):
@@ -355,7 +355,7 @@ def tilt(loss, theta, u, most, block):
     if (largest > most).any():
         kl, change, largest = loss.tilt(z, v * np.minimum(1, most / np.maximum(largest, most))[:, None])
     n_infeasible = np.count_nonzero(~(largest < 1) & (block.weight != 0))
-    return float(block.weight @ kl), block.backward(block.weigh(change)), n_infeasible
+    return float(block.weight @ kl), block.backward_sum(block.weigh(change)), n_infeasible
 
 
 def infeasible(loss, theta, u, block):
@@ -375,7 +375,7 @@ def shrunk(loss, theta, factors, block):
         total += float(block.weight @ (share * kl[:, None])[:, 0])
         dz *= rho[:, None] * share
         slope = slope + dz
-    return total, block.backward(block.weigh(slope))
+    return total, block.backward_sum(block.weigh(slope))
 
 
 def flows(loss, theta, n_classes, block):

@@ -129,6 +129,23 @@ def test_sums_are_those_of_the_whole_matrix_whatever_holds_it(hold, intercept, X
     assert_close(all_sums(rows, theta), expected, rtol=1e-13 if rows.X.dtype == np.float64 else 1e-5)
 
 
+@holders
+@intercepts
+@pytest.mark.parametrize("layout", [SEVERAL_BLOCKS, THREADED], ids=["blocks", "threads"])
+def test_the_centre_is_subtracted_from_the_sum_of_all_blocks(hold, intercept, layout, X, rng, tmp_path):
+    X[:, 3] = 0.25  # a feature that equals its centre has slopes of exactly 0
+    centre, dz = np.round(4 * rng.standard_normal(P)) / 4, rng.standard_normal((N, K))
+    centre[3] = 0.25
+    held = hold(X, tmp_path)
+    rows = make_rows(held, intercept, centre.astype(held.dtype), layout=layout, cores=cores(3))
+    with rows.threads():
+        (gradient,) = rows.sum(lambda block, dz: (block.backward_sum(dz.astype(block.X.dtype)),), dz)
+    expected = np.vstack([(X - centre).T @ dz, intercept * dz.sum(axis=0)])
+    assert_close([gradient], [expected], rtol=1e-13 if held.dtype == np.float64 else 1e-5)
+    assert not gradient[3].any()
+    assert gradient.dtype == np.float64
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_centred_csr_is_the_dense_array_less_its_centre(dtype, X, rng):
     theta, centre = theta_of(rng), np.round(4 * rng.standard_normal(P)).astype(dtype) / 4

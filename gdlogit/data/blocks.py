@@ -18,6 +18,7 @@ from itertools import pairwise
 import numpy as np
 import scipy.sparse as sp
 
+from .backward_sum import BackwardSum
 from .layout import LAYOUT, Layout
 
 __all__ = ["Block", "Centred", "fill_own", "is_constant", "spans", "without_subnormals"]
@@ -59,17 +60,29 @@ class Block(ABC):
 
     def backward(self, dz):
         """[X^T dz; sum dz], the gradient in theta where dz is the gradient in z; always float64."""
+        return self.gradient_of(self.backward_sum(dz))
+
+    def backward_sum(self, dz):
+        """The same as an entry of a sum over blocks, of features as they are stored."""
         dz = without_subnormals(dz)
-        total = column_sums(dz)
-        gradient = np.empty((self.X.shape[1] + 1, dz.shape[1]))
-        self._transposed(dz, total, gradient[:-1])
-        gradient[-1] = self.constant * total
+        return BackwardSum(self._transposed(dz), column_sums(dz))
+
+    def gradient_of(self, sums):
+        """The gradient that a ``BackwardSum`` over blocks of these rows makes."""
+        gradient = np.empty((len(sums.products) + 1, sums.products.shape[1]))
+        gradient[:-1], gradient[-1] = sums.products, self.constant * sums.total
         return gradient
 
     def weigh(self, dz):
         """Multiply each row of dz by the row's weight, in place and in dz's precision; return dz."""
-        dz *= self.weight[:, None]
+        if not self._is_even:
+            dz *= self.weight[:, None]
         return dz
+
+    @cached_property
+    def _is_even(self):
+        """Whether each row counts once."""
+        return bool((self.weight == 1).all())
 
     def by_class(self, dz, y, n_classes):
         """The weighted sum of dz's rows of each class y, shape (n_classes, k)."""
@@ -128,9 +141,9 @@ class Block(ABC):
         z += b.astype(self.X.dtype, copy=False)
         return z
 
-    def _transposed(self, dz, total, out):
-        """Write X^T dz to ``out``; ``total`` is the sum of dz's rows."""
-        out[:] = self.product(self._XT, dz)
+    def _transposed(self, dz):
+        """X^T dz, with features as they are stored."""
+        return self.product(self._XT, dz)
 
     @cached_property
     def _XT(self):
@@ -252,10 +265,12 @@ class Centred:
         """The b' with X W + b' = (X - centre) W + b."""
         return self.constant * theta[-1] - self.centre @ theta[:-1]
 
-    def _transposed(self, dz, total, out):
-        super()._transposed(dz, total, out)
-        out -= self.centre[:, None] * total
-        out[self.still] = 0
+    def gradient_of(self, sums):
+        """``Block.gradient_of``, less the contribution of the centre."""
+        gradient = super().gradient_of(sums)
+        gradient[:-1] -= self.centre[:, None] * sums.total
+        gradient[:-1][self.still] = 0
+        return gradient
 
     @cached_property
     def still(self):

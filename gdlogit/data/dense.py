@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from .backward_sum import BackwardSum
 from .blocks import Block, Centred, fill_own, spans, without_subnormals
 from .products import product
 from .units import measured_in
@@ -43,12 +44,11 @@ class Dense(Block):
         z += self._intercept(theta).astype(z.dtype, copy=False)[:, None]
         return z.T
 
-    def _transposed(self, dz, total, out):
-        """Write X^T dz to ``out``."""
+    def _transposed(self, dz):
+        """X^T dz."""
         if dz.flags.f_contiguous and dz.shape[1] > 1:
-            out[:] = np.dot(dz.T, self.X).T
-        else:
-            super()._transposed(dz, total, out)
+            return np.dot(dz.T, self.X).T
+        return super()._transposed(dz)
 
     @property
     def work(self):
@@ -246,12 +246,16 @@ class CopiedBlock(Dense):
         """``forward``, stored by column."""
         return np.dot(np.ascontiguousarray(theta.T, self.whole.dtype), self.whole.T).T
 
-    def backward(self, dz):
+    def backward_sum(self, dz):
         """[X, 1]^T dz."""
         dz = without_subnormals(dz)
         if dz.flags.f_contiguous and dz.shape[1] > 1:
-            return np.dot(dz.T, self.whole).T.astype(float, copy=False)
-        return self.product(self.whole.T, dz).astype(float, copy=False)
+            return BackwardSum(np.dot(dz.T, self.whole).T, 0.0)
+        return BackwardSum(self.product(self.whole.T, dz), 0.0)
+
+    def gradient_of(self, sums):
+        """[X, 1]^T dz."""
+        return sums.products.astype(float, copy=False)
 
     def scaled(self, factor, some, out):
         """[X, 1] of some rows, each row times its factor."""

@@ -17,6 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from . import layout as _layout
+from .backward_sum import BackwardSum
 from .blocks import spans
 from .csr import CsrBlock, canonical, compressed, row_kronecker
 from .csr import joined as joined_csr
@@ -160,10 +161,12 @@ class MemoryRows(Rows):
 
         worth = self._threads_of_work * (products or 2 * self.n_scores)
         if worth < 2 or self.cores.n_threads == 1:
-            return reduce(pair, map(of_block, self.blocks))
-        n_threads = min(self.cores.n_threads, self.n_rows, int(worth))
-        blocks = self._cut(-(-len(self.blocks) // n_threads) * n_threads)
-        return self.cores.fold(of_blocks, pair, [blocks[part] for part in spans(len(blocks), n_threads)])
+            found = of_blocks(self.blocks)
+        else:
+            n_threads = min(self.cores.n_threads, self.n_rows, int(worth))
+            blocks = self._cut(-(-len(self.blocks) // n_threads) * n_threads)
+            found = self.cores.fold(of_blocks, pair, [blocks[part] for part in spans(len(blocks), n_threads)])
+        return tuple(self.block.gradient_of(entry) if isinstance(entry, BackwardSum) else entry for entry in found)
 
     def each(self, f, *each):
         """The values of f(block, ...) for each of the block's rows: an array with an entry for each row."""
