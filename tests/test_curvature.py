@@ -45,6 +45,25 @@ def test_solution_is_numpys_in_the_shape_of_the_right_side(make, shape, hessian,
     np.testing.assert_allclose(solution.ravel(), np.linalg.solve(hessian, g.ravel()), rtol=1e-9)
 
 
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_a_decrement_is_half_of_the_slope_times_the_solution_whatever_the_metric(precision, rng):
+    A, B, g = rng.standard_normal((40, 6)), rng.standard_normal((20, 4)), rng.standard_normal((6, 4))
+    gram, coupling, penalty = A.T @ A / 40, B.T @ B / 20, np.full(6, 0.1)
+    kronecker = Kronecker(gram, coupling, penalty, precision=precision)
+    for metric in (kronecker, Jacobi(rng.random((6, 4)))):
+        assert metric.decrement(g) == pytest.approx(0.5 * np.vdot(g, metric.solve(g)), rel=1e-5)
+    fine = Kronecker(gram, coupling, penalty).solve(g)
+    np.testing.assert_allclose(kronecker.solve(g), fine, rtol=1e-4, atol=1e-5 * np.abs(fine).max())
+    assert kronecker.solve(g).dtype == np.float64
+
+
+@pytest.mark.parametrize(("least", "kept"), [(1e-2, np.float32), (1e-6, np.float64)])
+def test_a_factor_is_rounded_to_float32_where_digits_of_a_solution_are_left(least, kept):
+    c = np.sqrt(1 - least)
+    factor = Cholesky(np.array([[1.0, c], [c, 1.0]])).rounded("float32").factor  # its least eigenvalue is about least/2
+    assert factor.dtype == kept
+
+
 @makers
 def test_scales_of_the_features_do_not_change_the_digits(make, hessian, rng):
     g, scale = rng.standard_normal(N), np.logspace(-75, 75, N)  # the diagonal: 1e-150 to 1e150

@@ -204,7 +204,8 @@ def renewed(objective, state, rng):
     if wants_gram(objective, state):
         features = with_gram(some, features, rng)
     penalty = objective.penalty.curvature(np.empty(objective.shape[0]))
-    first = features.metric(some.coupling_at(z), penalty, state.metric.first)
+    precision = objective.precision if state.sample is None else "float64"  # where it preconditions products
+    first = features.metric(some.coupling_at(z), penalty, state.metric.first, precision)
     metric = state.metric._replace(first=first).scaled()
     return state._replace(features=features, metric=metric, made_at=state.loss)
 

@@ -19,6 +19,7 @@ Hsia, Chiang and Lin, "Preconditioned conjugate gradient methods in truncated Ne
 """
 
 from collections.abc import Callable
+from copy import copy
 from math import isinf, sqrt
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ EPS, TINY = np.finfo(float).eps, float(np.finfo(float).tiny)
 MOST_PRODUCTS = 500  # of H with a vector, in one solve
 DIGITS = 12  # of the logarithm of an eigenvalue: the others are rounding
 NO_CURVATURE = 1e-6  # relative to the largest: a softmax has no curvature where all scores move together
+SOLUTION_DIGITS = 1e3  # curvature / rounding of a factor that is precise enough for a rough metric
 SINGULAR = 1e3  # curvature / rounding of an entry: a smaller ratio may hide that there is no curvature
 ESTIMATE_RESIDUAL = 0.01  # relative residual at which the estimate of the fall is good
 BOUND_RATIO = 1.5  # bound / fall: a good bound
@@ -59,20 +61,33 @@ class Cholesky:
 
     def solve(self, g):
         """H^-1 g."""
-        columns = g.reshape(len(self.scale), -1)
-        scaled = (self.scale[:, None] * columns).astype(self.factor.dtype, copy=False)
-        solution, _ = get_lapack_funcs("potrs", (self.factor,))(self.factor, scaled, lower=True)
+        solution, _ = get_lapack_funcs("potrs", (self.factor,))(self.factor, self._scaled(g), lower=True)
         return (self.scale[:, None] * solution).reshape(g.shape)
 
     def decrement(self, g):
-        """Half of g^T H^-1 g."""
-        return 0.5 * float(np.vdot(g, self.solve(g)))
+        """Half of g^T H^-1 g = |L^-1 D^-1 g|^2, by half of a solve."""
+        half, _ = get_lapack_funcs("trtrs", (self.factor,))(self.factor, self._scaled(g), lower=True)
+        return 0.5 * float(np.vdot(half, half))
+
+    def _scaled(self, g):
+        """D^-1 g, in columns and in the factor's precision."""
+        return (self.scale[:, None] * g.reshape(len(self.scale), -1)).astype(self.factor.dtype, copy=False)
+
+    def rounded(self, precision):
+        """The same with a factor in that precision, if three digits of a solution are left."""
+        rounded, digits = copy(self), self._least_curvature / np.finfo(precision).eps
+        rounded.factor = self.factor.astype(precision, copy=False) if digits >= SOLUTION_DIGITS else self.factor
+        return rounded
 
     @property
     def is_singular(self):
         """Whether a direction has so little curvature, compared with the features that it mixes, that tau hides it."""
-        smallest, _ = lapack.dpocon(self.factor, 1.0, uplo="L")  # about the smallest eigenvalue of the equilibrated H
-        return smallest <= SINGULAR * self.rounding
+        return self._least_curvature <= SINGULAR * self.rounding
+
+    @property
+    def _least_curvature(self):
+        """About the smallest eigenvalue of the equilibrated H."""
+        return lapack.dpocon(self.factor, 1.0, uplo="L")[0]
 
 
 class Updated(NamedTuple):
@@ -139,6 +154,10 @@ class Jacobi:
         """The vector g, each entry divided by its own curvature."""
         return g / self.diagonal
 
+    def decrement(self, g):
+        """Half of g^T H^-1 g."""
+        return 0.5 * float(np.vdot(g, g / self.diagonal))
+
 
 class Kronecker:
     """H ~ G (x) B + diag(penalty), as if the rows' features x x^T and their curvatures B were independent.
@@ -149,25 +168,35 @@ class Kronecker:
     rows have the same curvature, H is G (x) B itself: ``exact`` keeps the gammas, but for their rounding.
     """
 
-    def __init__(self, gram, coupling, penalty, known=None, *, exact=False, eps=EPS):
-        """``known`` has factors by gamma, of the same gram and penalty; ``eps`` is that of ``Cholesky``."""
-        gamma, self.vectors = np.linalg.eigh(coupling)
+    def __init__(self, gram, coupling, penalty, known=None, *, exact=False, eps=EPS, precision="float64"):
+        """``known`` has factors by gamma, of the same gram and penalty; ``eps`` is that of ``Cholesky``.
+
+        ``precision`` is that of the rotations by B's eigenvectors, and of factors that leave enough digits in it.
+        """
+        gamma, vectors = np.linalg.eigh(coupling)
+        self.vectors = vectors.astype(precision, copy=False)
         gamma = np.maximum(gamma, max((EPS if exact else NO_CURVATURE) * gamma[-1], TINY))
         rounded = np.exp(np.round(np.log(gamma), DIGITS)) if exact else 4.0 ** np.round(0.5 * np.log2(gamma))
         self.columns = [(rounded == g, g) for g in np.unique(rounded)]
         known = known or {}
-        self.factors = {g: known.get(g) or Cholesky(g * gram + np.diag(penalty), eps) for _, g in self.columns}
+        self.factors = {
+            g: known.get(g) or Cholesky(g * gram + np.diag(penalty), eps).rounded(precision) for _, g in self.columns
+        }
 
     def solve(self, g):
         """H^-1 g."""
-        rotated = g @ self.vectors
+        rotated = self._rotated(g)
         for columns, gamma in self.columns:
             rotated[:, columns] = self.factors[gamma].solve(rotated[:, columns])
-        return rotated @ self.vectors.T
+        return (rotated @ self.vectors.T).astype(g.dtype, copy=False)
 
     def decrement(self, g):
-        """Half of g^T H^-1 g."""
-        return 0.5 * float(np.vdot(g, self.solve(g)))
+        """Half of g^T H^-1 g, by half of a solve."""
+        rotated = self._rotated(g)
+        return sum(self.factors[gamma].decrement(rotated[:, columns]) for columns, gamma in self.columns)
+
+    def _rotated(self, g):
+        return g.astype(self.vectors.dtype, copy=False) @ self.vectors
 
     @property
     def is_singular(self):

@@ -41,8 +41,17 @@ class Features(NamedTuple):
         """The diagonal alone, for one pass."""
         return cls(mean_squares(objective))
 
-    def metric(self, coupling: np.ndarray, penalty: np.ndarray, last: Jacobi | Kronecker | None) -> Jacobi | Kronecker:
-        """M, for B = ``coupling`` and the curvature of the penalty on each row of theta; ``last`` has another B."""
+    def metric(
+        self,
+        coupling: np.ndarray,
+        penalty: np.ndarray,
+        last: Jacobi | Kronecker | None,
+        precision: str = "float64",
+    ) -> Jacobi | Kronecker:
+        """M, for B = ``coupling`` and the curvature of the penalty on each row of theta; ``last`` has another B.
+
+        ``precision`` is that of solves with M.
+        """
         k = len(coupling)
         if np.trace(coupling) < LEAST_CURVATURE:
             return Jacobi(np.tile(penalty[:, None], k))
@@ -50,7 +59,7 @@ class Features(NamedTuple):
             return Jacobi(np.outer(self.squares, coupling.diagonal()) + penalty[:, None])
         shift = np.trace(coupling) / k**2 if k > 1 else 0.0  # softmax has no curvature where all scores move together
         known = last.factors if isinstance(last, Kronecker) else None
-        return Kronecker(self.gram, coupling + shift, penalty, known)
+        return Kronecker(self.gram, coupling + shift, penalty, known, precision=precision)
 
 
 def with_gram(objective, features: Features, rng) -> Features:

@@ -47,4 +47,4 @@ class Secant(NamedTuple):
         if not self.pairs:
             return self._replace(scale=1.0)
         _, dg, curvature = self.pairs[-1]
-        return self._replace(scale=curvature / max(float(np.vdot(dg, self.first.solve(dg))), TINY))
+        return self._replace(scale=curvature / max(2 * self.first.decrement(dg), TINY))
