@@ -228,10 +228,14 @@ class Block(ABC):
         return self.about(np.where(is_exact, first, self._means(CENTRE_ROWS_PER_FEATURE if nearer else 0)))
 
     def _means(self, rows_per_feature):
-        """The means of CENTRE_ROWS of the rows or, with many features, of so many rows for each feature."""
+        """The means of CENTRE_ROWS of the rows or, with many features, of so many rows for each feature.
+
+        Some rows of a CSR would be a copy, so all rows of a CSR take the place of many.
+        """
         some, n_rows = self._some_counted(), rows_per_feature * self.X.shape[1]
         if n_rows > CENTRE_ROWS:
-            many = self if len(self) < 2 * n_rows else self[:: len(self) // n_rows]
+            step = 1 if sp.issparse(self.X) else max(1, len(self) // n_rows)
+            many = self if step == 1 else self[::step]
             some = many if many.weight.any() else some
         return means(some.X, some.weight)
 
