@@ -27,8 +27,8 @@ from .descent.several import Each, Metrics, descend_side_by_side
 from .objective import FORMED_PARAMETERS, Objective, at_random
 from .paths import paths
 from .problem import Coordinates
-from .quadratic.curvature import Cholesky
-from .quadratic.metric import NewtonMetric, without_shift
+from .quadratic.curvature import Cholesky, without_shift
+from .quadratic.metric import NewtonMetric
 from .several import Columns, Several
 from .side_by_side import lagrange
 

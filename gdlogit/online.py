@@ -47,8 +47,7 @@ import numpy as np
 from .descent.armijo import line_search
 from .objective import Objective
 from .penalty import ElasticNet, penalty_in
-from .quadratic.curvature import Cholesky, ConjugateGradients, Jacobi, Updated
-from .quadratic.metric import without_shift
+from .quadratic.curvature import Cholesky, ConjugateGradients, Jacobi, Updated, without_shift
 
 __all__ = ["Stream", "begin", "learn"]
 

@@ -11,8 +11,8 @@ from gdlogit.data.memory import rows_of
 from gdlogit.objective import FORMED_PARAMETERS, Objective
 from gdlogit.penalty import ElasticNet
 from gdlogit.quadratic.few_entries import entries_metric, hessian_of, working_entries
+from gdlogit.quadratic.l1_metric import L1Products
 from gdlogit.quadratic.lasso import least_slope
-from gdlogit.quadratic.metric import L1Products
 
 N, P, K = 80, 60, 4
 

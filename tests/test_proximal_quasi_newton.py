@@ -19,7 +19,7 @@ from gdlogit.moments import second_moment
 from gdlogit.objective import Objective
 from gdlogit.penalty import ElasticNet, shrink
 from gdlogit.quadratic.features import Features
-from gdlogit.quadratic.metric import L1Restricted, l1_metric
+from gdlogit.quadratic.l1_metric import L1Restricted, l1_metric
 from gdlogit.quadratic.spectral import LEAST_CLASS_CURVATURE, Eigenbasis, SpectralMetric
 
 K = 6

@@ -32,7 +32,8 @@ import numpy as np
 
 from ..objective import Objective, Point, at_random
 from ..penalty import L1Penalty
-from ..quadratic.metric import L1Metric, LocalModel, NewtonMetric, formed_metric, metric_of
+from ..quadratic.l1_metric import L1Metric
+from ..quadratic.metric import LocalModel, NewtonMetric, formed_metric, metric_of
 from ..quadratic.sampled import SAMPLE_ROWS_PER_PARAMETER
 from .armijo import line_search
 from .loop import Method, goal_of

@@ -22,7 +22,8 @@ from ..line import Line, labels_and_weights
 from ..objective import Point
 from ..penalty import L1Penalty, free_of, shrink
 from ..quadratic.features import Features, with_gram
-from ..quadratic.metric import Limited, LocalModel, Solved, l1_metric
+from ..quadratic.l1_metric import Limited, l1_metric
+from ..quadratic.metric import LocalModel, Solved
 from ..quadratic.price import EIGENVECTORS
 from ..quadratic.spectral import Eigenbasis, SpectralMetric
 from .loop import Method, goal_of

@@ -20,8 +20,9 @@ import numpy as np
 
 from ..penalty import ElasticNet
 from ..quadratic.active_set import ActiveSets, RowSets
-from ..quadratic.curvature import Cholesky
-from ..quadratic.metric import L1Metric, NewtonMetric, without_shift
+from ..quadratic.curvature import Cholesky, without_shift
+from ..quadratic.l1_metric import L1Metric
+from ..quadratic.metric import NewtonMetric
 from ..several import Columns, Points, Several
 from .armijo import ARMIJO
 

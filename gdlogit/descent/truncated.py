@@ -24,7 +24,8 @@ import numpy as np
 
 from ..objective import Point
 from ..penalty import L1Penalty
-from ..quadratic.metric import LocalModel, l1_metric
+from ..quadratic.l1_metric import l1_metric
+from ..quadratic.metric import LocalModel
 from .armijo import line_search
 from .loop import Method
 

@@ -18,7 +18,7 @@ from scipy.linalg import lapack
 
 from ..objective import Point
 from ..penalty import ElasticNet
-from .metric import L1Metric
+from .l1_metric import L1Metric
 
 __all__ = ["ActiveSets", "RowSets"]
 

@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.linalg import get_lapack_funcs, lapack
 
-__all__ = ["Cholesky", "ConjugateGradients", "Iterate", "Jacobi", "Kronecker", "Updated"]
+__all__ = ["Cholesky", "ConjugateGradients", "Iterate", "Jacobi", "Kronecker", "Updated", "without_shift"]
 
 EPS, TINY = np.finfo(float).eps, float(np.finfo(float).tiny)
 MOST_PRODUCTS = 500  # of H with a vector, in one solve
@@ -294,3 +294,18 @@ class ConjugateGradients:
 def equilibration(diagonal):
     """D^-1, which scales H to a unit diagonal; 1 where H has no curvature at all."""
     return 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
+
+
+def without_shift(hessian, shape, features):
+    """Give curvature to the directions that change no probability of a softmax.
+
+    A constant added to all scores changes no probability. So for each feature j, the direction that adds the same to
+    each theta_jc has only the penalty's curvature. If the gradient is 0 along that direction, curvature added there
+    changes no step, and makes H definite. Only an l1 penalty has a gradient there, and none on the intercept.
+    """
+    p, k = shape
+    if k > 1:
+        blocks = hessian.reshape(p, k, p, k)
+        feature = np.arange(p)[features]
+        blocks[feature, :, feature, :] += np.einsum("jcjc->j", blocks)[feature, None, None] / k**2
+    return hessian
