@@ -20,6 +20,8 @@ __all__ = ["Columns", "Points", "Several"]
 
 MOST_GROUPS = 2  # for each weighting: a Hessian for each group must fit in memory
 
+OTHER_CURVATURE = 1.3  # ratio of a row's curvatures at two thetas, from which each weighting has its own of the row
+
 LEAST_LENGTH = float(np.finfo(float).tiny)
 
 
@@ -166,6 +168,19 @@ class Several:
         f = partial(summands.hessians_of_groups, self.loss, theta, len(shares))
         (hessians,) = self._rows(0).sum(f, group, products=p * k**2)
         return np.tensordot(shares.T / self.totals[:, None], hessians, axes=1)
+
+    def hessians_near(self, theta, own):
+        """``hessians`` at one theta, but of the rows whose curvature is another one at each weighting's own theta.
+
+        So a flag whose rows are certain of their class in one fold alone has hardly any curvature there. With several
+        scores such rows are many, and their Hessians cost more than they spare.
+        """
+        if self._groups is None or self.shape[1] > 1:
+            return self.hessians(theta)
+        group, shares = self._groups
+        f = partial(summands.hessians_near, self.loss, theta, side_by_side(own), OTHER_CURVATURE, len(shares))
+        hessians, of_moved = self._rows(0).sum(f, group, self.shares, products=self.shape[0])
+        return (np.tensordot(shares.T, hessians, axes=1) + of_moved) / self.totals[:, None, None]
 
     def hessian(self, theta, number):
         """The loss's Hessian in one weighting, at a theta of its own."""

@@ -68,7 +68,7 @@ class NodeMetrics(Metrics):
         theta = point.theta[0]
         if self.last is not None:
             theta = theta + metric_of(self.last, columns.some(0)).step_and_fall(point.some(0))[0]
-        self.hessians = self.sampled.hessians(theta)
+        self.hessians = self.sampled.hessians_near(theta, point.theta + (theta - point.theta[0]))
         return super().at_start(columns, point)
 
 

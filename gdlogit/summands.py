@@ -321,6 +321,29 @@ def hessians_of_groups(loss, theta, n_groups, block, group):
     return (grams,)
 
 
+def hessians_near(loss, theta, own, factor, n_groups, block, group, shares):
+    """``hessians_of_groups`` without the rows whose curvature differs at some weighting's own theta, for one score.
+
+    And the Hessian of these rows in each weighting, (F, P, P), at its own theta. Nothing is subtracted: rounding would
+    stay where there is no curvature.
+    """
+    c = loss.curvature(block.scores(theta))
+    moved = loss.curvature(scores_by_column(own, block))
+    far = (np.maximum(moved, c) > factor * np.minimum(moved, c)).any(axis=1)
+    grams, own_grams = (np.zeros((n, len(theta), len(theta))) for n in (n_groups, own.shape[1]))
+    for number in np.unique(group):
+        mine = np.flatnonzero((group == number) & ~far)
+        if len(mine):
+            grams[number] = block[mine].gram(c[mine])
+    mine = np.flatnonzero(far)
+    if len(mine):
+        some = block[mine]
+        for number in range(own.shape[1]):
+            weighted = replace(some, weight=some.weight * shares[mine, number])
+            own_grams[number] = weighted.gram(moved[mine, number, None])
+    return grams, own_grams
+
+
 def hessian_of_weighting(loss, theta, number, block, shares):
     """The Hessian at theta in one weighting."""
     return hessian(loss, theta, replace(block, weight=block.weight * shares[:, number]))

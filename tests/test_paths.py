@@ -320,6 +320,25 @@ def test_hessians_of_a_sample_lead_to_the_same_solutions(rare):
             np.testing.assert_allclose(fits.theta[f], alone.theta, rtol=1e-5, atol=1e-6)
 
 
+def test_hessians_near_take_rows_of_another_curvature_at_each_weightings_own_theta():
+    rng = np.random.default_rng(4)
+    X, y = load_breast_cancer(return_X_y=True)
+    problem, fold = problem_of(X[:, :8], y), rng.integers(3, size=len(y))
+    shares = np.column_stack([np.ones(len(y)), *(fold != number for number in range(3))]).astype(np.uint8)
+    several = Several(problem.rows.centred(), problem.loss, shares)
+    theta = rng.standard_normal(several.shape) / several._units
+    own = theta + 0.2 * rng.standard_normal((4, *several.shape)) / several._units
+    F = np.column_stack([X[:, :8] - several.rows.centre, np.ones(len(y))])
+    p = 1 / (1 + np.exp(-F @ np.column_stack([theta, *own])[:, :5]))
+    c, moved = p[:, 0] * (1 - p[:, 0]), p[:, 1:] * (1 - p[:, 1:])
+    far = (np.maximum(moved, c[:, None]) > 1.3 * np.minimum(moved, c[:, None])).any(axis=1)
+    assert 0 < far.sum() < len(y)
+    for number, hessian in enumerate(several.hessians_near(theta, own)):
+        weight = shares[:, number] * np.where(far, moved[:, number], c) / shares[:, number].sum()
+        np.testing.assert_allclose(hessian, F.T @ (weight[:, None] * F), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(several.hessians_near(theta, own=theta + 0 * own), several.hessians(theta), rtol=1e-9)
+
+
 # --- With l1, metrics of several problems ---------------------------------------------------------------------------
 
 
