@@ -137,9 +137,14 @@ class Block(ABC):
         return z
 
     def _affine(self, W, b):
-        z = self.product(self.X, W.astype(self.X.dtype, copy=False))
-        z += b.astype(self.X.dtype, copy=False)
+        X, W = self._with_coefficients(W)
+        z = self.product(X, W.astype(X.dtype, copy=False))
+        z += b.astype(X.dtype, copy=False)
         return z
+
+    def _with_coefficients(self, W):
+        """X and W, or copies without features that have no coefficient, where a product of those is faster."""
+        return self.X, W
 
     def _transposed(self, dz):
         """X^T dz, with features as they are stored."""

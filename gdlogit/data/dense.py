@@ -55,13 +55,6 @@ class Dense(Block):
         """How many multiplications a product with one column takes."""
         return self.X.size
 
-    def _affine(self, W, b):
-        """``Block._affine``, by the features that have a coefficient."""
-        X, W = self._with_coefficients(W)
-        z = self.product(X, W.astype(X.dtype, copy=False))
-        z += b.astype(X.dtype, copy=False)
-        return z
-
     def _with_coefficients(self, W):
         """X and W; of many features a copy of those alone that have a coefficient, where these are few."""
         if len(W) > MANY_FEATURES:

@@ -161,7 +161,7 @@ class MemoryRows(Rows):
 
         worth = self._threads_of_work * (products or 2 * self.n_scores)
         if worth < 2 or self.cores.n_threads == 1:
-            found = of_blocks(self.blocks)
+            found = reduce(pair, map(of_block, self.blocks))
         else:
             n_threads = min(self.cores.n_threads, self.n_rows, int(worth))
             blocks = self._cut(-(-len(self.blocks) // n_threads) * n_threads)
