@@ -78,6 +78,10 @@ class Problem(NamedTuple):
         """The penalty, in scikit-learn's terms, where the weights of the rows have some total."""
         return bounded(ElasticNet.of(C, l1_ratio, total, self.factors), self.bounds)
 
+    def in_float64(self) -> "Problem":
+        """The same with rows in memory that are read in float64."""
+        return self._replace(rows=self.rows.in_float64())
+
     def weighted(self, share: np.ndarray) -> "Problem":
         """The same, the weight of each row multiplied by its share; the penalty stays."""
         return self._replace(rows=self.rows.reweighted(share))

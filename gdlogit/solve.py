@@ -200,12 +200,43 @@ def solve(
             patience=settings.patience,
             watch=watch if watch is NOBODY else watch_of_points(watch, theta_of_user),
         )
-        return even_if_interrupted(
+        solution = even_if_interrupted(
             lambda status: solution_at(
                 ending._replace(status=status), objective, coordinates, settings, tol, rng, brief
             ),
             ending.status,
         )
+    if 0 < len(solution.history) < settings.max_iter and hides_minimum(solution):
+        return continued_in_float64(solution, problem, settings, rng, watch, held_out, brief)
+    return solution
+
+
+def hides_minimum(solution: Solution) -> bool:
+    """Whether the rounding of float32 may hide the minimum from a descent that has ended."""
+    objective, has_ended = solution.objective, solution.status in (Status.UNPROVEN, Status.STALLED)
+    return has_ended and objective.precision == "float32" and objective.is_in_memory and objective.penalty.is_smooth
+
+
+def continued_in_float64(
+    solution: Solution, problem: Problem, settings: Settings, rng, watch: Watch, held_out, brief
+) -> Solution:
+    """The end of a descent that goes on with its float32 rows read in float64."""
+    last = solution.history[-1]
+
+    def after(record):
+        return record._replace(
+            iteration=last.iteration + record.iteration,
+            passes=last.passes + record.passes,
+            seconds=last.seconds + record.seconds,
+        )
+
+    settings = settings._replace(max_iter=settings.max_iter - last.iteration)
+    going_on = Watch(watch.begin, lambda record, theta: watch.end(after(record), theta))
+    try:
+        end = solve(problem.in_float64(), settings, solution.theta, rng, going_on, held_out, brief)
+    except KeyboardInterrupt:  # before the first step
+        return solution._replace(status=Status.INTERRUPTED)
+    return end._replace(history=[*solution.history, *map(after, end.history)])
 
 
 def watch_of_points(watch: Watch, theta_of_user: Callable[[np.ndarray], np.ndarray]) -> Watch:

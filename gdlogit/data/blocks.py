@@ -11,7 +11,7 @@ theta (p + 1, k), intercept last; z, dz and offset (m, k).
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -170,7 +170,8 @@ class Block(ABC):
         """The same rows in float64: a copy where they are in float32."""
         if self.X.dtype == np.float64:
             return self
-        arrays = {name: array for name, array in vars(self).items() if name in ("X", "whole", "centre")}
+        names = {field.name for field in fields(self) if field.init} & {"X", "whole", "centre"}
+        arrays = {name: getattr(self, name) for name in names}
         return replace(self, **{name: array.astype(np.float64) for name, array in arrays.items()})
 
     def __len__(self):

@@ -266,7 +266,7 @@ class MemoryRows(Rows):
         if np.ndim(unit) == 0:
             return self
         block = self.block.in_units(unit)
-        return MemoryRows(block, self.n_scores, self.cores, self.unit * unit)
+        return type(self)(block, self.n_scores, self.cores, self.unit * unit)
 
     def seen(self):
         """The rows of theta on which some score depends, None for all; and the rows with these features alone."""
@@ -275,7 +275,7 @@ class MemoryRows(Rows):
 
     def for_scores(self, n_scores):
         """The same rows, cut into blocks that are best for ``n_scores`` scores a row."""
-        return self if n_scores == self.n_scores else MemoryRows(self.block, n_scores, self.cores, self.unit)
+        return self if n_scores == self.n_scores else type(self)(self.block, n_scores, self.cores, self.unit)
 
     def stored(self):
         """The same rows, CSR measured from 0 where it has zeros."""
@@ -340,8 +340,12 @@ class MemoryRows(Rows):
             return self._with(CopiedBlock(whole=whole, **self.block.parts()))
         return self.with_features(X)
 
+    def in_float64(self):
+        """The same rows, read in float64."""
+        return self if self.dtype == float else WidenedRows(self.block, self.n_scores, self.cores, self.unit)
+
     def _with(self, block):
-        return MemoryRows(block, self.n_scores, self.cores, self.unit)
+        return type(self)(block, self.n_scores, self.cores, self.unit)
 
     # --- Further questions to rows in memory -----------------------------------------------------------------------
 
@@ -408,3 +412,19 @@ def concatenated(parts):
 
 def _squares(block):
     return (block.squares(),)
+
+
+class WidenedRows(MemoryRows):
+    """Rows in float32 that are read in float64: a block is converted for the time in which it is read."""
+
+    def __init__(self, block, n_scores=1, cores=None, unit=1.0):
+        super().__init__(block, n_scores, cores, unit)
+        self.dtype = np.dtype(float)
+
+    def fold(self, f, combine, *each, products=None):
+        """Combine the tuples f(block, ...) over all blocks, each in float64."""
+        return super().fold(lambda block, *each: f(block.in_float64(), *each), combine, *each, products=products)
+
+    def take(self, index):
+        """A copy of the rows at ``index``, in float64."""
+        return MemoryRows(self.block.copied(index).in_float64(), self.n_scores, self.cores, self.unit)

@@ -66,6 +66,7 @@ class Rows(ABC):
     smallest_weight: float
     work: float
     cores: Any
+    in_float64: Callable[[], "Rows"]
     reweighted: Callable[..., "Rows"]
     with_columns: Callable[..., "Rows"]
     augmented: Callable[..., "Rows"]
