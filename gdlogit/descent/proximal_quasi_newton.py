@@ -27,7 +27,7 @@ from ..quadratic.metric import LocalModel, Solved
 from ..quadratic.price import EIGENVECTORS
 from ..quadratic.spectral import Eigenbasis, SpectralMetric
 from .loop import Method, goal_of
-from .quasi_newton import SOLVE_SHARE, QuasiState, ends_if_small, has_settled, is_stale, left, tries_newton, wants_gram
+from .quasi_newton import QuasiState, ends_if_small, has_settled, is_stale, left, tries_newton, wants_gram
 from .wolfe import Trial, search
 
 __all__ = ["proximal_quasi_newton"]
@@ -76,13 +76,13 @@ def proximal_quasi_newton(tol, rng, settles=False):
 def model(objective, state):
     """The local model at the state's point; a step for an estimate is too rough to show whether classes separate.
 
-    Where the descent has not solved for Newton's step, it is not at the minimum, and a solve for the proof may cost no
-    more than a share of the descent.
+    Where the descent has not solved for Newton's step, it is not at the minimum, and a solve for the proof is to cost
+    no more than the descent.
     """
     if state.solved is not None and not free_of(objective.penalty, objective.shape[0] - 1)[:-1].any():
         return LocalModel(objective, state.point, state.solved)
     metric = l1_metric(objective, state.point, state.scores)
-    metric = Limited(metric, SOLVE_SHARE * objective.passes) if state.solved is None else metric
+    metric = Limited(metric, objective.passes) if state.solved is None else metric
     return LocalModel(objective, state.point, metric)
 
 
