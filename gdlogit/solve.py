@@ -220,8 +220,11 @@ def hides_minimum(solution: Solution) -> bool:
 def continued_in_float64(
     solution: Solution, problem: Problem, settings: Settings, rng, watch: Watch, held_out, brief
 ) -> Solution:
-    """The end of a descent that goes on with its float32 rows read in float64."""
-    last = solution.history[-1]
+    """The end of a descent that goes on with its float32 rows read in float64.
+
+    The gap is at least the rounding of J in float32 nevertheless, for the user's coefficients are float32, too.
+    """
+    last, resolution = solution.history[-1], solution.objective.resolution
 
     def after(record):
         return record._replace(
@@ -236,7 +239,8 @@ def continued_in_float64(
         end = solve(problem.in_float64(), settings, solution.theta, rng, going_on, held_out, brief)
     except KeyboardInterrupt:  # before the first step
         return solution._replace(status=Status.INTERRUPTED)
-    return end._replace(history=[*solution.history, *map(after, end.history)])
+    gap = max(end.gap, resolution * end.point.value)
+    return end._replace(gap=gap, history=[*solution.history, *map(after, end.history)])
 
 
 def watch_of_points(watch: Watch, theta_of_user: Callable[[np.ndarray], np.ndarray]) -> Watch:
