@@ -206,15 +206,19 @@ def solve(
             ),
             ending.status,
         )
-    if 0 < len(solution.history) < settings.max_iter and hides_minimum(solution):
+    if 0 < len(solution.history) < settings.max_iter and rounding_hides_minimum(solution):
         return continued_in_float64(solution, problem, settings, rng, watch, held_out, brief)
     return solution
 
 
-def hides_minimum(solution: Solution) -> bool:
-    """Whether the rounding of float32 may hide the minimum from a descent that has ended."""
+def rounding_hides_minimum(solution: Solution) -> bool:
+    """Whether the rounding of float32 may hide the minimum from a descent that has ended.
+
+    A feature without a penalty may be a sum of others but for that rounding, and float64 would fit the rounding.
+    """
     objective, has_ended = solution.objective, solution.status in (Status.UNPROVEN, Status.STALLED)
-    return has_ended and objective.precision == "float32" and objective.is_in_memory and objective.penalty.is_smooth
+    is_float32 = objective.precision == "float32" and objective.is_in_memory
+    return has_ended and is_float32 and objective.penalty.is_smooth and objective.penalty_curvature[:-1].all()
 
 
 def continued_in_float64(

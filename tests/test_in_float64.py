@@ -52,12 +52,14 @@ def test_a_raw_table_in_float32_has_the_minimum_and_the_proof_of_the_same_table_
 @pytest.fixture
 def always_goes_on(monkeypatch):
     """Go on in float64 after every descent in float32, whatever this machine's rounding is."""
-    monkeypatch.setattr(gdlogit.solve, "hides_minimum", lambda solution: solution.objective.precision == "float32")
+    monkeypatch.setattr(
+        gdlogit.solve, "rounding_hides_minimum", lambda solution: solution.objective.precision == "float32"
+    )
 
 
 def solved_as_stored(problem, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(gdlogit.solve, "hides_minimum", lambda solution: False)
+        patch.setattr(gdlogit.solve, "rounding_hides_minimum", lambda solution: False)
         return solve(problem)
 
 

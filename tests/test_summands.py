@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse as sp
 from variants import ByProducts
 
-from gdlogit import GDLogisticRegression, c_min, solve
+from gdlogit import GDLogisticRegression, c_min
 from gdlogit.backprop import Sigmoid
 from gdlogit.data.blocks import Block
 from gdlogit.data.csr import CsrBlock
@@ -189,7 +189,6 @@ def test_float32_rows_are_never_multiplied_in_float64(name, form, n_classes, mon
 
         monkeypatch.setattr(kind, "product", staticmethod(watched))
     X, y = rows(n_classes)
-    monkeypatch.setattr(solve, "hides_minimum", lambda solution: False)  # it would go on in float64
     FITS[name](form(X.astype(np.float32)), y)
     assert seen
     if "stream" not in name:  # which takes its rows in float64

@@ -10,9 +10,12 @@ __all__ = ["BackwardSum"]
 
 
 class BackwardSum:
-    """X^T dz of one block or more, in X's precision for one block, in float64 for more; and the ``total`` sum dz."""
+    """X^T dz (p, k), in X's precision for one block and in float64 for more, and the ``total`` sum dz (k,).
 
-    def __init__(self, products: np.ndarray, total: np.ndarray):
+    Of a block that stores the constant feature with the others, X is [X, 1], and the total is not needed.
+    """
+
+    def __init__(self, products: np.ndarray, total: np.ndarray | float):
         self.products, self.total = products, total
 
     def __add__(self, other: "BackwardSum") -> "BackwardSum":

@@ -75,12 +75,12 @@ class Block(ABC):
 
     def weigh(self, dz):
         """Multiply each row of dz by the row's weight, in place and in dz's precision; return dz."""
-        if not self._is_even:
+        if not self._counts_once:
             dz *= self.weight[:, None]
         return dz
 
     @cached_property
-    def _is_even(self):
+    def _counts_once(self):
         """Whether each row counts once."""
         return bool((self.weight == 1).all())
 

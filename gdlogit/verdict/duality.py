@@ -170,7 +170,7 @@ def tilted_bound(objective, model, wanted=0.0):
                 if infeasible is None:
                     best = min(best, bound_of_tilt(objective, model, *tilted, wanted))
                     finer = corrected(model, tilted[1], wanted) if wanted < best < np.inf else None
-                    return best if finer is None else min(best, tilted_bound(objective, finer, best))
+                    return best if finer is None else min(best, bound_of_step(objective, finer, wanted))
                 partly = may_tilt_partly(objective)
                 if partly:
                     *tilted, infeasible_still = zero_sum_tilt(model, MOST_TILT)
@@ -183,6 +183,13 @@ def tilted_bound(objective, model, wanted=0.0):
     except Overflow:  # the step overflows where hardly a row has any curvature left
         pass
     return best
+
+
+def bound_of_step(objective, model, wanted):
+    """The bound from tilting the rows of a model once; infinite where the tilt is too strong."""
+    *tilted, infeasible = zero_sum_tilt(model)
+    count_passes(objective, model, 2 if infeasible is None else 3)
+    return np.inf if infeasible is not None else bound_of_tilt(objective, model, *tilted, wanted)
 
 
 def corrected(model, V, wanted):
