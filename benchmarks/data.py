@@ -4,6 +4,7 @@ Real data stay on their raw scale. Dense synthetic features are an AR(0.95) sequ
 neighbours strongly correlated; "raw" ones have their columns multiplied by 10 ** uniform(-3, 3). Synthetic text is the
 tf-idf of words drawn by Zipf's law. Synthetic embeddings are clusters, one a class, mixed so that features correlate,
 and far from 0. Synthetic one-hot tables have raw amounts beside the levels of their categories.
+Synthetic click logs have a few of very many hashed flags in each row, and few positives.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.signal import lfilter
 from scipy.sparse import csr_array, issparse
 from scipy.special import expit
@@ -87,6 +89,7 @@ SUITES = {
         *(Case(f"softmax_{k}") for k in (2, 5, 20, 100)),
         Case("noise"),
         *(Case(*case) for case in product(("one_hot", "one_hot_dense"), (1.0, 100.0))),
+        Case("clicks"),
         *(Case(*case) for case in product(("letter", "covtype20k", "digits"), (1.0,))),
     ],
 }
@@ -142,6 +145,7 @@ def sources(folder, quick=False):
         found[f"softmax_{k}"] = Source(lambda k=k: softmax(many // 5 * 2, 60, k), "synthetic")
     found["one_hot"] = Source(lambda: one_hot(2 * many, many // 20), "synthetic", sparse=True)
     found["one_hot_dense"] = Source(lambda: one_hot(2 * many, many // 20, dense=True), "synthetic")
+    found["clicks"] = Source(lambda: clicks(20 * many, 2**12 if quick else 2**18), "synthetic", sparse=True)
     found["noise"] = Source(lambda: softmax(many // 5 * 2, 2 * many // 50, 2, size=0.0), "synthetic")
     return found
 
@@ -193,6 +197,21 @@ def one_hot(n_samples, n_features, *, n_columns=40, n_raw=10, dense=False, seed=
     y = _labels(X, 1.0, rng)
     X.data.reshape(values.shape)[:, n_columns:] *= 10 ** rng.uniform(-2, 4, n_raw)
     return (X.toarray().astype(np.float32) if dense else X), y
+
+
+def clicks(n_samples, n_features, *, n_flags=30, positives=0.03, seed=0):
+    """A float32 CSR of ``n_flags`` hashed flags a row, added up where two meet, and rare positives.
+
+    The first j of p hashes have (j / p)^(1/4) of all flags.
+    """
+    rng = np.random.default_rng(seed)
+    flags = (n_features * rng.random((n_samples, n_flags)) ** 4).astype(np.int32)
+    starts = np.arange(0, flags.size + 1, n_flags, dtype=np.int32)
+    X = csr_array((np.ones(flags.size, np.float32), flags.ravel(), starts), shape=(n_samples, n_features))
+    X.sum_duplicates()
+    z = X @ (0.4 * rng.standard_normal(n_features))
+    intercept = brentq(lambda b: expit(z + b).mean() - positives, -30, 10)
+    return X, (rng.random(n_samples) < expit(z + intercept)).astype(np.int64)
 
 
 def autoregressive(n_samples, n_features, *, raw=False, density=1.0, correlation=0.95, dtype=np.float64, seed=0):
